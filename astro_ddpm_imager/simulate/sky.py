@@ -1,0 +1,172 @@
+"""Elliptical Gaussian sources: a population of them, their pixels and their Fourier transform."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Population", "Sources", "sky_pixels", "sky_spectrum"]
+
+FWHM_PER_SIGMA = np.sqrt(8 * np.log(2))
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Elliptical Gaussians.
+
+    Parameters
+    ----------
+    x, y : 1D arrays, shape (n,)
+        Centres, 0-based pixels.
+    flux : 1D array, shape (n,)
+        Total flux, in the unit the image is to have (per beam: the same number).
+    major, minor : 1D arrays, shape (n,)
+        FWHM, pixels.
+    angle : 1D array, shape (n,)
+        Angle of the major axis, radians from the x axis towards the y axis.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    flux: np.ndarray
+    major: np.ndarray
+    minor: np.ndarray
+    angle: np.ndarray
+
+    def __len__(self):
+        return len(self.x)
+
+    def select(self, chosen):
+        """Only the sources of a boolean or index array, as new `Sources`."""
+        return Sources(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+
+    @property
+    def covariance(self):
+        """Second moments (xx, xy, yy), pixels squared, each of shape (n,)."""
+        a, b = (self.major / FWHM_PER_SIGMA) ** 2, (self.minor / FWHM_PER_SIGMA) ** 2
+        cos, sin = np.cos(self.angle), np.sin(self.angle)
+        return a * cos**2 + b * sin**2, (a - b) * cos * sin, a * sin**2 + b * cos**2
+
+
+@dataclass(frozen=True)
+class Population:
+    """What sources there are, in units of the beam and of the noise.
+
+    The defaults are Table 1 of Taran et al. 2023 (A&A 674, A161) divided by
+    its beam (0.856") and its noise (47.3 uJy/beam), and widened so that a
+    model does not fall off a cliff at the edge of the table: some sources are
+    brighter, some have other sizes. Positions are continuous.
+
+    Parameters
+    ----------
+    density : float
+        Largest mean number of sources in a square beam; each field has a
+        uniformly drawn fraction of it.
+    flux : tuple of float
+        Range of the fluxes before the primary beam, in units of the noise.
+    fwhm : tuple of float
+        Range of the FWHM of either axis, beams.
+    bright_fraction, bright_flux : float, tuple of float
+        Fraction of the sources with a flux uniform in the logarithm, and its range.
+    other_fraction, other_fwhm : float, tuple of float
+        Fraction of the sources with a FWHM from another range.
+    """
+
+    density: float = 8 / 845
+    flux: tuple = (50 / 47.3, 500 / 47.3)
+    fwhm: tuple = (0.4 / 0.856, 0.8 / 0.856)
+    bright_fraction: float = 0.08
+    bright_flux: tuple = (10.0, 100.0)
+    other_fraction: float = 0.1
+    other_fwhm: tuple = (0.0, 2.5)
+
+    def draw(self, rng, shape, pixels_per_beam):
+        """Draw the sources of one field.
+
+        Parameters
+        ----------
+        rng : `numpy.random.Generator`
+        shape : tuple of int, (ny, nx)
+            Field the centres are uniform in, pixels.
+        pixels_per_beam : float
+
+        Returns
+        -------
+        `Sources`
+            Fluxes in units of the noise, not multiplied by any primary beam.
+        """
+        area = shape[0] * shape[1] / pixels_per_beam**2
+        number = rng.poisson(rng.uniform(0, self.density) * area)
+        bright, other = rng.random(number) < self.bright_fraction, rng.random(number) < self.other_fraction
+        flux = np.where(
+            bright, np.exp(rng.uniform(*np.log(self.bright_flux), number)), rng.uniform(*self.flux, number)
+        )
+        fwhm = np.where(other, rng.uniform(*self.other_fwhm, (2, number)), rng.uniform(*self.fwhm, (2, number)))
+        return Sources(
+            x=rng.uniform(-0.5, shape[1] - 0.5, number),
+            y=rng.uniform(-0.5, shape[0] - 0.5, number),
+            flux=flux,
+            major=fwhm.max(0) * pixels_per_beam,
+            minor=fwhm.min(0) * pixels_per_beam,
+            angle=rng.uniform(0, np.pi, number),
+        )
+
+
+def sky_spectrum(sources, shape):
+    """Exact Fourier transform of the sources, in the layout of `numpy.fft.rfft2`.
+
+    Parameters
+    ----------
+    sources : `Sources`
+    shape : tuple of int, (ny, nx)
+
+    Returns
+    -------
+    2D complex array, shape (ny, nx // 2 + 1)
+        Its zero-frequency term is the total flux.
+    """
+    v, u = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])
+    spectrum = np.zeros((shape[0], shape[1] // 2 + 1), dtype=complex)
+    for x, y, flux, xx, xy, yy in zip(sources.x, sources.y, sources.flux, *sources.covariance, strict=True):
+        envelope = np.exp(-2 * np.pi**2 * (xx * u**2 + 2 * xy * u * v + yy * v**2))
+        phase = np.exp(-2j * np.pi * v * y) * np.exp(-2j * np.pi * u * x)
+        spectrum += flux * envelope * phase
+    return spectrum
+
+
+def sky_pixels(sources, shape, subpixels=3):
+    """Flux of the sources in each pixel.
+
+    The Gaussian is averaged over a grid of points in each pixel, broadened by
+    the variance of a sub-pixel; what falls outside the image is lost.
+
+    Parameters
+    ----------
+    sources : `Sources`
+    shape : tuple of int, (ny, nx)
+    subpixels : int, optional
+        Points a pixel on each axis.
+
+    Returns
+    -------
+    2D array, shape ``shape``, flux per pixel.
+    """
+    image = np.zeros(shape)
+    offsets = (np.arange(subpixels) + 0.5) / subpixels - 0.5
+    broadening = 1 / (12 * subpixels**2)
+    for x, y, flux, xx, xy, yy in zip(sources.x, sources.y, sources.flux, *sources.covariance, strict=True):
+        xx, yy = xx + broadening, yy + broadening
+        reach = int(np.ceil(5 * np.sqrt(max(xx, yy)))) + 1
+        x0, y0 = int(round(x)), int(round(y))
+        columns = np.arange(max(x0 - reach, 0), min(x0 + reach + 1, shape[1]))
+        rows = np.arange(max(y0 - reach, 0), min(y0 + reach + 1, shape[0]))
+        if not (columns.size and rows.size):
+            continue
+        dx = (columns[:, None] + offsets).ravel() - x
+        dy = ((rows[:, None] + offsets).ravel() - y)[:, None]
+        determinant = xx * yy - xy**2
+        density = np.exp(-0.5 * (yy * dx**2 - 2 * xy * dx * dy + xx * dy**2) / determinant)
+        patch = density.reshape(rows.size, subpixels, columns.size, subpixels).mean((1, 3))
+        image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] += (
+            flux * patch / (2 * np.pi * np.sqrt(determinant))
+        )
+    return image

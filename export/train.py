@@ -1,0 +1,164 @@
+"""Train the U-Net on fields simulated on the fly; resumable.
+
+    python -m export.train --psf PSF.fits --output runs/default --steps 30000
+"""
+
+import argparse
+import json
+import logging
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from astropy.io import fits
+
+from astro_ddpm_imager.sampling import LinearSchedule
+from astro_ddpm_imager.simulate import FieldSimulator
+from astro_ddpm_imager.stretch import PowerStretch
+
+from .unet import UNet
+
+log = logging.getLogger("train")
+
+
+def read_simulator(path):
+    """A simulator with the PSF of a FITS file, its beam taken from the header."""
+    with fits.open(path) as hdus:
+        hdu = next(hdu for hdu in hdus if hdu.data is not None)
+        header, psf = hdu.header, np.squeeze(hdu.data).astype(float)
+    beam = np.sqrt(header["BMAJ"] * header["BMIN"])
+    return FieldSimulator(psf, beam / abs(header["CDELT2"]))
+
+
+def diffuse(crops, generator, schedule, stretch):
+    """Noisy skies at stratified steps t, and the velocities to predict.
+
+    v = alpha eps - sigma x0 (Salimans & Ho 2022, arXiv:2202.00512, section 4).
+    """
+    sky = torch.from_numpy(stretch.forward(crops[1]).astype(np.float32))[:, None]
+    number = len(sky)
+    strata = (torch.arange(number) + torch.rand(number, generator=generator)) / number
+    t = (strata * schedule.steps).long().clamp(max=schedule.steps - 1)
+    alpha, sigma = (
+        torch.from_numpy(values.astype(np.float32))[t][:, None, None, None]
+        for values in (schedule.signal, schedule.noise)
+    )
+    noise = torch.randn(sky.shape, generator=generator)
+    return alpha * sky + sigma * noise, t.float(), alpha * noise - sigma * sky
+
+
+def batch_at(step, args, simulator, schedule, stretch):
+    """The batch of a step; the same for the same seed, wherever the run was resumed."""
+    crops = simulator.crops(np.random.default_rng([args.seed, step]), args.batch, args.size)
+    generator = torch.Generator().manual_seed(args.seed * 1_000_003 + step)
+    noisy, t, velocity = diffuse(crops, generator, schedule, stretch)
+    dirty, pb = (torch.from_numpy(crops[i])[:, None] for i in (0, 2))
+    return noisy, dirty, pb, t, velocity
+
+
+def learning_rate(step, args):
+    """Warm up, stay, and decay to zero over the last part as a cosine."""
+    warm = min(1, (step + 1) / 500)
+    left = min(1, (args.steps - step) / max(1, args.decay * args.steps))
+    return args.rate * warm * 0.5 * (1 - np.cos(np.pi * left))
+
+
+def validate(model, batches):
+    """Mean loss in quarters of t."""
+    model.eval()
+    losses, steps = [], []
+    with torch.no_grad():
+        for noisy, dirty, pb, t, velocity in batches:
+            losses.append((model(noisy, dirty, pb, t) - velocity).square().mean((1, 2, 3)))
+            steps.append(t)
+    model.train()
+    losses, quarter = torch.cat(losses), (torch.cat(steps) // 250).long()
+    return [losses[quarter == q].mean().item() for q in range(4)]
+
+
+def save(path, **state):
+    """Write a checkpoint whole or not at all."""
+    torch.save(state, path.with_suffix(".part"))
+    os.replace(path.with_suffix(".part"), path)
+
+
+def main():
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--psf", required=True, help="FITS file of the PSF, with the beam in its header")
+    parser.add_argument("--output", required=True, type=Path, help="folder for checkpoints and the log")
+    parser.add_argument("--steps", type=int, default=30000, help="total number of steps")
+    parser.add_argument("--decay", type=float, default=0.3, help="fraction of the steps over which the rate decays")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--size", type=int, default=64, help="side of a crop, model pixels; a multiple of 8")
+    parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
+    parser.add_argument("--ema", type=float, default=0.9995, help="decay of the averaged weights")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=5, help="time between checkpoints")
+    parser.add_argument("--bfloat16", action="store_true", help="mixed precision; faster where AVX-512 BF16 exists")
+    args = parser.parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(message)s",
+        handlers=[logging.StreamHandler(), logging.FileHandler(args.output / "train.log")],
+    )
+
+    torch.manual_seed(args.seed)
+    simulator, schedule, stretch = read_simulator(args.psf), LinearSchedule(), PowerStretch()
+    model = UNet().to(memory_format=torch.channels_last)
+    average = UNet()
+    average.load_state_dict(model.state_dict())
+    optimizer = torch.optim.AdamW(model.parameters(), args.rate, weight_decay=1e-3)
+    step, path = 0, args.output / "checkpoint.pt"
+    if path.exists():
+        state = torch.load(path)
+        step = state["step"]
+        model.load_state_dict(state["model"])
+        average.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+        log.info("resumed at step %d", step)
+    (args.output / "config.json").write_text(json.dumps(vars(args), default=str, indent=1))
+    compiled = torch.compile(model)
+    held_out = [batch_at(-1 - i + 2**31, args, simulator, schedule, stretch) for i in range(8)]
+
+    saved = reported = time.monotonic()
+    total, since = 0.0, step
+    while step < args.steps:
+        noisy, dirty, pb, t, velocity = batch_at(step, args, simulator, schedule, stretch)
+        optimizer.param_groups[0]["lr"] = learning_rate(step, args)
+        with torch.autocast("cpu", torch.bfloat16, enabled=args.bfloat16):
+            predicted = compiled(noisy, dirty, pb, t)
+        loss = (predicted.float() - velocity).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+        total += loss.item()
+        decay = min(args.ema, step / (step + 100))
+        with torch.no_grad():
+            for kept, new in zip(average.parameters(), model.parameters(), strict=True):
+                kept.lerp_(new, 1 - decay)
+        now = time.monotonic()
+        if step % 200 == 0:
+            speed = (step - since) * args.batch / (now - reported)
+            log.info("step %d loss %.5f, %.0f crops/s", step, total / (step - since), speed)
+            total, since, reported = 0.0, step, now
+        if now - saved > 60 * args.minutes or step == args.steps:
+            losses = " ".join(f"{loss:.5f}" for loss in validate(average, held_out))
+            log.info("step %d validation loss by quarter of t: %s", step, losses)
+            save(
+                path,
+                step=step,
+                model=model.state_dict(),
+                average=average.state_dict(),
+                optimizer=optimizer.state_dict(),
+            )
+            saved = time.monotonic()
+
+
+if __name__ == "__main__":
+    main()

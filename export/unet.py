@@ -1,0 +1,98 @@
+"""The conditional denoising U-Net, in torch, for training and export."""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class ChannelNorm(nn.Module):
+    """Root-mean-square normalisation over the channels of each pixel.
+
+    Group normalisation averages over the image, which ties the result to the
+    size of the crop; this one is local, so that a network of convolutions
+    keeps a finite receptive field and tiles join without a seam.
+    """
+
+    def __init__(self, channels):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(1, channels, 1, 1))
+
+    def forward(self, x):
+        return x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-6) * self.gain
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions with the noise level added as scale and shift."""
+
+    def __init__(self, channels_in, channels, embedding):
+        super().__init__()
+        self.norm = ChannelNorm(channels_in)
+        self.conv1 = nn.Conv2d(channels_in, channels, 3, padding=1)
+        self.film = nn.Linear(embedding, 2 * channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.skip = nn.Conv2d(channels_in, channels, 1) if channels_in != channels else nn.Identity()
+        nn.init.zeros_(self.film.weight)
+        nn.init.zeros_(self.film.bias)
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.bias)
+
+    def forward(self, x, embedding):
+        h = self.conv1(functional.silu(self.norm(x)))
+        scale, shift = self.film(embedding)[:, :, None, None].chunk(2, 1)
+        return self.skip(x) + self.conv2(functional.silu(h * (1 + scale) + shift))
+
+
+class UNet(nn.Module):
+    """Predict the velocity v of a noisy sky, given the dirty image.
+
+    Parameters
+    ----------
+    channels : tuple of int
+        Channels of each level, finest first. The finest level works on
+        2 x 2 pixel-unshuffled images.
+    blocks : tuple of int
+        Residual blocks of each level, on the way down and again on the way up.
+    """
+
+    def __init__(self, channels=(64, 96, 128), blocks=(2, 2, 3)):
+        super().__init__()
+        self.register_buffer("frequencies", torch.exp(torch.linspace(math.log(1), math.log(1000), 32)))
+        width = 128
+        self.embed = nn.Sequential(nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.first = nn.Conv2d(4 * 4, channels[0], 3, padding=1)
+        self.down, self.shrink, self.up, self.grow = (nn.ModuleList() for _ in range(4))
+        for level, (width_here, n_blocks) in enumerate(zip(channels, blocks, strict=True)):
+            self.down.append(nn.ModuleList(ResidualBlock(width_here, width_here, width) for _ in range(n_blocks)))
+            if level + 1 < len(channels):
+                self.shrink.append(nn.Conv2d(width_here, channels[level + 1], 2, stride=2))
+                self.grow.append(nn.ConvTranspose2d(channels[level + 1], width_here, 2, stride=2))
+                self.up.append(
+                    nn.ModuleList(
+                        ResidualBlock(2 * width_here if i == 0 else width_here, width_here, width)
+                        for i in range(n_blocks)
+                    )
+                )
+        self.norm = ChannelNorm(channels[0])
+        self.last = nn.Conv2d(channels[0], 4, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, x, dirty, pb, t):
+        phase = t[:, None] * self.frequencies / 1000 * math.pi
+        embedding = self.embed(torch.cat([phase.sin(), phase.cos()], 1))
+        condition = torch.cat([x, dirty / 4, torch.asinh(dirty), pb], 1)
+        h = self.first(functional.pixel_unshuffle(condition, 2))
+        kept = []
+        for level, blocks in enumerate(self.down):
+            for block in blocks:
+                h = block(h, embedding)
+            if level < len(self.shrink):
+                kept.append(h)
+                h = self.shrink[level](h)
+        for level in reversed(range(len(self.up))):
+            h = torch.cat([self.grow[level](h), kept[level]], 1)
+            for block in self.up[level]:
+                h = block(h, embedding)
+        return functional.pixel_shuffle(self.last(functional.silu(self.norm(h))), 2)
