@@ -1,11 +1,15 @@
-"""Noise schedule and samplers: short pure functions that know nothing of images."""
+"""Noise schedule and samplers: short pure functions that know nothing of images.
+
+A sampler is called as ``sampler(predict, shape, schedule, steps, rng)``, where
+``predict(x, t)`` gives the expected noiseless image for a noisy one at step t.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-__all__ = ["LinearSchedule"]
+__all__ = ["SAMPLERS", "LinearSchedule", "ddpm", "dpm_solver", "respaced"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class LinearSchedule:
 
     @cached_property
     def alpha_bar(self):
-        """Squared signal amplitude after steps 1 to T, shape (T,), indexed by ``t`` from 0."""
+        """Signal power after each step, shape (T,), indexed by t from 0 to T - 1."""
         return np.cumprod(1 - np.linspace(self.beta_start, self.beta_end, self.steps))
 
     @cached_property
@@ -38,3 +42,87 @@ class LinearSchedule:
     def noise(self):
         """Noise amplitude sigma_t, shape (T,)."""
         return np.sqrt(1 - self.alpha_bar)
+
+
+def respaced(schedule, steps):
+    """Evenly spaced steps from the last to the first.
+
+    Nichol & Dhariwal 2021 (arXiv:2102.09672, section 4).
+
+    Parameters
+    ----------
+    schedule : `LinearSchedule`
+    steps : int
+        How many, at least 1.
+
+    Returns
+    -------
+    1D array of int, decreasing, from T - 1 to 0.
+    """
+    if not 1 <= steps <= schedule.steps:
+        raise ValueError(f"steps={steps}: must lie between 1 and {schedule.steps}, the steps the model was trained with")
+    return np.round(np.linspace(schedule.steps - 1, 0, steps)).astype(int)
+
+
+def ddpm(predict, shape, schedule, steps, rng):
+    """Ancestral sampling, respaced (Ho et al. 2020, algorithm 2 and equation 7).
+
+    Parameters
+    ----------
+    predict : callable
+        ``predict(x, t)``: expected noiseless image, same shape as ``x``.
+    shape : tuple of int
+    schedule : `LinearSchedule`
+    steps : int
+    rng : `numpy.random.Generator`
+
+    Returns
+    -------
+    array of float32, shape ``shape``
+    """
+    x = rng.standard_normal(shape, dtype=np.float32)
+    times = respaced(schedule, steps)
+    for t, after in zip(times[:-1], times[1:], strict=True):
+        now, then = schedule.alpha_bar[t], schedule.alpha_bar[after]
+        keep = now / then
+        clean = predict(x, t)
+        mean = np.sqrt(then) * (1 - keep) / (1 - now) * clean + np.sqrt(keep) * (1 - then) / (1 - now) * x
+        spread = np.sqrt((1 - then) / (1 - now) * (1 - keep))
+        x = (mean + spread * rng.standard_normal(shape, dtype=np.float32)).astype(np.float32)
+    return predict(x, times[-1])
+
+
+def dpm_solver(predict, shape, schedule, steps, rng):
+    """DPM-Solver++(2M), second order in the log of signal to noise.
+
+    Lu et al. 2022 (arXiv:2211.01095, algorithm 2).
+
+    Parameters
+    ----------
+    predict : callable
+        ``predict(x, t)``: expected noiseless image, same shape as ``x``.
+    shape : tuple of int
+    schedule : `LinearSchedule`
+    steps : int
+    rng : `numpy.random.Generator`
+        Only for the starting noise: the rest is deterministic.
+
+    Returns
+    -------
+    array of float32, shape ``shape``
+    """
+    x = rng.standard_normal(shape, dtype=np.float32)
+    times = respaced(schedule, steps)
+    signal, noise = schedule.signal, schedule.noise
+    log_ratio = np.log(signal / noise)
+    last, last_width = None, None
+    for t, after in zip(times[:-1], times[1:], strict=True):
+        clean = predict(x, t)
+        width = log_ratio[after] - log_ratio[t]
+        slope = clean if last is None else clean + (clean - last) * width / (2 * last_width)
+        x = (noise[after] / noise[t] * x - signal[after] * np.expm1(-width) * slope).astype(np.float32)
+        last, last_width = clean, width
+    return predict(x, times[-1])
+
+
+SAMPLERS = {"ddpm": ddpm, "dpm-solver": dpm_solver}

@@ -1,0 +1,185 @@
+"""From posterior samples to one sky, and from detections in samples to sources."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+__all__ = ["AGGREGATES", "Detections", "MergedSources", "aggregate", "merge"]
+
+AGGREGATES = {
+    "mean": lambda samples: samples.mean(0),
+    "median": lambda samples: np.median(samples, axis=0),
+    "single": lambda samples: samples[0],
+}
+
+
+def aggregate(samples, how):
+    """One sky from many, pixel by pixel.
+
+    Parameters
+    ----------
+    samples : 3D array, shape (n_samples, ny, nx)
+    how : {"mean", "median", "single"}
+        ``"single"`` is the first sample.
+
+    Returns
+    -------
+    2D array, shape (ny, nx), same unit
+    """
+    return AGGREGATES[how](samples)
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Sources found in skies; all arrays but ``covariance`` have shape (n,).
+
+    Parameters
+    ----------
+    sample : array of int
+        Index of the sky each was found in.
+    x, y : arrays
+        Centroids, pixels.
+    flux : array
+        Total flux, in the unit of the sky.
+    covariance : array, shape (n, 2, 2)
+        Second moments, pixels squared, order x, y.
+    """
+
+    sample: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    flux: np.ndarray
+    covariance: np.ndarray
+
+    def __len__(self):
+        return len(self.flux)
+
+    @classmethod
+    def empty(cls):
+        """No detections."""
+        return cls(np.zeros(0, int), np.zeros(0), np.zeros(0), np.zeros(0), np.zeros((0, 2, 2)))
+
+    @classmethod
+    def concatenate(cls, parts):
+        """Detections of several skies, one after the other."""
+        parts = [cls.empty(), *parts]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class MergedSources:
+    """Sources merged from the samples; all arrays but ``covariance`` have shape (n,).
+
+    Parameters
+    ----------
+    x, y, flux : arrays
+        Mean position (pixels) and mean total flux over the samples that contain the source.
+    x_err, y_err, flux_err : arrays
+        Standard deviations over those samples; NaN where there is only one.
+    covariance : array, shape (n, 2, 2)
+        Mean second moments, pixels squared, order x, y.
+    reliability : array
+        Fraction of the samples that contain the source.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    flux: np.ndarray
+    x_err: np.ndarray
+    y_err: np.ndarray
+    flux_err: np.ndarray
+    covariance: np.ndarray
+    reliability: np.ndarray
+
+    def __len__(self):
+        return len(self.flux)
+
+    def select(self, chosen):
+        """Only the sources of a boolean or index array."""
+        return MergedSources(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+
+
+def merge(detections, n_samples, radius, seeds=None):
+    """Merge what was detected in the samples into sources.
+
+    Drozdova et al. 2024, section 3.4 ("detect-aggregate"). A source is
+    where detections of different samples crowd: the most crowded detection is
+    a source, and so on down, but none within ``radius`` of one before. Each
+    detection belongs to the nearest source within ``radius``; those of one
+    sample that belong to one source are added up.
+
+    Parameters
+    ----------
+    detections : `Detections`
+    n_samples : int
+    radius : float
+        Merging radius, pixels.
+    seeds : array, shape (n, 2), optional
+        Positions (x, y) of the sources, instead of looking for crowds.
+
+    Returns
+    -------
+    `MergedSources`
+        In the order of ``seeds``, or of falling crowding.
+    """
+    points = np.column_stack([detections.x, detections.y])
+    if seeds is None:
+        seeds = _crowds(points, radius)
+    columns = {name: [] for name in MergedSources.__dataclass_fields__}
+    if len(seeds) and len(points):
+        distance, owner = cKDTree(seeds).query(points, distance_upper_bound=radius)
+        owner = np.where(np.isfinite(distance), owner, -1)
+    else:
+        owner = np.full(len(points), -1)
+    order = np.argsort(owner, kind="stable")
+    bounds = np.searchsorted(owner[order], np.arange(len(seeds) + 1))
+    for first, last, seed in zip(bounds[:-1], bounds[1:], seeds, strict=True):
+        chosen = order[first:last]
+        for name, value in _combine(detections, chosen, n_samples, seed).items():
+            columns[name].append(value)
+    covariance = np.reshape(columns.pop("covariance"), (-1, 2, 2))
+    return MergedSources(covariance=covariance, **{name: np.array(values, dtype=float) for name, values in columns.items()})
+
+
+def _crowds(points, radius):
+    """Positions where points crowd, most crowded first, none closer than the radius."""
+    if not len(points):
+        return np.zeros((0, 2))
+    tree = cKDTree(points)
+    neighbours = tree.query_ball_point(points, radius)
+    crowding = np.empty(len(points))
+    centres = np.empty_like(points)
+    for i, near in enumerate(neighbours):
+        weights = np.exp(-2 * ((points[near] - points[i]) ** 2).sum(1) / radius**2)
+        crowding[i] = weights.sum()
+        centres[i] = weights @ points[near] / crowding[i]
+    free = np.ones(len(points), dtype=bool)
+    seeds = []
+    for i in np.argsort(-crowding, kind="stable"):
+        if free[i]:
+            seeds.append(centres[i])
+            free[neighbours[i]] = False
+    return np.array(seeds)
+
+
+def _combine(detections, chosen, n_samples, seed):
+    """Statistics of the detections of one source."""
+    found, inverse = np.unique(detections.sample[chosen], return_inverse=True)
+    if not len(found):
+        nan = np.nan
+        return {
+            "x": seed[0], "y": seed[1], "flux": nan, "x_err": nan, "y_err": nan, "flux_err": nan,
+            "covariance": np.zeros((2, 2)), "reliability": 0.0,
+        }  # fmt: skip
+    weight = detections.flux[chosen]
+    flux = np.bincount(inverse, weight)
+    x = np.bincount(inverse, weight * detections.x[chosen]) / flux
+    y = np.bincount(inverse, weight * detections.y[chosen]) / flux
+    spread = (lambda values: values.std(ddof=1)) if len(found) > 1 else (lambda values: np.nan)
+    return {
+        "x": x.mean(), "y": y.mean(), "flux": flux.mean(),
+        "x_err": spread(x), "y_err": spread(y), "flux_err": spread(flux),
+        "covariance": np.average(detections.covariance[chosen], axis=0, weights=weight),
+        "reliability": len(found) / n_samples,
+    }  # fmt: skip

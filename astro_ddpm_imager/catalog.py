@@ -1,0 +1,101 @@
+"""The catalogue: sources on the model's pixels, in flat-noise units, become a table of the sky."""
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable
+from scipy.ndimage import map_coordinates
+
+from .dirty import FWHM_PER_SIGMA
+
+__all__ = ["COLUMNS", "build_catalog"]
+
+COLUMNS = {
+    "source_id": (None, "Number of the source, from 1, by falling S/N"),
+    "ra": (u.deg, "Right ascension, in the frame of the image"),
+    "dec": (u.deg, "Declination, in the frame of the image"),
+    "ra_err": (u.deg, "Error of ra, on the sky (times cos dec)"),
+    "dec_err": (u.deg, "Error of dec"),
+    "flux": (u.Jy, "Total flux, corrected for the primary beam"),
+    "flux_err": (u.Jy, "Error of flux"),
+    "peak_flux": (u.Jy / u.beam, "Peak after convolution with the restoring beam, corrected for the primary beam"),
+    "snr": (None, "Peak before the correction for the primary beam / noise"),
+    "reliability": (None, "Fraction of the samples that contain the source"),
+    "x": (None, "0-based pixel of the input, first FITS axis"),
+    "y": (None, "0-based pixel of the input, second FITS axis"),
+    "major": (u.arcsec, "FWHM of the major axis, deconvolved"),
+    "minor": (u.arcsec, "FWHM of the minor axis, deconvolved"),
+    "pa": (u.deg, "Position angle of the major axis, east of north"),
+    "pb": (None, "Primary beam at the source"),
+}
+
+
+def build_catalog(sources, grid, dirty, reliability, meta):
+    """Turn merged sources into a catalogue.
+
+    Parameters
+    ----------
+    sources : `~astro_ddpm_imager.aggregation.MergedSources`
+        On the model's pixels, in units of the noise.
+    grid : `~astro_ddpm_imager.grid.ModelGrid`
+    dirty : `~astro_ddpm_imager.dirty.DirtyImage`
+    reliability : float
+        Lowest reliability of a source in the catalogue.
+    meta : dict
+        Provenance.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        Columns as in `COLUMNS`; a row per source, by falling S/N.
+    """
+    sources = sources.select(sources.reliability >= reliability)
+    y, x = grid.to_image_position(sources.y, sources.x)
+    nearest = tuple(np.round(position).astype(int) for position in (y, x))
+    inside = np.all([(0 <= p) & (p < n) for p, n in zip(nearest, dirty.shape, strict=True)], axis=0)
+    inside[inside] = dirty.allowed[nearest[0][inside], nearest[1][inside]]
+    sources, y, x = sources.select(inside), y[inside], x[inside]
+
+    pb = _interpolate(dirty.pb, y, x)
+    ratio = np.array(grid.ratio[::-1])
+    # The moments hold the variance of the model's pixel, 1/12.
+    covariance = (sources.covariance - np.eye(2) / 12) * np.outer(ratio, ratio)
+    scale = dirty.wcs.pixel_scale_matrix * 3600
+    major, minor, pa, covariance = _axes(covariance, scale)
+    spread = np.linalg.det(dirty.beam_covariance + covariance) / np.linalg.det(dirty.beam_covariance)
+    peak = sources.flux / np.sqrt(spread)
+    pixel_variance = np.stack([(sources.x_err * ratio[0]) ** 2, (sources.y_err * ratio[1]) ** 2], -1)
+    world_err = np.sqrt(pixel_variance @ (dirty.wcs.pixel_scale_matrix**2).T)
+    sky = dirty.wcs.pixel_to_world_values(x, y)
+
+    values = {
+        "source_id": np.arange(1, len(sources) + 1),
+        "ra": sky[0], "dec": sky[1], "ra_err": world_err[:, 0], "dec_err": world_err[:, 1],
+        "flux": sources.flux * dirty.rms / pb, "flux_err": sources.flux_err * dirty.rms / pb,
+        "peak_flux": peak * dirty.rms / pb, "snr": peak, "reliability": sources.reliability,
+        "x": x, "y": y, "major": major, "minor": minor, "pa": pa, "pb": pb,
+    }  # fmt: skip
+    order = np.argsort(-peak, kind="stable")
+    table = QTable(meta=meta)
+    for name, (unit, description) in COLUMNS.items():
+        column = values[name] if name == "source_id" else np.asarray(values[name])[order]
+        table[name] = column if unit is None else column * unit
+        table[name].info.description = description
+    return table
+
+
+def _interpolate(image, y, x):
+    """Linear interpolation, or the nearest pixel where a blank one is near."""
+    values = map_coordinates(image, [y, x], order=1, mode="nearest")
+    nearest = map_coordinates(image, [y, x], order=0, mode="nearest")
+    return np.where(np.isfinite(values), values, nearest)
+
+
+def _axes(covariance, scale):
+    """FWHM (arcsec) and position angle (deg) of second moments in pixels, and the moments made positive."""
+    sky, vectors = np.linalg.eigh(scale @ covariance @ scale.T)
+    sky = sky.clip(0)
+    inverse = np.linalg.inv(scale)
+    positive = inverse @ (vectors * sky[:, None, :]) @ np.swapaxes(vectors, 1, 2) @ inverse.T
+    pa = np.rad2deg(np.arctan2(vectors[:, 0, 1], vectors[:, 1, 1])) % 180
+    major, minor = FWHM_PER_SIGMA * np.sqrt(sky[:, 1]), FWHM_PER_SIGMA * np.sqrt(sky[:, 0])
+    return major, minor, pa, positive

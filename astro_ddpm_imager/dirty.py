@@ -1,0 +1,289 @@
+"""A checked dirty image: what the model and the catalogue need to know of an observation."""
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.nddata import CCDData
+from astropy.stats import mad_std
+from radio_beam import Beam, NoBeamException
+from scipy.signal import fftconvolve
+
+from .errors import DirtyImageError
+from .reading import JY_PER_BEAM, read_image, select_plane
+
+__all__ = ["DirtyImage", "prepare"]
+
+log = logging.getLogger(__name__)
+
+FWHM_PER_SIGMA = np.sqrt(8 * np.log(2))
+MINIMUM_BEAM_PIXELS = 2.0
+MINIMUM_FIELD_BEAMS = 8.0
+
+
+@dataclass(frozen=True)
+class DirtyImage:
+    """One plane of an observation, checked; arrays are indexed [y, x].
+
+    Parameters
+    ----------
+    data : 2D array, shape (ny, nx)
+        Dirty image in Jy/beam, not corrected for the primary beam; NaN where blank.
+    wcs : `~astropy.wcs.WCS`
+        Celestial, two axes.
+    beam : `~radio_beam.Beam`
+        Restoring beam.
+    rms : float
+        Noise, Jy/beam.
+    psf : 2D array, shape (ny, nx), or None
+        PSF with its peak, 1, at pixel ``(ny // 2, nx // 2)``.
+    pb : 2D array, shape (ny, nx)
+        Primary beam; 1 everywhere if none was given, NaN where ``data`` is blank.
+    allowed : 2D array of bool, shape (ny, nx)
+        Where sources may be catalogued (CLEAN's mask).
+    meta : dict-like
+        Header of the input.
+    """
+
+    data: np.ndarray
+    wcs: object
+    beam: Beam
+    rms: float
+    psf: np.ndarray | None
+    pb: np.ndarray
+    allowed: np.ndarray
+    meta: object
+
+    @property
+    def shape(self):
+        """Shape (ny, nx)."""
+        return self.data.shape
+
+    @cached_property
+    def beam_pixels(self):
+        """Beam FWHM, geometric mean of the axes, pixels."""
+        return FWHM_PER_SIGMA * np.linalg.det(self.beam_covariance) ** 0.25
+
+    @cached_property
+    def beam_area(self):
+        """Solid angle of the beam, pixels."""
+        return 2 * np.pi * np.sqrt(np.linalg.det(self.beam_covariance))
+
+    @cached_property
+    def beam_covariance(self):
+        """Second moments of the restoring beam, shape (2, 2), pixels squared, order x, y."""
+        return beam_covariance(self.beam, self.wcs)
+
+    @cached_property
+    def beam_kernel(self):
+        """The restoring beam as an image with its peak, 1, in the middle of an odd number of pixels."""
+        (xx, xy), (_, yy) = np.linalg.inv(self.beam_covariance)
+        reach_x, reach_y = (int(np.ceil(5 * np.sqrt(variance))) for variance in np.diag(self.beam_covariance))
+        y, x = np.mgrid[-reach_y : reach_y + 1, -reach_x : reach_x + 1]
+        return np.exp(-0.5 * (xx * x**2 + 2 * xy * x * y + yy * y**2))
+
+    def convolve_beam(self, sky):
+        """A sky in Jy/pixel convolved with the restoring beam, Jy/beam."""
+        return _convolve(sky, self.beam_kernel)
+
+    def convolve_psf(self, sky):
+        """A sky in Jy/pixel convolved with the PSF (or, without one, the restoring beam), Jy/beam."""
+        return _convolve(sky, self.beam_kernel if self.psf is None else self.psf)
+
+
+def _convolve(sky, kernel):
+    """Convolution, without wrapping, with a kernel centred on pixel n // 2."""
+    full = fftconvolve(sky, kernel)
+    y, x = (n // 2 for n in kernel.shape)
+    return full[y : y + sky.shape[0], x : x + sky.shape[1]]
+
+
+def beam_covariance(beam, wcs):
+    """Second moments of a beam in pixels.
+
+    Parameters
+    ----------
+    beam : `~radio_beam.Beam`
+    wcs : `~astropy.wcs.WCS`
+        Celestial, two axes; any rotation, handedness and pixel shape.
+
+    Returns
+    -------
+    2D array, shape (2, 2), pixels squared, order x, y
+    """
+    angle = beam.pa.to_value(u.rad)
+    major, minor = (axis.to_value(u.deg) / FWHM_PER_SIGMA for axis in (beam.major, beam.minor))
+    # Position angles run from north (second world axis) to east (first).
+    axes = np.array([[np.sin(angle), np.cos(angle)], [np.cos(angle), -np.sin(angle)]])
+    to_pixels = np.linalg.inv(wcs.pixel_scale_matrix)
+    return to_pixels @ (axes.T @ np.diag([major**2, minor**2]) @ axes) @ to_pixels.T
+
+
+def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
+    """Read and check a dirty image and what belongs to it.
+
+    Parameters
+    ----------
+    dirty : `~astropy.nddata.CCDData` or path to FITS
+        Dirty image, Jy/beam or a multiple, not corrected for the primary beam.
+    psf, pb : `~astropy.nddata.CCDData`, path to FITS or 2D array, optional
+        PSF and primary beam on the same pixels.
+    mask : `~astropy.nddata.CCDData`, path to FITS or 2D array, optional
+        CLEAN's mask: sources are catalogued only where it is not 0.
+    beam : `~radio_beam.Beam`, optional
+        Restoring beam, instead of the header's.
+    pblimit : float, optional
+        Primary beam below which the image is blanked.
+
+    Returns
+    -------
+    `DirtyImage`
+
+    Raises
+    ------
+    DirtyImageError
+        With the name of what cannot be used, its value, and the way out.
+    """
+    image = _as_plane(dirty, "dirty")
+    data = _in_jy_per_beam(image)
+    if image.mask is not None:
+        data = np.where(image.mask, np.nan, data)
+    finite = np.isfinite(data)
+    if not finite.any():
+        raise DirtyImageError("dirty: every pixel is blank (NaN)")
+    data = np.where(finite, data, np.nan)
+
+    psf_image = None if psf is None else _as_companion(psf, "psf", image)
+    beam = beam or _beam_of(image, "dirty") or _beam_of(psf_image, "psf")
+    if beam is None:
+        raise DirtyImageError(
+            "dirty: no beam in the header (BMAJ, BMIN, BPA) and none given; give beam=radio_beam.Beam(...), "
+            "or --beam MAJ MIN PA on the command line"
+        )
+    _check_sampling(beam, image)
+
+    pb_values = np.ones(data.shape) if pb is None else _checked_pb(_as_companion(pb, "pb", image).data)
+    with np.errstate(invalid="ignore"):
+        inside = finite & (pb_values >= pblimit)
+    if not inside.any():
+        raise DirtyImageError(f"pb: nowhere reaches pblimit={pblimit} inside the image; lower pblimit or check pb")
+    data, pb_values = np.where(inside, data, np.nan), np.where(inside, pb_values, np.nan)
+
+    values = data[inside]
+    if np.ptp(values) == 0:
+        raise DirtyImageError(f"dirty: the image is constant ({values[0]:g} Jy/beam); there is no noise to measure")
+    rms = float(mad_std(values))
+    if rms == 0:
+        raise DirtyImageError("dirty: more than half of the pixels are equal; there is no noise to measure")
+
+    allowed = inside if mask is None else inside & (np.nan_to_num(_as_companion(mask, "mask", image).data) != 0)
+    checked_psf = None if psf is None else _checked_psf(psf_image.data)
+    return DirtyImage(data, image.wcs, beam, rms, checked_psf, pb_values, allowed, image.meta)
+
+
+def _as_plane(image, name, **options):
+    """A path or a CCDData of any number of axes, as a CCDData of two."""
+    if isinstance(image, str | PathLike):
+        return read_image(image, **options)
+    if not isinstance(image, CCDData):
+        raise TypeError(f"{name}: expected a CCDData or the path of a FITS file, got {type(image).__name__}")
+    plane = select_plane(image.data, image.unit, image.wcs, image.meta, name=name)
+    if image.mask is not None and np.ndim(image.mask):
+        plane.mask = np.reshape(image.mask, plane.shape)
+    return plane
+
+
+def _as_companion(image, name, dirty):
+    """A PSF, primary beam or mask as a plane, checked against the dirty image."""
+    if isinstance(image, np.ndarray):
+        image = CCDData(np.squeeze(image), unit=u.one)
+    else:
+        image = _as_plane(image, name, **({} if isinstance(image, CCDData) else {"unit": u.one}))
+    if image.shape != dirty.shape:
+        raise DirtyImageError(
+            f"{name}: has shape {image.shape} (ny, nx), but the dirty image {dirty.shape}; "
+            f"make {name} with the same imsize, or cut it to the same pixels"
+        )
+    if image.wcs is not None:
+        scale, wanted = (abs(np.linalg.det(w.pixel_scale_matrix)) ** 0.5 * 3600 for w in (image.wcs, dirty.wcs))
+        if abs(scale / wanted - 1) > 0.01:
+            raise DirtyImageError(
+                f"{name}: has pixels of {scale:.4g} arcsec, but the dirty image of {wanted:.4g} arcsec; "
+                f"make {name} with the same cell"
+            )
+    return image
+
+
+def _in_jy_per_beam(image):
+    if image.data.dtype.kind != "f":
+        raise DirtyImageError(
+            f"dirty: the pixels are {image.data.dtype.name}, not floating point; if their values really are in "
+            f"{image.unit}, convert them with astype(float)"
+        )
+    try:
+        return (image.data.astype(float) * image.unit).to_value(JY_PER_BEAM)
+    except u.UnitConversionError as error:
+        raise DirtyImageError(
+            f"dirty: the unit is {image.unit.to_string()!r}, not Jy/beam or a multiple of it; convert the image first"
+        ) from error
+
+
+def _beam_of(image, name):
+    """The beam in a header, or None."""
+    if image is None:
+        return None
+    header = image.meta
+    if not isinstance(header, fits.Header):
+        header = fits.Header({key: header[key] for key in ("BMAJ", "BMIN", "BPA") if key in header})
+    try:
+        beam = Beam.from_fits_header(header)
+    except NoBeamException:
+        return None
+    if not (np.isfinite(beam.sr) and beam.minor > 0):
+        raise DirtyImageError(
+            f"{name}: the beam in the header has axes of {beam.major.to(u.arcsec):.4g} and {beam.minor.to(u.arcsec):.4g}; "
+            "give another with beam="
+        )
+    return beam
+
+
+def _check_sampling(beam, image):
+    covariance = beam_covariance(beam, image.wcs)
+    minor = FWHM_PER_SIGMA * np.sqrt(np.linalg.eigvalsh(covariance)[0])
+    if minor < MINIMUM_BEAM_PIXELS:
+        raise DirtyImageError(
+            f"dirty: the beam is under-sampled, {minor:.2f} pixels across its minor axis; "
+            f"image it again with a cell of at most {beam.minor.to_value(u.arcsec) / 3:.3g} arcsec (3 pixels)"
+        )
+    across = min(image.shape) / (FWHM_PER_SIGMA * np.linalg.det(covariance) ** 0.25)
+    if across < MINIMUM_FIELD_BEAMS:
+        raise DirtyImageError(
+            f"dirty: {image.shape[1]} x {image.shape[0]} pixels are only {across:.1f} beams across; "
+            f"at least {MINIMUM_FIELD_BEAMS:.0f} are needed to tell sources from noise: make a larger image"
+        )
+
+
+def _checked_pb(pb):
+    peak = np.nanmax(pb) if np.isfinite(pb).any() else np.nan
+    if not 0 < peak <= 1.01:
+        raise DirtyImageError(f"pb: its largest value is {peak:g}; a primary beam is 1 at its centre and positive")
+    return pb
+
+
+def _checked_psf(psf):
+    """The PSF with a peak of 1 at the central pixel; says what it had to change."""
+    psf = np.nan_to_num(psf)
+    peak, centre = psf.max(), tuple(n // 2 for n in psf.shape)
+    if peak <= 0:
+        raise DirtyImageError(f"psf: its largest value is {peak:g}; a PSF is 1 at its centre")
+    if abs(peak - 1) > 0.01:
+        log.warning("psf: peaks at %.4g instead of 1; normalised", peak)
+    found = np.unravel_index(psf.argmax(), psf.shape)
+    if tuple(found) != centre:
+        log.warning("psf: peaks at pixel (x, y) = %s instead of %s; moved", tuple(map(int, found[::-1])), centre[::-1])
+        psf = np.roll(psf, np.subtract(centre, found), axis=(0, 1))
+    return psf / peak

@@ -1,0 +1,11 @@
+"""What can go wrong with an image, a model or a product, as exceptions."""
+
+__all__ = ["DirtyImageError", "ModelError"]
+
+
+class DirtyImageError(ValueError):
+    """The dirty image, or what was given with it, cannot be used."""
+
+
+class ModelError(ValueError):
+    """The model is unknown, or its files do not fit together."""

@@ -1,0 +1,137 @@
+"""From a FITS file to one plane with a unit, a celestial WCS and a header."""
+
+import re
+import warnings
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.nddata import CCDData
+from astropy.utils.exceptions import AstropyWarning
+from astropy.wcs import WCS, FITSFixedWarning
+
+from .errors import DirtyImageError
+
+__all__ = ["read_image", "select_plane"]
+
+JY_PER_BEAM = u.Jy / u.beam
+
+
+def read_image(path, channel=None, stokes=None, unit=None):
+    """Read one plane of a FITS image.
+
+    Parameters
+    ----------
+    path : str or path-like
+        FITS file as CASA, WSClean or astropy write it, tile-compressed or not,
+        with two axes or more. The first HDU that holds an image is taken.
+    channel, stokes : int, optional
+        0-based plane of a spectral or Stokes axis longer than 1.
+    unit : `~astropy.units.Unit`, optional
+        Unit of the pixels, instead of the header's BUNIT.
+
+    Returns
+    -------
+    `~astropy.nddata.CCDData`
+        Data of shape (ny, nx); ``meta`` is the FITS header, with the beam of
+        the plane where the file has a table of beams.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    DirtyImageError
+        The file is not FITS, is cut off or holds no image; a plane has to be
+        chosen; the unit is missing or unknown; there is no celestial WCS.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise DirtyImageError(f"{path} is a folder; export a CASA image with exportfits first")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", AstropyWarning)
+            warnings.filterwarnings("ignore", category=fits.verify.VerifyWarning)
+            with fits.open(path, memmap=False) as hdus:
+                hdu = next((hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), None)
+                header, data = (hdu.header, hdu.data) if hdu is not None else (None, None)
+                if data is not None and header.get("CASAMBM") and "BEAMS" in hdus:
+                    _copy_beam(hdus["BEAMS"].data, channel or 0, header)
+    except FileNotFoundError:
+        raise
+    except (OSError, TypeError, ValueError, IndexError, AstropyWarning, fits.VerifyError) as error:
+        raise DirtyImageError(f"{path} is not a FITS file, or it is cut off ({error}); export or copy it again") from error
+    if data is None:
+        raise DirtyImageError(f"{path} holds no image of two or more axes")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        wcs = WCS(header)
+    if unit is None:
+        unit = _parse_unit(header.get("BUNIT", "").strip(), path)
+    return select_plane(data, unit, wcs, header, channel, stokes, name=str(path))
+
+
+def _copy_beam(beams, channel, header):
+    """The beam of a channel, from CASA's table (axes in arcsec) to the header."""
+    row = beams[np.flatnonzero(beams["CHAN"] == channel)[0]]
+    header["BMAJ"], header["BMIN"], header["BPA"] = row["BMAJ"] / 3600, row["BMIN"] / 3600, row["BPA"]
+
+
+def _parse_unit(text, name):
+    """Unit of a BUNIT card; the spellings in use are 'Jy/beam', 'JY/BEAM' and 'Jy beam-1'."""
+    if not text:
+        raise DirtyImageError(f"{name}: the unit is missing; set BUNIT in the header, to 'Jy/beam' if that is what it is")
+    match = re.fullmatch(r"([mun]?)jy\s*(?:/\s*beam|[.*]?\s*beam(?:\^|\*\*)?-1)", text, re.IGNORECASE)
+    if match:
+        return u.Unit(match[1].lower() + "Jy") / u.beam
+    try:
+        return u.Unit(text)
+    except ValueError as error:
+        raise DirtyImageError(f"{name}: the unit {text!r} is unknown; set BUNIT in the header to 'Jy/beam'") from error
+
+
+def select_plane(data, unit, wcs, meta, channel=None, stokes=None, name="dirty"):
+    """One plane of an image of any number of axes, with a celestial WCS.
+
+    Parameters
+    ----------
+    data : array, shape (..., ny, nx)
+    unit : `~astropy.units.Unit`
+    wcs : `~astropy.wcs.WCS` or None
+    meta : dict or `~astropy.io.fits.Header`
+    channel, stokes : int, optional
+        0-based plane of a spectral or Stokes axis longer than 1.
+    name : str, optional
+        What the image is called in errors.
+
+    Returns
+    -------
+    `~astropy.nddata.CCDData`, data of shape (ny, nx)
+
+    Raises
+    ------
+    DirtyImageError
+        A plane has to be chosen or does not exist; there is no celestial WCS.
+    """
+    if data.ndim < 2:
+        raise DirtyImageError(f"{name}: has {data.ndim} axes; an image has at least two")
+    if wcs is None or not wcs.has_celestial:
+        raise DirtyImageError(f"{name}: no celestial WCS (CTYPE such as RA---SIN and DEC--SIN); add it to the header")
+    wanted = {"channel": channel, "stokes": stokes}
+    index = []
+    for axis in range(data.ndim - 2):
+        length = data.shape[axis]
+        fits_axis = data.ndim - 1 - axis
+        kind = "stokes" if wcs.naxis > fits_axis and wcs.wcs.ctype[fits_axis].startswith("STOKES") else "channel"
+        plane = wanted[kind]
+        if plane is None and length > 1:
+            raise DirtyImageError(
+                f"{name}: has {length} planes on its {kind} axis; choose one with {kind}=0 to {length - 1} in read_image, "
+                f"or --{kind} on the command line"
+            )
+        if plane is not None and not 0 <= plane < length:
+            raise DirtyImageError(f"{name}: {kind}={plane} does not exist; there are planes 0 to {length - 1}")
+        index.append(plane or 0)
+    if {wcs.wcs.lng, wcs.wcs.lat} != {0, 1}:
+        raise DirtyImageError(f"{name}: the celestial axes are not the first two of the file; reorder its axes")
+    return CCDData(np.array(data[tuple(index)]), unit=unit, wcs=wcs.celestial, meta=meta)

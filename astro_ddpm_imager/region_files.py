@@ -1,0 +1,46 @@
+"""Catalogues as regions, for DS9 and CASA."""
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from regions import EllipseSkyRegion, RegionMeta, Regions, RegionVisual
+
+__all__ = ["catalog_to_regions", "reliability_color"]
+
+
+def reliability_color(reliability):
+    """Green from a reliability of 0.9, yellow from 0.7, else red."""
+    return "green" if reliability >= 0.9 else "yellow" if reliability >= 0.7 else "red"
+
+
+def catalog_to_regions(catalog, beam, frame):
+    """Ellipses as the sources look in the restored image, named and coloured by reliability.
+
+    Parameters
+    ----------
+    catalog : `~astropy.table.QTable`
+    beam : `~radio_beam.Beam`
+        Restoring beam, added in quadrature to the sizes.
+    frame : str
+        Frame of ``ra`` and ``dec``, for instance ``"icrs"``.
+
+    Returns
+    -------
+    `~regions.Regions`
+    """
+    beam_fwhm = np.sqrt(beam.major * beam.minor)
+    regions = []
+    for row in catalog:
+        color = reliability_color(row["reliability"])
+        regions.append(
+            EllipseSkyRegion(
+                SkyCoord(row["ra"], row["dec"], frame=frame),
+                # `width` lies along the longitude axis and the angle runs from there.
+                width=np.hypot(row["major"], beam_fwhm).to(u.arcsec),
+                height=np.hypot(row["minor"], beam_fwhm).to(u.arcsec),
+                angle=row["pa"] + 90 * u.deg,
+                meta=RegionMeta({"text": f"{row['source_id']} ({row['reliability']:.2f})"}),
+                visual=RegionVisual({"color": color, "default_style": "ds9"}),
+            )
+        )
+    return Regions(regions)

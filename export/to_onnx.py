@@ -1,0 +1,106 @@
+"""Export a checkpoint to ONNX, with its card.
+
+    python -m export.to_onnx runs/default/checkpoint.pt astro_ddpm_imager/models/default.onnx
+"""
+
+import argparse
+import datetime
+import hashlib
+import json
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import onnx
+import torch
+
+from astro_ddpm_imager.models import ModelCard
+from astro_ddpm_imager.sampling import LinearSchedule
+from astro_ddpm_imager.stretch import PowerStretch
+
+from .unet import UNet
+
+DESCRIPTION = (
+    "Conditional DDPM U-Net, v-prediction, conditioned on the dirty image and the primary beam; "
+    "for naturally weighted ALMA-like images of sources smaller than a few beams."
+)
+
+
+def export(model, card, path):
+    """Write a U-Net and its card; both appear whole.
+
+    Parameters
+    ----------
+    model : `~export.unet.UNet`
+    card : `~astro_ddpm_imager.models.ModelCard`
+    path : path-like
+        The ONNX file; the card goes beside it, ending in ``.json``.
+
+    Returns
+    -------
+    `~astro_ddpm_imager.models.ModelCard`, with the checksum.
+    """
+    path = Path(path)
+    model = model.eval().float()
+    image = torch.randn(2, 1, 64, 64)
+    inputs = {"x": image, "dirty": image, "pb": image, "t": torch.tensor([3.0, 700.0])}
+    size = {2: "height", 3: "width"}
+    torch.onnx.export(
+        model,
+        tuple(inputs.values()),
+        path.with_suffix(".part"),
+        input_names=list(inputs),
+        output_names=["v"],
+        dynamic_axes={"x": {0: "batch", **size}, "dirty": {0: "batch", **size}, "pb": {0: "batch", **size}, "t": {0: "batch"}},
+        opset_version=17,
+        dynamo=False,
+    )
+    stored = onnx.load(path.with_suffix(".part"))
+    onnx.helper.set_model_props(stored, {"astro_ddpm_imager": json.dumps(card.configuration)})
+    content = stored.SerializeToString()
+    path.with_suffix(".part").write_bytes(content)
+    card = replace(card, sha256=hashlib.sha256(content).hexdigest())
+    card.write(path.with_suffix(".json"))
+    os.replace(path.with_suffix(".part"), path)
+    return card
+
+
+def main():
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("output", type=Path, help="the .onnx file; its stem becomes the name of the model")
+    args = parser.parse_args()
+    state = torch.load(args.checkpoint)
+    model = UNet()
+    model.load_state_dict(state["average"])
+    stretch = PowerStretch()
+    settings = json.loads((args.checkpoint.parent / "config.json").read_text())
+    card = ModelCard(
+        name=args.output.stem,
+        description=DESCRIPTION,
+        date=datetime.date.today().isoformat(),
+        noise_protocol="independent",
+        gamma=stretch.gamma,
+        c=stretch.c,
+        schedule=asdict(LinearSchedule()),
+        pixels_per_beam=2.2,
+        multiple=8,
+        reach=48,
+        parameters=sum(weights.numel() for weights in model.parameters()),
+        training={
+            "steps": state["step"],
+            "crops": state["step"] * settings["batch"],
+            "crop_pixels": settings["size"],
+            "seed": settings["seed"],
+        },
+        threshold=1.0,
+        reliability=0.5,
+        steps=15,
+    )
+    card = export(model, card, args.output)
+    print(f"{args.output}: {args.output.stat().st_size / 1e6:.1f} MB, step {state['step']}, SHA-256 {card.sha256}")
+
+
+if __name__ == "__main__":
+    main()
