@@ -1,0 +1,28 @@
+"""Deconvolution and source finding for radio interferometers with a diffusion model."""
+
+import logging
+from importlib.metadata import version
+
+__version__ = version("astro_ddpm_imager")
+
+from .dirty import DirtyImage
+from .errors import DirtyImageError, ModelError, SettingError
+from .imager import DiffusionImager
+from .models import ModelCard, list_models, load_card
+from .reading import read_image
+from .result import ImagingResult
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+__all__ = [
+    "DiffusionImager",
+    "DirtyImage",
+    "DirtyImageError",
+    "ImagingResult",
+    "ModelCard",
+    "ModelError",
+    "SettingError",
+    "list_models",
+    "load_card",
+    "read_image",
+]

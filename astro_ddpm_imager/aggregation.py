@@ -1,6 +1,6 @@
 """From posterior samples to one sky, and from detections in samples to sources."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -95,6 +95,10 @@ class MergedSources:
     def __len__(self):
         return len(self.flux)
 
+    def with_photometry(self, detections):
+        """The same sources with positions, fluxes and moments of other detections, one for each."""
+        return replace(self, x=detections.x, y=detections.y, flux=detections.flux, covariance=detections.covariance)
+
     def select(self, chosen):
         """Only the sources of a boolean or index array."""
         return MergedSources(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
@@ -139,7 +143,9 @@ def merge(detections, n_samples, radius, seeds=None):
         for name, value in _combine(detections, chosen, n_samples, seed).items():
             columns[name].append(value)
     covariance = np.reshape(columns.pop("covariance"), (-1, 2, 2))
-    return MergedSources(covariance=covariance, **{name: np.array(values, dtype=float) for name, values in columns.items()})
+    return MergedSources(
+        covariance=covariance, **{name: np.array(values, dtype=float) for name, values in columns.items()}
+    )
 
 
 def _crowds(points, radius):

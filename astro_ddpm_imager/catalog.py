@@ -51,7 +51,7 @@ def build_catalog(sources, grid, dirty, reliability, meta):
     sources = sources.select(sources.reliability >= reliability)
     y, x = grid.to_image_position(sources.y, sources.x)
     nearest = tuple(np.round(position).astype(int) for position in (y, x))
-    inside = np.all([(0 <= p) & (p < n) for p, n in zip(nearest, dirty.shape, strict=True)], axis=0)
+    inside = np.all([(p >= 0) & (p < n) for p, n in zip(nearest, dirty.shape, strict=True)], axis=0)
     inside[inside] = dirty.allowed[nearest[0][inside], nearest[1][inside]]
     sources, y, x = sources.select(inside), y[inside], x[inside]
 
@@ -65,17 +65,19 @@ def build_catalog(sources, grid, dirty, reliability, meta):
     peak = sources.flux / np.sqrt(spread)
     pixel_variance = np.stack([(sources.x_err * ratio[0]) ** 2, (sources.y_err * ratio[1]) ** 2], -1)
     world_err = np.sqrt(pixel_variance @ (dirty.wcs.pixel_scale_matrix**2).T)
-    sky = dirty.wcs.pixel_to_world_values(x, y)
+    sky = dirty.wcs.pixel_to_world(x, y)
+    if not {"ra", "dec"} <= set(sky.representation_component_names):
+        sky = sky.icrs
 
     values = {
         "source_id": np.arange(1, len(sources) + 1),
-        "ra": sky[0], "dec": sky[1], "ra_err": world_err[:, 0], "dec_err": world_err[:, 1],
+        "ra": sky.ra.deg, "dec": sky.dec.deg, "ra_err": world_err[:, 0], "dec_err": world_err[:, 1],
         "flux": sources.flux * dirty.rms / pb, "flux_err": sources.flux_err * dirty.rms / pb,
         "peak_flux": peak * dirty.rms / pb, "snr": peak, "reliability": sources.reliability,
         "x": x, "y": y, "major": major, "minor": minor, "pa": pa, "pb": pb,
     }  # fmt: skip
     order = np.argsort(-peak, kind="stable")
-    table = QTable(meta=meta)
+    table = QTable(meta={**meta, "rms": dirty.rms, "frame": sky.frame.name})
     for name, (unit, description) in COLUMNS.items():
         column = values[name] if name == "source_id" else np.asarray(values[name])[order]
         table[name] = column if unit is None else column * unit

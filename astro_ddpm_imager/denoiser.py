@@ -1,13 +1,15 @@
 """One ONNX Runtime session behind one call."""
 
+import ctypes
 import json
 import logging
+import sys
 from functools import cached_property
 
 import numpy as np
 import onnxruntime
 
-from .errors import ModelError
+from .errors import ModelError, SettingError
 from .grid import tiles
 from .models import load_card
 
@@ -33,6 +35,8 @@ class Denoiser:
 
     Raises
     ------
+    SettingError
+        ``device`` is unknown.
     ModelError
         The files of the model do not fit together, or ``device="cuda"``
         cannot be had.
@@ -40,65 +44,71 @@ class Denoiser:
 
     def __init__(self, model="default", device="auto", threads=None):
         if device not in DEVICES:
-            raise ValueError(f"device={device!r}: choose one of {', '.join(map(repr, DEVICES))}")
+            raise SettingError(f"device={device!r}: choose one of {', '.join(map(repr, DEVICES))}")
         self.card, path = load_card(model)
         self._session = _open_session(path, device, threads or 0)
         self.provider = self._session.get_providers()[0]
         log.info("model %r runs on %s", self.card.name, self.provider)
         stored = self._session.get_modelmeta().custom_metadata_map.get("astro_ddpm_imager")
         if stored is None or json.loads(stored) != json.loads(json.dumps(self.card.configuration)):
-            raise ModelError(f"{path.name}: the configuration in the file is not that of its card; export the model again")
+            raise ModelError(
+                f"{path.name}: the configuration in the file is not that of its card; export the model again"
+            )
 
-    def predict(self, noisy, condition, t):
-        """Expected noiseless skies.
+    def predict(self, noisy, dirty, pb, t):
+        """Expected noiseless sky.
 
         Parameters
         ----------
-        noisy : 4D array of float32, shape (n, 1, my, mx)
-            Stretched skies with noise.
-        condition : tuple of two 2D arrays, shape (my, mx)
-            Dirty image in units of the noise, and primary beam.
+        noisy : 2D array of float32, shape (my, mx)
+            Stretched sky with noise.
+        dirty, pb : 2D arrays of float32, shape (my, mx)
+            Dirty image in units of its noise, and primary beam.
         t : int
             Step of the noise schedule.
 
         Returns
         -------
-        4D array of float32, shape (n, 1, my, mx)
-            Stretched skies.
+        2D array of float32, shape (my, mx)
+            Stretched sky.
         """
-        dirty, pb = (np.asarray(plane, dtype=np.float32) for plane in condition)
         velocity = np.empty_like(noisy)
         step = np.array([t], dtype=np.float32)
-        for tile in self._tiles(dirty.shape):
-            around = {"dirty": dirty[tile.window][None, None], "pb": pb[tile.window][None, None], "t": step}
-            for i, image in enumerate(noisy[:, :, *tile.window]):
-                # One image a call: the result does not depend on how many are asked for.
-                (out,) = self._session.run(None, {"x": image[None], **around})
-                velocity[i, :, *tile.core] = out[0, :, *tile.inner]
-        schedule = self._schedule
-        return (schedule.signal[t] * noisy - schedule.noise[t] * velocity).astype(np.float32)
+        for tile in tiles(noisy.shape, TILE, self.card.reach):
+            images = {"x": noisy, "dirty": dirty, "pb": pb}
+            inputs = {name: image[tile.window][None, None] for name, image in images.items()}
+            (out,) = self._session.run(None, {**inputs, "t": step})
+            velocity[tile.core] = out[0, 0][tile.inner]
+        return np.float32(self._schedule.signal[t]) * noisy - np.float32(self._schedule.noise[t]) * velocity
 
     @cached_property
     def _schedule(self):
         return self.card.noise_schedule
-
-    def _tiles(self, shape):
-        return tiles(shape, TILE, self.card.reach)
 
 
 def _open_session(path, device, threads):
     """A session on the device asked for; ONNX Runtime itself falls back without raising."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 4
-    wanted = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider"]}
-    providers = wanted.get(device, wanted["cuda"] + wanted["cpu"])
-    if device == "auto" and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        providers = wanted["cpu"]
-    session = onnxruntime.InferenceSession(path, options, providers=providers)
-    if device == "cuda" and session.get_providers()[0] != "CUDAExecutionProvider":
+    if device != "cpu" and _has_cuda():
+        onnxruntime.preload_dlls()
+        session = onnxruntime.InferenceSession(path, options, providers=["CUDAExecutionProvider"])
+        if device == "auto" or session.get_providers()[0] == "CUDAExecutionProvider":
+            return session
+    if device == "cuda":
         raise ModelError(
-            "device='cuda': ONNX Runtime cannot use CUDA here; install onnxruntime-gpu and an NVIDIA driver with CUDA and "
-            "cuDNN (onnxruntime-gpu[cuda,cudnn] brings the libraries), or choose device='cpu' or 'auto'"
+            "device='cuda': ONNX Runtime cannot use CUDA here; install onnxruntime-gpu and an NVIDIA driver with CUDA "
+            "and cuDNN (onnxruntime-gpu[cuda,cudnn] brings the libraries), or choose device='cpu' or 'auto'"
         )
-    return session
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _has_cuda():
+    """Whether ONNX Runtime was built for CUDA and there is an NVIDIA driver."""
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        return False
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True

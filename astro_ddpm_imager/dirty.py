@@ -10,7 +10,8 @@ import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.stats import mad_std
-from radio_beam import Beam, NoBeamException
+from radio_beam import Beam
+from radio_beam.beam import NoBeamException
 from scipy.signal import fftconvolve
 
 from .errors import DirtyImageError
@@ -158,7 +159,8 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
     data = np.where(finite, data, np.nan)
 
     psf_image = None if psf is None else _as_companion(psf, "psf", image)
-    beam = beam or _beam_of(image, "dirty") or _beam_of(psf_image, "psf")
+    beams = (beam, _beam_of(image, "dirty"), _beam_of(psf_image, "psf"))
+    beam = next((beam for beam in beams if beam is not None), None)
     if beam is None:
         raise DirtyImageError(
             "dirty: no beam in the header (BMAJ, BMIN, BPA) and none given; give beam=radio_beam.Beam(...), "
@@ -245,8 +247,8 @@ def _beam_of(image, name):
         return None
     if not (np.isfinite(beam.sr) and beam.minor > 0):
         raise DirtyImageError(
-            f"{name}: the beam in the header has axes of {beam.major.to(u.arcsec):.4g} and {beam.minor.to(u.arcsec):.4g}; "
-            "give another with beam="
+            f"{name}: the beam in the header has axes of {beam.major.to(u.arcsec):.4g} and "
+            f"{beam.minor.to(u.arcsec):.4g}; give another with beam="
         )
     return beam
 

@@ -1,10 +1,14 @@
 """What can go wrong with an image, a model or a product, as exceptions."""
 
-__all__ = ["DirtyImageError", "ModelError"]
+__all__ = ["DirtyImageError", "ModelError", "SettingError"]
 
 
 class DirtyImageError(ValueError):
     """The dirty image, or what was given with it, cannot be used."""
+
+
+class SettingError(ValueError):
+    """An argument is out of range or unknown."""
 
 
 class ModelError(ValueError):

@@ -215,7 +215,9 @@ def tiles(shape, size, overlap):
         step = size - 2 * overlap
         starts = [0] if n <= size else [*range(0, n - size, step), n - size]
         bounds = [0, *(b + overlap for b in starts[1:]), n]
-        axes.append([(start, min(size, n), lo, hi) for start, lo, hi in zip(starts, bounds, bounds[1:], strict=True)])
+        axes.append(
+            [(start, min(size, n), lo, hi) for start, lo, hi in zip(starts, bounds[:-1], bounds[1:], strict=True)]
+        )
     return [
         Tile(
             window=(slice(y, y + ny), slice(x, x + nx)),

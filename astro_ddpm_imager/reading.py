@@ -60,7 +60,9 @@ def read_image(path, channel=None, stokes=None, unit=None):
     except FileNotFoundError:
         raise
     except (OSError, TypeError, ValueError, IndexError, AstropyWarning, fits.VerifyError) as error:
-        raise DirtyImageError(f"{path} is not a FITS file, or it is cut off ({error}); export or copy it again") from error
+        raise DirtyImageError(
+            f"{path} is not a FITS file, or it is cut off ({error}); export or copy it again"
+        ) from error
     if data is None:
         raise DirtyImageError(f"{path} holds no image of two or more axes")
     with warnings.catch_warnings():
@@ -80,7 +82,9 @@ def _copy_beam(beams, channel, header):
 def _parse_unit(text, name):
     """Unit of a BUNIT card; the spellings in use are 'Jy/beam', 'JY/BEAM' and 'Jy beam-1'."""
     if not text:
-        raise DirtyImageError(f"{name}: the unit is missing; set BUNIT in the header, to 'Jy/beam' if that is what it is")
+        raise DirtyImageError(
+            f"{name}: the unit is missing; set BUNIT in the header, to 'Jy/beam' if that is what it is"
+        )
     match = re.fullmatch(r"([mun]?)jy\s*(?:/\s*beam|[.*]?\s*beam(?:\^|\*\*)?-1)", text, re.IGNORECASE)
     if match:
         return u.Unit(match[1].lower() + "Jy") / u.beam
@@ -126,8 +130,8 @@ def select_plane(data, unit, wcs, meta, channel=None, stokes=None, name="dirty")
         plane = wanted[kind]
         if plane is None and length > 1:
             raise DirtyImageError(
-                f"{name}: has {length} planes on its {kind} axis; choose one with {kind}=0 to {length - 1} in read_image, "
-                f"or --{kind} on the command line"
+                f"{name}: has {length} planes on its {kind} axis; choose one with {kind}=0 to {length - 1} "
+                f"in read_image, or --{kind} on the command line"
             )
         if plane is not None and not 0 <= plane < length:
             raise DirtyImageError(f"{name}: {kind}={plane} does not exist; there are planes 0 to {length - 1}")

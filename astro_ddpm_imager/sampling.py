@@ -6,8 +6,11 @@ A sampler is called as ``sampler(predict, shape, schedule, steps, rng)``, where
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
+
+from .errors import SettingError
 
 __all__ = ["SAMPLERS", "LinearSchedule", "ddpm", "dpm_solver", "respaced"]
 
@@ -60,7 +63,9 @@ def respaced(schedule, steps):
     1D array of int, decreasing, from T - 1 to 0.
     """
     if not 1 <= steps <= schedule.steps:
-        raise ValueError(f"steps={steps}: must lie between 1 and {schedule.steps}, the steps the model was trained with")
+        raise SettingError(
+            f"steps={steps}: must lie between 1 and {schedule.steps}, the steps the model was trained with"
+        )
     return np.round(np.linspace(schedule.steps - 1, 0, steps)).astype(int)
 
 
@@ -82,7 +87,7 @@ def ddpm(predict, shape, schedule, steps, rng):
     """
     x = rng.standard_normal(shape, dtype=np.float32)
     times = respaced(schedule, steps)
-    for t, after in zip(times[:-1], times[1:], strict=True):
+    for t, after in pairwise(times):
         now, then = schedule.alpha_bar[t], schedule.alpha_bar[after]
         keep = now / then
         clean = predict(x, t)
@@ -116,7 +121,7 @@ def dpm_solver(predict, shape, schedule, steps, rng):
     signal, noise = schedule.signal, schedule.noise
     log_ratio = np.log(signal / noise)
     last, last_width = None, None
-    for t, after in zip(times[:-1], times[1:], strict=True):
+    for t, after in pairwise(times):
         clean = predict(x, t)
         width = log_ratio[after] - log_ratio[t]
         slope = clean if last is None else clean + (clean - last) * width / (2 * last_width)

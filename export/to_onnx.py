@@ -1,13 +1,12 @@
 """Export a checkpoint to ONNX, with its card.
 
-    python -m export.to_onnx runs/default/checkpoint.pt astro_ddpm_imager/models/default.onnx
+python -m export.to_onnx runs/default/checkpoint.pt astro_ddpm_imager/models/default.onnx
 """
 
 import argparse
 import datetime
 import hashlib
 import json
-import os
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -51,7 +50,12 @@ def export(model, card, path):
         path.with_suffix(".part"),
         input_names=list(inputs),
         output_names=["v"],
-        dynamic_axes={"x": {0: "batch", **size}, "dirty": {0: "batch", **size}, "pb": {0: "batch", **size}, "t": {0: "batch"}},
+        dynamic_axes={
+            "x": {0: "batch", **size},
+            "dirty": {0: "batch", **size},
+            "pb": {0: "batch", **size},
+            "t": {0: "batch"},
+        },
         opset_version=17,
         dynamo=False,
     )
@@ -61,7 +65,7 @@ def export(model, card, path):
     path.with_suffix(".part").write_bytes(content)
     card = replace(card, sha256=hashlib.sha256(content).hexdigest())
     card.write(path.with_suffix(".json"))
-    os.replace(path.with_suffix(".part"), path)
+    path.with_suffix(".part").replace(path)
     return card
 
 

@@ -1,12 +1,12 @@
 """Train the U-Net on fields simulated on the fly; resumable.
 
-    python -m export.train --psf PSF.fits --output runs/default --steps 30000
+python -m export.train --psf PSF.fits --output runs/default --steps 30000
 """
 
 import argparse
 import json
 import logging
-import os
+import math
 import time
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def learning_rate(step, args):
     """Warm up, stay, and decay to zero over the last part as a cosine."""
     warm = min(1, (step + 1) / 500)
     left = min(1, (args.steps - step) / max(1, args.decay * args.steps))
-    return args.rate * warm * 0.5 * (1 - np.cos(np.pi * left))
+    return args.rate * warm * 0.5 * (1 - math.cos(math.pi * left))
 
 
 def validate(model, batches):
@@ -81,7 +81,7 @@ def validate(model, batches):
 def save(path, **state):
     """Write a checkpoint whole or not at all."""
     torch.save(state, path.with_suffix(".part"))
-    os.replace(path.with_suffix(".part"), path)
+    path.with_suffix(".part").replace(path)
 
 
 def main():

@@ -7,6 +7,11 @@ from torch import nn
 from torch.nn import functional
 
 
+def _asinh(x):
+    """Inverse hyperbolic sine, of operators that ONNX export knows."""
+    return x.sign() * torch.log(x.abs() + torch.sqrt(x.square() + 1))
+
+
 class ChannelNorm(nn.Module):
     """Root-mean-square normalisation over the channels of each pixel.
 
@@ -82,7 +87,7 @@ class UNet(nn.Module):
     def forward(self, x, dirty, pb, t):
         phase = t[:, None] * self.frequencies / 1000 * math.pi
         embedding = self.embed(torch.cat([phase.sin(), phase.cos()], 1))
-        condition = torch.cat([x, dirty / 4, torch.asinh(dirty), pb], 1)
+        condition = torch.cat([x, dirty / 4, _asinh(dirty), pb], 1)
         h = self.first(functional.pixel_unshuffle(condition, 2))
         kept = []
         for level, blocks in enumerate(self.down):

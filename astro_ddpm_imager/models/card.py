@@ -126,7 +126,8 @@ def load_card(model):
         path = SHIPPED / f"{model}.onnx"
     else:
         raise ModelError(
-            f"model={str(model)!r} is unknown; there are {', '.join(map(repr, list_models()))}, or give the path of an .onnx file"
+            f"model={str(model)!r} is unknown; there are {', '.join(map(repr, list_models()))}, "
+            "or give the path of an .onnx file"
         )
     if not path.is_file():
         raise ModelError(f"model={str(model)!r}: there is no such file")

@@ -97,9 +97,7 @@ class Population:
         area = shape[0] * shape[1] / pixels_per_beam**2
         number = rng.poisson(rng.uniform(0, self.density) * area)
         bright, other = rng.random(number) < self.bright_fraction, rng.random(number) < self.other_fraction
-        flux = np.where(
-            bright, np.exp(rng.uniform(*np.log(self.bright_flux), number)), rng.uniform(*self.flux, number)
-        )
+        flux = np.where(bright, np.exp(rng.uniform(*np.log(self.bright_flux), number)), rng.uniform(*self.flux, number))
         fwhm = np.where(other, rng.uniform(*self.other_fwhm, (2, number)), rng.uniform(*self.fwhm, (2, number)))
         return Sources(
             x=rng.uniform(-0.5, shape[1] - 0.5, number),
@@ -156,7 +154,7 @@ def sky_pixels(sources, shape, subpixels=3):
     for x, y, flux, xx, xy, yy in zip(sources.x, sources.y, sources.flux, *sources.covariance, strict=True):
         xx, yy = xx + broadening, yy + broadening
         reach = int(np.ceil(5 * np.sqrt(max(xx, yy)))) + 1
-        x0, y0 = int(round(x)), int(round(y))
+        x0, y0 = round(x), round(y)
         columns = np.arange(max(x0 - reach, 0), min(x0 + reach + 1, shape[1]))
         rows = np.arange(max(y0 - reach, 0), min(y0 + reach + 1, shape[0]))
         if not (columns.size and rows.size):
@@ -166,7 +164,5 @@ def sky_pixels(sources, shape, subpixels=3):
         determinant = xx * yy - xy**2
         density = np.exp(-0.5 * (yy * dx**2 - 2 * xy * dx * dy + xx * dy**2) / determinant)
         patch = density.reshape(rows.size, subpixels, columns.size, subpixels).mean((1, 3))
-        image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] += (
-            flux * patch / (2 * np.pi * np.sqrt(determinant))
-        )
+        image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] += flux * patch / (2 * np.pi * np.sqrt(determinant))
     return image

@@ -1,0 +1,221 @@
+"""Command line: astro-ddpm-imager image, demo and models."""
+
+import argparse
+import logging
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import astropy.units as u
+from radio_beam import Beam
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from . import __version__
+from .data import demo_files
+from .denoiser import DEVICES
+from .errors import DirtyImageError, ModelError, SettingError
+from .imager import DiffusionImager
+from .models import list_models, load_card
+from .products import PRODUCTS, check_free, existing_products
+from .reading import read_image
+from .sampling import SAMPLERS
+
+__all__ = ["main"]
+
+FITS_ENDINGS = (".gz", ".fits", ".fit", ".dirty")
+
+
+def main(arguments=None):
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        By default those of the process.
+
+    Returns
+    -------
+    int
+        Exit status: 0, or 1 after an error, which is printed.
+    """
+    args = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("astro_ddpm_imager").setLevel(logging.WARNING if args.quiet else logging.INFO)
+    try:
+        with logging_redirect_tqdm():
+            args.run(args)
+    except (DirtyImageError, ModelError, SettingError, OSError) as error:
+        print(f"astro-ddpm-imager: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("astro-ddpm-imager: interrupted; files written so far are whole, --resume goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="astro-ddpm-imager",
+        description="Reconstruct dirty images and catalogue their sources with a diffusion model.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    image = commands.add_parser(
+        "image",
+        help="reconstruct dirty images and catalogue their sources",
+        description="For each FILE, write NAME.model.fits (reconstruction, Jy/pixel), NAME.uncertainty.fits, "
+        "NAME.image.fits (restored, Jy/beam), NAME.residual.fits, NAME.catalog.ecsv, NAME.reg (DS9) and NAME.png, "
+        "and print the catalogue.",
+    )
+    image.add_argument("files", nargs="+", metavar="FILE", type=Path, help="dirty image, FITS, Jy/beam")
+    image.add_argument("--psf", type=Path, metavar="F", help="PSF (dirty beam) on the same pixels")
+    image.add_argument("--pb", type=Path, metavar="F", help="primary beam on the same pixels")
+    image.add_argument("--mask", type=Path, metavar="F", help="catalogue sources only where this is not 0")
+    image.add_argument(
+        "--beam", nargs=3, type=float, metavar=("MAJ", "MIN", "PA"),
+        help="restoring beam: FWHM of the axes in arcsec, position angle in degrees; by default the header's",
+    )  # fmt: skip
+    image.add_argument("--channel", type=int, metavar="N", help="0-based channel of a cube")
+    image.add_argument("--stokes", type=int, metavar="N", help="0-based Stokes plane of a cube")
+    image.add_argument("--resume", action="store_true", help="skip files whose products are all there")
+    _add_settings(image)
+    image.set_defaults(run=_image)
+
+    demo = commands.add_parser(
+        "demo",
+        help="the whole job on a field that comes with the package",
+        description="Reconstruct a simulated ALMA field, exported by CASA, that comes with the package.",
+    )
+    _add_settings(demo)
+    demo.set_defaults(run=_demo)
+
+    models = commands.add_parser("models", help="list the models and what their cards say")
+    models.add_argument("--quiet", action="store_true", help=argparse.SUPPRESS)
+    models.set_defaults(run=_models)
+    return parser
+
+
+def _add_settings(parser):
+    parser.add_argument(
+        "--output-dir", type=Path, default=Path(), metavar="DIR", help="folder of the products (default: here)"
+    )
+    parser.add_argument(
+        "--model", default="default", help="name of a model, or the path of an .onnx file (default: default)"
+    )
+    parser.add_argument(
+        "--samples", type=int, default=20, metavar="N", help="number of posterior samples (default: 20)"
+    )
+    parser.add_argument("--steps", type=int, metavar="N", help="sampling steps (default: the model's)")
+    parser.add_argument("--sampler", choices=SAMPLERS, default="dpm-solver", help="default: dpm-solver")
+    parser.add_argument("--aggregate", choices=("median", "mean", "single"), default="median", help="default: median")
+    parser.add_argument(
+        "--reliability", type=float, metavar="R", help="lowest reliability in the catalogue (default: the model's)"
+    )
+    parser.add_argument(
+        "--pblimit", type=float, default=0.2, metavar="P", help="blank below this primary beam (default: 0.2)"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same files")
+    parser.add_argument(
+        "--device", choices=DEVICES, default="auto", help="default: auto, which says in the log what it took"
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing products")
+    parser.add_argument("--quiet", action="store_true", help="no log but warnings")
+
+
+def _image(args):
+    beam = None
+    if args.beam is not None:
+        major, minor, angle = args.beam
+        beam = Beam(major * u.arcsec, minor * u.arcsec, angle * u.deg)
+    prefixes = [args.output_dir / _stem(path) for path in args.files]
+    repeated = {prefix.name for prefix in prefixes if prefixes.count(prefix) > 1}
+    if repeated:
+        raise SettingError(f"several files would be written as {', '.join(sorted(repeated))}; give them one at a time")
+    jobs = list(zip(args.files, prefixes, strict=True))
+    if args.resume:
+        jobs = [(path, prefix) for path, prefix in jobs if len(existing_products(prefix)) < len(PRODUCTS)]
+    for path, prefix in jobs:
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: there is no such file")
+        check_free(prefix, args.overwrite or args.resume)
+    with _imager(args, len(jobs)) as imager:
+        for path, prefix in jobs:
+            dirty = read_image(path, args.channel, args.stokes)
+            _report(imager(dirty, args.psf, args.pb, args.mask, beam), prefix, args.overwrite or args.resume)
+
+
+def _demo(args):
+    prefix = args.output_dir / "demo"
+    check_free(prefix, args.overwrite)
+    with _imager(args, 1) as imager:
+        _report(imager(**demo_files()), prefix, args.overwrite)
+
+
+@contextmanager
+def _imager(args, n_files):
+    """An imager, with one progress bar for all files."""
+    with tqdm(desc="sampling", unit="step", leave=False, disable=args.quiet or None) as bar:
+        imager = DiffusionImager(
+            args.model,
+            n_samples=args.samples,
+            steps=args.steps,
+            sampler=args.sampler,
+            aggregate=args.aggregate,
+            reliability=args.reliability,
+            pblimit=args.pblimit,
+            device=args.device,
+            threads=args.threads,
+            seed=args.seed,
+            progress=bar,
+        )
+        bar.reset(total=n_files * imager.n_samples * imager.steps)
+        yield imager
+
+
+def _report(result, prefix, overwrite):
+    paths = result.write(prefix, overwrite)
+    table = result.catalog["source_id", "ra", "dec", "flux", "flux_err", "snr", "reliability", "x", "y"]
+    for name in ("flux", "flux_err"):
+        table[name] = table[name].to(u.uJy)
+    formats = {"ra": "%.6f", "dec": "%.6f", "reliability": "%.2f"}
+    for name in table.colnames[1:]:
+        table[name].info.format = formats.get(name, "%.1f")
+    tqdm.write(f"{prefix}: {len(table)} source{'s' * (len(table) != 1)}, noise {result.dirty.rms * 1e6:.3g} uJy/beam")
+    if len(table):
+        tqdm.write("\n".join(table.pformat(max_lines=-1, max_width=-1)))
+    tqdm.write("wrote " + ", ".join(path.name for path in paths) + f" in {paths[0].parent}")
+
+
+def _stem(path):
+    """Name of the products of a file: its own without the endings of a dirty FITS image."""
+    name = path.name
+    while Path(name).suffix.lower() in FITS_ENDINGS:
+        name = Path(name).stem
+    return name
+
+
+def _models(args):
+    for name in list_models():
+        card, path = load_card(name)
+        print(
+            f"{name} ({path.stat().st_size / 1e6:.1f} MB, {card.parameters / 1e6:.1f} million parameters, {card.date})"
+        )
+        print(f"  {card.description}")
+        print(f"  noise protocol: {card.noise_protocol}; gamma {card.gamma:g}, c {card.c:g}")
+        print(
+            f"  grid: {card.pixels_per_beam:g} pixels per beam; "
+            f"default steps {card.steps}, reliability {card.reliability:g}"
+        )
+        print("  training: " + ", ".join(f"{key} {value}" for key, value in card.training.items()))
+        for test, scores in card.scores.items():
+            print(f"  {test}:")
+            for key, value in scores.items():
+                print(f"    {key}: {value}")
+        print(f"  SHA-256 {card.sha256}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""FITS headers of the products."""
+
+from astropy.io import fits
+
+from .reading import JY_PER_BEAM
+
+__all__ = ["product_header", "to_hdu"]
+
+CARRIED = (
+    "OBJECT", "TELESCOP", "INSTRUME", "OBSERVER", "DATE-OBS", "MJD-OBS", "TIMESYS", "SPECSYS", "RESTFRQ",
+    "OBSRA", "OBSDEC", "OBSGEO-X", "OBSGEO-Y", "OBSGEO-Z",
+)  # fmt: skip
+PROVENANCE = {
+    "ORIGIN": "software", "DMODEL": "model", "DSHA256": "model_sha256", "DNOISE": "noise_protocol",
+    "DNSAMP": "n_samples", "DSTEPS": "steps", "DSAMPLER": "sampler", "DAGGREG": "aggregate", "DSEED": "seed",
+}  # fmt: skip
+
+
+def product_header(dirty, meta):
+    """Header of a product: what it keeps of the input's, its beam and its provenance.
+
+    Parameters
+    ----------
+    dirty : `~astro_ddpm_imager.dirty.DirtyImage`
+    meta : dict
+        Provenance.
+
+    Returns
+    -------
+    `~astropy.io.fits.Header`
+    """
+    header = fits.Header()
+    for key in CARRIED:
+        if key in dirty.meta:
+            header[key] = dirty.meta[key]
+    for axis in range(3, 6):
+        if str(dirty.meta.get(f"CTYPE{axis}", "")).startswith("FREQ") and f"CRVAL{axis}" in dirty.meta:
+            header["FREQ"] = (dirty.meta[f"CRVAL{axis}"], "Hz, of the reference channel")
+    header["BMAJ"], header["BMIN"] = dirty.beam.major.to_value("deg"), dirty.beam.minor.to_value("deg")
+    header["BPA"] = dirty.beam.pa.to_value("deg")
+    header["NOISE"] = (dirty.rms, "Jy/beam, of the dirty image")
+    for key, name in PROVENANCE.items():
+        header[key] = (meta[name], name)
+    return header
+
+
+def to_hdu(image):
+    """A product as a FITS HDU.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+
+    Returns
+    -------
+    `~astropy.io.fits.PrimaryHDU`, pixels of float32
+    """
+    header = image.wcs.to_header()
+    header.update(image.meta)
+    header["BUNIT"] = "Jy/beam" if image.unit == JY_PER_BEAM else "Jy/pixel"
+    header["BTYPE"] = "Intensity"
+    return fits.PrimaryHDU(image.data.astype("float32"), header)

@@ -1,0 +1,70 @@
+"""One picture of a result."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
+
+from .region_files import reliability_color
+
+__all__ = ["plot_result"]
+
+
+def plot_result(result):
+    """Dirty image, reconstruction, uncertainty and residual, with the sources marked.
+
+    Parameters
+    ----------
+    result : `~astro_ddpm_imager.result.ImagingResult`
+
+    Returns
+    -------
+    `~matplotlib.figure.Figure`
+    """
+    figure = Figure(figsize=(11, 10), layout="constrained")
+    dirty = result.dirty
+    noise = dirty.rms * 1e6
+    top = max(5 * noise, 1e6 * np.nanmax(dirty.data))
+    bright = max(1e6 * np.nanmax(result.image.data), 1e-3)
+    spread = 1e6 * result.uncertainty.data
+    largest = np.nanmax(spread) if np.isfinite(spread).any() else 1
+    panels = [
+        ("Dirty image", 1e6 * dirty.data, (-3 * noise, top), "inferno", "µJy/beam"),
+        (f"Reconstruction ({result.meta['aggregate']})", 1e6 * result.image.data, (0, bright), "inferno", "µJy/pixel"),
+        ("Uncertainty", spread, (0, largest), "viridis", "µJy/pixel"),
+        ("Residual", 1e6 * result.residual.data, (-4 * noise, 4 * noise), "RdBu_r", "µJy/beam"),
+    ]
+    for number, (title, data, (low, high), colors, unit) in enumerate(panels, 1):
+        axes = figure.add_subplot(2, 2, number, projection=dirty.wcs)
+        shown = axes.imshow(data, origin="lower", vmin=low, vmax=high, cmap=colors, interpolation="nearest")
+        figure.colorbar(shown, ax=axes, label=unit, shrink=0.85)
+        axes.set_title(title)
+        for index, name in enumerate(("RA", "Dec")):
+            axis = axes.coords[index]
+            axis.set_axislabel(name, minpad=0.5)
+            axis.set_ticks(number=4)
+            axis.set_ticklabel(exclude_overlapping=True, size=8)
+        _mark_sources(axes, result, labels=number == 1, color="black" if title == "Residual" else None)
+        _draw_beam(axes, dirty)
+    seen = f"{len(result.catalog)} source{'s' * (len(result.catalog) != 1)}"
+    figure.suptitle(f"{seen}; noise {noise:.3g} µJy/beam; {result.meta['n_samples']} samples")
+    return figure
+
+
+def _mark_sources(axes, result, labels, color):
+    radius = 1.2 * result.dirty.beam_pixels
+    for row in result.catalog:
+        paint = color or reliability_color(row["reliability"]).replace("green", "lime")
+        axes.add_patch(Ellipse((row["x"], row["y"]), 2 * radius, 2 * radius, fill=False, color=paint, lw=1.2))
+        if labels:
+            axes.annotate(
+                f"{row['source_id']} ({row['reliability']:.2f})",
+                (row["x"] + radius, row["y"] + radius), color=paint, size=8, annotation_clip=True,
+            )  # fmt: skip
+
+
+def _draw_beam(axes, dirty):
+    variances, vectors = np.linalg.eigh(dirty.beam_covariance)
+    minor, major = np.sqrt(8 * np.log(2) * variances)
+    angle = np.rad2deg(np.arctan2(vectors[1, 1], vectors[0, 1]))
+    corner = 1.5 * major
+    axes.add_patch(Ellipse((corner, corner), major, minor, angle=angle, color="grey"))

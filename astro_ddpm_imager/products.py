@@ -1,0 +1,78 @@
+"""Writing the products of a result: all of them, each whole."""
+
+import tempfile
+from pathlib import Path
+
+from .headers import to_hdu
+from .region_files import catalog_to_regions
+
+__all__ = ["PRODUCTS", "existing_products", "product_path", "write_products"]
+
+
+def _write_png(result, path):
+    result.plot().savefig(path, dpi=120)
+
+
+def _write_regions(result, path):
+    regions = catalog_to_regions(result.catalog, result.dirty.beam, result.catalog.meta["frame"])
+    regions.write(path, format="ds9", precision=8)
+
+
+PRODUCTS = {
+    ".model.fits": lambda result, path: to_hdu(result.image).writeto(path),
+    ".uncertainty.fits": lambda result, path: to_hdu(result.uncertainty).writeto(path),
+    ".image.fits": lambda result, path: to_hdu(result.restored).writeto(path),
+    ".residual.fits": lambda result, path: to_hdu(result.residual).writeto(path),
+    ".catalog.ecsv": lambda result, path: result.catalog.write(path, format="ascii.ecsv"),
+    ".reg": _write_regions,
+    ".png": _write_png,
+}
+
+
+def product_path(prefix, suffix):
+    """Path of a product; the prefix may have dots."""
+    prefix = Path(prefix)
+    return prefix.with_name(prefix.name + suffix)
+
+
+def existing_products(prefix):
+    """Products that are there already, as a list of paths."""
+    return [path for path in (product_path(prefix, suffix) for suffix in PRODUCTS) if path.exists()]
+
+
+def write_products(result, prefix, overwrite=False):
+    """Write the products under temporary names, then move them into place.
+
+    Parameters
+    ----------
+    result : `~astro_ddpm_imager.result.ImagingResult`
+    prefix : str or path-like
+    overwrite : bool, optional
+
+    Returns
+    -------
+    list of `~pathlib.Path`
+
+    Raises
+    ------
+    FileExistsError
+        A product exists and ``overwrite`` is False.
+    """
+    check_free(prefix, overwrite)
+    folder = Path(prefix).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
+        for suffix, write in PRODUCTS.items():
+            write(result, Path(scratch) / f"product{suffix}")
+        for suffix in PRODUCTS:
+            (Path(scratch) / f"product{suffix}").replace(product_path(prefix, suffix))
+    return [product_path(prefix, suffix) for suffix in PRODUCTS]
+
+
+def check_free(prefix, overwrite):
+    """Raise FileExistsError if products exist that must not be replaced."""
+    there = [] if overwrite else existing_products(prefix)
+    if there:
+        raise FileExistsError(
+            f"{there[0]} exists; give overwrite=True (--overwrite on the command line) to replace it, or another name"
+        )
