@@ -12,7 +12,7 @@ import numpy as np
 
 from .errors import SettingError
 
-__all__ = ["SAMPLERS", "LinearSchedule", "ddpm", "dpm_solver", "respaced"]
+__all__ = ["SAMPLERS", "LinearSchedule", "ddpm", "dpm_solver", "evenly_in_log_ratio", "respaced"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,27 @@ def respaced(schedule, steps):
     return np.round(np.linspace(schedule.steps - 1, 0, steps)).astype(int)
 
 
+def evenly_in_log_ratio(schedule, steps):
+    """Steps spaced evenly in the logarithm of signal to noise, where DPM-Solver++ is accurate.
+
+    Lu et al. 2022 (arXiv:2206.00927, section 3.4). Evenly spaced steps end
+    with one that is too long, and the samples spread too far.
+
+    Parameters
+    ----------
+    schedule : `LinearSchedule`
+    steps : int
+        How many; a few less where the schedule is too coarse for them.
+
+    Returns
+    -------
+    1D array of int, decreasing, from T - 1 to 0.
+    """
+    log_ratio = np.log(schedule.signal / schedule.noise)
+    wanted = np.linspace(log_ratio[-1], log_ratio[0], steps)
+    return np.unique(np.round(np.interp(wanted, log_ratio[::-1], np.arange(schedule.steps)[::-1])).astype(int))[::-1]
+
+
 def ddpm(predict, shape, schedule, steps, rng):
     """Ancestral sampling, respaced (Ho et al. 2020, algorithm 2 and equation 7).
 
@@ -117,7 +138,7 @@ def dpm_solver(predict, shape, schedule, steps, rng):
     array of float32, shape ``shape``
     """
     x = rng.standard_normal(shape, dtype=np.float32)
-    times = respaced(schedule, steps)
+    times = evenly_in_log_ratio(schedule, steps)
     signal, noise = schedule.signal, schedule.noise
     log_ratio = np.log(signal / noise)
     last, last_width = None, None

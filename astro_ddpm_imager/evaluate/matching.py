@@ -1,0 +1,29 @@
+"""One-to-one matching of two lists of positions."""
+
+import numpy as np
+
+__all__ = ["match_positions"]
+
+
+def match_positions(truth, found, radius):
+    """Match two lists of sky positions one to one, nearest pair first.
+
+    Parameters
+    ----------
+    truth, found : `~astropy.coordinates.SkyCoord`, shapes (n,) and (m,)
+    radius : `~astropy.units.Quantity`
+        Largest separation of a pair.
+
+    Returns
+    -------
+    truth_index, found_index : 1D arrays of int
+        The pairs, nearest first.
+    """
+    pairs = []
+    if len(truth) and len(found):
+        distance = truth[:, None].separation(found).to_value(radius.unit)
+        while distance.min() <= radius.value:
+            pair = np.unravel_index(distance.argmin(), distance.shape)
+            pairs.append(pair)
+            distance[pair[0], :] = distance[:, pair[1]] = np.inf
+    return tuple(np.array(pairs, dtype=int).reshape(-1, 2).T)

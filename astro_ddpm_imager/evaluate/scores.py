@@ -1,0 +1,133 @@
+"""Purity, completeness, fluxes and reliability of catalogues against the truth."""
+
+import itertools
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+
+from .matching import match_positions
+
+__all__ = ["reliability_diagram", "score_catalog", "scores_by_snr"]
+
+
+def _pairs(truth, catalog, radius):
+    """Rows of the truth and of the catalogue that belong together, over all fields."""
+    pairs = [[], []]
+    fields = [np.asarray(table["field"]) for table in (truth, catalog)]
+    for name in np.unique(fields[0]):
+        rows = [np.flatnonzero(field == name) for field in fields]
+        positions = [SkyCoord(t["ra"][r], t["dec"][r]) for t, r in zip((truth, catalog), rows, strict=True)]
+        for kept, index, row in zip(pairs, match_positions(*positions, radius), rows, strict=True):
+            kept.append(row[index])
+    return tuple(np.concatenate(kept).astype(int) if kept else np.zeros(0, int) for kept in pairs)
+
+
+def score_catalog(truth, catalog, radius=0.45 * u.arcsec, noise=50 * u.uJy):
+    """Scores over all fields (Drozdova et al. 2024, section 4).
+
+    Parameters
+    ----------
+    truth, catalog : `~astropy.table.QTable`
+        With columns ``field``, ``ra``, ``dec`` and ``flux``.
+    radius : `~astropy.units.Quantity`, optional
+        Matching radius.
+    noise : `~astropy.units.Quantity`, optional
+        Noise amplitude a flux error is compared with.
+
+    Returns
+    -------
+    dict
+        Counts ``true``, ``found``, ``matched``; ``purity``, ``completeness``,
+        ``f1``; of the matched sources the fraction of fluxes within the noise
+        amplitude, the median flux bias, the root-mean-square flux error (uJy)
+        and the median position error (arcsec), or None where none matched.
+    """
+    i, j = _pairs(truth, catalog, radius)
+    purity, completeness = len(i) / max(len(catalog), 1), len(i) / max(len(truth), 1)
+    scores = {
+        "true": len(truth),
+        "found": len(catalog),
+        "matched": len(i),
+        "purity": purity,
+        "completeness": completeness,
+        "f1": 2 * purity * completeness / max(purity + completeness, 1e-9),
+    }
+    names = ("flux_within_noise", "flux_bias_uJy", "flux_rms_uJy", "position_error_arcsec")
+    if not len(i):
+        return scores | dict.fromkeys(names)
+    error = (catalog["flux"][j] - truth["flux"][i]).to_value(u.uJy)
+    apart = SkyCoord(truth["ra"][i], truth["dec"][i]).separation(SkyCoord(catalog["ra"][j], catalog["dec"][j]))
+    values = (
+        np.mean(np.abs(error) < noise.to_value(u.uJy)),
+        np.median(error),
+        np.sqrt(np.mean(error**2)),
+        np.median(apart.arcsec),
+    )
+    return scores | {name: float(value) for name, value in zip(names, values, strict=True)}
+
+
+def scores_by_snr(truth, catalog, edges, radius=0.45 * u.arcsec):
+    """Completeness, purity and flux errors in bins of S/N.
+
+    Parameters
+    ----------
+    truth, catalog : `~astropy.table.QTable`
+        As for `score_catalog`, both with a column ``snr``. Completeness is in
+        bins of the true S/N, purity in bins of the catalogue's.
+    edges : sequence of float
+        Edges of the bins.
+    radius : `~astropy.units.Quantity`, optional
+
+    Returns
+    -------
+    list of dict
+    """
+    i, j = _pairs(truth, catalog, radius)
+    rows = []
+    for low, high in itertools.pairwise(edges):
+        true, seen = ((t["snr"] >= low) & (t["snr"] < high) for t in (truth, catalog))
+        error = (catalog["flux"][j] - truth["flux"][i]).to_value(u.uJy)[true[i]]
+        rows.append(
+            {
+                "snr": f"{low:g}-{high:g}",
+                "true": int(true.sum()),
+                "completeness": float(true[i].sum() / true.sum()) if true.any() else None,
+                "purity": float(seen[j].sum() / seen.sum()) if seen.any() else None,
+                "flux_bias_uJy": float(np.median(error)) if len(error) else None,
+                "flux_rms_uJy": float(np.sqrt(np.mean(error**2))) if len(error) else None,
+            }
+        )
+    return rows
+
+
+def reliability_diagram(truth, catalog, edges, radius=0.45 * u.arcsec):
+    """True fraction of the sources in bins of their reliability.
+
+    Parameters
+    ----------
+    truth, catalog : `~astropy.table.QTable`
+        As for `score_catalog`, the catalogue with a column ``reliability``.
+    edges : sequence of float
+        Edges of the bins, each without its lower edge.
+    radius : `~astropy.units.Quantity`, optional
+
+    Returns
+    -------
+    list of dict
+        ``reliability`` (mean of the bin), ``found`` and ``true_fraction``.
+    """
+    true = np.zeros(len(catalog), dtype=bool)
+    true[_pairs(truth, catalog, radius)[1]] = True
+    reliability = np.asarray(catalog["reliability"])
+    rows = []
+    for low, high in itertools.pairwise(edges):
+        chosen = (reliability > low) & (reliability <= high)
+        if chosen.any():
+            row = {
+                "reliability": reliability[chosen].mean(),
+                "found": chosen.sum(),
+                "true_fraction": true[chosen].mean(),
+            }
+            rows.append({name: value.item() for name, value in row.items()})
+    return rows

@@ -1,0 +1,78 @@
+"""Detecting in skies and merging what was found."""
+
+import numpy as np
+import pytest
+
+from astro_ddpm_imager.aggregation import Detections, aggregate, merge
+from astro_ddpm_imager.detection import detect
+from astro_ddpm_imager.simulate import Sources, sky_pixels
+
+
+def sources(x, y, flux, fwhm=1.8):
+    x, y, flux = (np.array(v, dtype=float) for v in (x, y, flux))
+    size = np.full(len(x), fwhm)
+    return Sources(x, y, flux, size, size, np.zeros(len(x)))
+
+
+def test_positions_fluxes_and_sizes_of_a_noiseless_sky():
+    truth = sources([12.3, 40.7, 22.0], [8.9, 30.2, 50.5], [3.0, 9.0, 20.0])
+    found = detect(sky_pixels(truth, (64, 64)), threshold=1.0, pixels_per_beam=2.2)
+    order = np.argsort(found.flux)
+    np.testing.assert_allclose(found.x[order], truth.x, atol=0.02)
+    np.testing.assert_allclose(found.y[order], truth.y, atol=0.02)
+    np.testing.assert_allclose(found.flux[order], truth.flux, rtol=0.02)
+    np.testing.assert_allclose(found.covariance[:, 0, 0], truth.covariance[0][0] + 1 / 12, rtol=0.1)
+
+
+def test_two_sources_a_beam_and_a_half_apart_are_two():
+    found = detect(sky_pixels(sources([20, 23.3], [20, 20], [5, 5]), (48, 48)), 1.0, 2.2)
+    assert len(found) == 2
+    np.testing.assert_allclose(found.flux, 5, rtol=0.1)
+
+
+def test_faint_flux_and_an_empty_sky_are_no_sources():
+    assert len(detect(sky_pixels(sources([20], [20], [0.9]), (48, 48)), 1.0, 2.2)) == 0
+    assert len(detect(np.zeros((48, 48)), 1.0, 2.2)) == 0
+
+
+def detections(sample, x, y, flux):
+    return Detections(
+        np.array(sample),
+        np.array(x, float),
+        np.array(y, float),
+        np.array(flux, float),
+        np.tile(np.eye(2), (len(x), 1, 1)),
+    )
+
+
+def test_merging_gives_mean_spread_and_reliability():
+    found = detections([0, 1, 2, 0, 3], [10, 10.2, 10.4, 30, 30], [5, 5, 5, 7, 7.2], [2, 3, 4, 1, 1])
+    merged = merge(found, n_samples=4, radius=1.5)
+    assert len(merged) == 2
+    first, second = merged.select([0]), merged.select([1])
+    assert (first.x.item(), first.flux.item(), first.reliability.item()) == pytest.approx((10.2, 3.0, 0.75))
+    assert (first.x_err.item(), first.flux_err.item()) == pytest.approx((0.2, 1.0))
+    assert (second.y.item(), second.reliability.item()) == pytest.approx((7.1, 0.5))
+
+
+def test_pieces_of_one_source_in_one_sample_are_added_up():
+    merged = merge(detections([0, 0, 1], [10, 11, 10.4], [5, 5, 5], [2, 2, 4]), n_samples=2, radius=1.5)
+    assert len(merged) == 1
+    assert merged.reliability[0] == 1
+    assert merged.flux[0] == pytest.approx(4)
+    assert merged.flux_err[0] == pytest.approx(0)
+
+
+def test_merging_nothing():
+    merged = merge(Detections.empty(), n_samples=5, radius=1.0)
+    assert len(merged) == 0 and merged.covariance.shape == (0, 2, 2)
+
+
+def test_one_sample_gives_no_errors_rather_than_zeros():
+    merged = merge(detections([0], [10], [5], [2]), n_samples=1, radius=1.0)
+    assert merged.reliability[0] == 1 and np.isnan(merged.flux_err[0])
+
+
+def test_aggregates():
+    samples = np.array([[[0.0]], [[0.0]], [[6.0]]])
+    assert [aggregate(samples, how).item() for how in ("mean", "median", "single")] == [2, 0, 0]

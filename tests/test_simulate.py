@@ -1,0 +1,110 @@
+"""The physics of simulated fields."""
+
+import warnings
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from astropy.wcs import WCS, FITSFixedWarning
+
+from astro_ddpm_imager.data import demo_files
+from astro_ddpm_imager.simulate import FieldSimulator, Population, Sources, noise_amplitude, sky_pixels, sky_spectrum
+
+BEAM_PIXELS = 8.56
+
+
+@pytest.fixture(scope="module")
+def psf():
+    return fits.getdata(demo_files()["psf"]).squeeze().astype(float)
+
+
+def test_pixels_and_spectrum_are_the_same_sky():
+    truth = Sources(*(np.array(v, float) for v in ([20.3, 40.0], [22.8, 9.1], [3, 1], [6, 5], [4, 5], [0.5, 0])))
+    spectrum = sky_spectrum(truth, (64, 64))
+    assert spectrum[0, 0].real == pytest.approx(4.0)
+    window = np.sinc(np.fft.fftfreq(64))[:, None] * np.sinc(np.fft.rfftfreq(64))
+    averaged = np.fft.irfft2(spectrum * window, s=(64, 64))
+    pixels = sky_pixels(truth, (64, 64))
+    assert pixels.sum() == pytest.approx(4.0, rel=1e-3)
+    np.testing.assert_allclose(pixels, averaged, atol=0.003 * averaged.max())
+
+
+def test_position_angle_of_pixels():
+    truth = Sources(*(np.array([v], float) for v in (32, 32, 1, 8, 3, np.pi / 4)))
+    image = sky_pixels(truth, (64, 64))
+    assert image[36, 36] > 3 * image[36, 28]
+
+
+def test_noise_has_unit_variance_and_the_spectrum_of_the_psf(psf):
+    amplitude = noise_amplitude(psf, 7 * BEAM_PIXELS)
+    rng = np.random.default_rng(1)
+    noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal(psf.shape)) * amplitude, s=psf.shape)
+    assert noise.std() == pytest.approx(1, rel=0.05)
+    # The autocorrelation of the noise is the PSF itself.
+    correlation = np.fft.irfft2(amplitude**2, s=psf.shape)
+    centre = len(psf) // 2
+    np.testing.assert_allclose(correlation[0, :12], psf[centre, centre : centre + 12], atol=0.03)
+
+
+def test_a_point_source_looks_like_the_psf(psf):
+    simulator = FieldSimulator(psf, BEAM_PIXELS, Population(density=1e-9), (2.2, 2.2), flat_fraction=1)
+    field = simulator(np.random.default_rng(0))
+    transfer = simulator._transfer(len(field.dirty), 0)[0]
+    point = np.fft.irfft2(transfer, s=field.dirty.shape)
+    assert point[0, 0] == pytest.approx(1, abs=0.02)
+    assert len(field.sources) == 0 and field.sky.max() == 0
+
+
+def test_fields_repeat_with_the_seed_and_noise_is_independent(psf):
+    simulator = FieldSimulator(psf, BEAM_PIXELS, Population(density=1e-9), flat_fraction=1)
+    first, again, other = (simulator(np.random.default_rng(seed)).dirty for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    n = min(len(first), len(other))
+    assert abs(np.corrcoef(first[:n, :n].ravel(), other[:n, :n].ravel())[0, 1]) < 0.05
+
+
+def test_crops_hold_apparent_fluxes_inside_the_primary_beam(psf):
+    crops = FieldSimulator(psf, BEAM_PIXELS).crops(np.random.default_rng(5), 6, 32)
+    dirty, sky, pb = crops
+    assert crops.shape == (3, 6, 32, 32) and crops.dtype == np.float32
+    assert (dirty[pb == 0] == 0).all()
+    assert sky.min() >= 0 and pb.max() <= 1
+
+
+def apparent_sources(rows, header, pb):
+    """True sources of a CASA field as pixels of its image, multiplied by the primary beam."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        x, y = WCS(header).celestial.wcs_world2pix(rows["ra"], rows["dec"], 0)
+    flux = rows["flux_jy"] * pb[np.round(y).astype(int), np.round(x).astype(int)]
+    # Position angles run from north to east, which is the negative x axis.
+    angle = np.deg2rad(np.array(rows["pa_deg"])) + np.pi / 2
+    return Sources(x, y, np.array(flux), rows["maj_arcsec"] / 0.1, rows["min_arcsec"] / 0.1, angle)
+
+
+def test_casa_fields_are_sky_times_psf_plus_noise_with_the_spectrum_of_the_psf(casa_fields):
+    """What is left of CASA's images without the true sources has the tapered PSF's spectrum within 10%."""
+    psf, pb = (fits.getdata(casa_fields / f"{name}.fits", 1).astype(float) for name in ("psf", "pb"))
+    truth = Table.read(casa_fields / "truth.ecsv")
+    transfer = np.fft.rfft2(np.fft.ifftshift(psf))
+    amplitude = noise_amplitude(psf, 7 * BEAM_PIXELS)
+    window = np.outer(np.hanning(256), np.hanning(256))
+    centre = slice(128, 384)
+    rng = np.random.default_rng(0)
+    measured = expected = 0
+    for number in range(60):
+        with fits.open(casa_fields / f"{number:04d}.dirty.fits") as hdus:
+            header, image = hdus[1].header, hdus[1].data.astype(float)
+        sources = apparent_sources(truth[truth["field"] == number], header, pb)
+        image -= np.fft.irfft2(sky_spectrum(sources, psf.shape) * transfer, s=psf.shape)
+        measured = measured + np.abs(np.fft.fft2(image[centre, centre] * window)) ** 2
+        noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal(psf.shape)) * amplitude, s=psf.shape)
+        expected = expected + np.abs(np.fft.fft2(noise[centre, centre] * window)) ** 2
+    frequency = np.hypot(np.fft.fftfreq(256)[:, None], np.fft.fftfreq(256))
+    edges = [0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.15]
+    rings = [(frequency >= low) & (frequency < high) for low, high in pairwise(edges)]
+    ratios = np.array([measured[ring].mean() / expected[ring].mean() for ring in rings])
+    np.testing.assert_allclose(ratios / ratios.mean(), 1, atol=0.1)
+    assert np.sqrt(ratios.mean()) == pytest.approx(47.3e-6, rel=0.03)
