@@ -52,7 +52,7 @@ def read_image(path, channel=None, stokes=None, unit=None):
         with warnings.catch_warnings():
             warnings.simplefilter("error", AstropyWarning)
             warnings.filterwarnings("ignore", category=fits.verify.VerifyWarning)
-            with fits.open(path, memmap=False) as hdus:
+            with path.open("rb") as stream, fits.open(stream, memmap=False) as hdus:
                 hdu = next((hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), None)
                 header, data = (hdu.header, hdu.data) if hdu is not None else (None, None)
                 if data is not None and header.get("CASAMBM") and "BEAMS" in hdus:

@@ -1,0 +1,235 @@
+"""Every odd input gets an error that names what is wrong and what to do."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.nddata import CCDData
+from radio_beam import Beam
+
+from astro_ddpm_imager import DiffusionImager, DirtyImageError, ModelError, SettingError, read_image
+from astro_ddpm_imager.dirty import prepare
+
+from .conftest import make_wcs
+
+
+def write(path, data, **header):
+    wcs_header = make_wcs(data.shape[-2:]).to_header()
+    wcs_header.update({"BUNIT": "Jy/beam", "BMAJ": 0.5 / 3600, "BMIN": 0.5 / 3600, "BPA": 0.0, **header})
+    fits.PrimaryHDU(data, wcs_header).writeto(path)
+    return path
+
+
+def test_no_celestial_wcs(noise_image):
+    image = noise_image()
+    bare = CCDData(image.data, unit=image.unit, meta=image.meta)
+    with pytest.raises(DirtyImageError, match=r"dirty: no celestial WCS .*add it to the header"):
+        prepare(bare)
+
+
+def test_no_beam(noise_image):
+    image = noise_image()
+    image.meta.clear()
+    with pytest.raises(DirtyImageError, match=r"dirty: no beam in the header .*give beam="):
+        prepare(image)
+    given = prepare(image, beam=Beam(0.6 * u.arcsec))
+    assert given.beam_pixels == pytest.approx(6)
+
+
+def test_the_beam_may_come_with_the_psf(noise_image):
+    image, psf = noise_image(), noise_image()
+    image.meta.clear()
+    psf.data[48, 48] = 1
+    assert prepare(image, psf=psf).beam_pixels == pytest.approx(5)
+
+
+def test_beam_of_no_size(noise_image):
+    with pytest.raises(DirtyImageError, match=r"dirty: the beam in the header has axes of .* 0 arcsec; give another"):
+        prepare(noise_image(BMIN=0.0))
+
+
+@pytest.mark.parametrize("unit", ["", "  "])
+def test_no_unit(tmp_path, unit):
+    path = write(tmp_path / "a.fits", np.ones((64, 64)), BUNIT=unit)
+    with pytest.raises(DirtyImageError, match=r"a\.fits: the unit is missing; set BUNIT"):
+        read_image(path)
+
+
+def test_strange_unit(tmp_path):
+    path = write(tmp_path / "a.fits", np.ones((64, 64)), BUNIT="quux")
+    with pytest.raises(DirtyImageError, match="the unit 'quux' is unknown"):
+        read_image(path)
+
+
+def test_wrong_unit(noise_image):
+    with pytest.raises(DirtyImageError, match="dirty: the unit is 'K', not Jy/beam"):
+        prepare(noise_image(unit=u.K))
+
+
+@pytest.mark.parametrize("spelling", ["mJy/beam", "MJY/BEAM", "mJy beam-1", "mJy.beam^-1", "mJy*beam**-1"])
+def test_millijansky_are_converted(tmp_path, noise_image, spelling):
+    image = noise_image()
+    path = write(tmp_path / "a.fits", 1e3 * image.data, BUNIT=spelling)
+    assert prepare(path).rms == pytest.approx(prepare(image).rms)
+
+
+def test_all_blank(noise_image):
+    image = noise_image()
+    image.data[:] = np.nan
+    with pytest.raises(DirtyImageError, match=r"dirty: every pixel is blank \(NaN\)"):
+        prepare(image)
+
+
+def test_constant(noise_image):
+    image = noise_image()
+    image.data[:] = 3e-5
+    with pytest.raises(DirtyImageError, match=r"dirty: the image is constant \(3e-05 Jy/beam\)"):
+        prepare(image)
+
+
+def test_no_noise(noise_image):
+    image = noise_image()
+    image.data[:80] = 0
+    with pytest.raises(DirtyImageError, match="dirty: more than half of the pixels are equal"):
+        prepare(image)
+
+
+def test_few_pixels(noise_image):
+    with pytest.raises(DirtyImageError, match=r"dirty: 30 x 20 pixels are only 4\.0 beams across; at least 8"):
+        prepare(noise_image((20, 30)))
+
+
+def test_under_sampled(noise_image):
+    with pytest.raises(
+        DirtyImageError, match=r"under-sampled, 1\.67 pixels across its minor axis.*cell of at most 0\.167"
+    ):
+        prepare(noise_image(cell=0.3))
+
+
+@pytest.mark.parametrize("name", ["psf", "pb", "mask"])
+def test_other_shape(noise_image, name):
+    with pytest.raises(DirtyImageError, match=rf"{name}: has shape \(96, 90\) .* the dirty image \(96, 96\)"):
+        prepare(noise_image(), **{name: np.ones((96, 90))})
+
+
+@pytest.mark.parametrize("name", ["psf", "pb"])
+def test_other_scale(noise_image, name):
+    other = noise_image(cell=0.2)
+    other.data[48, 48] = 1
+    with pytest.raises(DirtyImageError, match=rf"{name}: has pixels of 0\.2 arcsec, but the dirty image of 0\.1"):
+        prepare(noise_image(), **{name: other})
+
+
+def test_psf_and_pb_of_no_use(noise_image):
+    with pytest.raises(DirtyImageError, match="psf: its largest value is -1"):
+        prepare(noise_image(), psf=np.full((96, 96), -1.0))
+    with pytest.raises(DirtyImageError, match="pb: its largest value is 7; a primary beam is 1 at its centre"):
+        prepare(noise_image(), pb=np.full((96, 96), 7.0))
+    with pytest.raises(DirtyImageError, match=r"pb: nowhere reaches pblimit=0\.2"):
+        prepare(noise_image(), pb=np.full((96, 96), 0.1))
+
+
+def test_psf_off_centre_is_moved_and_said(noise_image, caplog):
+    psf = np.zeros((96, 96))
+    psf[50, 47] = 2.0
+    checked = prepare(noise_image(), psf=psf).psf
+    assert checked[48, 48] == 1 and checked.sum() == 1
+    assert "peaks at 2 instead of 1; normalised" in caplog.text
+    assert "peaks at pixel (x, y) = (47, 50) instead of (48, 48); moved" in caplog.text
+
+
+@pytest.mark.parametrize(("ctype", "name"), [("FREQ", "channel"), ("STOKES", "stokes")])
+def test_cube_says_how_to_choose_a_plane(tmp_path, ctype, name):
+    cube = np.random.default_rng(0).standard_normal((3, 64, 64))
+    path = write(tmp_path / "cube.fits", cube, CTYPE3=ctype, CRVAL3=1.0, CDELT3=1.0, CRPIX3=1.0)
+    with pytest.raises(
+        DirtyImageError, match=rf"has 3 planes on its {name} axis; choose one with {name}=0 to 2.*--{name}"
+    ):
+        read_image(path)
+    np.testing.assert_array_equal(read_image(path, **{name: 2}).data, cube[2])
+    with pytest.raises(DirtyImageError, match=rf"{name}=3 does not exist; there are planes 0 to 2"):
+        read_image(path, **{name: 3})
+
+
+def test_beam_of_a_channel_comes_from_casas_table(tmp_path):
+    cube = np.random.default_rng(0).standard_normal((2, 64, 64))
+    path = write(tmp_path / "cube.fits", cube, CTYPE3="FREQ", CRVAL3=1.0, CDELT3=1.0, CRPIX3=1.0, CASAMBM=True)
+    beams = np.array([(0.5, 0.4, 0.0, 0, 0), (0.7, 0.6, 10.0, 1, 0)], dtype="f8,f8,f8,i4,i4")
+    beams.dtype.names = ("BMAJ", "BMIN", "BPA", "CHAN", "POL")
+    fits.append(path, beams, fits.Header({"EXTNAME": "BEAMS"}))
+    assert prepare(read_image(path, channel=1)).beam.major.to_value(u.arcsec) == pytest.approx(0.7)
+
+
+def test_integers(noise_image):
+    image = noise_image()
+    counts = CCDData((1e6 * image.data).astype(int), unit=image.unit, wcs=image.wcs, meta=image.meta)
+    with pytest.raises(DirtyImageError, match=r"dirty: the pixels are int64, not floating point.*astype\(float\)"):
+        prepare(counts)
+
+
+def test_not_fits(tmp_path):
+    path = tmp_path / "notes.fits"
+    path.write_text("not an image " * 500)
+    with pytest.raises(DirtyImageError, match=r"notes\.fits is not a FITS file, or it is cut off"):
+        read_image(path)
+
+
+def test_cut_off(tmp_path, demo):
+    path = tmp_path / "half.fits"
+    path.write_bytes(demo["dirty"].read_bytes()[:200_000])
+    with pytest.raises(DirtyImageError, match=r"half\.fits is not a FITS file, or it is cut off"):
+        read_image(path)
+
+
+def test_empty_fits_and_folder_and_nothing(tmp_path):
+    fits.PrimaryHDU().writeto(tmp_path / "empty.fits")
+    with pytest.raises(DirtyImageError, match="holds no image of two or more axes"):
+        read_image(tmp_path / "empty.fits")
+    with pytest.raises(DirtyImageError, match="is a folder; export a CASA image with exportfits"):
+        read_image(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        read_image(tmp_path / "nowhere.fits")
+
+
+def test_not_an_image(imager):
+    with pytest.raises(TypeError, match="dirty: expected a CCDData or the path of a FITS file, got ndarray"):
+        imager(np.zeros((64, 64)))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"n_samples": 0}, "n_samples=0: must be a whole number of at least 1"),
+        ({"n_samples": 2.5}, "n_samples=2.5: must be a whole number"),
+        ({"steps": 2000}, "steps=2000: must be a whole number from 1 to 1000"),
+        ({"sampler": "euler"}, "sampler='euler': choose one of 'ddpm', 'dpm-solver'"),
+        ({"aggregate": "mode"}, "aggregate='mode': choose one of 'mean', 'median', 'single'"),
+        ({"catalog": "x"}, "catalog='x': choose one of 'detect-aggregate', 'aggregate-detect'"),
+        ({"reliability": 1.5}, "reliability=1.5: must be a number from 0 to 1"),
+        ({"threshold": -1}, "threshold=-1: must be a number of at least 0"),
+        ({"seed": -1}, "seed=-1: must be a whole number of at least 0"),
+        ({"device": "tpu"}, "device='tpu': choose one of 'auto', 'cpu', 'cuda'"),
+    ],
+)
+def test_settings(setting, message):
+    with pytest.raises(SettingError, match=message.replace(".", r"\.")):
+        DiffusionImager(**setting)
+
+
+def test_unknown_model():
+    with pytest.raises(ModelError, match=r"model='defualt' is unknown; there are .*'default'"):
+        DiffusionImager(model="defualt")
+    with pytest.raises(ModelError, match=r"nowhere\.onnx.*there is no such file"):
+        DiffusionImager(model="nowhere.onnx")
+
+
+def test_cuda_is_never_silently_replaced(monkeypatch):
+    monkeypatch.setattr("astro_ddpm_imager.denoiser._has_cuda", lambda: False)
+    with pytest.raises(ModelError, match="device='cuda': ONNX Runtime cannot use CUDA here; install onnxruntime-gpu"):
+        DiffusionImager(device="cuda")
+
+
+def test_auto_says_what_it_took(caplog):
+    caplog.set_level("INFO", logger="astro_ddpm_imager")
+    imager = DiffusionImager(device="auto")
+    assert f"runs on {imager.denoiser.provider}" in caplog.text

@@ -1,0 +1,76 @@
+"""The command line as its users call it."""
+
+import subprocess
+import sys
+
+import pytest
+from astropy.table import QTable
+
+from astro_ddpm_imager.cli import main
+
+QUICK = ["--samples", "2", "--steps", "3", "--seed", "1", "--device", "cpu"]
+
+
+def test_image_writes_products_and_prints_the_catalogue(demo, tmp_path, capsys):
+    companions = ["--psf", str(demo["psf"]), "--pb", str(demo["pb"])]
+    copy = tmp_path / "second.dirty.fits"
+    copy.write_bytes(demo["dirty"].read_bytes())
+    call = ["image", str(demo["dirty"]), str(copy), *companions, *QUICK, "--output-dir", str(tmp_path / "out")]
+    assert main(call) == 0
+    printed = capsys.readouterr()
+    assert "noise 48.5 uJy/beam" in printed.out and "wrote demo.model.fits" in printed.out
+    tables = [QTable.read(tmp_path / "out" / f"{name}.catalog.ecsv") for name in ("demo", "second")]
+    # The same data with the same seed, whatever file came before.
+    assert (tables[0]["flux"] == tables[1]["flux"]).all()
+    assert main(call) == 1
+    assert "exists; give overwrite=True (--overwrite on the command line)" in capsys.readouterr().err
+    assert main([*call, "--resume"]) == 0
+    (tmp_path / "out" / "second.reg").unlink()
+    assert main([*call, "--resume"]) == 0
+    assert (tmp_path / "out" / "second.reg").exists()
+
+
+def test_a_missing_file_stops_before_the_work(demo, tmp_path, capsys):
+    call = ["image", str(demo["dirty"]), str(tmp_path / "none.fits"), *QUICK, "--output-dir", str(tmp_path / "out")]
+    assert main(call) == 1
+    assert "none.fits: there is no such file" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_files_of_one_name(demo, tmp_path, capsys):
+    (tmp_path / "demo.fits").write_bytes(demo["dirty"].read_bytes())
+    assert main(["image", str(demo["dirty"]), str(tmp_path / "demo.fits"), *QUICK]) == 1
+    assert "several files would be written as demo" in capsys.readouterr().err
+
+
+def test_errors_are_one_line(tmp_path, capsys):
+    bad = tmp_path / "bad.fits"
+    bad.write_text("nothing")
+    assert main(["image", str(bad), *QUICK]) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("astro-ddpm-imager: error:") and "is not a FITS file" in lines[-1]
+
+
+def test_demo(tmp_path, capsys):
+    assert main(["demo", *QUICK, "--output-dir", str(tmp_path)]) == 0
+    assert (tmp_path / "demo.png").exists()
+
+
+def test_models(capsys):
+    assert main(["models"]) == 0
+    printed = capsys.readouterr().out
+    assert "default" in printed and "noise protocol: independent" in printed and "SHA-256" in printed
+
+
+@pytest.mark.parametrize("command", [[], ["image"], ["demo"], ["models"]])
+def test_help(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([*command, "--help"])
+    assert stop.value.code == 0
+    assert "usage: astro-ddpm-imager" in capsys.readouterr().out
+
+
+def test_the_package_never_imports_torch():
+    code = "import sys, astro_ddpm_imager.cli, astro_ddpm_imager.simulate; print('torch' in sys.modules)"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "False"

@@ -1,0 +1,81 @@
+"""Training and export; only where torch is installed."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from astro_ddpm_imager import DiffusionImager, load_card
+from astro_ddpm_imager.data import demo_files
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+from export.to_onnx import export  # noqa: E402
+from export.unet import UNet  # noqa: E402
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def random_model(tmp_path_factory):
+    """A small U-Net with random weights, its ONNX file and its card."""
+    torch.manual_seed(0)
+    model = UNet((16, 24, 32), (1, 1, 1))
+    for weights in model.parameters():
+        torch.nn.init.normal_(weights, std=0.2)
+    path = tmp_path_factory.mktemp("model") / "random.onnx"
+    export(model, replace(load_card("default")[0], name="random"), path)
+    return model.eval(), path
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("size", [(64, 64), (48, 104)])
+def test_torch_and_onnx_runtime_agree(random_model, batch, size):
+    model, path = random_model
+    rng = np.random.default_rng(1)
+    inputs = {name: rng.standard_normal((batch, 1, *size)).astype(np.float32) for name in ("x", "dirty", "pb")}
+    inputs["t"] = rng.uniform(0, 1000, batch).astype(np.float32)
+    with torch.no_grad():
+        expected = model(*(torch.from_numpy(value) for value in inputs.values())).numpy()
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, inputs)
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_an_exported_model_runs(random_model):
+    assert DiffusionImager(random_model[1], n_samples=1, steps=2, device="cpu")(**demo_files()).image.shape == (
+        320,
+        320,
+    )
+
+
+def test_training_resumes_and_exports(tmp_path):
+    """Two steps, then two more from the checkpoint, equal four at once."""
+
+    def train(folder, steps):
+        subprocess.run(
+            [
+                sys.executable, "-m", "export.train", "--psf", str(demo_files()["psf"]), "--output", str(folder),
+                "--steps", str(steps), "--decay", "0", "--batch", "2", "--size", "32", "--eager",
+            ],
+            cwd=ROOT, check=True, capture_output=True,
+        )  # fmt: skip
+        return torch.load(folder / "checkpoint.pt")
+
+    train(tmp_path / "a", 2)
+    resumed, straight = train(tmp_path / "a", 4), train(tmp_path / "b", 4)
+    assert resumed["step"] == straight["step"] == 4
+    for name, weights in straight["average"].items():
+        torch.testing.assert_close(resumed["average"][name], weights)
+    subprocess.run(
+        [sys.executable, "-m", "export.to_onnx", str(tmp_path / "a" / "checkpoint.pt"), str(tmp_path / "tiny.onnx")],
+        cwd=ROOT, check=True, capture_output=True,
+    )  # fmt: skip
+    assert json.loads((tmp_path / "tiny.json").read_text())["training"]["steps"] == 4

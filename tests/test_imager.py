@@ -1,0 +1,164 @@
+"""The whole way from a dirty image to image, uncertainty and catalogue."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.nddata import CCDData
+from astropy.table import QTable
+
+from astro_ddpm_imager import DiffusionImager, read_image
+from astro_ddpm_imager.catalog import COLUMNS
+from astro_ddpm_imager.data import FOLDER
+
+CPU = {"device": "cpu", "progress": False}
+
+
+def test_result_unpacks_with_units_wcs_and_beam(result):
+    image, uncertainty, catalog = result
+    dirty = read_image(FOLDER / "demo.dirty.fits")
+    for product, unit in [
+        (image, u.Jy / u.pix),
+        (uncertainty, u.Jy / u.pix),
+        (result.residual, u.Jy / u.beam),
+        (result.restored, u.Jy / u.beam),
+    ]:
+        assert product.unit == unit
+        assert product.shape == (320, 320)
+        np.testing.assert_array_equal(np.isnan(product.data), np.isnan(dirty.data))
+        assert product.wcs.pixel_to_world(10, 20).separation(dirty.wcs.pixel_to_world(10, 20)).arcsec < 1e-6
+        assert product.meta["BMAJ"] == pytest.approx(dirty.meta["BMAJ"])
+        assert product.meta["TELESCOP"] == "ALMA"
+        assert product.meta["DSEED"] == 1
+    assert result.samples.shape == (2, 320, 320) and result.samples.unit == u.Jy / u.pix
+    assert isinstance(catalog, QTable)
+    assert list(catalog.colnames) == list(COLUMNS)
+    assert "2 samples" in repr(result)
+
+
+def test_repr_shows_the_settings(imager):
+    assert "n_samples=2" in repr(imager) and "CPUExecutionProvider" in repr(imager)
+
+
+def test_products_fit_together(result):
+    """dirty = PSF * apparent model + residual, and restored = beam * apparent model + residual."""
+    apparent = np.nan_to_num(result.image.data * result.dirty.pb)
+    residual, restored = (np.nan_to_num(p.data) for p in (result.residual, result.restored))
+    inside = np.isfinite(result.dirty.data)
+    again = result.dirty.convolve_psf(apparent) + residual
+    # Flux just outside the blanked edge is in the products, but not in the image.
+    np.testing.assert_allclose(again[inside], result.dirty.data[inside], atol=2 * result.dirty.rms)
+    np.testing.assert_allclose(
+        np.median(np.abs(restored - residual - result.dirty.convolve_beam(apparent))[inside]), 0, atol=1e-9
+    )
+
+
+def test_the_bright_source_of_the_demonstration_is_found(demo):
+    """Its position within a third of the beam, its flux within the paper's noise amplitude or three errors."""
+    catalog = DiffusionImager(n_samples=8, steps=12, seed=3, **CPU)(**demo).catalog
+    truth = QTable.read(FOLDER / "demo.truth.ecsv")
+    brightest = truth[np.argmax(truth["flux_jy"])]
+    sky = SkyCoord(catalog["ra"], catalog["dec"], frame=catalog.meta["frame"])
+    apart = sky.separation(SkyCoord(brightest["ra"], brightest["dec"], unit="deg", frame="fk5"))
+    nearest = np.argmin(apart)
+    assert apart[nearest] < 0.3 * u.arcsec
+    found = catalog[nearest]
+    error = abs(found["flux"].to_value(u.Jy) - brightest["flux_jy"])
+    assert error < max(100e-6, 3 * found["flux_err"].to_value(u.Jy))
+    assert found["reliability"] >= 0.8
+    assert sky[nearest].separation(read_image(demo["dirty"]).wcs.pixel_to_world(found["x"], found["y"])).arcsec < 0.01
+
+
+def test_the_seed_decides_and_nothing_else(demo, result):
+    threads = DiffusionImager(n_samples=2, steps=3, seed=1, threads=1, **CPU)(**demo)
+    np.testing.assert_allclose(threads.samples.value, result.samples.value, rtol=1e-5, atol=1e-5 * result.dirty.rms)
+    more = DiffusionImager(n_samples=3, steps=3, seed=1, **CPU)(**demo)
+    np.testing.assert_array_equal(more.samples[:2], result.samples)
+    other = DiffusionImager(n_samples=2, steps=3, seed=2, **CPU)(**demo)
+    assert np.abs(other.samples - result.samples).max().value > 0
+
+
+def test_without_a_seed_the_one_taken_is_kept(demo):
+    imager = DiffusionImager(n_samples=1, steps=2, **CPU)
+    first, second = imager(**demo), imager(**demo)
+    assert first.meta["seed"] != second.meta["seed"]
+    again = DiffusionImager(n_samples=1, steps=2, seed=first.meta["seed"], **CPU)(**demo)
+    np.testing.assert_array_equal(again.samples, first.samples)
+
+
+def test_ccddata_path_and_millijansky_are_the_same(demo, imager, result):
+    dirty = read_image(demo["dirty"])
+    in_memory = imager(
+        CCDData(dirty.data * 1e3, unit="mJy/beam", wcs=dirty.wcs, meta=dirty.meta), demo["psf"], demo["pb"]
+    )
+    np.testing.assert_allclose(in_memory.image.data, result.image.data, rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize("aggregate", ["mean", "median", "single"])
+@pytest.mark.parametrize("catalog", ["detect-aggregate", "aggregate-detect"])
+def test_all_aggregations(demo, aggregate, catalog):
+    imager = DiffusionImager(n_samples=3, steps=6, seed=1, reliability=0, aggregate=aggregate, catalog=catalog, **CPU)
+    found = imager(**demo)
+    samples = found.samples.value
+    expected = {"mean": samples.mean(0), "median": np.median(samples, axis=0), "single": samples[0]}[aggregate]
+    if aggregate != "median":  # the median is taken before the sky is spread over the image's pixels
+        np.testing.assert_allclose(found.image.data, expected, atol=1e-12)
+    assert ((found.catalog["reliability"] >= 0) & (found.catalog["reliability"] <= 1)).all()
+    assert found.catalog.meta["aggregate"] == aggregate
+
+
+def test_reliability_and_mask_choose_sources(demo):
+    imager = DiffusionImager(n_samples=4, steps=6, seed=1, reliability=0, **CPU)
+    everything = imager(**demo).catalog
+    mask = np.zeros((320, 320))
+    mask[:, :160] = 1
+    left = imager(**demo, mask=mask).catalog
+    assert 0 < len(left) < len(everything)
+    assert left["x"].max() < 160
+    assert len(left) == (np.round(everything["x"]) < 160).sum()
+    np.testing.assert_array_equal(everything["source_id"], np.arange(1, len(everything) + 1))
+    assert (np.diff(everything["snr"]) <= 0).all()
+
+
+def test_no_sources_give_an_empty_catalog_with_all_columns(demo):
+    catalog = DiffusionImager(n_samples=1, steps=2, threshold=1e6, **CPU)(**demo).catalog
+    assert len(catalog) == 0
+    assert {name: catalog[name].unit for name, (unit, _) in COLUMNS.items() if unit} == {
+        name: unit for name, (unit, _) in COLUMNS.items() if unit
+    }
+
+
+def test_blank_borders_and_masked_pixels_stay_blank(noise_image, imager):
+    image = noise_image((120, 140))
+    image.data[:15] = np.nan
+    image.mask = np.zeros(image.shape, dtype=bool)
+    image.mask[:, 130:] = True
+    found = imager(image)
+    assert np.isnan(found.image.data[:15]).all() and np.isnan(found.image.data[:, 130:]).all()
+    assert np.isfinite(found.image.data[15:, :130]).all()
+
+
+def test_without_psf_the_residual_says_so(noise_image, imager, caplog):
+    imager(noise_image())
+    assert "no PSF given: the residual is made with the restoring beam" in caplog.text
+
+
+def test_primary_beam_divides_fluxes(demo):
+    """Halving the primary beam doubles the fluxes of the same apparent samples."""
+    imager = DiffusionImager(n_samples=3, steps=6, seed=1, reliability=0, **CPU)
+    found = imager(**demo)
+    catalog = found.catalog
+    nearest = np.round(catalog["y"]).astype(int), np.round(catalog["x"]).astype(int)
+    pb = fits.getdata(demo["pb"]).squeeze()[nearest]
+    np.testing.assert_allclose(catalog["pb"], pb, rtol=0.02)
+    np.testing.assert_allclose(catalog["peak_flux"].value * catalog["pb"], catalog["snr"] * found.dirty.rms, rtol=1e-6)
+
+
+def test_tiles_join_without_a_seam(monkeypatch, demo, result):
+    """A field cut into tiles gives the samples of the field in one piece."""
+    monkeypatch.setattr("astro_ddpm_imager.denoiser.TILE", 72)
+    monkeypatch.setattr("astro_ddpm_imager.models.card.ModelCard.reach", 24, raising=False)
+    tiled = DiffusionImager(n_samples=1, steps=3, seed=1, **CPU)(**demo)
+    difference = np.abs(tiled.samples[0] - result.samples[0]).max().value
+    assert difference < 0.05 * np.nanmax(result.samples[0].value)

@@ -1,0 +1,55 @@
+"""Files: all or nothing, readable by others, never replaced unasked."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.nddata import CCDData
+from astropy.table import QTable
+from PIL import Image
+from radio_beam import Beam
+from regions import Regions
+
+from astro_ddpm_imager import products
+
+NAMES = ["catalog.ecsv", "image.fits", "model.fits", "png", "reg", "residual.fits", "uncertainty.fits"]
+
+
+def test_all_products_are_written_and_read_back(result, tmp_path):
+    paths = result.write(tmp_path / "new" / "field1.band6")
+    assert sorted(path.name for path in paths) == [f"field1.band6.{name}" for name in NAMES]
+    assert sorted(tmp_path.joinpath("new").iterdir()) == sorted(paths)
+    prefix = str(tmp_path / "new" / "field1.band6")
+
+    model = CCDData.read(prefix + ".model.fits")
+    assert model.unit == u.Jy / u.pix
+    np.testing.assert_allclose(model.data, result.image.data, rtol=1e-6)
+    assert model.wcs.has_celestial
+    header = fits.getheader(prefix + ".image.fits")
+    assert header["BUNIT"] == "Jy/beam" and header["DMODEL"] == "default"
+    assert Beam.from_fits_header(header).major == result.dirty.beam.major
+
+    table = QTable.read(prefix + ".catalog.ecsv")
+    assert table["flux"].unit == u.Jy and table["ra"].unit == u.deg
+    assert table.meta["seed"] == 1 and len(table) == len(result.catalog)
+    assert len(Regions.read(prefix + ".reg", format="ds9")) == len(table)
+    assert Image.open(prefix + ".png").width > 800
+
+
+def test_existing_products_are_kept(result, tmp_path):
+    (tmp_path / "a.reg").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"a\.reg exists; give overwrite=True \(--overwrite"):
+        result.write(tmp_path / "a")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.reg"]
+    result.write(tmp_path / "a", overwrite=True)
+    assert "DS9" in (tmp_path / "a.reg").read_text()
+
+
+def test_nothing_half_written(result, tmp_path, monkeypatch):
+    def fail(result, path):
+        raise OSError("disk full")
+
+    monkeypatch.setitem(products.PRODUCTS, ".png", fail)
+    with pytest.raises(OSError, match="disk full"):
+        result.write(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
