@@ -30,13 +30,33 @@ PRODUCTS = {
 
 
 def product_path(prefix, suffix):
-    """Path of a product; the prefix may have dots."""
+    """Path of a product; the prefix may have dots.
+
+    Parameters
+    ----------
+    prefix : str or path-like
+    suffix : str
+        A key of ``PRODUCTS``.
+
+    Returns
+    -------
+    `~pathlib.Path`
+    """
     prefix = Path(prefix)
     return prefix.with_name(prefix.name + suffix)
 
 
 def existing_products(prefix):
-    """Products that are there already, as a list of paths."""
+    """List the products that are there already.
+
+    Parameters
+    ----------
+    prefix : str or path-like
+
+    Returns
+    -------
+    list of `~pathlib.Path`
+    """
     return [path for path in (product_path(prefix, suffix) for suffix in PRODUCTS) if path.exists()]
 
 

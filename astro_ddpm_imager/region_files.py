@@ -9,7 +9,17 @@ __all__ = ["catalog_to_regions", "reliability_color"]
 
 
 def reliability_color(reliability):
-    """Green from a reliability of 0.9, yellow from 0.7, else red."""
+    """Colour of a source by its reliability.
+
+    Parameters
+    ----------
+    reliability : float
+
+    Returns
+    -------
+    str
+        Green from a reliability of 0.9, yellow from 0.7, else red.
+    """
     return "green" if reliability >= 0.9 else "yellow" if reliability >= 0.7 else "red"
 
 

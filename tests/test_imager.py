@@ -1,5 +1,7 @@
 """The whole way from a dirty image to image, uncertainty and catalogue."""
 
+from dataclasses import replace
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -76,7 +78,7 @@ def test_the_seed_decides_and_nothing_else(demo, result):
     more = DiffusionImager(n_samples=3, steps=3, seed=1, **CPU)(**demo)
     np.testing.assert_array_equal(more.samples[:2], result.samples)
     other = DiffusionImager(n_samples=2, steps=3, seed=2, **CPU)(**demo)
-    assert np.abs(other.samples - result.samples).max().value > 0
+    assert np.nanmax(np.abs(other.samples - result.samples).value) > 0
 
 
 def test_without_a_seed_the_one_taken_is_kept(demo):
@@ -158,7 +160,8 @@ def test_primary_beam_divides_fluxes(demo):
 def test_tiles_join_without_a_seam(monkeypatch, demo, result):
     """A field cut into tiles gives the samples of the field in one piece."""
     monkeypatch.setattr("astro_ddpm_imager.denoiser.TILE", 72)
-    monkeypatch.setattr("astro_ddpm_imager.models.card.ModelCard.reach", 24, raising=False)
-    tiled = DiffusionImager(n_samples=1, steps=3, seed=1, **CPU)(**demo)
-    difference = np.abs(tiled.samples[0] - result.samples[0]).max().value
+    imager = DiffusionImager(n_samples=1, steps=3, seed=1, **CPU)
+    imager.denoiser.card = replace(imager.card, reach=24)
+    tiled = imager(**demo)
+    difference = np.nanmax(np.abs(tiled.samples[0] - result.samples[0]).value)
     assert difference < 0.05 * np.nanmax(result.samples[0].value)

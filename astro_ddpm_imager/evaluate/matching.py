@@ -16,8 +16,10 @@ def match_positions(truth, found, radius):
 
     Returns
     -------
-    truth_index, found_index : 1D arrays of int
-        The pairs, nearest first.
+    truth_index : 1D array of int
+        Rows of ``truth``, nearest pair first.
+    found_index : 1D array of int
+        Their partners in ``found``.
     """
     pairs = []
     if len(truth) and len(found):

@@ -96,7 +96,13 @@ class ModelCard:
 
 
 def list_models():
-    """Names of the models that come with the package, sorted."""
+    """List the models that come with the package.
+
+    Returns
+    -------
+    list of str
+        Their names, sorted.
+    """
     return sorted(path.stem for path in SHIPPED.glob("*.onnx"))
 
 
