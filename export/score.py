@@ -29,8 +29,18 @@ NOISE = 47.3 * u.uJy
 SNR_EDGES = (0, 2, 3, 4, 5, 6, 100)
 
 
+class TableOne(Population):
+    """Table 1 of Taran et al. 2023 (A&A 674, A161): 1 to 5 sources inside +-10 arcsec, but continuous positions."""
+
+    def place(self, rng, shape, pixels_per_beam):
+        """Draw how many sources there are, and where."""
+        box = (10 * u.arcsec / BEAM).to_value(u.one) * pixels_per_beam
+        centre = np.array([[shape[1] // 2], [shape[0] // 2]])
+        return centre + rng.uniform(-box, box, (2, rng.integers(1, 6)))
+
+
 def simulated_fields(psf, number, seed):
-    """Fields as Table 1 of Taran et al. 2023 has them, but for continuous positions over the whole primary beam.
+    """Fields as Table 1 has them, with independent noise.
 
     Yields
     ------
@@ -38,7 +48,7 @@ def simulated_fields(psf, number, seed):
         Arguments of a `DiffusionImager`.
     truth : `~astropy.table.QTable`
     """
-    table1 = Population(bright_fraction=0, other_fraction=0)
+    table1 = TableOne(bright_fraction=0, other_fraction=0)
     simulator = replace(read_simulator(psf), population=table1, noise_spread=0, pb_fwhm=(30.7, 30.8), flat_fraction=0)
     for i in range(number):
         field = simulator(np.random.default_rng([seed, i]))

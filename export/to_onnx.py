@@ -74,6 +74,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("output", type=Path, help="the .onnx file; its stem becomes the name of the model")
+    parser.add_argument(
+        "--weights", type=Path, help="write the averaged weights in half precision, to start from again"
+    )
     args = parser.parse_args()
     state = torch.load(args.checkpoint)
     model = UNet()
@@ -103,6 +106,9 @@ def main():
         steps=15,
     )
     card = export(model, card, args.output)
+    if args.weights:
+        args.weights.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({name: values.half() for name, values in state["average"].items()}, args.weights)
     print(f"{args.output}: {args.output.stat().st_size / 1e6:.1f} MB, step {state['step']}, SHA-256 {card.sha256}")
 
 

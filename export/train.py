@@ -115,6 +115,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=5, help="time between checkpoints")
     parser.add_argument("--bfloat16", action="store_true", help="mixed precision; faster where AVX-512 BF16 exists")
+    parser.add_argument("--initial", type=Path, help="weights to start from, as export.to_onnx --weights writes them")
     parser.add_argument("--eager", action="store_true", help="do not compile; for short runs")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
@@ -127,6 +128,8 @@ def main():
     torch.manual_seed(args.seed)
     simulator, schedule, stretch = read_simulator(args.psf), LinearSchedule(), PowerStretch()
     model = UNet().to(memory_format=torch.channels_last)
+    if args.initial:
+        model.load_state_dict(torch.load(args.initial))
     average = UNet()
     average.load_state_dict(model.state_dict())
     optimizer = torch.optim.AdamW(model.parameters(), args.rate, weight_decay=1e-3)

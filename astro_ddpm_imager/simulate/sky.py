@@ -79,6 +79,24 @@ class Population:
     other_fraction: float = 0.1
     other_fwhm: tuple = (0.0, 2.5)
 
+    def place(self, rng, shape, pixels_per_beam):
+        """Draw how many sources there are, and where: uniform over the field.
+
+        Parameters
+        ----------
+        rng : `numpy.random.Generator`
+        shape : tuple of int, (ny, nx)
+        pixels_per_beam : float
+
+        Returns
+        -------
+        2D array, shape (2, number)
+            Positions x and y, 0-based pixels.
+        """
+        area = shape[0] * shape[1] / pixels_per_beam**2
+        number = rng.poisson(rng.uniform(0, self.density) * area)
+        return rng.uniform(-0.5, np.array([[shape[1]], [shape[0]]]) - 0.5, (2, number))
+
     def draw(self, rng, shape, pixels_per_beam):
         """Draw the sources of one field.
 
@@ -94,14 +112,14 @@ class Population:
         `Sources`
             Fluxes in units of the noise, not multiplied by any primary beam.
         """
-        area = shape[0] * shape[1] / pixels_per_beam**2
-        number = rng.poisson(rng.uniform(0, self.density) * area)
+        x, y = self.place(rng, shape, pixels_per_beam)
+        number = len(x)
         bright, other = rng.random(number) < self.bright_fraction, rng.random(number) < self.other_fraction
         flux = np.where(bright, np.exp(rng.uniform(*np.log(self.bright_flux), number)), rng.uniform(*self.flux, number))
         fwhm = np.where(other, rng.uniform(*self.other_fwhm, (2, number)), rng.uniform(*self.fwhm, (2, number)))
         return Sources(
-            x=rng.uniform(-0.5, shape[1] - 0.5, number),
-            y=rng.uniform(-0.5, shape[0] - 0.5, number),
+            x=x,
+            y=y,
             flux=flux,
             major=fwhm.max(0) * pixels_per_beam,
             minor=fwhm.min(0) * pixels_per_beam,

@@ -1,0 +1,13 @@
+"""Sphinx configuration: ``sphinx-build docs docs/_build``."""
+
+project = "astro_ddpm_imager"
+author = copyright = "astro_ddpm_imager developers"
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.intersphinx", "numpydoc"]
+default_role = "py:obj"
+numpydoc_class_members_toctree = False
+html_theme = "alabaster"
+exclude_patterns = ["_build"]
+intersphinx_mapping = {
+    "astropy": ("https://docs.astropy.org/en/stable", None),
+    "numpy": ("https://numpy.org/doc/stable", None),
+}
