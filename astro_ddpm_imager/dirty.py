@@ -201,8 +201,8 @@ def _as_plane(image, name, **options):
 
 def _as_companion(image, name, dirty):
     """A PSF, primary beam or mask as a plane, checked against the dirty image."""
-    if isinstance(image, np.ndarray):
-        image = CCDData(np.squeeze(image), unit=u.one)
+    if isinstance(image, np.ndarray) or (isinstance(image, CCDData) and image.wcs is None):
+        image = CCDData(np.squeeze(np.asarray(image)), unit=u.one)
     else:
         image = _as_plane(image, name, **({} if isinstance(image, CCDData) else {"unit": u.one}))
     if image.shape != dirty.shape:
@@ -255,6 +255,11 @@ def _beam_of(image, name):
 
 def _check_sampling(beam, image):
     covariance = beam_covariance(beam, image.wcs)
+    height, width = np.hypot(*image.wcs.pixel_scale_matrix) * 3600
+    if abs(np.log(height / width)) > 0.02:
+        raise DirtyImageError(
+            f"dirty: the pixels are not square, {height:.4g} x {width:.4g} arcsec; image it again with one cell size"
+        )
     minor = FWHM_PER_SIGMA * np.sqrt(np.linalg.eigvalsh(covariance)[0])
     if minor < MINIMUM_BEAM_PIXELS:
         raise DirtyImageError(

@@ -167,6 +167,7 @@ class DiffusionImager:
         observation = prepare(dirty, psf, pb, mask, beam, self.pblimit)
         if psf is None:
             log.warning("no PSF given: the residual is made with the restoring beam")
+        self._warn_beyond_training(observation)
         seed = secrets.randbits(32) if self.seed is None else self.seed
         grid = ModelGrid(observation.shape, observation.beam_pixels, self.card.pixels_per_beam, self.card.multiple)
         log.info("noise %.4g Jy/beam, model grid %s, seed %d", observation.rms, grid.shape, seed)
@@ -176,6 +177,16 @@ class DiffusionImager:
         sources = self._sources(samples, sky)
         catalog = build_catalog(sources, grid, observation, self.reliability, meta)
         return ImagingResult(observation, grid, sky, samples, catalog, meta)
+
+    def _warn_beyond_training(self, observation):
+        beam, limits = observation.beam, self.card.limits
+        measured = {
+            "peak_snr": np.nanmax(observation.data) / observation.rms,
+            "beam_axis_ratio": (beam.major / beam.minor).value,
+        }
+        for name, value in measured.items():
+            if value > limits[name]:
+                log.warning("%s is %.3g, beyond the %.3g that the model was trained for", name, value, limits[name])
 
     def _draw(self, observation, grid, seed):
         """Posterior samples of the apparent sky, flux per model pixel in units of the noise."""

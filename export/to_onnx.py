@@ -95,6 +95,7 @@ def main():
         multiple=8,
         reach=48,
         parameters=sum(weights.numel() for weights in model.parameters()),
+        limits={"peak_snr": 60.0, "beam_axis_ratio": 1.2},
         training={
             "steps": state["step"],
             "crops": state["step"] * settings["batch"],

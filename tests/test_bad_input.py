@@ -233,3 +233,18 @@ def test_auto_says_what_it_took(caplog):
     caplog.set_level("INFO", logger="astro_ddpm_imager")
     imager = DiffusionImager(device="auto")
     assert f"runs on {imager.denoiser.provider}" in caplog.text
+
+
+def test_pixels_that_are_not_square(noise_image):
+    image = noise_image()
+    image.wcs.wcs.cd = image.wcs.wcs.cd * [[1.2], [1.0]]
+    with pytest.raises(DirtyImageError, match=r"dirty: the pixels are not square, 0\.12 x 0\.1 arcsec"):
+        prepare(image)
+
+
+def test_beyond_the_training_is_said(noise_image, imager, caplog):
+    image = noise_image(BMAJ=1.0 / 3600)
+    image.data[48, 48] = 1.0
+    imager(image)
+    assert "peak_snr is 9.89e+03, beyond the 60 that the model was trained for" in caplog.text
+    assert "beam_axis_ratio is 2, beyond the 1.2" in caplog.text

@@ -42,6 +42,10 @@ class ModelCard:
         Pixels beyond which a pixel has no noticeable influence.
     parameters : int
         Number of weights.
+    limits : dict
+        What the model was trained for: ``peak_snr``, the brightest peak in
+        units of the noise, and ``beam_axis_ratio``, the longest beam. Beyond
+        it the imager warns.
     training : dict
         What the model was trained on, and for how long.
     threshold : float
@@ -67,6 +71,7 @@ class ModelCard:
     multiple: int
     reach: int
     parameters: int
+    limits: dict
     training: dict
     threshold: float
     reliability: float
