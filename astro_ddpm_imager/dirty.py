@@ -70,11 +70,6 @@ class DirtyImage:
         return FWHM_PER_SIGMA * np.linalg.det(self.beam_covariance) ** 0.25
 
     @cached_property
-    def beam_area(self):
-        """Solid angle of the beam, pixels."""
-        return 2 * np.pi * np.sqrt(np.linalg.det(self.beam_covariance))
-
-    @cached_property
     def beam_covariance(self):
         """Second moments of the restoring beam, shape (2, 2), pixels squared, order x, y."""
         return beam_covariance(self.beam, self.wcs)

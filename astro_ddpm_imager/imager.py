@@ -23,6 +23,7 @@ __all__ = ["DiffusionImager"]
 log = logging.getLogger(__name__)
 
 CATALOGS = ("detect-aggregate", "aggregate-detect")
+PAPER_STEPS = 250  # of the ancestral sampler, respaced
 MERGING_BEAMS = 0.55  # radius within which detections of different samples are one source
 
 
@@ -42,7 +43,8 @@ class DiffusionImager:
     n_samples : int, optional
         Number of posterior samples.
     steps : int, optional
-        Steps of the sampler; by default the model's own number.
+        Steps of the sampler; by default the model's own number, or 250 for
+        ``"ddpm"``.
     sampler : {"dpm-solver", "ddpm"}, optional
         ``"dpm-solver"`` is DPM-Solver++(2M), good with some 15 steps;
         ``"ddpm"`` the paper's ancestral sampling, which takes 250.
@@ -114,9 +116,8 @@ class DiffusionImager:
         self.model = model
         card = self.card
         self.n_samples = n_samples
-        self.steps = card.steps if steps is None else steps
-        if sampler == "ddpm" and steps is None:
-            self.steps = 250
+        default_steps = PAPER_STEPS if sampler == "ddpm" else card.steps
+        self.steps = default_steps if steps is None else steps
         self.threshold = card.threshold if threshold is None else threshold
         self.reliability = card.reliability if reliability is None else reliability
         _check_number("steps", self.steps, 1, card.noise_schedule.steps, whole=True)

@@ -20,7 +20,7 @@ def plot_result(result):
     -------
     `~matplotlib.figure.Figure`
     """
-    figure = Figure(figsize=(11, 10), layout="constrained")
+    figure = Figure(figsize=(11, 9.4), layout="constrained")
     dirty = result.dirty
     noise = dirty.rms * 1e6
     top = max(5 * noise, 1e6 * np.nanmax(dirty.data))
