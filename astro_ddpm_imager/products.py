@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from .headers import to_hdu
-from .region_files import catalog_to_regions
+from .region_files import catalog_to_regions, ds9_text
 
 __all__ = ["PRODUCTS", "existing_products", "product_path", "write_products"]
 
@@ -15,7 +15,7 @@ def _write_png(result, path):
 
 def _write_regions(result, path):
     regions = catalog_to_regions(result.catalog, result.dirty.beam, result.catalog.meta["frame"])
-    regions.write(path, format="ds9", precision=8)
+    path.write_text(ds9_text(regions))
 
 
 PRODUCTS = {

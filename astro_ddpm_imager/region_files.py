@@ -5,7 +5,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from regions import EllipseSkyRegion, RegionMeta, Regions, RegionVisual
 
-__all__ = ["catalog_to_regions", "reliability_color"]
+__all__ = ["catalog_to_regions", "ds9_text", "reliability_color"]
 
 
 def reliability_color(reliability):
@@ -54,3 +54,25 @@ def catalog_to_regions(catalog, beam, frame):
             )
         )
     return Regions(regions)
+
+
+def ds9_text(regions):
+    """Serialize regions for DS9, each line with its own name and colour.
+
+    The regions package moves what all regions share, with a single source
+    everything, to a ``global`` line, where DS9 does not look for names,
+    and their order there varies from run to run.
+
+    Parameters
+    ----------
+    regions : `~regions.Regions`
+
+    Returns
+    -------
+    str
+    """
+    lines = ["# Region file format: DS9"]
+    for region in regions:
+        *_, frame, shape = region.serialize(format="ds9", precision=8).strip().splitlines()
+        lines.append(f"{frame}; {shape} # color={region.visual['color']} text={{{region.meta['text']}}}")
+    return "\n".join(lines) + "\n"

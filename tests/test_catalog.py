@@ -11,7 +11,7 @@ from astro_ddpm_imager.aggregation import MergedSources
 from astro_ddpm_imager.catalog import build_catalog
 from astro_ddpm_imager.dirty import beam_covariance, prepare
 from astro_ddpm_imager.grid import ModelGrid
-from astro_ddpm_imager.region_files import catalog_to_regions
+from astro_ddpm_imager.region_files import catalog_to_regions, ds9_text
 
 from .conftest import make_wcs
 
@@ -74,10 +74,10 @@ def test_regions_come_back_from_ds9_format(noise_image):
     dirty = prepare(noise_image())
     grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
     table = build_catalog(merged(np.diag([0.5, 1.5]), grid), grid, dirty, 0, {})
-    text = catalog_to_regions(table, dirty.beam, "icrs").serialize(format="ds9", precision=8)
+    text = ds9_text(catalog_to_regions(table, dirty.beam, "icrs"))
     (region,) = Regions.parse(text, format="ds9")
     assert region.center.separation(SkyCoord(table["ra"][0], table["dec"][0])).arcsec < 0.01
-    assert "1 (0.80)" in text and "yellow" in text
+    assert text.splitlines()[1].endswith("# color=yellow text={1 (0.80)}")
     # The longer axis on the sky is north-south here: the region's angle runs from the west-east axis.
     assert table["pa"][0].to_value(u.deg) % 180 == pytest.approx(0, abs=1e-6)
     assert region.width > region.height and region.angle.to_value(u.deg) == pytest.approx(90)
