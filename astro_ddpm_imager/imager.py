@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 CATALOGS = ("detect-aggregate", "aggregate-detect")
 PAPER_STEPS = 250  # of the ancestral sampler, respaced
-MERGING_BEAMS = 0.55  # radius within which detections of different samples are one source
+MERGING_BEAMS = 0.6  # radius within which detections of different samples are one source
 
 
 class DiffusionImager:
@@ -110,8 +111,9 @@ class DiffusionImager:
         _check_choice("catalog", catalog, CATALOGS)
         _check_number("n_samples", n_samples, 1, np.inf, whole=True)
         _check_number("pblimit", pblimit, 0, 1)
-        if seed is not None:
-            _check_number("seed", seed, 0, np.inf, whole=True)
+        for name, value, low in (("seed", seed, 0), ("threads", threads, 1)):
+            if value is not None:
+                _check_number(name, value, low, np.inf, whole=True)
         self.denoiser = Denoiser(model, device, threads)
         self.model = model
         card = self.card
@@ -196,18 +198,17 @@ class DiffusionImager:
         dirty[pb == 0] = 0
         schedule, stretch = self.card.noise_schedule, self.card.stretch
         sampler = SAMPLERS[self.sampler]
-        samples = np.empty((self.n_samples, *grid.shape), dtype=np.float32)
         with _progress(self.progress, self.n_samples * self.steps) as update:
 
             def predict(noisy, t):
                 update()
                 return self.denoiser.predict(noisy, dirty, pb, t)
 
-            # Each sample has its own stream, so that it is the same however many are drawn.
-            for i, stream in enumerate(np.random.SeedSequence(seed).spawn(self.n_samples)):
-                drawn = sampler(predict, grid.shape, schedule, self.steps, np.random.default_rng(stream))
-                samples[i] = np.where(pb > 0, stretch.inverse(drawn), 0)
-        return samples
+            def sample(i):
+                drawn = sampler(predict, _noise(seed, i, grid.shape), schedule, self.steps)
+                return np.where(pb > 0, stretch.inverse(drawn), 0).astype(np.float32)
+
+            return np.stack(_in_parallel(sample, self.n_samples, self.denoiser.workers))
 
     def _sources(self, samples, sky):
         """Sources merged from the samples, on the model's pixels."""
@@ -238,6 +239,21 @@ class DiffusionImager:
             "pblimit": float(self.pblimit),
             "seed": int(seed),
         }
+
+
+def _noise(seed, i, shape):
+    """A function to draw the noise of sample i, the same however many samples there are."""
+    rng = np.random.default_rng([seed, i])
+    return lambda: rng.standard_normal(shape, dtype=np.float32)
+
+
+def _in_parallel(function, number, workers):
+    """The function's values for 0 to number - 1; stops at once when interrupted."""
+    executor = ThreadPoolExecutor(workers)
+    try:
+        return list(executor.map(function, range(number)))
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 @contextmanager

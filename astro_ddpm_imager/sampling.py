@@ -1,7 +1,8 @@
 """Noise schedule and samplers: short pure functions that know nothing of images.
 
-A sampler is called as ``sampler(predict, shape, schedule, steps, rng)``, where
-``predict(x, t)`` gives the expected noiseless image for a noisy one at step t.
+A sampler is called as ``sampler(predict, draw, schedule, steps)``, where
+``predict(x, t)`` gives the expected noiseless image for a noisy one at step t,
+and ``draw()`` an image of Gaussian noise of unit variance.
 """
 
 from dataclasses import dataclass
@@ -90,23 +91,23 @@ def evenly_in_log_ratio(schedule, steps):
     return np.unique(np.round(np.interp(wanted, log_ratio[::-1], np.arange(schedule.steps)[::-1])).astype(int))[::-1]
 
 
-def ddpm(predict, shape, schedule, steps, rng):
+def ddpm(predict, draw, schedule, steps):
     """Ancestral sampling, respaced (Ho et al. 2020, algorithm 2 and equation 7).
 
     Parameters
     ----------
     predict : callable
         ``predict(x, t)``: expected noiseless image, same shape as ``x``.
-    shape : tuple of int
+    draw : callable
+        ``draw()``: noise of unit variance, array of float32.
     schedule : `LinearSchedule`
     steps : int
-    rng : `numpy.random.Generator`
 
     Returns
     -------
-    array of float32, shape ``shape``
+    array of float32, of the shape of the noise
     """
-    x = rng.standard_normal(shape, dtype=np.float32)
+    x = draw()
     times = respaced(schedule, steps)
     for t, after in pairwise(times):
         now, then = schedule.alpha_bar[t], schedule.alpha_bar[after]
@@ -114,11 +115,11 @@ def ddpm(predict, shape, schedule, steps, rng):
         clean = predict(x, t)
         mean = np.sqrt(then) * (1 - keep) / (1 - now) * clean + np.sqrt(keep) * (1 - then) / (1 - now) * x
         spread = np.sqrt((1 - then) / (1 - now) * (1 - keep))
-        x = (mean + spread * rng.standard_normal(shape, dtype=np.float32)).astype(np.float32)
+        x = (mean + spread * draw()).astype(np.float32)
     return predict(x, times[-1])
 
 
-def dpm_solver(predict, shape, schedule, steps, rng):
+def dpm_solver(predict, draw, schedule, steps):
     """DPM-Solver++(2M), second order in the log of signal to noise.
 
     Lu et al. 2022 (arXiv:2211.01095, algorithm 2).
@@ -127,17 +128,17 @@ def dpm_solver(predict, shape, schedule, steps, rng):
     ----------
     predict : callable
         ``predict(x, t)``: expected noiseless image, same shape as ``x``.
-    shape : tuple of int
+    draw : callable
+        ``draw()``: noise of unit variance, array of float32; called once, for
+        the rest is deterministic.
     schedule : `LinearSchedule`
     steps : int
-    rng : `numpy.random.Generator`
-        Only for the starting noise: the rest is deterministic.
 
     Returns
     -------
-    array of float32, shape ``shape``
+    array of float32, of the shape of the noise
     """
-    x = rng.standard_normal(shape, dtype=np.float32)
+    x = draw()
     times = evenly_in_log_ratio(schedule, steps)
     signal, noise = schedule.signal, schedule.noise
     log_ratio = np.log(signal / noise)

@@ -208,6 +208,7 @@ def test_not_an_image(imager):
         ({"reliability": 1.5}, "reliability=1.5: must be a number from 0 to 1"),
         ({"threshold": -1}, "threshold=-1: must be a number of at least 0"),
         ({"seed": -1}, "seed=-1: must be a whole number of at least 0"),
+        ({"threads": 0}, "threads=0: must be a whole number of at least 1"),
         ({"device": "tpu"}, "device='tpu': choose one of 'auto', 'cpu', 'cuda'"),
     ],
 )
