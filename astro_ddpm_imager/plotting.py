@@ -1,8 +1,10 @@
 """One picture of a result."""
 
 import numpy as np
+from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
+from matplotlib.patheffects import withStroke
 
 from .region_files import reliability_color
 
@@ -27,15 +29,16 @@ def plot_result(result):
     bright = max(1e6 * np.nanmax(result.image.data), 1e-3)
     spread = 1e6 * result.uncertainty.data
     largest = np.nanmax(spread) if np.isfinite(spread).any() else 1
+    reconstruction = f"Reconstruction ({result.meta['aggregate']})"
     panels = [
-        ("Dirty image", 1e6 * dirty.data, (-3 * noise, top), "inferno", "µJy/beam"),
-        (f"Reconstruction ({result.meta['aggregate']})", 1e6 * result.image.data, (0, bright), "inferno", "µJy/pixel"),
-        ("Uncertainty", spread, (0, largest), "viridis", "µJy/pixel"),
-        ("Residual", 1e6 * result.residual.data, (-4 * noise, 4 * noise), "RdBu_r", "µJy/beam"),
+        ("Dirty image", 1e6 * dirty.data, Normalize(-3 * noise, top), "gray", "µJy/beam"),
+        (reconstruction, 1e6 * result.image.data, PowerNorm(0.5, 0, bright), "gray", "µJy/pixel"),
+        ("Uncertainty", spread, Normalize(0, largest), "viridis", "µJy/pixel"),
+        ("Residual", 1e6 * result.residual.data, Normalize(-4 * noise, 4 * noise), "RdBu_r", "µJy/beam"),
     ]
-    for number, (title, data, (low, high), colors, unit) in enumerate(panels, 1):
+    for number, (title, data, norm, colors, unit) in enumerate(panels, 1):
         axes = figure.add_subplot(2, 2, number, projection=dirty.wcs)
-        shown = axes.imshow(data, origin="lower", vmin=low, vmax=high, cmap=colors, interpolation="nearest")
+        shown = axes.imshow(data, origin="lower", norm=norm, cmap=colors, interpolation="nearest")
         figure.colorbar(shown, ax=axes, label=unit, shrink=0.85)
         axes.set_title(title)
         for index, name in enumerate(("RA", "Dec")):
@@ -58,7 +61,8 @@ def _mark_sources(axes, result, labels, color):
         if labels:
             axes.annotate(
                 f"{row['source_id']} ({row['reliability']:.2f})",
-                (row["x"] + radius, row["y"] + radius), color=paint, size=8, annotation_clip=True,
+                (row["x"] + radius, row["y"] + radius), color="white", size=8, annotation_clip=True,
+                path_effects=[withStroke(linewidth=2, foreground="black")],
             )  # fmt: skip
 
 
