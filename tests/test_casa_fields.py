@@ -9,9 +9,10 @@ from astro_ddpm_imager.evaluate import score_catalog
 
 
 def test_the_default_model_beats_pybdsf(casa_fields):
-    """Above PyBDSF's F1 on all 60 fields, 0.44, and its 0.19 of the fluxes within the noise amplitude.
+    """Above PyBDSF's scores on all 60 fields: F1 0.44, 0.19 of the fluxes within the noise, a bias of 180 uJy.
 
-    On every fourth field, for the sake of time; ``export.score`` does all 60.
+    On every fourth field, for the sake of time, with few matched sources;
+    ``export.score`` does all 60.
     """
     imager = DiffusionImager(seed=7, device="cpu", progress=False)
     truth = QTable.read(casa_fields / "truth.ecsv", units={"ra": "deg", "dec": "deg", "flux_jy": "Jy"})
@@ -26,7 +27,8 @@ def test_the_default_model_beats_pybdsf(casa_fields):
         catalogs.append(catalog)
     scores = score_catalog(truth[np.isin(truth["field"], numbers)], vstack(catalogs))
     assert scores["f1"] > 0.44
-    assert scores["flux_within_noise"] > 0.3
+    assert scores["flux_within_noise"] > 0.19
+    assert abs(scores["flux_bias_uJy"]) < 90
 
 
 def test_a_field_as_casa_exports_it(casa_fields):
