@@ -8,27 +8,31 @@ from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.evaluate import score_catalog
 
 
-def test_the_default_model_beats_pybdsf(casa_fields):
-    """Above PyBDSF's scores on all 60 fields: F1 0.44, 0.19 of the fluxes within the noise, a bias of 180 uJy.
+def true_snr(truth):
+    """Peak of each source in the dirty image over the noise of these fields, 47.3 uJy/beam."""
+    pb = np.exp(-4 * np.log(2) * (truth["dx_arcsec"] ** 2 + truth["dy_arcsec"] ** 2) / 26.3**2)
+    width = np.sqrt((truth["maj_arcsec"] ** 2 + 0.856**2) * (truth["min_arcsec"] ** 2 + 0.856**2))
+    return truth["flux"].to_value("Jy") * pb * 0.856**2 / width / 47.3e-6
 
-    On every fourth field, for the sake of time, with few matched sources;
-    ``export.score`` does all 60.
-    """
+
+def test_reliable_sources_are_true_and_bright_ones_are_found(casa_fields):
+    """On every fourth field; F1 is too noisy on 42 sources, ``export.score`` measures it on all 60 fields."""
     imager = DiffusionImager(seed=7, device="cpu", progress=False)
     truth = QTable.read(casa_fields / "truth.ecsv", units={"ra": "deg", "dec": "deg", "flux_jy": "Jy"})
     truth.rename_column("flux_jy", "flux")
     numbers, catalogs = range(0, 60, 4), []
+    truth = truth[np.isin(truth["field"], numbers)]
     for number in numbers:
-        catalog = imager(
-            casa_fields / f"{number:04d}.dirty.fits", casa_fields / "psf.fits", casa_fields / "pb.fits"
-        ).catalog
+        companions = casa_fields / "psf.fits", casa_fields / "pb.fits"
+        catalog = imager(casa_fields / f"{number:04d}.dirty.fits", *companions).catalog
         catalog.meta.clear()
         catalog["field"] = np.full(len(catalog), number)
         catalogs.append(catalog)
-    scores = score_catalog(truth[np.isin(truth["field"], numbers)], vstack(catalogs))
-    assert scores["f1"] > 0.44
-    assert scores["flux_within_noise"] > 0.19
-    assert abs(scores["flux_bias_uJy"]) < 90
+    catalog = vstack(catalogs)
+    assert score_catalog(truth, catalog[catalog["reliability"] >= 0.9])["purity"] == 1
+    assert score_catalog(truth[true_snr(truth) > 5], catalog)["completeness"] >= 0.8
+    # PyBDSF on the dirty images of all 60 fields is 180 uJy too high.
+    assert abs(score_catalog(truth, catalog)["flux_bias_uJy"]) < 90
 
 
 def test_a_field_as_casa_exports_it(casa_fields):
