@@ -2,10 +2,9 @@
 
 import astropy.units as u
 import numpy as np
+from astropy.stats import gaussian_sigma_to_fwhm
 from astropy.table import QTable
 from scipy.ndimage import map_coordinates
-
-from .dirty import FWHM_PER_SIGMA
 
 __all__ = ["COLUMNS", "build_catalog"]
 
@@ -99,5 +98,5 @@ def _axes(covariance, scale):
     inverse = np.linalg.inv(scale)
     positive = inverse @ (vectors * sky[:, None, :]) @ np.swapaxes(vectors, 1, 2) @ inverse.T
     pa = np.rad2deg(np.arctan2(vectors[:, 0, 1], vectors[:, 1, 1])) % 180
-    major, minor = FWHM_PER_SIGMA * np.sqrt(sky[:, 1]), FWHM_PER_SIGMA * np.sqrt(sky[:, 0])
+    major, minor = gaussian_sigma_to_fwhm * np.sqrt(sky[:, 1]), gaussian_sigma_to_fwhm * np.sqrt(sky[:, 0])
     return major, minor, pa, positive

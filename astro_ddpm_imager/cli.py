@@ -12,6 +12,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from . import __version__
+from .aggregation import AGGREGATES
 from .data import demo_files
 from .denoiser import DEVICES
 from .errors import DirtyImageError, ModelError, SettingError
@@ -92,8 +93,7 @@ def _parser():
     demo.set_defaults(run=_demo)
 
     models = commands.add_parser("models", help="list the models and what their cards say")
-    models.add_argument("--quiet", action="store_true", help=argparse.SUPPRESS)
-    models.set_defaults(run=_models)
+    models.set_defaults(run=_models, quiet=False)
     return parser
 
 
@@ -109,7 +109,7 @@ def _add_settings(parser):
     )
     parser.add_argument("--steps", type=int, metavar="N", help="sampling steps (default: the model's)")
     parser.add_argument("--sampler", choices=SAMPLERS, default="dpm-solver", help="default: dpm-solver")
-    parser.add_argument("--aggregate", choices=("median", "mean", "single"), default="median", help="default: median")
+    parser.add_argument("--aggregate", choices=AGGREGATES, default="median", help="default: median")
     parser.add_argument(
         "--reliability", type=float, metavar="R", help="lowest reliability in the catalogue (default: the model's)"
     )

@@ -9,7 +9,7 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData
-from astropy.stats import mad_std
+from astropy.stats import gaussian_sigma_to_fwhm, mad_std
 from radio_beam import Beam
 from radio_beam.beam import NoBeamException
 from scipy.signal import fftconvolve
@@ -21,7 +21,6 @@ __all__ = ["DirtyImage", "prepare"]
 
 log = logging.getLogger(__name__)
 
-FWHM_PER_SIGMA = np.sqrt(8 * np.log(2))
 MINIMUM_BEAM_PIXELS = 2.0
 MINIMUM_FIELD_BEAMS = 8.0
 
@@ -67,7 +66,7 @@ class DirtyImage:
     @cached_property
     def beam_pixels(self):
         """Beam FWHM, geometric mean of the axes, pixels."""
-        return FWHM_PER_SIGMA * np.linalg.det(self.beam_covariance) ** 0.25
+        return gaussian_sigma_to_fwhm * np.linalg.det(self.beam_covariance) ** 0.25
 
     @cached_property
     def beam_covariance(self):
@@ -112,7 +111,7 @@ def beam_covariance(beam, wcs):
     2D array, shape (2, 2), pixels squared, order x, y
     """
     angle = beam.pa.to_value(u.rad)
-    major, minor = (axis.to_value(u.deg) / FWHM_PER_SIGMA for axis in (beam.major, beam.minor))
+    major, minor = (axis.to_value(u.deg) / gaussian_sigma_to_fwhm for axis in (beam.major, beam.minor))
     # Position angles run from north (second world axis) to east (first).
     axes = np.array([[np.sin(angle), np.cos(angle)], [np.cos(angle), -np.sin(angle)]])
     to_pixels = np.linalg.inv(wcs.pixel_scale_matrix)
@@ -255,13 +254,13 @@ def _check_sampling(beam, image):
         raise DirtyImageError(
             f"dirty: the pixels are not square, {height:.4g} x {width:.4g} arcsec; image it again with one cell size"
         )
-    minor = FWHM_PER_SIGMA * np.sqrt(np.linalg.eigvalsh(covariance)[0])
+    minor = gaussian_sigma_to_fwhm * np.sqrt(np.linalg.eigvalsh(covariance)[0])
     if minor < MINIMUM_BEAM_PIXELS:
         raise DirtyImageError(
             f"dirty: the beam is under-sampled, {minor:.2f} pixels across its minor axis; "
             f"image it again with a cell of at most {beam.minor.to_value(u.arcsec) / 3:.3g} arcsec (3 pixels)"
         )
-    across = min(image.shape) / (FWHM_PER_SIGMA * np.linalg.det(covariance) ** 0.25)
+    across = min(image.shape) / (gaussian_sigma_to_fwhm * np.linalg.det(covariance) ** 0.25)
     if across < MINIMUM_FIELD_BEAMS:
         raise DirtyImageError(
             f"dirty: {image.shape[1]} x {image.shape[0]} pixels are only {across:.1f} beams across; "

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+from astropy.stats import gaussian_sigma_to_fwhm
 
 __all__ = ["Population", "Sources", "sky_pixels", "sky_spectrum"]
-
-FWHM_PER_SIGMA = np.sqrt(8 * np.log(2))
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Sources:
     @property
     def covariance(self):
         """Second moments (xx, xy, yy), pixels squared, each of shape (n,)."""
-        a, b = (self.major / FWHM_PER_SIGMA) ** 2, (self.minor / FWHM_PER_SIGMA) ** 2
+        a, b = (self.major / gaussian_sigma_to_fwhm) ** 2, (self.minor / gaussian_sigma_to_fwhm) ** 2
         cos, sin = np.cos(self.angle), np.sin(self.angle)
         return a * cos**2 + b * sin**2, (a - b) * cos * sin, a * sin**2 + b * cos**2
 
