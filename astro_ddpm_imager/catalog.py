@@ -18,13 +18,14 @@ COLUMNS = {
     "flux_err": (u.Jy, "Error of flux"),
     "peak_flux": (u.Jy / u.beam, "Peak after convolution with the restoring beam, corrected for the primary beam"),
     "snr": (None, "Peak before the correction for the primary beam / noise"),
-    "reliability": (None, "Fraction of the samples that contain the source"),
+    "reliability": (None, "Probability that the source exists"),
     "x": (None, "0-based pixel of the input, first FITS axis"),
     "y": (None, "0-based pixel of the input, second FITS axis"),
     "major": (u.arcsec, "FWHM of the major axis, deconvolved"),
     "minor": (u.arcsec, "FWHM of the minor axis, deconvolved"),
     "pa": (u.deg, "Position angle of the major axis, east of north"),
     "pb": (None, "Primary beam at the source"),
+    "sample_fraction": (None, "Fraction of the samples that contain the source"),
 }
 
 
@@ -74,6 +75,7 @@ def build_catalog(sources, grid, dirty, reliability, meta):
         "flux": sources.flux * dirty.rms / pb, "flux_err": sources.flux_err * dirty.rms / pb,
         "peak_flux": peak * dirty.rms / pb, "snr": peak, "reliability": sources.reliability,
         "x": x, "y": y, "major": major, "minor": minor, "pa": pa, "pb": pb,
+        "sample_fraction": sources.fraction,
     }  # fmt: skip
     order = np.argsort(-peak, kind="stable")
     table = QTable(meta={**meta, "rms": dirty.rms, "frame": sky.frame.name})

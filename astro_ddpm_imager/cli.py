@@ -1,4 +1,4 @@
-"""Command line: astro-ddpm-imager image, demo and models."""
+"""Command line: astro-ddpm-imager image, demo, simulate and models."""
 
 import argparse
 import logging
@@ -15,12 +15,14 @@ from . import __version__
 from .aggregation import AGGREGATES
 from .data import demo_files
 from .denoiser import DEVICES
-from .errors import DirtyImageError, ModelError, SettingError
+from .errors import DirtyImageError, ModelError, SettingError, SimulationError
 from .imager import DiffusionImager
 from .models import list_models, load_card
 from .products import PRODUCTS, check_free, existing_products
 from .reading import read_image
 from .sampling import SAMPLERS
+from .simulate import Observation, SourceRecipe, read_array, simulate_fields, thermal_rms
+from .simulate.imaging import WEIGHTINGS
 
 __all__ = ["main"]
 
@@ -46,7 +48,7 @@ def main(arguments=None):
     try:
         with logging_redirect_tqdm():
             args.run(args)
-    except (DirtyImageError, ModelError, SettingError, OSError) as error:
+    except (DirtyImageError, ModelError, SettingError, SimulationError, OSError) as error:
         print(f"astro-ddpm-imager: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -92,6 +94,16 @@ def _parser():
     _add_settings(demo)
     demo.set_defaults(run=_demo)
 
+    simulate = commands.add_parser(
+        "simulate",
+        help="simulate fields as an interferometer sees them",
+        description="Write NNNN.dirty.fits, psf.fits, pb.fits and truth.ecsv of simulated fields. The defaults are "
+        "Table 1 of Taran et al. 2023: 1 to 5 sources of 50 to 500 uJy and 0.4 to 0.8 arcsec, seen with ALMA.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    _add_simulation(simulate)
+    simulate.set_defaults(run=_simulate)
+
     models = commands.add_parser("models", help="list the models and what their cards say")
     models.set_defaults(run=_models, quiet=False)
     return parser
@@ -123,6 +135,83 @@ def _add_settings(parser):
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
     parser.add_argument("--overwrite", action="store_true", help="replace existing products")
     parser.add_argument("--quiet", action="store_true", help="no log but warnings")
+
+
+def _add_simulation(parser):
+    low_high = {"nargs": 2, "type": float, "metavar": ("LOW", "HIGH")}
+    parser.add_argument("--fields", type=int, default=1, metavar="N", help="number of fields")
+    parser.add_argument("--output-dir", type=Path, default=Path("simulated"), metavar="DIR", help="folder of the files")
+    parser.add_argument(
+        "--array", default="alma.cycle5.3", help="configuration that comes with the package, or a CASA .cfg file"
+    )
+    parser.add_argument("--ra", type=float, default=150.0, metavar="DEG", help="right ascension of the pointing")
+    parser.add_argument("--dec", type=float, default=2.2, metavar="DEG", help="declination of the pointing")
+    parser.add_argument("--minutes", type=float, default=20.0, help="time on source")
+    parser.add_argument("--hour-angle", type=float, default=0.0, metavar="H", help="in the middle of it, hours")
+    parser.add_argument("--integration", type=float, default=30.0, metavar="S", help="integration time, seconds")
+    parser.add_argument("--frequency", type=float, default=230.0, metavar="GHZ")
+    parser.add_argument("--bandwidth", type=float, default=1.872, metavar="GHZ", help="for the noise")
+    parser.add_argument("--weighting", choices=WEIGHTINGS, default="natural")
+    parser.add_argument("--robust", type=float, default=0.5, help="for briggs weighting")
+    parser.add_argument("--imsize", type=int, default=512, metavar="N", help="pixels on a side")
+    parser.add_argument("--cell", type=float, default=0.1, metavar="ARCSEC", help="pixel")
+    noise = parser.add_mutually_exclusive_group()
+    noise.add_argument("--pwv", type=float, default=1.796, metavar="MM", help="precipitable water vapour")
+    noise.add_argument("--rms", type=float, metavar="UJY", help="noise of the naturally weighted image, instead")
+    parser.add_argument("--shared-noise", action="store_true", help="the same noise in all fields")
+    parser.add_argument("--sources", nargs=2, type=int, default=(1, 5), metavar=("LOW", "HIGH"), help="a field")
+    parser.add_argument("--flux", default=(50.0, 500.0), help="total flux, uJy", **low_high)
+    parser.add_argument("--slope", type=float, default=0.0, help="of the number counts: dN/dS ~ S^slope")
+    parser.add_argument("--size", default=(0.4, 0.8), help="FWHM of either axis, arcsec", **low_high)
+    parser.add_argument("--reach", type=float, default=10.0, metavar="ARCSEC", help="largest offset on each axis")
+    parser.add_argument("--pairs", type=float, default=0.0, metavar="F", help="fraction within an arcsec of another")
+    parser.add_argument("--clustering", type=float, metavar="ARCSEC", help="gather the sources, with this spread")
+    parser.add_argument("--bright", nargs="*", type=float, default=(), metavar="MJY", help="further sources")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same fields")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
+    parser.add_argument("--quiet", action="store_true", help="no log but warnings")
+
+
+def _simulate(args):
+    array = read_array(args.array)
+    observation = Observation(
+        array,
+        ra=args.ra * u.deg,
+        declination=args.dec * u.deg,
+        duration=args.minutes * u.min,
+        integration=args.integration * u.s,
+        hour_angle=args.hour_angle * u.hourangle,
+        frequency=args.frequency * u.GHz,
+        shape=(args.imsize, args.imsize),
+        cell=args.cell * u.arcsec,
+        weighting=args.weighting,
+        robust=args.robust,
+    )
+    recipe = SourceRecipe(
+        number=tuple(args.sources),
+        flux=args.flux * u.uJy,
+        slope=args.slope,
+        size=args.size * u.arcsec,
+        reach=args.reach * u.arcsec,
+        pairs=args.pairs,
+        clustering=None if args.clustering is None else args.clustering * u.arcsec,
+        bright=args.bright * u.mJy,
+    )
+    if args.rms is None:
+        rms = thermal_rms(
+            array, observation.frequency, args.bandwidth * u.GHz, observation.duration, args.pwv * u.mm,
+            array.elevation(observation.declination, observation.hour_angle),
+        )  # fmt: skip
+    else:
+        rms = args.rms * u.uJy
+    truth = simulate_fields(
+        observation, recipe, rms, args.output_dir, args.fields, args.seed, args.shared_noise, args.overwrite
+    )
+    beam = observation.beam
+    print(
+        f"{args.output_dir}: {args.fields} field(s), {len(truth)} sources, noise {rms.to_value(u.uJy):.3g} uJy/beam, "
+        f"beam {beam.major.to_value(u.arcsec):.3g} x {beam.minor.to_value(u.arcsec):.3g} arcsec"
+    )
 
 
 def _image(args):

@@ -58,15 +58,15 @@ class Denoiser:
                 f"{path.name}: the configuration in the file is not that of its card; export the model again"
             )
 
-    def predict(self, noisy, dirty, pb, t):
+    def predict(self, noisy, conditions, t):
         """Expected noiseless sky.
 
         Parameters
         ----------
         noisy : 2D array of float32, shape (my, mx)
             Stretched sky with noise.
-        dirty, pb : 2D arrays of float32, shape (my, mx)
-            Dirty image in units of its noise, and primary beam.
+        conditions : 3D array of float32, shape (4, my, mx)
+            See `~astro_ddpm_imager.conditioning.condition`.
         t : int
             Step of the noise schedule.
 
@@ -78,9 +78,8 @@ class Denoiser:
         velocity = np.empty_like(noisy)
         step = np.array([t], dtype=np.float32)
         for tile in tiles(noisy.shape, TILE, self.card.reach):
-            images = {"x": noisy, "dirty": dirty, "pb": pb}
-            inputs = {name: image[tile.window][None, None] for name, image in images.items()}
-            (out,) = self._session.run(None, {**inputs, "t": step})
+            inputs = {"x": noisy[tile.window][None, None], "condition": conditions[:, *tile.window][None], "t": step}
+            (out,) = self._session.run(None, inputs)
             velocity[tile.core] = out[0, 0][tile.inner]
         return np.float32(self._schedule.signal[t]) * noisy - np.float32(self._schedule.noise[t]) * velocity
 

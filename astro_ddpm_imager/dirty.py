@@ -47,6 +47,9 @@ class DirtyImage:
         Where sources may be catalogued (CLEAN's mask).
     meta : dict-like
         Header of the input.
+    bright : 2D array, shape (ny, nx), or None
+        Part of the brightest sources that the model is not shown, Jy/pixel, see
+        `~astro_ddpm_imager.bright.subtract_bright`.
     """
 
     data: np.ndarray
@@ -57,6 +60,7 @@ class DirtyImage:
     pb: np.ndarray
     allowed: np.ndarray
     meta: object
+    bright: np.ndarray | None = None
 
     @property
     def shape(self):
@@ -80,6 +84,24 @@ class DirtyImage:
         reach_x, reach_y = (int(np.ceil(5 * np.sqrt(variance))) for variance in np.diag(self.beam_covariance))
         y, x = np.mgrid[-reach_y : reach_y + 1, -reach_x : reach_x + 1]
         return np.exp(-0.5 * (xx * x**2 + 2 * xy * x * y + yy * y**2))
+
+    @cached_property
+    def covering_psf(self):
+        """The PSF (or, without one, the restoring beam) with its peak at pixel (ny, nx) of (2 ny, 2 nx)."""
+        kernel = self.beam_kernel if self.psf is None else self.psf
+        covering = np.zeros([2 * n for n in self.shape])
+        targets, sources = [], []
+        for n, k in zip(self.shape, kernel.shape, strict=True):
+            first = n - k // 2
+            targets.append(slice(max(first, 0), min(first + k, 2 * n)))
+            sources.append(slice(max(-first, 0), min(k, 2 * n - first)))
+        covering[tuple(targets)] = kernel[tuple(sources)]
+        return covering
+
+    @cached_property
+    def reduced(self):
+        """``data`` without what ``bright`` looks like."""
+        return self.data if self.bright is None else self.data - self.convolve_psf(self.bright)
 
     def convolve_beam(self, sky):
         """A sky in Jy/pixel convolved with the restoring beam, Jy/beam."""

@@ -1,6 +1,6 @@
 """What can go wrong with an image, a model or a product, as exceptions."""
 
-__all__ = ["DirtyImageError", "ModelError", "SettingError"]
+__all__ = ["DirtyImageError", "ModelError", "SettingError", "SimulationError"]
 
 
 class DirtyImageError(ValueError):
@@ -13,3 +13,7 @@ class SettingError(ValueError):
 
 class ModelError(ValueError):
     """The model is unknown, or its files do not fit together."""
+
+
+class SimulationError(ValueError):
+    """An array or an observation cannot be simulated."""

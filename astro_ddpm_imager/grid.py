@@ -66,6 +66,18 @@ def _spread_matrix(n, m, ratio):
     return csr_array((weights.ravel(), (rows.ravel(), (columns % m).ravel())), shape=(n, m))
 
 
+def _gather_matrix(n, m, ratio):
+    """Sparse (m, n) matrix that shares the flux of image pixels among the nearest two model pixels."""
+    position = np.arange(n) / ratio
+    first = np.floor(position).astype(int)
+    share = position - first
+    columns = np.arange(n)
+    return csr_array(
+        (np.concatenate([1 - share, share]), (np.concatenate([first, first + 1]) % m, np.concatenate([columns] * 2))),
+        shape=(m, n),
+    )
+
+
 @dataclass(frozen=True)
 class ModelGrid:
     """The pixels of a model laid over an image.
@@ -122,6 +134,40 @@ class ModelGrid:
         2D array, shape ``shape``, same unit.
         """
         return fourier_resample(self._pad(np.nan_to_num(image)), self.shape)
+
+    def psf_to_model(self, psf):
+        """A PSF at the model's pixels.
+
+        Parameters
+        ----------
+        psf : 2D array, shape (2 ny, 2 nx)
+            Peak at pixel ``(ny, nx)``, see
+            `~astro_ddpm_imager.dirty.DirtyImage.covering_psf`.
+
+        Returns
+        -------
+        2D array, shape ``(2 my, 2 mx)``, peak at pixel ``(my, mx)``
+        """
+        before = [p - n for p, n in zip(self.padded_shape, self.image_shape, strict=True)]
+        padded = np.pad(psf, [(extra, extra) for extra in before])
+        return fourier_resample(padded, tuple(2 * m for m in self.shape))
+
+    def gather(self, sky):
+        """Flux of image pixels on the model's pixels; flux and centroids are conserved.
+
+        Parameters
+        ----------
+        sky : 2D array, shape ``image_shape``
+            Flux per image pixel.
+
+        Returns
+        -------
+        2D array, shape ``shape``, flux per model pixel.
+        """
+        rows, columns = (
+            _gather_matrix(n, m, ratio) for n, m, ratio in zip(self.image_shape, self.shape, self.ratio, strict=True)
+        )
+        return rows @ sky @ columns.T
 
     def sample(self, image):
         """A smooth map (a primary beam) interpolated at the model's pixels.

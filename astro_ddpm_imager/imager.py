@@ -9,10 +9,12 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from . import __version__
-from .aggregation import AGGREGATES, Detections, aggregate, merge
+from .aggregation import AGGREGATES, Detections, aggregate, merge, without_luck
+from .bright import subtract_bright
 from .catalog import build_catalog
+from .conditioning import condition
 from .denoiser import Denoiser
-from .detection import detect
+from .detection import SMOOTHING_BEAMS, detect
 from .dirty import prepare
 from .errors import SettingError
 from .grid import ModelGrid
@@ -169,58 +171,68 @@ class DiffusionImager:
         """
         observation = prepare(dirty, psf, pb, mask, beam, self.pblimit)
         if psf is None:
-            log.warning("no PSF given: the residual is made with the restoring beam")
+            log.warning("no PSF given: the restoring beam takes its place, sidelobes are not accounted for")
         self._warn_beyond_training(observation)
+        observation = subtract_bright(observation, **self.card.bright)
         seed = secrets.randbits(32) if self.seed is None else self.seed
         grid = ModelGrid(observation.shape, observation.beam_pixels, self.card.pixels_per_beam, self.card.multiple)
         log.info("noise %.4g Jy/beam, model grid %s, seed %d", observation.rms, grid.shape, seed)
-        samples = self._draw(observation, grid, seed)
+        samples, expected = self._draw(observation, grid, seed)
         sky = aggregate(samples, self.aggregate)
+        bright = 0 if observation.bright is None else grid.gather(observation.bright / observation.rms)
         meta = self._provenance(seed)
-        sources = self._sources(samples, sky)
+        sources = self._sources(samples, expected, sky, bright)
         catalog = build_catalog(sources, grid, observation, self.reliability, meta)
         return ImagingResult(observation, grid, sky, samples, catalog, meta)
 
     def _warn_beyond_training(self, observation):
-        beam, limits = observation.beam, self.card.limits
-        measured = {
-            "peak_snr": np.nanmax(observation.data) / observation.rms,
-            "beam_axis_ratio": (beam.major / beam.minor).value,
-        }
-        for name, value in measured.items():
-            if value > limits[name]:
-                log.warning("%s is %.3g, beyond the %.3g that the model was trained for", name, value, limits[name])
+        beam = observation.beam
+        ratio, longest = (beam.major / beam.minor).value, self.card.limits["beam_axis_ratio"]
+        if ratio > longest:
+            log.warning("the beam is %.3g times as long as wide, the model was trained for up to %.3g", ratio, longest)
 
     def _draw(self, observation, grid, seed):
-        """Posterior samples of the apparent sky, flux per model pixel in units of the noise."""
-        dirty = grid.to_model(observation.data / observation.rms).astype(np.float32)
-        pb = grid.sample(observation.pb).astype(np.float32)
+        """Posterior samples of the apparent sky, and the stretched sky expected before the first step.
+
+        Flux is per model pixel in units of the noise, without that of ``bright``.
+        """
+        dirty, pb = grid.to_model(observation.reduced / observation.rms), grid.sample(observation.pb)
         dirty[pb == 0] = 0
-        schedule, stretch = self.card.noise_schedule, self.card.stretch
+        psf, card = grid.psf_to_model(observation.covering_psf), self.card
+        conditions = condition(dirty, psf, pb, card.pixels_per_beam, **card.clean)
+        schedule, stretch = card.noise_schedule, card.stretch
         sampler = SAMPLERS[self.sampler]
         with _progress(self.progress, self.n_samples * self.steps) as update:
 
-            def predict(noisy, t):
-                update()
-                return self.denoiser.predict(noisy, dirty, pb, t)
-
             def sample(i):
+                predicted = {}
+
+                def predict(noisy, t):
+                    update()
+                    clean = self.denoiser.predict(noisy, conditions, t)
+                    predicted.setdefault("first", clean)
+                    return clean
+
                 drawn = sampler(predict, _noise(seed, i, grid.shape), schedule, self.steps)
-                return np.where(pb > 0, stretch.inverse(drawn), 0).astype(np.float32)
+                return np.where(pb > 0, stretch.inverse(drawn), 0).astype(np.float32), predicted["first"]
 
-            return np.stack(_in_parallel(sample, self.n_samples, self.denoiser.workers))
+            samples, expected = zip(*_in_parallel(sample, self.n_samples, self.denoiser.workers), strict=True)
+        return np.stack(samples), np.where(pb > 0, np.mean(expected, axis=0), -1)
 
-    def _sources(self, samples, sky):
-        """Sources merged from the samples, on the model's pixels."""
+    def _sources(self, samples, expected, sky, bright):
+        """Sources merged from the samples, each with the bright part added, on the model's pixels."""
         per_beam = self.card.pixels_per_beam
         found = Detections.concatenate(
-            [detect(sample, self.threshold, per_beam, index) for index, sample in enumerate(samples)]
+            [detect(sample + bright, self.threshold, per_beam, index) for index, sample in enumerate(samples)]
         )
-        if self.catalog == "detect-aggregate":
-            return merge(found, self.n_samples, MERGING_BEAMS * per_beam)
-        seen = detect(sky, self.threshold, per_beam)
-        merged = merge(found, self.n_samples, MERGING_BEAMS * per_beam, np.column_stack([seen.x, seen.y]))
-        return merged.with_photometry(seen)
+        seen = seeds = None
+        if self.catalog == "aggregate-detect":
+            seen = detect(sky + bright, self.threshold, per_beam)
+            seeds = np.column_stack([seen.x, seen.y])
+        merged = merge(found, self.n_samples, MERGING_BEAMS * per_beam, seeds)
+        drawn = self.card.stretch.forward(samples).mean(0)
+        merged = without_luck(merged, drawn + 1, expected + 1, SMOOTHING_BEAMS * per_beam)
+        return merged if seen is None else merged.with_photometry(seen)
 
     def _provenance(self, seed):
         """What made the result, for headers and tables."""

@@ -53,7 +53,12 @@ class ImagingResult:
     @cached_property
     def _apparent(self):
         """Reconstruction times primary beam, Jy/pixel, without blanks."""
-        return self.grid.to_image(self._sky) * self.dirty.rms
+        return self._to_image(self._sky)
+
+    def _to_image(self, sky):
+        """A sky on the model's pixels as the apparent sky, Jy/pixel."""
+        image = self.grid.to_image(sky) * self.dirty.rms
+        return image if self.dirty.bright is None else image + self.dirty.bright
 
     @cached_property
     def image(self):
@@ -75,8 +80,7 @@ class ImagingResult:
     @property
     def samples(self):
         """Posterior samples as `~astropy.units.Quantity`, shape (n_samples, ny, nx), Jy/pixel, like ``image``."""
-        scale = self.dirty.rms / self.dirty.pb
-        return np.stack([self.grid.to_image(sample) * scale for sample in self._sky_samples]) * JY_PER_PIXEL
+        return np.stack([self._to_image(sample) / self.dirty.pb for sample in self._sky_samples]) * JY_PER_PIXEL
 
     @cached_property
     def residual(self):

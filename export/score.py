@@ -12,6 +12,7 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
+from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.table import QTable, vstack
 from astropy.wcs import WCS
@@ -20,9 +21,7 @@ from tqdm import tqdm
 
 from astro_ddpm_imager import DiffusionImager, load_card
 from astro_ddpm_imager.evaluate import reliability_diagram, score_catalog, scores_by_snr
-from astro_ddpm_imager.simulate import Population
-
-from .train import read_simulator
+from astro_ddpm_imager.simulate import FieldSimulator, Instrument, Population
 
 BEAM = 0.856 * u.arcsec
 NOISE = 47.3 * u.uJy
@@ -32,11 +31,20 @@ SNR_EDGES = (0, 2, 3, 4, 5, 6, 100)
 class TableOne(Population):
     """Table 1 of Taran et al. 2023 (A&A 674, A161): 1 to 5 sources inside +-10 arcsec, but continuous positions."""
 
-    def place(self, rng, shape, pixels_per_beam):
+    def place(self, rng, shape, pixels_per_beam, density):
         """Draw how many sources there are, and where."""
         box = (10 * u.arcsec / BEAM).to_value(u.one) * pixels_per_beam
         centre = np.array([[shape[1] // 2], [shape[0] // 2]])
         return centre + rng.uniform(-box, box, (2, rng.integers(1, 6)))
+
+
+def read_instrument(path):
+    """The instrument of the PSF in a FITS file, naturally weighted, at about 2.2 pixels per beam."""
+    with fits.open(path) as hdus:
+        hdu = next(hdu for hdu in hdus if hdu.data is not None)
+        header, psf = hdu.header, np.squeeze(hdu.data).astype(float)
+    per_beam = np.sqrt(header["BMAJ"] * header["BMIN"]) / abs(header["CDELT2"])
+    return Instrument(psf, psf, per_beam).resampled(2 * round(len(psf) / per_beam * 2.2 / 2))
 
 
 def simulated_fields(psf, number, seed):
@@ -49,10 +57,11 @@ def simulated_fields(psf, number, seed):
     truth : `~astropy.table.QTable`
     """
     table1 = TableOne(bright_fraction=0, other_fraction=0)
-    simulator = replace(read_simulator(psf), population=table1, noise_spread=0, pb_fwhm=(30.7, 30.8), flat_fraction=0)
+    simulator = FieldSimulator((read_instrument(psf),), table1, noise_spread=0, pb_fwhm=(30.7, 30.8), flat_fraction=0)
     for i in range(number):
         field = simulator(np.random.default_rng([seed, i]))
-        n, pixel = len(field.dirty), BEAM / field.pixels_per_beam
+        n, per_beam = len(field.dirty), field.instrument.pixels_per_beam
+        pixel = BEAM / per_beam
         wcs = WCS(naxis=2)
         wcs.wcs.ctype, wcs.wcs.crval = ["RA---SIN", "DEC--SIN"], [150.0, 2.0]
         wcs.wcs.crpix, wcs.wcs.cdelt = [n // 2 + 1] * 2, [-pixel.to_value(u.deg), pixel.to_value(u.deg)]
@@ -66,7 +75,7 @@ def simulated_fields(psf, number, seed):
         widths = np.array(
             [[sources.covariance[0], sources.covariance[1]], [sources.covariance[1], sources.covariance[2]]]
         )
-        beam = np.eye(2) * (field.pixels_per_beam**2 / (8 * np.log(2)))
+        beam = np.eye(2) * (per_beam**2 / (8 * np.log(2)))
         spread = np.linalg.det(np.moveaxis(widths, 2, 0) + beam) / np.linalg.det(beam)
         truth = QTable(
             {
@@ -76,7 +85,7 @@ def simulated_fields(psf, number, seed):
                 "snr": sources.flux / np.sqrt(spread),
             }
         )
-        yield {"dirty": dirty, "pb": field.pb, "beam": Beam(BEAM)}, truth
+        yield {"dirty": dirty, "psf": field.instrument.psf, "pb": field.pb, "beam": Beam(BEAM)}, truth
 
 
 def casa_fields(folder):

@@ -13,15 +13,18 @@ from pathlib import Path
 import onnx
 import torch
 
+from astro_ddpm_imager.conditioning import CONDITIONS
 from astro_ddpm_imager.models import ModelCard
 from astro_ddpm_imager.sampling import LinearSchedule
 from astro_ddpm_imager.stretch import PowerStretch
 
+from .train import CLEAN
 from .unet import UNet
 
 DESCRIPTION = (
-    "Conditional DDPM U-Net, v-prediction, conditioned on the dirty image and the primary beam; "
-    "for naturally weighted ALMA-like images of sources smaller than a few beams."
+    "Conditional DDPM U-Net, v-prediction, conditioned on the dirty image, the residual and components of a shallow "
+    "CLEAN with its own PSF, and the primary beam; for images of ALMA's 12 m array, naturally or Briggs weighted, with "
+    "sources of up to three beams."
 )
 
 
@@ -42,7 +45,7 @@ def export(model, card, path):
     path = Path(path)
     model = model.eval().float()
     image = torch.randn(2, 1, 64, 64)
-    inputs = {"x": image, "dirty": image, "pb": image, "t": torch.tensor([3.0, 700.0])}
+    inputs = {"x": image, "condition": torch.randn(2, len(CONDITIONS), 64, 64), "t": torch.tensor([3.0, 700.0])}
     size = {2: "height", 3: "width"}
     torch.onnx.export(
         model,
@@ -50,12 +53,7 @@ def export(model, card, path):
         path.with_suffix(".part"),
         input_names=list(inputs),
         output_names=["v"],
-        dynamic_axes={
-            "x": {0: "batch", **size},
-            "dirty": {0: "batch", **size},
-            "pb": {0: "batch", **size},
-            "t": {0: "batch"},
-        },
+        dynamic_axes={"x": {0: "batch", **size}, "condition": {0: "batch", **size}, "t": {0: "batch"}},
         opset_version=17,
         dynamo=False,
     )
@@ -96,15 +94,20 @@ def main():
         multiple=8,
         reach=48,
         parameters=sum(weights.numel() for weights in model.parameters()),
-        limits={"peak_snr": 60.0, "beam_axis_ratio": 1.2},
+        clean=CLEAN,
+        bright={"brightest": 30.0, "kept": 15.0},
+        limits={"beam_axis_ratio": 2.5},
         training={
             "steps": state["step"],
             "crops": state["step"] * settings["batch"],
             "crop_pixels": settings["size"],
             "seed": settings["seed"],
-            "fields": "simulated on the fly with independent noise; PSF of ALMA Cycle 5.3, 20 min at transit, natural "
-            "weighting, in 4 orientations; sources as in Table 1 of Taran et al. 2023 at continuous positions over the "
-            "whole primary beam, 8% brighter (10 to 100 sigma), 10% of other sizes (0 to 2.5 beams)",
+            "psfs": settings["psfs"],
+            "fields": "simulated on the fly with independent noise; PSFs of ALMA's 12 m array, 24 configurations of "
+            "Cycles 1, 3 and 5, declinations -70 to +30 deg, 1 min to 4 h, natural or Briggs weighting (robust -0.5 to "
+            "2); half of the fields with sources as in Table 1 of Taran et al. 2023 at continuous positions over the "
+            "whole primary beam, 8% of them brighter (10 to 60 sigma); the others with sources of 0 to 3 beams, up to "
+            "8 in 180 square beams, fluxes scaled by 0.4 to 1.5, a tenth in close pairs",
             "note": args.note,
         },
         threshold=1.0,

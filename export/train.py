@@ -1,6 +1,6 @@
 """Train the U-Net on fields simulated on the fly; resumable.
 
-python -m export.train --psf PSF.fits --output runs/default --steps 30000
+python -m export.train --output runs/default --steps 30000 --initial export/weights/default.pt
 """
 
 import argparse
@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from astropy.io import fits
 from torch.nn import functional
+from tqdm import tqdm
 
 from astro_ddpm_imager.sampling import LinearSchedule
-from astro_ddpm_imager.simulate import FieldSimulator
+from astro_ddpm_imager.simulate import FieldSimulator, draw_instrument
 from astro_ddpm_imager.stretch import PowerStretch
 
 from .unet import UNet
@@ -24,21 +24,21 @@ from .unet import UNet
 log = logging.getLogger("train")
 
 
-def read_simulator(path):
-    """A simulator with the PSF of a FITS file, its beam taken from the header."""
-    with fits.open(path) as hdus:
-        hdu = next(hdu for hdu in hdus if hdu.data is not None)
-        header, psf = hdu.header, np.squeeze(hdu.data).astype(float)
-    beam = np.sqrt(header["BMAJ"] * header["BMIN"])
-    return FieldSimulator(psf, beam / abs(header["CDELT2"]))
+CLEAN = {"threshold": 4.0, "gain": 0.2}
 
 
-def diffuse(crops, generator, schedule, stretch):
+def draw_simulator(number):
+    """A simulator with the PSFs of many observations, always the same ones."""
+    instruments = (draw_instrument(np.random.default_rng([2023, i])) for i in range(number))
+    return FieldSimulator(tuple(tqdm(instruments, "PSFs", number, disable=None)))
+
+
+def diffuse(skies, generator, schedule, stretch):
     """Noisy skies at stratified steps t, and the velocities to predict.
 
     v = alpha eps - sigma x0 (Salimans & Ho 2022, arXiv:2202.00512, section 4).
     """
-    sky = torch.from_numpy(stretch.forward(crops[1]).astype(np.float32))[:, None]
+    sky = torch.from_numpy(stretch.forward(skies))[:, None]
     number = len(sky)
     strata = (torch.arange(number) + torch.rand(number, generator=generator)) / number
     t = (strata * schedule.steps).long().clamp(max=schedule.steps - 1)
@@ -68,11 +68,10 @@ def loss_weight(dirty, t, schedule):
 
 def batch_at(step, args, simulator, schedule, stretch):
     """The batch of a step; the same for the same seed, wherever the run was resumed."""
-    crops = simulator.crops(np.random.default_rng([args.seed, step]), args.batch, args.size)
+    conditions, skies = simulator.crops(np.random.default_rng([args.seed, step]), args.batch, args.size, CLEAN)
     generator = torch.Generator().manual_seed(args.seed * 1_000_003 + step)
-    noisy, t, velocity = diffuse(crops, generator, schedule, stretch)
-    dirty, pb = (torch.from_numpy(crops[i])[:, None] for i in (0, 2))
-    return noisy, dirty, pb, t, velocity
+    noisy, t, velocity = diffuse(skies, generator, schedule, stretch)
+    return noisy, torch.from_numpy(conditions), t, velocity
 
 
 def learning_rate(step, args):
@@ -87,8 +86,8 @@ def validate(model, batches):
     model.eval()
     losses, steps = [], []
     with torch.no_grad():
-        for noisy, dirty, pb, t, velocity in batches:
-            losses.append((model(noisy, dirty, pb, t) - velocity).square().mean((1, 2, 3)))
+        for noisy, condition, t, velocity in batches:
+            losses.append((model(noisy, condition, t) - velocity).square().mean((1, 2, 3)))
             steps.append(t)
     model.train()
     losses, quarter = torch.cat(losses), (torch.cat(steps) // 250).long()
@@ -104,7 +103,7 @@ def save(path, **state):
 def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--psf", required=True, help="FITS file of the PSF, with the beam in its header")
+    parser.add_argument("--psfs", type=int, default=800, help="number of observations the PSFs are of")
     parser.add_argument("--output", required=True, type=Path, help="folder for checkpoints and the log")
     parser.add_argument("--steps", type=int, default=30000, help="total number of steps")
     parser.add_argument("--decay", type=float, default=0.3, help="fraction of the steps over which the rate decays")
@@ -126,7 +125,7 @@ def main():
     )
 
     torch.manual_seed(args.seed)
-    simulator, schedule, stretch = read_simulator(args.psf), LinearSchedule(), PowerStretch()
+    simulator, schedule, stretch = draw_simulator(args.psfs), LinearSchedule(), PowerStretch()
     model = UNet().to(memory_format=torch.channels_last)
     if args.initial:
         model.load_state_dict(torch.load(args.initial))
@@ -148,11 +147,11 @@ def main():
     saved = reported = time.monotonic()
     total, since = 0.0, step
     while step < args.steps:
-        noisy, dirty, pb, t, velocity = batch_at(step, args, simulator, schedule, stretch)
+        noisy, condition, t, velocity = batch_at(step, args, simulator, schedule, stretch)
         optimizer.param_groups[0]["lr"] = learning_rate(step, args)
         with torch.autocast("cpu", torch.bfloat16, enabled=args.bfloat16):
-            predicted = compiled(noisy, dirty, pb, t)
-        loss = ((predicted.float() - velocity).square() * loss_weight(dirty, t, schedule)).mean()
+            predicted = compiled(noisy, condition, t)
+        loss = ((predicted.float() - velocity).square() * loss_weight(condition[:, :1], t, schedule)).mean()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -50,7 +50,10 @@ class ResidualBlock(nn.Module):
 
 
 class UNet(nn.Module):
-    """Predict the velocity v of a noisy sky, given the dirty image.
+    """Predict the velocity v of a noisy sky, given what is known of the observation.
+
+    Called with the noisy sky, shape (n, 1, ny, nx), the images of
+    `astro_ddpm_imager.conditioning.condition`, (n, 4, ny, nx), and t, (n,).
 
     Parameters
     ----------
@@ -66,7 +69,7 @@ class UNet(nn.Module):
         self.register_buffer("frequencies", torch.exp(torch.linspace(math.log(1), math.log(1000), 32)))
         width = 128
         self.embed = nn.Sequential(nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
-        self.first = nn.Conv2d(4 * 4, channels[0], 3, padding=1)
+        self.first = nn.Conv2d(6 * 4, channels[0], 3, padding=1)
         self.down, self.shrink, self.up, self.grow = (nn.ModuleList() for _ in range(4))
         for level, (width_here, n_blocks) in enumerate(zip(channels, blocks, strict=True)):
             self.down.append(nn.ModuleList(ResidualBlock(width_here, width_here, width) for _ in range(n_blocks)))
@@ -84,11 +87,12 @@ class UNet(nn.Module):
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
-    def forward(self, x, dirty, pb, t):
+    def forward(self, x, condition, t):
         phase = t[:, None] * self.frequencies / 1000 * math.pi
         embedding = self.embed(torch.cat([phase.sin(), phase.cos()], 1))
-        condition = torch.cat([x, dirty / 4, _asinh(dirty), pb], 1)
-        h = self.first(functional.pixel_unshuffle(condition, 2))
+        dirty, residual, components, pb = condition.split(1, 1)
+        images = torch.cat([x, dirty / 4, _asinh(dirty), pb, residual / 2, _asinh(components)], 1)
+        h = self.first(functional.pixel_unshuffle(images, 2))
         kept = []
         for level, blocks in enumerate(self.down):
             for block in blocks:

@@ -42,10 +42,14 @@ class ModelCard:
         Pixels beyond which a pixel has no noticeable influence.
     parameters : int
         Number of weights.
+    clean : dict
+        ``threshold`` (in units of the noise) and ``gain`` of the CLEAN that the
+        network is shown, see `~astro_ddpm_imager.conditioning.condition`.
+    bright : dict
+        ``brightest`` and ``kept`` of `~astro_ddpm_imager.bright.subtract_bright`.
     limits : dict
-        What the model was trained for: ``peak_snr``, the brightest peak in
-        units of the noise, and ``beam_axis_ratio``, the longest beam. Beyond
-        it the imager warns.
+        What the model was trained for: ``beam_axis_ratio``, the longest beam.
+        Beyond it the imager warns.
     training : dict
         What the model was trained on, and for how long.
     threshold : float
@@ -71,6 +75,8 @@ class ModelCard:
     multiple: int
     reach: int
     parameters: int
+    clean: dict
+    bright: dict
     limits: dict
     training: dict
     threshold: float

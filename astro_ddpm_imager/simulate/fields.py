@@ -1,17 +1,14 @@
 """Simulated fields in flat-noise units, on the pixels of a model."""
 
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 import numpy as np
 
-from ..grid import fourier_resample
-from .noise import noise_amplitude
+from ..conditioning import condition
+from .instruments import Instrument
 from .sky import Population, Sources, sky_pixels, sky_spectrum
 
 __all__ = ["Field", "FieldSimulator"]
-
-TAPER_BEAMS = 7  # keeps the transform of a truncated PSF positive, see noise_amplitude
 
 
 @dataclass(frozen=True)
@@ -28,29 +25,25 @@ class Field:
         Primary beam; 0 below the limit.
     sources : `Sources`
         The sources in ``sky``, their fluxes multiplied by the primary beam.
-    pixels_per_beam : float
+    instrument : `Instrument`
+        What the dirty image was made with.
     """
 
     dirty: np.ndarray
     sky: np.ndarray
     pb: np.ndarray
     sources: Sources
-    pixels_per_beam: float
+    instrument: Instrument
 
 
 @dataclass(frozen=True)
 class FieldSimulator:
-    """Draw fields as an array with this PSF sees them, with independent noise each time.
+    """Draw fields as one of some instruments sees them, with independent noise each time.
 
     Parameters
     ----------
-    psf : 2D array, shape (n, n)
-        PSF with its peak, 1, at pixel ``(n // 2, n // 2)``.
-    pixels_per_beam : float
-        Pixels of ``psf`` per beam FWHM (geometric mean of the axes).
+    instruments : sequence of `Instrument`
     population : `Population`, optional
-    model_pixels_per_beam : tuple of float, optional
-        Range the pixel size of the fields is drawn from.
     noise_spread : float, optional
         Scatter (natural logarithm) of the noise from field to field.
     pb_fwhm : tuple of float, optional
@@ -61,33 +54,12 @@ class FieldSimulator:
         Primary beam below which an image has no values.
     """
 
-    psf: np.ndarray
-    pixels_per_beam: float
+    instruments: tuple
     population: Population = field(default_factory=Population)
-    model_pixels_per_beam: tuple = (2.1, 2.32)
     noise_spread: float = 0.1
-    pb_fwhm: tuple = (25.0, 90.0)
+    pb_fwhm: tuple = (18.0, 120.0)
     flat_fraction: float = 0.15
     pb_limit: float = 0.2
-
-    def __post_init__(self):
-        # Sizes and orientations are few, so their transfer functions are kept.
-        object.__setattr__(self, "_transfer", lru_cache(maxsize=None)(self._transfer))
-
-    def _transfer(self, n, orientation):
-        """Fourier transforms of the PSF and of the noise on n x n pixels."""
-        psf = np.fft.ifftshift(self.psf)
-        noise = np.fft.irfft2(noise_amplitude(self.psf, TAPER_BEAMS * self.pixels_per_beam), s=psf.shape)
-        kernels = []
-        for kernel in (psf, noise):
-            kernel = fourier_resample(kernel, (n, n))
-            if orientation & 1:
-                kernel = kernel.T
-            if orientation & 2:
-                kernel = np.roll(kernel[:, ::-1], 1, axis=1)
-            kernels.append(np.fft.rfft2(kernel))
-        # White noise of unit variance has n^2 times unit power, whatever n.
-        return kernels[0], kernels[1] * len(psf) / n
 
     def __call__(self, rng):
         """Draw one field.
@@ -100,10 +72,8 @@ class FieldSimulator:
         -------
         `Field`
         """
-        beams = len(self.psf) / self.pixels_per_beam
-        n = 2 * round(beams * rng.uniform(*self.model_pixels_per_beam) / 2)
-        per_beam = n / beams
-        psf_transform, noise_transform = self._transfer(n, int(rng.integers(4)))
+        instrument = self.instruments[rng.integers(len(self.instruments))].turned(int(rng.integers(4)))
+        n, per_beam = len(instrument.psf), instrument.pixels_per_beam
 
         y, x = np.ogrid[:n, :n]
         fwhm = np.exp(rng.uniform(*np.log(self.pb_fwhm))) * per_beam
@@ -117,12 +87,12 @@ class FieldSimulator:
         flux = sources.flux * attenuation * np.exp(self.noise_spread * rng.standard_normal())
         sources = replace(sources, flux=flux).select(np.broadcast_to(attenuation, flux.shape) >= self.pb_limit)
 
-        spectrum = sky_spectrum(sources, (n, n)) * psf_transform
-        spectrum += np.fft.rfft2(rng.standard_normal((n, n))) * noise_transform
+        spectrum = sky_spectrum(sources, (n, n)) * instrument.transfer
+        spectrum += np.fft.rfft2(rng.standard_normal((n, n))) * instrument.noise_amplitude
         dirty = np.where(pb > 0, np.fft.irfft2(spectrum, s=(n, n)), 0)
-        return Field(dirty, sky_pixels(sources, (n, n)), pb, sources, per_beam)
+        return Field(dirty, sky_pixels(sources, (n, n)), pb, sources, instrument)
 
-    def crops(self, rng, number, size, per_field=2):
+    def crops(self, rng, number, size, clean, per_field=2):
         """Draw fields and cut random squares out of them, inside the primary beam.
 
         Parameters
@@ -132,21 +102,27 @@ class FieldSimulator:
             Number of crops.
         size : int
             Side of a crop, pixels.
+        clean : dict
+            Threshold and gain of `~astro_ddpm_imager.conditioning.condition`.
         per_field : int, optional
             Crops that share a field.
 
         Returns
         -------
-        4D array of float32, shape (3, number, size, size)
-            Dirty images, skies and primary beams.
+        conditions : 4D array of float32, shape (number, 4, size, size)
+            As `~astro_ddpm_imager.conditioning.condition` makes them.
+        skies : 3D array of float32, shape (number, size, size)
         """
-        crops = np.empty((3, number, size, size), dtype=np.float32)
+        conditions, skies = [], []
         for i in range(number):
             if i % per_field == 0:
                 drawn = self(rng)
+                # The fields are periodic, and so are the sidelobes in them.
+                psf = np.tile(np.fft.ifftshift(drawn.instrument.psf), (2, 2))
+                images = condition(drawn.dirty, psf, drawn.pb, drawn.instrument.pixels_per_beam, **clean)
                 n = len(drawn.dirty)
                 reach = min((n - size) // 2, int(0.28 * n))
             y, x = (n - size) // 2 + rng.integers(-reach, reach + 1, 2)
-            for plane, image in enumerate((drawn.dirty, drawn.sky, drawn.pb)):
-                crops[plane, i] = image[y : y + size, x : x + size]
-        return crops
+            conditions.append(images[:, y : y + size, x : x + size])
+            skies.append(drawn.sky[y : y + size, x : x + size])
+        return np.stack(conditions), np.stack(skies).astype(np.float32)

@@ -16,7 +16,8 @@ def noise_amplitude(psf, taper):
     Parameters
     ----------
     psf : 2D array, shape (ny, nx)
-        PSF with its peak, 1, at pixel ``(ny // 2, nx // 2)``.
+        PSF with its peak at pixel ``(ny // 2, nx // 2)``: the variance of the
+        noise, 1 unless the pixels are too large for the longest baselines.
     taper : float
         Standard deviation of the Gaussian taper, pixels.
 
@@ -24,10 +25,10 @@ def noise_amplitude(psf, taper):
     -------
     2D array, shape (ny, nx // 2 + 1)
         What white noise of unit variance is multiplied with, in the layout of
-        `numpy.fft.rfft2`, so that the noise has unit variance.
+        `numpy.fft.rfft2`, so that the noise has that variance.
     """
     ny, nx = psf.shape
     y, x = np.ogrid[:ny, :nx]
     window = np.exp(-0.5 * ((y - ny // 2) ** 2 + (x - nx // 2) ** 2) / taper**2)
     power = np.fft.fft2(np.fft.ifftshift(psf * window)).real.clip(0)
-    return np.sqrt(power / power.mean())[:, : nx // 2 + 1]
+    return np.sqrt(power * (psf[ny // 2, nx // 2] / power.mean()))[:, : nx // 2 + 1]

@@ -51,9 +51,9 @@ class Population:
     """What sources there are, in units of the beam and of the noise.
 
     The defaults are Table 1 of Taran et al. 2023 (A&A 674, A161) divided by
-    its beam (0.856") and its noise (47.3 uJy/beam), and widened so that a
-    model does not fall off a cliff at the edge of the table: some sources are
-    brighter, some have other sizes. Positions are continuous.
+    its beam (0.856") and its noise (47.3 uJy/beam), with continuous positions,
+    for half of the fields. In the others the sources are of any size up to a
+    few beams, brighter or fainter, more or fewer, some of them close pairs.
 
     Parameters
     ----------
@@ -61,24 +61,34 @@ class Population:
         Largest mean number of sources in a square beam; each field has a
         uniformly drawn fraction of it.
     flux : tuple of float
-        Range of the fluxes before the primary beam, in units of the noise.
+        Range of the fluxes before the primary beam, in units of the noise,
+        for sources with the size of Table 1; larger ones have more flux, so
+        that they are as easy to see.
     fwhm : tuple of float
         Range of the FWHM of either axis, beams.
     bright_fraction, bright_flux : float, tuple of float
         Fraction of the sources with a flux uniform in the logarithm, and its range.
-    other_fraction, other_fwhm : float, tuple of float
-        Fraction of the sources with a FWHM from another range.
+    other_fraction : float
+        Fraction of the fields with sources of other sizes, fluxes and numbers.
+    other_density, other_fwhm, other_scale : float, tuple of float, tuple of float
+        Their largest density, the range of their major axes, and that of a
+        factor on the fluxes of a field, uniform in the logarithm.
+    pairs : float
+        Fraction of their sources that have moved to within two beams of another.
     """
 
     density: float = 8 / 845
     flux: tuple = (50 / 47.3, 500 / 47.3)
     fwhm: tuple = (0.4 / 0.856, 0.8 / 0.856)
     bright_fraction: float = 0.08
-    bright_flux: tuple = (10.0, 100.0)
-    other_fraction: float = 0.1
-    other_fwhm: tuple = (0.0, 2.5)
+    bright_flux: tuple = (10.0, 60.0)
+    other_fraction: float = 0.5
+    other_density: float = 0.045
+    other_fwhm: tuple = (0.0, 3.0)
+    other_scale: tuple = (0.4, 1.5)
+    pairs: float = 0.1
 
-    def place(self, rng, shape, pixels_per_beam):
+    def place(self, rng, shape, pixels_per_beam, density):
         """Draw how many sources there are, and where: uniform over the field.
 
         Parameters
@@ -86,6 +96,8 @@ class Population:
         rng : `numpy.random.Generator`
         shape : tuple of int, (ny, nx)
         pixels_per_beam : float
+        density : float
+            Largest mean number of sources in a square beam.
 
         Returns
         -------
@@ -93,7 +105,7 @@ class Population:
             Positions x and y, 0-based pixels.
         """
         area = shape[0] * shape[1] / pixels_per_beam**2
-        number = rng.poisson(rng.uniform(0, self.density) * area)
+        number = rng.poisson(rng.uniform(0, density) * area)
         return rng.uniform(-0.5, np.array([[shape[1]], [shape[0]]]) - 0.5, (2, number))
 
     def draw(self, rng, shape, pixels_per_beam):
@@ -111,14 +123,29 @@ class Population:
         `Sources`
             Fluxes in units of the noise, not multiplied by any primary beam.
         """
-        x, y = self.place(rng, shape, pixels_per_beam)
-        number = len(x)
-        bright, other = rng.random(number) < self.bright_fraction, rng.random(number) < self.other_fraction
+        other = rng.random() < self.other_fraction
+        position = self.place(rng, shape, pixels_per_beam, self.other_density if other else self.density)
+        number = position.shape[1]
+        bright = rng.random(number) < self.bright_fraction
         flux = np.where(bright, np.exp(rng.uniform(*np.log(self.bright_flux), number)), rng.uniform(*self.flux, number))
-        fwhm = np.where(other, rng.uniform(*self.other_fwhm, (2, number)), rng.uniform(*self.fwhm, (2, number)))
+        if other:
+            major = rng.uniform(*self.other_fwhm, number)
+            fwhm = np.stack([major, major * rng.uniform(0.3, 1, number)])
+            spread = np.sqrt((1 + fwhm[0] ** 2) * (1 + fwhm[1] ** 2)) / (1 + np.mean(self.fwhm) ** 2)
+            flux *= np.sqrt(spread) * np.exp(rng.uniform(*np.log(self.other_scale)))
+            close = np.flatnonzero(rng.random(number) < self.pairs)
+            if number > 1:
+                distance, angle = (
+                    rng.uniform(0.5, 2, len(close)) * pixels_per_beam,
+                    rng.uniform(0, 2 * np.pi, len(close)),
+                )
+                partner = position[:, (close + 1) % number]
+                position[:, close] = partner + distance * np.stack([np.cos(angle), np.sin(angle)])
+        else:
+            fwhm = rng.uniform(*self.fwhm, (2, number))
         return Sources(
-            x=x,
-            y=y,
+            x=position[0],
+            y=position[1],
             flux=flux,
             major=fwhm.max(0) * pixels_per_beam,
             minor=fwhm.min(0) * pixels_per_beam,
@@ -141,10 +168,11 @@ def sky_spectrum(sources, shape):
     """
     v, u = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])
     spectrum = np.zeros((shape[0], shape[1] // 2 + 1), dtype=complex)
+    uu, uv, vv = (np.float32(-2 * np.pi**2) * np.asarray(term, np.float32) for term in (u**2, 2 * u * v, v**2))
     for x, y, flux, xx, xy, yy in zip(sources.x, sources.y, sources.flux, *sources.covariance, strict=True):
-        envelope = np.exp(-2 * np.pi**2 * (xx * u**2 + 2 * xy * u * v + yy * v**2))
-        phase = np.exp(-2j * np.pi * v * y) * np.exp(-2j * np.pi * u * x)
-        spectrum += flux * envelope * phase
+        # The envelope is smooth, single precision will do; the phases are not.
+        envelope = np.exp(np.float32(xx) * uu + np.float32(xy) * uv + np.float32(yy) * vv)
+        spectrum += envelope * (flux * np.exp(-2j * np.pi * v * y)) * np.exp(-2j * np.pi * u * x)
     return spectrum
 
 
@@ -180,6 +208,7 @@ def sky_pixels(sources, shape, subpixels=3):
         dy = ((rows[:, None] + offsets).ravel() - y)[:, None]
         determinant = xx * yy - xy**2
         density = np.exp(-0.5 * (yy * dx**2 - 2 * xy * dx * dy + xx * dy**2) / determinant)
-        patch = density.reshape(rows.size, subpixels, columns.size, subpixels).mean((1, 3))
+        patch = sum(density[i::subpixels] for i in range(subpixels))
+        patch = sum(patch[:, i::subpixels] for i in range(subpixels)) / subpixels**2
         image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] += flux * patch / (2 * np.pi * np.sqrt(determinant))
     return image

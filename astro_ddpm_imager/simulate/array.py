@@ -1,0 +1,182 @@
+"""Antennas and where they lie in the uv plane."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import EarthLocation
+
+from ..errors import SimulationError
+
+__all__ = ["Array", "list_arrays", "read_array"]
+
+SHIPPED = Path(__file__).parent / "arrays"
+# CASA's positions of the observatories that its array files name (longitude and latitude in degrees, height in m).
+SITES = {
+    "ALMA": (-67.7549, -23.0229, 5056.8),
+    "ACA": (-67.7549, -23.0229, 5056.8),
+    "VLA": (-107.6184, 34.0790, 2114.9),
+    "MeerKAT": (21.4439, -30.7129, 1053.0),
+    "ATCA": (149.5501, -30.3129, 236.9),
+    "SMA": (-155.4782, 19.8242, 4080.0),
+}
+
+
+@dataclass(frozen=True)
+class Array:
+    """The antennas of an interferometer.
+
+    Parameters
+    ----------
+    name : str
+    location : `~astropy.coordinates.EarthLocation`
+        Centre of the array.
+    positions : 2D array, shape (n, 3)
+        East, north and up of each antenna, m.
+    diameter : float
+        Diameter of the dishes, m.
+    """
+
+    name: str
+    location: EarthLocation
+    positions: np.ndarray
+    diameter: float
+
+    def uv_coverage(self, declination, hour_angles, min_elevation=10 * u.deg):
+        """Baselines as a source sees them (Thompson, Moran & Swenson 2017, equation 4.1).
+
+        Parameters
+        ----------
+        declination : `~astropy.units.Quantity`
+        hour_angles : `~astropy.units.Quantity`, shape (n_times,)
+            Hour angle of the source in the middle of each integration.
+        min_elevation : `~astropy.units.Quantity`, optional
+            Integrations with the source below it are left out.
+
+        Returns
+        -------
+        3D array, shape (n_times_up, n_baselines, 3)
+            u, v and w, m; each pair of antennas once.
+
+        Raises
+        ------
+        SimulationError
+            The source is never high enough.
+        """
+        latitude, dec = self.location.lat.to_value(u.rad), declination.to_value(u.rad)
+        hour = np.atleast_1d(hour_angles.to_value(u.rad))
+        elevation = np.arcsin(np.sin(latitude) * np.sin(dec) + np.cos(latitude) * np.cos(dec) * np.cos(hour))
+        up = elevation >= min_elevation.to_value(u.rad)
+        if not up.any():
+            raise SimulationError(
+                f"declination={declination.to_value(u.deg):g} deg: seen from {self.name} (latitude "
+                f"{self.location.lat.to_value(u.deg):.1f} deg) the source is never above {min_elevation:g} within the "
+                f"hour angles given; the highest is {np.rad2deg(elevation.max()):.1f} deg"
+            )
+        hour = hour[up, None]
+        first, second = np.triu_indices(len(self.positions), 1)
+        east, north, height = (self.positions[second] - self.positions[first]).T
+        x = height * np.cos(latitude) - north * np.sin(latitude)
+        z = height * np.sin(latitude) + north * np.cos(latitude)
+        along = np.cos(hour) * x - np.sin(hour) * east
+        return np.stack(
+            [
+                np.sin(hour) * x + np.cos(hour) * east,
+                np.cos(dec) * z - np.sin(dec) * along,
+                np.sin(dec) * z + np.cos(dec) * along,
+            ],
+            -1,
+        )
+
+    def elevation(self, declination, hour_angles):
+        """Elevation of a source, `~astropy.units.Quantity` of the shape of ``hour_angles``."""
+        sine = np.sin(self.location.lat) * np.sin(declination)
+        return np.arcsin(sine + np.cos(self.location.lat) * np.cos(declination) * np.cos(hour_angles)).to(u.deg)
+
+
+def list_arrays():
+    """List the arrays that come with the package, ALMA's configurations as CASA has them.
+
+    Returns
+    -------
+    list of str
+    """
+    return sorted((path.stem for path in SHIPPED.glob("*.cfg")), key=lambda name: [len(name), name])
+
+
+def read_array(name, location=None):
+    """Read an array from a file in CASA's format.
+
+    Parameters
+    ----------
+    name : str or path-like
+        One of `list_arrays`, or the path of a ``.cfg`` file: comment lines that
+        begin with ``#`` and name the observatory and the coordinate system,
+        ``LOC`` (local tangent plane) or ``XYZ`` (geocentric), then x, y, z and
+        diameter (m) of an antenna in each line.
+    location : `~astropy.coordinates.EarthLocation`, optional
+        Centre of the array, where the file names no observatory that is known.
+
+    Returns
+    -------
+    `Array`
+
+    Raises
+    ------
+    SimulationError
+        The file cannot be used; the message says what it lacks.
+    """
+    path = SHIPPED / f"{name}.cfg" if str(name) in list_arrays() else Path(name)
+    if not path.is_file():
+        raise SimulationError(
+            f"array={str(name)!r}: there is no such file, and no such array in the package; "
+            f"it has {', '.join(list_arrays())}"
+        )
+    header, rows = {"coordsys": "LOC"}, []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if line.startswith("#"):
+            key, _, value = line.strip("# ").partition("=")
+            header[key.strip()] = value.split("(")[0].strip()
+        elif line.strip():
+            try:
+                rows.append([float(value) for value in line.split()[:4]])
+                if len(rows[-1]) < 4:
+                    raise ValueError
+            except ValueError:
+                raise SimulationError(
+                    f"array={str(name)!r}: line {number}, {line.strip()!r}, does not begin with four numbers "
+                    "(x, y, z and diameter in m)"
+                ) from None
+    if len(rows) < 2:
+        raise SimulationError(f"array={str(name)!r}: has {len(rows)} antenna(s); an interferometer needs two at least")
+    rows = np.array(rows)
+    if location is None:
+        if header.get("observatory") not in SITES:
+            raise SimulationError(
+                f"array={str(name)!r}: observatory={header.get('observatory')!r} is none of {', '.join(SITES)}; "
+                "give location=EarthLocation(...)"
+            )
+        location = EarthLocation.from_geodetic(*SITES[header["observatory"]])
+    positions = rows[:, :3]
+    if header["coordsys"] == "XYZ":
+        positions = _local(positions, location)
+    elif header["coordsys"] != "LOC":
+        raise SimulationError(
+            f"array={str(name)!r}: coordsys={header['coordsys']!r} cannot be read; give LOC (east, north, up) or XYZ"
+        )
+    return Array(path.stem, location, positions, float(np.median(rows[:, 3])))
+
+
+def _local(geocentric, location):
+    """East, north and up of geocentric positions (m)."""
+    lon, lat = location.lon.to_value(u.rad), location.lat.to_value(u.rad)
+    centre = u.Quantity(location.to_geocentric()).to_value(u.m)
+    axes = np.array(
+        [
+            [-np.sin(lon), np.cos(lon), 0],
+            [-np.sin(lat) * np.cos(lon), -np.sin(lat) * np.sin(lon), np.cos(lat)],
+            [np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)],
+        ]
+    )
+    return (geocentric - centre) @ axes.T

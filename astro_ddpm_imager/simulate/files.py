@@ -1,0 +1,127 @@
+"""Simulated fields as files: FITS as CASA exports it, and the truth."""
+
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table, vstack
+from tqdm.auto import tqdm
+
+from .. import __version__
+
+__all__ = ["simulate_fields", "truth_table"]
+
+
+def simulate_fields(observation, recipe, rms, folder, number=1, seed=1, shared_noise=False, overwrite=False):
+    """Simulate fields and write them, laid out for `astro_ddpm_imager` and for CASA.
+
+    ``psf.fits`` and ``pb.fits`` are the same for all fields, ``NNNN.dirty.fits``
+    is the dirty image of each, ``truth.ecsv`` lists the sources of all.
+
+    Parameters
+    ----------
+    observation : `Observation`
+    recipe : `SourceRecipe`
+    rms : `~astropy.units.Quantity`
+        Noise of the naturally weighted image.
+    folder : path-like
+        Made if needed.
+    number : int, optional
+        Number of fields.
+    seed : int, optional
+        The same seed gives the same fields.
+    shared_noise : bool, optional
+        The same noise in all fields, to reproduce the protocol of Drozdova et
+        al. 2024; by default it is new in each, as on the sky.
+    overwrite : bool, optional
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        The truth.
+
+    Raises
+    ------
+    FileExistsError
+        A file exists and ``overwrite`` is False; nothing is written.
+    """
+    folder = Path(folder)
+    names = ["psf.fits", "pb.fits", "truth.ecsv", *(f"{i:04d}.dirty.fits" for i in range(number))]
+    existing = [name for name in names if (folder / name).exists()]
+    if existing and not overwrite:
+        raise FileExistsError(f"{folder / existing[0]}: exists already; remove it or give overwrite")
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / "psf.fits", observation, observation.psf, "")
+    _write(folder / "pb.fits", observation, observation.pb, "")
+    tables = []
+    for i in tqdm(range(number), "simulating", unit="field", disable=None, leave=False):
+        sources = recipe.draw(np.random.default_rng([seed, 0, i]), observation.shape, observation.cell)
+        noise_seed = [seed, 1] if shared_noise else [seed, 1, i]
+        dirty = observation.dirty(sources, rms.to_value(u.Jy), np.random.default_rng(noise_seed))
+        _write(folder / f"{i:04d}.dirty.fits", observation, dirty, "Jy/beam")
+        tables.append(truth_table(observation, sources, i))
+    truth = vstack(tables)
+    truth.meta = {
+        "array": observation.array.name,
+        "rms_uJy": float(rms.to_value(u.uJy)),
+        "noise_protocol": "shared" if shared_noise else "independent",
+        "seed": seed,
+    }
+    part = folder / "truth.part.ecsv"
+    truth.write(part, overwrite=True)
+    part.replace(folder / "truth.ecsv")
+    return truth
+
+
+def truth_table(observation, sources, field=0):
+    """The sources of a field as a table of the sky.
+
+    Parameters
+    ----------
+    observation : `Observation`
+    sources : `Sources`
+        On the pixels of the image, fluxes in Jy.
+    field : int, optional
+        Number of the field, kept in a column.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        Columns field, ra, dec (deg), flux_jy (before the primary beam),
+        maj_arcsec, min_arcsec (FWHM), pa_deg (east of north), pb.
+    """
+    sky = observation.wcs.pixel_to_world(sources.x, sources.y)
+    cell = observation.cell.to_value(u.arcsec)
+    return Table(
+        {
+            "field": np.full(len(sources), field),
+            "ra": sky.ra.deg,
+            "dec": sky.dec.deg,
+            "flux_jy": sources.flux,
+            "maj_arcsec": sources.major * cell,
+            "min_arcsec": sources.minor * cell,
+            # The x axis of the image points west.
+            "pa_deg": (np.rad2deg(sources.angle) - 90) % 180,
+            "pb": observation.primary_beam_at(sources.x, sources.y),
+        }
+    )
+
+
+def _write(path, observation, image, unit):
+    """One image with CASA's four axes, whole or not at all."""
+    header = observation.wcs.to_header()
+    frequency = observation.frequency.to_value(u.Hz)
+    header.update(
+        {
+            "BUNIT": unit, "BTYPE": "Intensity", "TELESCOP": observation.array.name.split(".")[0].upper(),
+            "BMAJ": observation.beam.major.to_value(u.deg), "BMIN": observation.beam.minor.to_value(u.deg),
+            "BPA": observation.beam.pa.to_value(u.deg), "RESTFRQ": frequency, "SPECSYS": "LSRK",
+            "CTYPE3": "FREQ", "CRVAL3": frequency, "CDELT3": 1e9, "CRPIX3": 1.0, "CUNIT3": "Hz",
+            "CTYPE4": "STOKES", "CRVAL4": 1.0, "CDELT4": 1.0, "CRPIX4": 1.0,
+            "ORIGIN": f"astro_ddpm_imager {__version__}",
+        }
+    )  # fmt: skip
+    part = path.with_suffix(".part")
+    fits.PrimaryHDU(image[None, None].astype("float32"), header).writeto(part, overwrite=True)
+    part.replace(path)

@@ -1,0 +1,162 @@
+"""From visibilities to images: weights, PSF, dirty image, restoring beam and primary beam."""
+
+import astropy.units as u
+import numpy as np
+from astropy.constants import c
+from astropy.modeling.fitting import TRFLSQFitter
+from astropy.modeling.models import Gaussian2D
+from astropy.stats import gaussian_sigma_to_fwhm
+from radio_beam import Beam
+from scipy.ndimage import label, zoom
+from scipy.special import j1
+
+from ..errors import SimulationError
+
+__all__ = ["WEIGHTINGS", "fit_beam", "image_visibilities", "imaging_weights", "primary_beam"]
+
+WEIGHTINGS = ("natural", "uniform", "briggs")
+MAIN_LOBE = 0.35  # of the peak: the part of the PSF that CASA fits
+EFFECTIVE_DIAMETER = 10.7 / 12  # of a 12 m ALMA dish, as CASA has it, with a hole of 0.75 m
+BLOCKED = 0.75 / 10.7
+
+
+def imaging_weights(uv, weighting, shape, cell, robust=0.5):
+    """Weights of visibilities of equal noise.
+
+    Parameters
+    ----------
+    uv : 2D array, shape (n, 2 or 3)
+        Baselines, wavelengths.
+    weighting : {"natural", "uniform", "briggs"}
+    shape : tuple of int, (ny, nx)
+        Of the image: a cell of the uv plane is the reciprocal of the field.
+    cell : float
+        Pixel, radians.
+    robust : float, optional
+        From -2 (almost uniform) to 2 (almost natural), for ``"briggs"``
+        (Briggs 1995, PhD thesis, section 3.2.4).
+
+    Returns
+    -------
+    1D array, shape (n,)
+
+    Raises
+    ------
+    SimulationError
+        An argument is unknown or out of range.
+    """
+    if weighting not in WEIGHTINGS:
+        raise SimulationError(f"weighting={weighting!r}: choose one of {', '.join(map(repr, WEIGHTINGS))}")
+    if weighting == "natural":
+        return np.ones(len(uv))
+    if weighting == "briggs" and not -2 <= robust <= 2:
+        raise SimulationError(f"robust={robust!r}: must lie between -2 and 2")
+    ny, nx = shape
+    column, row = (np.round(uv[:, axis] * n * cell).astype(int) for axis, n in ((0, nx), (1, ny)))
+    gridded = np.zeros((ny, nx))
+    for sign in (1, -1):  # each visibility and its conjugate
+        np.add.at(gridded, (sign * row % ny, sign * column % nx), 1)
+    density = gridded[row % ny, column % nx]
+    if weighting == "uniform":
+        return 1 / density
+    squared = (5 * 10.0**-robust) ** 2 / ((gridded**2).sum() / (2 * len(uv)))
+    return 1 / (1 + density * squared)
+
+
+def image_visibilities(uv, visibilities, weights, shape, cell):
+    """Weighted Fourier transform of visibilities, by ducc0.
+
+    Parameters
+    ----------
+    uv : 2D array, shape (n, 3)
+        Baselines, wavelengths; the third axis is not used.
+    visibilities : 1D complex array, shape (n,)
+        All 1 for the PSF.
+    weights : 1D array, shape (n,)
+    shape : tuple of int, (ny, nx)
+        Even numbers.
+    cell : float
+        Pixel, radians.
+
+    Returns
+    -------
+    2D array, shape (ny, nx)
+        East to the left; the phase centre at pixel ``(ny // 2, nx // 2)``.
+        A point source of 1 there makes a peak of 1.
+    """
+    from ducc0.wgridder import vis2dirty  # an extra, for simulations only
+
+    image = vis2dirty(
+        uvw=np.ascontiguousarray(uv, dtype=float),
+        freq=np.array([c.value]),
+        vis=np.ascontiguousarray(visibilities, dtype=complex)[:, None],
+        wgt=np.ascontiguousarray(weights, dtype=float)[:, None],
+        npix_x=shape[1],
+        npix_y=shape[0],
+        pixsize_x=cell,
+        pixsize_y=cell,
+        epsilon=1e-6,
+        flip_u=True,
+        divide_by_n=False,
+    )
+    return image.T / weights.sum()
+
+
+def fit_beam(psf, cell):
+    """Restoring beam: a Gaussian fitted to the main lobe of the PSF, above 0.35 of the peak, as CASA does.
+
+    Parameters
+    ----------
+    psf : 2D array, shape (ny, nx)
+        Peak, 1, at pixel ``(ny // 2, nx // 2)``; east to the left.
+    cell : `~astropy.units.Quantity`
+        Pixel.
+
+    Returns
+    -------
+    `~radio_beam.Beam`
+    """
+    y0, x0 = (n // 2 for n in psf.shape)
+    reach = 2
+    while reach < min(y0, x0) - 1 and psf[y0, x0 - reach : x0 + reach + 1].min() > MAIN_LOBE / 2:
+        reach += 1
+    reach = min(4 * reach, y0 - 1, x0 - 1)
+    around = psf[y0 - reach : y0 + reach + 1, x0 - reach : x0 + reach + 1]
+    finer = max(1, round(60 / reach))
+    side = (len(around) - 1) * finer + 1
+    around = zoom(around, side / len(around), order=3, grid_mode=False)
+    regions, _ = label(around > MAIN_LOBE)
+    middle = side // 2
+    y, x = np.nonzero(regions == regions[middle, middle])
+    start = np.sqrt(len(x)) / 2.5
+    model = Gaussian2D(1, 0, 0, start, start, fixed={"amplitude": True, "x_mean": True, "y_mean": True})
+    fitted = TRFLSQFitter()(model, x - middle, y - middle, around[y, x])
+    (a, b), angle = np.abs([fitted.x_stddev.value, fitted.y_stddev.value]), fitted.theta.value
+    if a < b:
+        a, b, angle = b, a, angle + np.pi / 2
+    # From the x axis, which points west, to the position angle, from north through east.
+    pa = (np.rad2deg(angle) - 90 + 90) % 180 - 90
+    scale = gaussian_sigma_to_fwhm * cell / finer
+    return Beam(a * scale, b * scale, pa * u.deg)
+
+
+def primary_beam(separation, frequency, diameter=12.0):
+    """Power pattern of a dish: an Airy disk with a hole, scaled from CASA's model of ALMA's 12 m dishes.
+
+    Parameters
+    ----------
+    separation : `~astropy.units.Quantity`
+        Angle from the pointing centre.
+    frequency : `~astropy.units.Quantity`
+    diameter : float, optional
+        Of the dish, m.
+
+    Returns
+    -------
+    array, 1 at the pointing centre
+    """
+    radius = EFFECTIVE_DIAMETER * diameter * u.m * frequency / c
+    x = np.pi * (np.sin(separation) * radius).to_value(u.one)
+    x = np.where(np.abs(x) < 1e-6, 1e-6, x)
+    voltage = (2 * j1(x) / x - BLOCKED**2 * 2 * j1(BLOCKED * x) / (BLOCKED * x)) / (1 - BLOCKED**2)
+    return voltage**2

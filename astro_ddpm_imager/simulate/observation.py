@@ -1,0 +1,174 @@
+"""An observation, from antennas and sky to dirty image, through the visibilities."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import astropy.units as u
+import numpy as np
+from astropy.constants import c
+from astropy.wcs import WCS
+
+from ..errors import SimulationError
+from .array import Array
+from .imaging import fit_beam, image_visibilities, imaging_weights, primary_beam
+
+__all__ = ["Observation"]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One pointing of an interferometer and how it is imaged.
+
+    Parameters
+    ----------
+    array : `Array`
+    ra, declination : `~astropy.units.Quantity`
+        Pointing and phase centre, ICRS.
+    duration, integration : `~astropy.units.Quantity`, optional
+        Of the whole observation and of one integration.
+    hour_angle : `~astropy.units.Quantity`, optional
+        Of the source in the middle of the observation; 0 is its transit.
+    frequency : `~astropy.units.Quantity`, optional
+    shape : tuple of int, (ny, nx), optional
+        Pixels of the image; even numbers.
+    cell : `~astropy.units.Quantity`, optional
+        Pixel.
+    weighting : {"natural", "uniform", "briggs"}, optional
+    robust : float, optional
+        For ``"briggs"``.
+
+    Raises
+    ------
+    SimulationError
+        An argument is out of range, or the source is never above the horizon.
+    """
+
+    array: Array
+    ra: u.Quantity
+    declination: u.Quantity
+    duration: u.Quantity = 20 * u.min
+    integration: u.Quantity = 30 * u.s
+    hour_angle: u.Quantity = 0 * u.hourangle
+    frequency: u.Quantity = 230 * u.GHz
+    shape: tuple = (512, 512)
+    cell: u.Quantity = 0.1 * u.arcsec
+    weighting: str = "natural"
+    robust: float = 0.5
+
+    def __post_init__(self):
+        for name, unit in (("duration", u.s), ("integration", u.s), ("frequency", u.Hz), ("cell", u.rad)):
+            value = getattr(self, name)
+            if not value.to_value(unit) > 0:
+                raise SimulationError(f"{name}={value}: must be positive")
+        if any(n % 2 or n < 32 for n in self.shape):
+            raise SimulationError(f"shape={self.shape}: must be even numbers of at least 32")
+        longest = np.hypot(*self.uv.T[:2]).max()
+        if self._cell * longest > 0.5:
+            raise SimulationError(
+                f"cell={self.cell}: too large for the longest baseline, {longest:.3g} wavelengths; take at most "
+                f"{(0.5 / longest * u.rad).to(u.arcsec):.3g}"
+            )
+
+    @cached_property
+    def _cell(self):
+        return self.cell.to_value(u.rad)
+
+    @cached_property
+    def hour_angles(self):
+        """Hour angle of the source in the middle of each integration."""
+        number = max(1, round((self.duration / self.integration).to_value(u.one)))
+        steps = (np.arange(number) + 0.5) / number - 0.5
+        # A sidereal day is 0.9973 of a day.
+        return self.hour_angle + steps * self.duration.to_value(u.hour) / 0.99727 * u.hourangle
+
+    @cached_property
+    def uv(self):
+        """Baselines of all visibilities, wavelengths, shape (n, 3)."""
+        baselines = self.array.uv_coverage(self.declination, self.hour_angles)
+        return baselines.reshape(-1, 3) * (self.frequency / c).to_value(1 / u.m)
+
+    @cached_property
+    def weights(self):
+        """Imaging weights, shape (n,)."""
+        return imaging_weights(self.uv, self.weighting, self.shape, self._cell, self.robust)
+
+    def image(self, visibilities):
+        """The dirty image of visibilities, shape (n,)."""
+        return image_visibilities(self.uv, visibilities, self.weights, self.shape, self._cell)
+
+    @cached_property
+    def psf(self):
+        """PSF, peak 1 at pixel ``(ny // 2, nx // 2)``."""
+        return self.image(np.ones(len(self.uv)))
+
+    @cached_property
+    def beam(self):
+        """Restoring beam, a `~radio_beam.Beam`."""
+        return fit_beam(self.psf, self.cell)
+
+    @cached_property
+    def pb(self):
+        """Primary beam."""
+        y, x = np.ogrid[: self.shape[0], : self.shape[1]]
+        return self.primary_beam_at(x, y)
+
+    def primary_beam_at(self, x, y):
+        """Primary beam at 0-based pixels."""
+        separation = np.hypot(x - self.shape[1] // 2, y - self.shape[0] // 2) * self.cell
+        return primary_beam(separation, self.frequency, self.array.diameter)
+
+    @cached_property
+    def wcs(self):
+        """`~astropy.wcs.WCS` of the image, orthographic (SIN), as CASA's."""
+        wcs = WCS(naxis=2)
+        wcs.wcs.ctype, wcs.wcs.cunit = ["RA---SIN", "DEC--SIN"], ["deg", "deg"]
+        wcs.wcs.crval = [self.ra.to_value(u.deg), self.declination.to_value(u.deg)]
+        wcs.wcs.crpix = [self.shape[1] // 2 + 1, self.shape[0] // 2 + 1]
+        wcs.wcs.cdelt = np.array([-1, 1]) * self.cell.to_value(u.deg)
+        wcs.wcs.radesys = "ICRS"
+        return wcs
+
+    def visibilities(self, sources):
+        """Noiseless visibilities of Gaussians, attenuated by the primary beam at their centres.
+
+        Parameters
+        ----------
+        sources : `Sources`
+            On the pixels of the image, fluxes in Jy.
+
+        Returns
+        -------
+        1D complex array, shape (n,), Jy
+        """
+        # The x axis of the image points west, u points east.
+        along_x, along_y = -self.uv[:, 0] * self._cell, self.uv[:, 1] * self._cell
+        total = np.zeros(len(self.uv), dtype=complex)
+        flux = sources.flux * self.primary_beam_at(sources.x, sources.y)
+        dx, dy = sources.x - self.shape[1] // 2, sources.y - self.shape[0] // 2
+        for x, y, f, xx, xy, yy in zip(dx, dy, flux, *sources.covariance, strict=True):
+            exponent = -np.pi * (xx * along_x**2 + 2 * xy * along_x * along_y + yy * along_y**2)
+            total += f * np.exp(2 * np.pi * (exponent - 1j * (x * along_x + y * along_y)))
+        return total
+
+    def noise(self, rms, rng):
+        """Noise of visibilities, all of the same variance.
+
+        Parameters
+        ----------
+        rms : float
+            Noise of the naturally weighted image; other weightings have more.
+        rng : `numpy.random.Generator`
+            One with the same seed each time is the paper's shared noise.
+
+        Returns
+        -------
+        1D complex array, shape (n,)
+        """
+        if not rms >= 0:
+            raise SimulationError(f"rms={rms}: must not be negative")
+        number = len(self.uv)
+        return rms * np.sqrt(number) * (rng.standard_normal(number) + 1j * rng.standard_normal(number))
+
+    def dirty(self, sources, rms, rng):
+        """Dirty image of sources with noise, Jy/beam."""
+        return self.image(self.visibilities(sources) + self.noise(rms, rng))
