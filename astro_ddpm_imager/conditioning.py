@@ -31,8 +31,10 @@ def clean(dirty, psf, threshold, gain, allowed, max_iterations, negative=False):
 
     Returns
     -------
-    components, residual : 2D arrays of float32, shape (ny, nx)
-        Flux per pixel, and what it leaves of the dirty image.
+    components : 2D array of float32, shape (ny, nx)
+        Flux per pixel.
+    residual : 2D array of float32, shape (ny, nx)
+        What they leave of the dirty image.
     """
     ny, nx = dirty.shape
     residual, psf = dirty.astype(np.float32), psf.astype(np.float32)

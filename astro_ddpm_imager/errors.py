@@ -1,6 +1,6 @@
 """What can go wrong with an image, a model or a product, as exceptions."""
 
-__all__ = ["DirtyImageError", "ModelError", "SettingError", "SimulationError"]
+__all__ = ["DirtyImageError", "EvaluationError", "ModelError", "SettingError", "SimulationError"]
 
 
 class DirtyImageError(ValueError):
@@ -17,3 +17,7 @@ class ModelError(ValueError):
 
 class SimulationError(ValueError):
     """An array or an observation cannot be simulated."""
+
+
+class EvaluationError(ValueError):
+    """A truth or a folder of fields cannot be used."""

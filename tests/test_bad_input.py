@@ -244,8 +244,5 @@ def test_pixels_that_are_not_square(noise_image):
 
 
 def test_beyond_the_training_is_said(noise_image, imager, caplog):
-    image = noise_image(BMAJ=1.0 / 3600)
-    image.data[48, 48] = 1.0
-    imager(image)
-    assert "peak_snr is 9.89e+03, beyond the 60 that the model was trained for" in caplog.text
-    assert "beam_axis_ratio is 2, beyond the 1.2" in caplog.text
+    imager(noise_image(BMAJ=1.5 / 3600))
+    assert "the beam is 3 times as long as wide, the model was trained for up to 2.5" in caplog.text

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from astro_ddpm_imager.aggregation import Detections, aggregate, merge
+from astro_ddpm_imager.aggregation import Detections, aggregate, merge, without_luck
 from astro_ddpm_imager.detection import detect
 from astro_ddpm_imager.simulate import Sources, sky_pixels
 
@@ -76,3 +76,21 @@ def test_one_sample_gives_no_errors_rather_than_zeros():
 def test_aggregates():
     samples = np.array([[[0.0]], [[0.0]], [[6.0]]])
     assert [aggregate(samples, how).item() for how in ("mean", "median", "single")] == [2, 0, 0]
+
+
+def test_equal_peaks_side_by_side_are_one_source():
+    sky = np.zeros((32, 32))
+    sky[10, 10:12] = 5.0
+    found = detect(sky, 1.0, 2.2)
+    assert len(found) == 1 and found.x[0] == pytest.approx(10.5) and found.flux[0] == pytest.approx(10)
+
+
+def test_luck_is_taken_out_of_the_reliability():
+    """A source in 3 of 4 samples, whose mean is half again as high as the model expects, has a reliability of 0.5."""
+    merged = merge(detections([0, 1, 2], [10, 10, 10], [5, 5, 5], [2, 2, 2]), n_samples=4, radius=1.5)
+    drawn = np.zeros((16, 16))
+    drawn[5, 10] = 1.5
+    corrected = without_luck(merged, drawn, drawn / 1.5, 0.7)
+    assert corrected.reliability[0] == pytest.approx(0.5) and corrected.fraction[0] == 0.75
+    assert without_luck(merged, drawn, 3 * drawn, 0.7).reliability[0] == 1
+    assert without_luck(merged, 0 * drawn, drawn, 0.7).reliability[0] == 0.75

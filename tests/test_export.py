@@ -39,7 +39,10 @@ def random_model(tmp_path_factory):
 def test_torch_and_onnx_runtime_agree(random_model, batch, size):
     model, path = random_model
     rng = np.random.default_rng(1)
-    inputs = {name: rng.standard_normal((batch, 1, *size)).astype(np.float32) for name in ("x", "dirty", "pb")}
+    inputs = {
+        name: rng.standard_normal((batch, channels, *size)).astype(np.float32)
+        for name, channels in (("x", 1), ("condition", 4))
+    }
     inputs["t"] = rng.uniform(0, 1000, batch).astype(np.float32)
     with torch.no_grad():
         expected = model(*(torch.from_numpy(value) for value in inputs.values())).numpy()
@@ -62,7 +65,7 @@ def test_training_resumes_and_exports(tmp_path):
     def train(folder, steps):
         subprocess.run(
             [
-                sys.executable, "-m", "export.train", "--psf", str(demo_files()["psf"]), "--output", str(folder),
+                sys.executable, "-m", "export.train", "--psfs", "2", "--output", str(folder),
                 "--steps", str(steps), "--decay", "0", "--batch", "2", "--size", "32", "--eager",
             ],
             cwd=ROOT, check=True, capture_output=True,

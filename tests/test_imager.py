@@ -143,7 +143,7 @@ def test_blank_borders_and_masked_pixels_stay_blank(noise_image, imager):
 
 def test_without_psf_the_residual_says_so(noise_image, imager, caplog):
     imager(noise_image())
-    assert "no PSF given: the residual is made with the restoring beam" in caplog.text
+    assert "no PSF given: the restoring beam takes its place" in caplog.text
 
 
 def test_primary_beam_divides_fluxes(demo):

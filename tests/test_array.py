@@ -1,0 +1,89 @@
+"""Arrays and their uv coverage."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.coordinates import EarthLocation
+
+from astro_ddpm_imager.errors import SimulationError
+from astro_ddpm_imager.simulate import list_arrays, read_array, thermal_rms
+
+TWO = "# observatory=ALMA\n# coordsys=LOC (local tangent plane)\n# x y z diam pad\n0 0 0 12. A1\n100 0 0 12. A2\n"
+
+
+def written(tmp_path, text):
+    path = tmp_path / "some.cfg"
+    path.write_text(text)
+    return path
+
+
+def test_the_shipped_arrays_are_almas():
+    assert "alma.cycle5.3" in list_arrays() and len(list_arrays()) == 24
+    array = read_array("alma.cycle5.3")
+    assert array.positions.shape == (43, 3) and array.diameter == 12
+    assert array.location.lat.deg == pytest.approx(-23.02, abs=0.01)
+
+
+def test_an_east_west_baseline_turns_with_the_sky(tmp_path):
+    """Thompson et al., equation 4.1: at transit u is the baseline; six hours later v is -b sin(dec) ... up to signs."""
+    array = read_array(written(tmp_path, TWO))
+    (transit,), (later,) = array.uv_coverage(-30 * u.deg, [0, 3] * u.hourangle)
+    np.testing.assert_allclose(transit, [100, 0, 0], atol=1e-9)
+    hour, dec = np.pi / 4, np.deg2rad(-30)
+    expected = 100 * np.array([np.cos(hour), np.sin(dec) * np.sin(hour), -np.cos(dec) * np.sin(hour)])
+    np.testing.assert_allclose(later, expected, atol=1e-9)
+
+
+def test_geocentric_and_local_positions_are_the_same_array(tmp_path):
+    site = EarthLocation.from_geodetic(-67.7549, -23.0229, 5056.8)
+    local = np.array([[0, 0, 0], [100.0, 50, 3]])
+    lon, lat = site.lon.rad, site.lat.rad
+    east = np.array([-np.sin(lon), np.cos(lon), 0])
+    up = np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+    rows = local @ np.array([east, np.cross(up, east), up]) + u.Quantity(site.to_geocentric()).value
+    text = "# observatory=ALMA\n# coordsys=XYZ\n" + "\n".join(f"{x:.6f} {y:.6f} {z:.6f} 12" for x, y, z in rows)
+    np.testing.assert_allclose(read_array(written(tmp_path, text)).positions, local, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (TWO.replace("100 0 0 12. A2", "100 0 0"), r"line 5, '100 0 0', does not begin with four numbers"),
+        (TWO.replace("100 0 0 12. A2\n", ""), r"has 1 antenna\(s\); an interferometer needs two"),
+        (TWO.replace("ALMA", "NOEMA"), r"observatory='NOEMA' is none of ALMA.*give location="),
+        (TWO.replace("LOC", "UTM"), r"coordsys='UTM' cannot be read; give LOC"),
+    ],
+)
+def test_array_files_that_cannot_be_used(tmp_path, text, message):
+    with pytest.raises(SimulationError, match=message):
+        read_array(written(tmp_path, text))
+
+
+def test_unknown_arrays_are_refused_with_the_known_ones():
+    with pytest.raises(SimulationError, match=r"array='alma.cycle99': there is no such file.*alma.cycle5.3"):
+        read_array("alma.cycle99")
+
+
+def test_a_source_that_never_rises_is_said():
+    with pytest.raises(SimulationError, match=r"declination=80 deg: seen from alma.cycle5.3.*never above 10 deg"):
+        read_array("alma.cycle5.3").uv_coverage(80 * u.deg, [0] * u.hourangle)
+
+
+def test_integrations_below_the_elevation_limit_are_left_out():
+    array = read_array("alma.cycle5.3")
+    uv = array.uv_coverage(-23 * u.deg, np.arange(-8, 9) * u.hourangle)
+    elevation = array.elevation(-23 * u.deg, np.arange(-8, 9) * u.hourangle)
+    assert len(uv) == (elevation >= 10 * u.deg).sum() < 17
+
+
+def test_noise_is_that_of_casa_and_grows_with_the_water_vapour():
+    """CASA makes 47.3 uJy/beam with 1.796 mm (Table 1 of Taran et al. 2023)."""
+    settings = (read_array("alma.cycle5.3"), 230 * u.GHz, 1.872 * u.GHz, 20 * u.min)
+    published, wet = (thermal_rms(*settings, pwv * u.mm, 64.5 * u.deg) for pwv in (1.796, 3 * 1.796))
+    assert published.to_value(u.uJy) == pytest.approx(47.3, rel=0.05)
+    assert wet > 1.4 * published
+    for pwv in (-1, 0, 50):
+        with pytest.raises(SimulationError, match=rf"pwv={pwv}.* mm: must lie between 0.05 and 20 mm"):
+            thermal_rms(*settings, pwv * u.mm, 64.5 * u.deg)
+    with pytest.raises(SimulationError, match=r"frequency=1.4 GHz: must lie between 80 and 950 GHz"):
+        thermal_rms(settings[0], 1.4 * u.GHz, *settings[2:], 1 * u.mm, 60 * u.deg)

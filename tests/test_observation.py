@@ -1,0 +1,160 @@
+"""Simulated observations, from antennas to files."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.table import Table
+from radio_beam import Beam
+
+from astro_ddpm_imager import read_image
+from astro_ddpm_imager.cli import main
+from astro_ddpm_imager.errors import SimulationError
+from astro_ddpm_imager.simulate import (
+    Observation,
+    SourceRecipe,
+    Sources,
+    fit_beam,
+    read_array,
+    simulate_fields,
+    truth_table,
+)
+
+CELL = 0.1 * u.arcsec
+
+
+def observation(**settings):
+    defaults = {"ra": 150 * u.deg, "declination": -10 * u.deg, "integration": 2 * u.min, "shape": (256, 256)}
+    return Observation(read_array("alma.cycle5.3"), **defaults | settings)
+
+
+def one_source(**values):
+    defaults = {"x": 140.3, "y": 120.8, "flux": 1.0, "major": 0.0, "minor": 0.0, "angle": 0.0}
+    return Sources(*(np.array([value]) for value in (defaults | values).values()))
+
+
+def test_a_point_source_is_the_psf_at_its_place():
+    seen = observation()
+    assert seen.psf[128, 128] == pytest.approx(1)
+    dirty = seen.image(seen.visibilities(one_source(x=150.0, y=110.0)))
+    peak = np.unravel_index(dirty.argmax(), dirty.shape)
+    assert peak == (110, 150)
+    assert dirty.max() == pytest.approx(seen.pb[110, 150], rel=1e-4)
+    expected = seen.psf[118:138, 118:138] * seen.pb[110, 150]
+    np.testing.assert_allclose(dirty[100:120, 140:160], expected, atol=1e-4)
+
+
+def test_an_elongated_source_has_the_orientation_it_says():
+    seen = observation()
+    dirty = seen.image(seen.visibilities(one_source(x=128, y=128, major=25, minor=3, angle=np.pi / 4)))
+    # Along the diagonal of growing x and y it falls more slowly than across.
+    assert dirty[136, 136] > 2 * dirty[136, 120]
+    truth = truth_table(seen, one_source(angle=np.pi / 4))
+    # x points west, y north: the axis runs from north to west, 45 deg, which is 135 deg through east.
+    assert truth["pa_deg"][0] == pytest.approx(135)
+
+
+def test_the_wcs_puts_east_to_the_left():
+    seen = observation()
+    dirty = seen.image(seen.visibilities(one_source(x=140, y=120)))
+    sky = seen.wcs.pixel_to_world(140, 120)
+    y, x = np.unravel_index(dirty.argmax(), dirty.shape)
+    assert seen.wcs.pixel_to_world(x, y).separation(sky) < 0.01 * u.arcsec
+    assert sky.ra < 150 * u.deg and sky.dec < -10 * u.deg
+
+
+def test_weightings_trade_noise_for_resolution():
+    beams, noise = [], []
+    for weighting, robust in (("natural", 0), ("briggs", 2), ("briggs", 0), ("uniform", 0)):
+        seen = observation(weighting=weighting, robust=robust)
+        beams.append(np.sqrt(seen.beam.major * seen.beam.minor).to_value(u.arcsec))
+        noise.append(seen.image(seen.noise(1.0, np.random.default_rng(0))).std())
+    assert beams[0] == pytest.approx(beams[1], rel=0.02) and beams[1] > 1.1 * beams[2] > 1.1 * beams[3]
+    assert noise[0] == pytest.approx(1, rel=0.08) and noise[0] < noise[2] < noise[3]
+
+
+@pytest.mark.parametrize("pa", [-80, -30, 0, 20, 65])
+def test_the_fitted_beam_is_the_gaussian_that_was_drawn(pa):
+    beam = Beam(0.9 * u.arcsec, 0.6 * u.arcsec, pa * u.deg)
+    kernel = beam.as_kernel(CELL, x_size=101, y_size=101).array
+    fitted = fit_beam(np.pad(kernel / kernel.max(), ((1, 0), (1, 0))), CELL)
+    assert fitted.major.to_value(u.arcsec) == pytest.approx(0.9, rel=0.01)
+    assert fitted.minor.to_value(u.arcsec) == pytest.approx(0.6, rel=0.01)
+    assert (fitted.pa.to_value(u.deg) - pa + 90) % 180 - 90 == pytest.approx(0, abs=1)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"duration": -1 * u.min}, r"duration=-1.0 min: must be positive"),
+        ({"shape": (255, 256)}, r"shape=\(255, 256\): must be even"),
+        ({"cell": 2 * u.arcsec}, r"cell=2.0 arcsec: too large for the longest baseline.*take at most"),
+        ({"declination": 75 * u.deg}, r"declination=75 deg: .* never above"),
+    ],
+)
+def test_observations_that_cannot_be_simulated(settings, message):
+    with pytest.raises(SimulationError, match=message):
+        observation(**settings)
+
+
+def test_settings_out_of_range_are_said():
+    with pytest.raises(SimulationError, match=r"weighting='superuniform': choose one of 'natural'"):
+        _ = observation(weighting="superuniform").weights
+    with pytest.raises(SimulationError, match=r"robust=5: must lie between -2 and 2"):
+        _ = observation(weighting="briggs", robust=5).weights
+    with pytest.raises(SimulationError, match=r"rms=-1.0: must not be negative"):
+        observation().noise(-1.0, np.random.default_rng(0))
+    with pytest.raises(SimulationError, match=r"number=5 to 1: .*the smaller one first"):
+        SourceRecipe(number=(5, 1))
+    with pytest.raises(SimulationError, match=r"pairs=2: must be a fraction"):
+        SourceRecipe(pairs=2)
+
+
+def test_recipes_draw_what_they_say():
+    rng = np.random.default_rng(0)
+    uniform, steep = (SourceRecipe(number=(4000, 4000), slope=slope).draw(rng, (512, 512), CELL) for slope in (0, -2))
+    for drawn in (uniform, steep):
+        assert drawn.flux.min() >= 49e-6 and drawn.flux.max() <= 501e-6
+        assert np.abs(drawn.x - 256).max() <= 100 and drawn.major.max() <= 8.01
+    assert np.median(uniform.flux) == pytest.approx(275e-6, rel=0.03)
+    # N(> S) falls as 1 / S: half of them below 2 / (1 / 50 + 1 / 500).
+    assert np.median(steep.flux) == pytest.approx(2 / (1 / 50e-6 + 1 / 500e-6), rel=0.03)
+    bright = SourceRecipe(number=(0, 0), bright=[50] * u.mJy).draw(rng, (512, 512), CELL)
+    assert bright.flux == [0.05]
+    gathered = SourceRecipe(number=(200, 200), clustering=0.5 * u.arcsec).draw(rng, (512, 512), CELL)
+    assert gathered.x.std() < 6 < uniform.x.std()
+
+
+def test_files_are_casas_and_tell_the_truth(tmp_path):
+    seen = observation()
+    recipe = SourceRecipe(number=(1, 1), flux=[5, 5] * u.mJy, reach=6 * u.arcsec)
+    truth = simulate_fields(seen, recipe, 47 * u.uJy, tmp_path / "a", number=2, seed=4)
+    image = read_image(tmp_path / "a" / "0001.dirty.fits")
+    assert fits.getheader(tmp_path / "a" / "0001.dirty.fits")["NAXIS"] == 4 and image.unit == u.Jy / u.beam
+    row = truth[truth["field"] == 1][0]
+    y, x = np.unravel_index(image.data.argmax(), image.shape)
+    position = SkyCoord(row["ra"], row["dec"], unit="deg")
+    assert image.wcs.pixel_to_world(x, y).separation(position) < 0.1 * u.arcsec
+    area = (row["maj_arcsec"] ** 2 + 0.87**2) * (row["min_arcsec"] ** 2 + 0.87**2)
+    assert image.data.max() == pytest.approx(5e-3 * row["pb"] * 0.87**2 / np.sqrt(area), rel=0.1)
+    assert Table.read(tmp_path / "a" / "truth.ecsv")["flux_jy"].tolist() == truth["flux_jy"].tolist()
+    with pytest.raises(FileExistsError, match=r"exists already; remove it or give overwrite"):
+        simulate_fields(seen, recipe, 47 * u.uJy, tmp_path / "a")
+
+
+def test_noise_is_new_in_each_field_unless_shared(tmp_path):
+    seen, recipe = observation(shape=(64, 64)), SourceRecipe(number=(0, 0))
+    for shared in (False, True):
+        simulate_fields(seen, recipe, 47 * u.uJy, tmp_path, 2, shared_noise=shared, overwrite=True)
+        first, second = (fits.getdata(tmp_path / f"{i:04d}.dirty.fits").ravel() for i in range(2))
+        assert (np.corrcoef(first, second)[0, 1] > 0.999) == shared
+
+
+def test_command_line(tmp_path, capsys):
+    command = ["simulate", "--output-dir", str(tmp_path), "--imsize", "128", "--rms", "30", "--array", "alma.cycle5.4"]
+    assert main(command) == 0
+    assert "1 field(s)" in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {"psf.fits", "pb.fits", "truth.ecsv", "0000.dirty.fits"}
+    assert main([*command, "--overwrite", "--dec", "80"]) == 1
+    assert "never above" in capsys.readouterr().err
