@@ -1,13 +1,18 @@
 """What the network is told of an observation: the dirty image, and what its own PSF says about it."""
 
+import logging
+
 import numpy as np
 from astropy.stats import gaussian_fwhm_to_sigma
 from scipy.ndimage import gaussian_filter
 
 __all__ = ["CONDITIONS", "clean", "condition"]
 
+log = logging.getLogger(__name__)
+
 CONDITIONS = ("dirty", "residual", "components", "pb")
 MAX_COMPONENTS_PER_BEAM = 5
+DIVERGENCE = 3.0  # a peak that many times higher than the lowest before
 
 
 def clean(dirty, psf, threshold, gain, allowed, max_iterations, negative=False):
@@ -41,7 +46,7 @@ def clean(dirty, psf, threshold, gain, allowed, max_iterations, negative=False):
     components = np.zeros_like(residual)
     # What may not be a component is kept beside, to search one array only.
     searched = np.where(allowed, residual, 0).astype(np.float32)
-    part = np.empty_like(residual)
+    part, lowest = np.empty_like(residual), np.inf
     for _ in range(max_iterations):
         peak = searched.argmax()
         if negative and -searched.min() > searched.flat[peak]:
@@ -49,6 +54,10 @@ def clean(dirty, psf, threshold, gain, allowed, max_iterations, negative=False):
         y, x = divmod(int(peak), nx)
         height = searched[y, x]
         if not abs(height) > threshold:
+            break
+        lowest = min(lowest, abs(height))
+        if abs(height) > DIVERGENCE * lowest:
+            log.warning("CLEAN diverges and is stopped: the PSF does not fit the image, or is cut off too near")
             break
         components[y, x] += gain * height
         np.multiply(psf[ny - y : 2 * ny - y, nx - x : 2 * nx - x], gain * height, out=part)

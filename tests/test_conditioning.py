@@ -45,6 +45,14 @@ def test_clean_leaves_what_it_says_and_subtracts_negatives_when_told():
     np.testing.assert_allclose(again, dirty, atol=1e-4)
 
 
+def test_clean_stops_and_says_so_when_it_diverges(caplog):
+    """With a PSF that is the negative of the true one, each step makes it worse."""
+    n, psf = 32, ring_psf(32)
+    dirty = 10 * psf[n - 16 : 2 * n - 16, n - 16 : 2 * n - 16]
+    components, _ = clean(dirty, -psf, 1.0, 0.2, np.ones((n, n), bool), 1000)
+    assert "CLEAN diverges" in caplog.text and components.sum() < 100
+
+
 def test_conditions_are_blank_where_the_image_is():
     n, psf = 32, ring_psf(32)
     pb = np.ones((n, n))

@@ -8,7 +8,19 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.table import QTable, Table
 
-from astro_ddpm_imager.evaluate import match_positions, reliability_diagram, score_catalog, scores_by_snr
+from astro_ddpm_imager.data import demo_files
+from astro_ddpm_imager.dirty import prepare
+from astro_ddpm_imager.errors import EvaluationError
+from astro_ddpm_imager.evaluate import (
+    match_positions,
+    matched_filter,
+    read_folder,
+    reliability_diagram,
+    score_catalog,
+    scores_by_snr,
+    true_snr,
+)
+from astro_ddpm_imager.simulate import Observation, SourceRecipe, read_array, simulate_fields
 
 
 def table(field, ra, dec, flux, **columns):
@@ -62,3 +74,73 @@ def test_scores_are_those_of_the_development_script(casa_fields, tmp_path):
     expected, found = script["score"](truth, Table.read(tmp_path / "catalog.ecsv")), score_catalog(known, catalog)
     for name in ("true", "found", "matched", "purity", "completeness", "f1", "flux_within_noise", "flux_bias_uJy"):
         assert found[name] == pytest.approx(expected[name], abs=1e-1 if name.endswith("uJy") else 1e-4)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two fields with sources of one size and of 10 mJy in hardly any noise."""
+    seen = Observation(
+        read_array("alma.cycle5.3"), 150 * u.deg, -10 * u.deg, integration=2 * u.min, shape=(256, 256)
+    )  # fmt: skip
+    recipe = SourceRecipe(number=(2, 3), flux=[10, 10] * u.mJy, size=[0.6, 0.6] * u.arcsec, reach=8 * u.arcsec)
+    path = tmp_path_factory.mktemp("fields")
+    simulate_fields(seen, recipe, 47 * u.uJy, path, number=2, seed=3)
+    return path
+
+
+def test_a_folder_gives_inputs_and_truth(folder):
+    inputs, truth = read_folder(folder)
+    assert list(inputs) == [0, 1] and inputs[1]["psf"] == folder / "psf.fits"
+    assert truth["flux"].unit == u.Jy and set(truth["field"]) == {0, 1}
+
+
+def test_true_snr_is_the_peak_of_the_dirty_image(folder):
+    inputs, truth = read_folder(folder)
+    dirty = prepare(**inputs[0])
+    rows = truth[truth["field"] == 0]
+    x, y = dirty.wcs.world_to_pixel(SkyCoord(rows["ra"], rows["dec"]))
+    peaks = [np.nanmax(dirty.data[j - 2 : j + 3, i - 2 : i + 3]) for i, j in np.round(np.c_[x, y]).astype(int)]
+    np.testing.assert_allclose(true_snr(rows, dirty) * dirty.rms, peaks, rtol=0.05)
+
+
+def test_the_matched_filter_finds_sources_of_its_shape(folder):
+    inputs, truth = read_folder(folder)
+    for number, arguments in inputs.items():
+        found = matched_filter(prepare(**arguments), 0.6 * u.arcsec, threshold=20)
+        rows = truth[truth["field"] == number]
+        i, j = match_positions(
+            SkyCoord(rows["ra"], rows["dec"]), SkyCoord(found["ra"], found["dec"]), 0.05 * u.arcsec
+        )  # fmt: skip
+        assert len(i) == len(rows)
+        np.testing.assert_allclose(found["flux"][j].value, rows["flux"][i].value, rtol=0.05)
+
+
+def test_the_matched_filter_knows_its_significance():
+    """Filtered noise of unit variance has some 20 peaks above 2.5 in so many beams, and none above 4.5."""
+    dirty = prepare(**demo_files())
+    found = matched_filter(dirty, 0.6 * u.arcsec, threshold=2)
+    assert 10 < (found["significance"] > 2.5).sum() < 45
+    assert 0 < (found["significance"] > 4.5).sum() < 6
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda t: t.remove_column("flux_jy"), r"lacks the column\(s\) flux_jy"),
+        (lambda t: t.replace_column("field", t["field"] + 50), r"none of its fields is among those of"),
+        (lambda t: t.replace_column("flux_jy", t["flux_jy"] * np.nan), r"flux\(es\) are not numbers"),
+    ],
+)
+def test_a_truth_that_cannot_be_used(folder, tmp_path, change, message):
+    table = Table.read(folder / "truth.ecsv")
+    change(table)
+    table.write(tmp_path / "truth.ecsv")
+    with pytest.raises(EvaluationError, match=message):
+        read_folder(folder, tmp_path / "truth.ecsv")
+
+
+def test_folders_without_truth_or_fields(folder, tmp_path):
+    with pytest.raises(EvaluationError, match=r"truth=.*there is no such file"):
+        read_folder(tmp_path)
+    with pytest.raises(EvaluationError, match=r"holds no field"):
+        read_folder(tmp_path, folder / "truth.ecsv")

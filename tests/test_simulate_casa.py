@@ -33,8 +33,8 @@ OBSERVATIONS = {
         150 * u.GHz, (512, 512), 0.09 * u.arcsec,
     ),
     "briggs": Observation(
-        read_array("alma.cycle1.4"), 280 * u.deg, 5 * u.deg, 30 * u.min, 60 * u.s, -1.5 * u.hourangle,
-        345 * u.GHz, (512, 512), 0.04 * u.arcsec, "briggs", 0.5,
+        read_array("alma.cycle5.4"), 280 * u.deg, 5 * u.deg, 60 * u.min, 60 * u.s, -1.5 * u.hourangle,
+        345 * u.GHz, (512, 512), 0.07 * u.arcsec, "briggs", 0.5,
     ),
 }  # fmt: skip
 SOURCES = Sources(
@@ -94,14 +94,14 @@ def observation(request):
 @pytest.fixture(scope="module")
 def noiseless(observation, tmp_path_factory):
     """CASA's files of a field with sources and no noise."""
-    return simulate_with_casa(observation, SOURCES, tmp_path_factory.mktemp("casa"), pblimit=-1)
+    return simulate_with_casa(observation, SOURCES, tmp_path_factory.mktemp("casa"), pblimit=-1e-3)
 
 
 @pytest.fixture(scope="module")
 def noise(observation, tmp_path_factory):
     """CASA's image of noise alone."""
     folder = tmp_path_factory.mktemp("casa")
-    files = simulate_with_casa(observation, NO_SOURCES, folder, "noise", PWV, BANDWIDTH, pblimit=-1, seed=5)
+    files = simulate_with_casa(observation, NO_SOURCES, folder, "noise", PWV, BANDWIDTH, pblimit=-1e-3, seed=5)
     return read(files["dirty"])[0]
 
 
@@ -156,7 +156,7 @@ def test_noise_has_the_spectrum_of_casas(observation, noise):
 @needs_casa
 @pytest.mark.casa
 def test_casa_leaves_nothing_behind(tmp_path, monkeypatch):
-    """A VLA-like cut: few antennas, no sources, from any folder, nothing in the home directory."""
+    """From any folder: no logs, no temporary files, nothing in the home directory."""
     for name in ("here", "home", "temporary"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / "here")

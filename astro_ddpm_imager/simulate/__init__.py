@@ -1,6 +1,7 @@
 """Simulated observations: arrays, images, sources and noise."""
 
 from .array import Array, list_arrays, read_array
+from .casa import simulate_with_casa
 from .fields import Field, FieldSimulator
 from .files import simulate_fields, truth_table
 from .imaging import fit_beam, image_visibilities, imaging_weights, primary_beam
@@ -29,6 +30,7 @@ __all__ = [
     "primary_beam",
     "read_array",
     "simulate_fields",
+    "simulate_with_casa",
     "sky_pixels",
     "sky_spectrum",
     "thermal_rms",

@@ -52,11 +52,14 @@ def imaging_weights(uv, weighting, shape, cell, robust=0.5):
     if weighting == "briggs" and not -2 <= robust <= 2:
         raise SimulationError(f"robust={robust!r}: must lie between -2 and 2")
     ny, nx = shape
-    column, row = (np.round(uv[:, axis] * n * cell).astype(int) for axis, n in ((0, nx), (1, ny)))
+    # The cells of each visibility and of its conjugate; CASA's have integers for edges.
+    cells = [
+        [np.floor(sign * uv[:, axis] * n * cell).astype(int) % n for axis, n in ((1, ny), (0, nx))] for sign in (1, -1)
+    ]
     gridded = np.zeros((ny, nx))
-    for sign in (1, -1):  # each visibility and its conjugate
-        np.add.at(gridded, (sign * row % ny, sign * column % nx), 1)
-    density = gridded[row % ny, column % nx]
+    for row, column in cells:
+        np.add.at(gridded, (row, column), 1)
+    density = gridded[*cells[0]]
     if weighting == "uniform":
         return 1 / density
     squared = (5 * 10.0**-robust) ** 2 / ((gridded**2).sum() / (2 * len(uv)))

@@ -1,0 +1,32 @@
+"""Runs inside a process of its own: one job for casatasks, described by a JSON file.
+
+Started by `astro_ddpm_imager.simulate.simulate_with_casa` in a temporary
+folder. It imports nothing of this package.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+
+def main(job):
+    """Simulate, image and export one field; the keys of ``job`` are the arguments of the tasks."""
+    from casatasks import exportfits, simobserve, tclean
+    from casatools import componentlist
+
+    components = componentlist()
+    for component in job["components"]:
+        components.addcomponent(**component)
+    components.rename("sky.cl")
+    components.close()
+    simobserve(complist="sky.cl", **job["simobserve"])
+    # "p.array.ms", or "p.array.noisy.ms" beside it.
+    sets = sorted(Path(job["simobserve"]["project"]).glob("*.ms"), key=lambda path: "noisy" in path.name)
+    tclean(vis=str(sets[-1]), imagename="field", **job["tclean"])
+    for product, name in (("image", "dirty"), ("psf", "psf"), ("pb", "pb")):
+        exportfits(imagename=f"field.{product}", fitsimage=f"{name}.fits")
+
+
+if __name__ == "__main__":
+    # casatools has read the options of this process that are its own.
+    main(json.loads(Path(sys.argv[1]).read_text()))
