@@ -200,6 +200,8 @@ class DiffusionImager:
         dirty[pb == 0] = 0
         psf, card = grid.psf_to_model(observation.covering_psf), self.card
         conditions = condition(dirty, psf, pb, card.pixels_per_beam, **card.clean)
+        seen = _bounding_box(pb > 0, card.multiple)
+        conditions, inside = conditions[:, *seen], pb[seen] > 0
         schedule, stretch = card.noise_schedule, card.stretch
         sampler = SAMPLERS[self.sampler]
         with _progress(self.progress, self.n_samples * self.steps) as update:
@@ -213,11 +215,15 @@ class DiffusionImager:
                     predicted.setdefault("first", clean)
                     return clean
 
-                drawn = sampler(predict, _noise(seed, i, grid.shape), schedule, self.steps)
-                return np.where(pb > 0, stretch.inverse(drawn), 0).astype(np.float32), predicted["first"]
+                drawn = sampler(predict, _noise(seed, i, inside.shape), schedule, self.steps)
+                return np.where(inside, stretch.inverse(drawn), 0), predicted["first"]
 
-            samples, expected = zip(*_in_parallel(sample, self.n_samples, self.denoiser.workers), strict=True)
-        return np.stack(samples), np.where(pb > 0, np.mean(expected, axis=0), -1)
+            samples, first = zip(*_in_parallel(sample, self.n_samples, self.denoiser.workers), strict=True)
+        full = np.zeros((self.n_samples, *grid.shape), dtype=np.float32)
+        full[:, *seen] = samples
+        expected = np.full(grid.shape, -1.0)
+        expected[seen] = np.where(inside, np.mean(first, axis=0), -1)
+        return full, expected
 
     def _sources(self, samples, expected, sky, bright):
         """Sources merged from the samples, each with the bright part added, on the model's pixels."""
@@ -251,6 +257,15 @@ class DiffusionImager:
             "pblimit": float(self.pblimit),
             "seed": int(seed),
         }
+
+
+def _bounding_box(mask, multiple):
+    """Slices around the pixels of a mask, whose sides are multiples of a number that divides the image's."""
+    box = []
+    for axis in (1, 0):
+        there = np.flatnonzero(mask.any(axis))
+        box.append(slice(there[0] // multiple * multiple, (there[-1] // multiple + 1) * multiple))
+    return tuple(box)
 
 
 def _noise(seed, i, shape):

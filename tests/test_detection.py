@@ -30,6 +30,18 @@ def test_two_sources_a_beam_and_a_half_apart_are_two():
     np.testing.assert_allclose(found.flux, 5, rtol=0.1)
 
 
+@pytest.mark.parametrize("fwhm", [0.0, 1.0, 2.2, 4.4, 6.6])
+def test_the_flux_of_any_size_is_whole(fwhm):
+    found = detect(sky_pixels(sources([30.3], [31.8], [50.0], fwhm), (64, 64)), 1.0, 2.2)
+    assert len(found) == 1 and found.flux[0] == pytest.approx(50, rel=0.02)
+
+
+def test_a_ripple_on_an_extended_source_is_no_source():
+    sky = sky_pixels(sources([30, 30, 33], [30, 30, 31], [80.0, 0.8, 0.8], 6.6), (64, 64))
+    sky[30, 34] *= 1.15
+    assert len(detect(sky, 1.0, 2.2)) == 1
+
+
 def test_faint_flux_and_an_empty_sky_are_no_sources():
     assert len(detect(sky_pixels(sources([20], [20], [0.9]), (48, 48)), 1.0, 2.2)) == 0
     assert len(detect(np.zeros((48, 48)), 1.0, 2.2)) == 0
