@@ -77,11 +77,11 @@ def main():
     )
     parser.add_argument("--note", default="", help="what else the card should say about the training")
     args = parser.parse_args()
-    state = torch.load(args.checkpoint)
-    model = UNet()
+    state = torch.load(args.checkpoint, map_location="cpu")
+    settings = json.loads((args.checkpoint.parent / "config.json").read_text())
+    model = UNet(settings["channels"], settings["blocks"])
     model.load_state_dict(state["average"])
     stretch = PowerStretch()
-    settings = json.loads((args.checkpoint.parent / "config.json").read_text())
     card = ModelCard(
         name=args.output.stem,
         description=DESCRIPTION,

@@ -19,6 +19,7 @@ from astro_ddpm_imager.sampling import LinearSchedule
 from astro_ddpm_imager.simulate import FieldSimulator, draw_instrument
 from astro_ddpm_imager.stretch import PowerStretch
 
+from .torch_fields import TorchFields
 from .unet import UNet
 
 log = logging.getLogger("train")
@@ -38,16 +39,16 @@ def diffuse(skies, generator, schedule, stretch):
 
     v = alpha eps - sigma x0 (Salimans & Ho 2022, arXiv:2202.00512, section 4).
     """
-    sky = torch.from_numpy(stretch.forward(skies))[:, None]
-    number = len(sky)
+    sky = (2 * (skies / stretch.c) ** (1 / stretch.gamma) - 1)[:, None]
+    number, device = len(sky), sky.device
     strata = (torch.arange(number) + torch.rand(number, generator=generator)) / number
     t = (strata * schedule.steps).long().clamp(max=schedule.steps - 1)
     alpha, sigma = (
-        torch.from_numpy(values.astype(np.float32))[t][:, None, None, None]
+        torch.from_numpy(values.astype(np.float32))[t][:, None, None, None].to(device)
         for values in (schedule.signal, schedule.noise)
     )
-    noise = torch.randn(sky.shape, generator=generator)
-    return alpha * sky + sigma * noise, t.float(), alpha * noise - sigma * sky
+    noise = torch.randn(sky.shape, generator=generator).to(device)
+    return alpha * sky + sigma * noise, t.float().to(device), alpha * noise - sigma * sky
 
 
 def loss_weight(dirty, t, schedule):
@@ -61,7 +62,7 @@ def loss_weight(dirty, t, schedule):
     """
     near = functional.max_pool2d(dirty, 5, stride=1, padding=2).clamp(min=0)
     doubtful = (0.3 + 2 * torch.sigmoid(3 * (near - 2.5))) / (1 + (near / 8) ** 2)
-    signal = torch.from_numpy(schedule.alpha_bar.astype(np.float32))[t.long()]
+    signal = torch.from_numpy(schedule.alpha_bar.astype(np.float32)).to(t.device)[t.long()]
     weight = doubtful / (1 + 5 * signal**2)[:, None, None, None]
     return weight / weight.mean()
 
@@ -70,8 +71,9 @@ def batch_at(step, args, simulator, schedule, stretch):
     """The batch of a step; the same for the same seed, wherever the run was resumed."""
     conditions, skies = simulator.crops(np.random.default_rng([args.seed, step]), args.batch, args.size, CLEAN)
     generator = torch.Generator().manual_seed(args.seed * 1_000_003 + step)
+    conditions, skies = (torch.as_tensor(values).to(args.device) for values in (conditions, skies))
     noisy, t, velocity = diffuse(skies, generator, schedule, stretch)
-    return noisy, torch.from_numpy(conditions), t, velocity
+    return noisy, conditions, t, velocity
 
 
 def learning_rate(step, args):
@@ -115,6 +117,9 @@ def main():
     parser.add_argument("--minutes", type=float, default=5, help="time between checkpoints")
     parser.add_argument("--bfloat16", action="store_true", help="mixed precision; faster where AVX-512 BF16 exists")
     parser.add_argument("--initial", type=Path, help="weights to start from, as export.to_onnx --weights writes them")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cuda simulates there as well")
+    parser.add_argument("--channels", type=int, nargs="+", default=[64, 96, 128], help="of each level, finest first")
+    parser.add_argument("--blocks", type=int, nargs="+", default=[2, 2, 3], help="of each level")
     parser.add_argument("--eager", action="store_true", help="do not compile; for short runs")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
@@ -126,15 +131,18 @@ def main():
 
     torch.manual_seed(args.seed)
     simulator, schedule, stretch = draw_simulator(args.psfs), LinearSchedule(), PowerStretch()
-    model = UNet().to(memory_format=torch.channels_last)
+    if args.device == "cuda":
+        simulator = TorchFields(simulator, args.device)
+    shape = {"channels": tuple(args.channels), "blocks": tuple(args.blocks)}
+    model = UNet(**shape).to(args.device, memory_format=torch.channels_last)
     if args.initial:
         model.load_state_dict(torch.load(args.initial))
-    average = UNet()
+    average = UNet(**shape).to(args.device)
     average.load_state_dict(model.state_dict())
     optimizer = torch.optim.AdamW(model.parameters(), args.rate, weight_decay=1e-3)
     step, path = 0, args.output / "checkpoint.pt"
     if path.exists():
-        state = torch.load(path)
+        state = torch.load(path, map_location=args.device)
         step = state["step"]
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
@@ -149,7 +157,7 @@ def main():
     while step < args.steps:
         noisy, condition, t, velocity = batch_at(step, args, simulator, schedule, stretch)
         optimizer.param_groups[0]["lr"] = learning_rate(step, args)
-        with torch.autocast("cpu", torch.bfloat16, enabled=args.bfloat16):
+        with torch.autocast(args.device, torch.bfloat16, enabled=args.bfloat16):
             predicted = compiled(noisy, condition, t)
         loss = ((predicted.float() - velocity).square() * loss_weight(condition[:, :1], t, schedule)).mean()
         optimizer.zero_grad()

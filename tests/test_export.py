@@ -11,12 +11,16 @@ import onnxruntime
 import pytest
 
 from astro_ddpm_imager import DiffusionImager, load_card
+from astro_ddpm_imager.conditioning import CONDITIONS, condition
 from astro_ddpm_imager.data import demo_files
+from astro_ddpm_imager.simulate import FieldSimulator, Population, draw_instrument, sky_pixels, sky_spectrum
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 from export.to_onnx import export  # noqa: E402
+from export.torch_fields import TorchFields  # noqa: E402
+from export.train import CLEAN  # noqa: E402
 from export.unet import UNet  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
@@ -82,3 +86,28 @@ def test_training_resumes_and_exports(tmp_path):
         cwd=ROOT, check=True, capture_output=True,
     )  # fmt: skip
     assert json.loads((tmp_path / "tiny.json").read_text())["training"]["steps"] == 4
+
+
+def test_fields_in_torch_are_those_of_numpy():
+    """The same sources and the same PSF give the same sky, components and residual."""
+    instrument = draw_instrument(np.random.default_rng(3), n=64)
+    simulator = FieldSimulator((instrument,), Population(density=0.15, other_fraction=0), flat_fraction=1)
+    sources, pb = simulator.draw_sky(np.random.default_rng(0), (64, 64), instrument.pixels_per_beam)
+    assert len(sources) > 5
+    fields = TorchFields(simulator, "cpu")
+    spectrum, sky = fields._sources([sources, sources.select([])])
+    np.testing.assert_allclose(spectrum[0].numpy(), sky_spectrum(sources, (64, 64)), atol=2e-3)
+    assert not sky[1].any()
+    inner = (slice(8, 56),) * 2  # numpy's pixels end at the edge, and so do torch's, but not at five widths
+    np.testing.assert_allclose(sky[0].numpy()[inner], sky_pixels(sources, (64, 64))[inner], atol=1e-3 * sky.max())
+    noise = np.random.default_rng(1).standard_normal((64, 64))
+    dirty = np.fft.irfft2(sky_spectrum(sources, (64, 64)) * instrument.transfer, s=(64, 64)) + noise
+    periodic = np.tile(np.fft.ifftshift(instrument.psf), (2, 2))
+    expected = condition(dirty, periodic, pb, instrument.pixels_per_beam, **CLEAN)
+    tensors = (torch.from_numpy(v.astype(np.float32))[None] for v in (dirty, np.fft.ifftshift(instrument.psf), pb))
+    found = fields._condition(*tensors, np.array([instrument.pixels_per_beam]), **CLEAN)[0].numpy()
+    for name, plane, other in zip(CONDITIONS, found, expected, strict=True):
+        edge = slice(None) if name != "components" else slice(10, 54)
+        np.testing.assert_allclose(plane[edge, edge], other[edge, edge], atol=0.02, err_msg=name)
+    conditions, skies = fields.crops(np.random.default_rng(2), 6, 32, CLEAN)
+    assert conditions.shape == (6, 4, 32, 32) and skies.shape == (6, 32, 32) and skies.min() >= 0

@@ -67,6 +67,41 @@ class FieldSimulator:
     central_fraction: float = 0.6
     central_reach: float = 10 / 26.3
 
+    def draw_sky(self, rng, shape, pixels_per_beam):
+        """Draw the primary beam and the sources of one field.
+
+        Parameters
+        ----------
+        rng : `numpy.random.Generator`
+        shape : tuple of int, (ny, nx)
+        pixels_per_beam : float
+
+        Returns
+        -------
+        sources : `Sources`
+            Their fluxes multiplied by the primary beam.
+        pb : 2D array, shape ``shape``
+            0 below the limit.
+        """
+        middle = np.array(shape) // 2
+        fwhm = np.exp(rng.uniform(*np.log(self.pb_fwhm))) * pixels_per_beam
+        flat = rng.random() < self.flat_fraction
+
+        def beam_at(y, x):
+            squared = (y - middle[0]) ** 2 + (x - middle[1]) ** 2
+            return np.ones(squared.shape) if flat else np.exp(-4 * np.log(2) * squared / fwhm**2)
+
+        y, x = np.ogrid[: shape[0], : shape[1]]
+        pb = beam_at(y, x)
+        pb[pb < self.pb_limit] = 0
+        sources = self.population.draw(rng, shape, pixels_per_beam)
+        if not flat and rng.random() < self.central_fraction:
+            offset = np.maximum(np.abs(sources.y - middle[0]), np.abs(sources.x - middle[1]))
+            sources = sources.select(offset <= self.central_reach * fwhm)
+        attenuation = beam_at(sources.y, sources.x)
+        flux = sources.flux * attenuation * np.exp(self.noise_spread * rng.standard_normal())
+        return replace(sources, flux=flux).select(attenuation >= self.pb_limit), pb
+
     def __call__(self, rng):
         """Draw one field.
 
@@ -79,27 +114,12 @@ class FieldSimulator:
         `Field`
         """
         instrument = self.instruments[rng.integers(len(self.instruments))].turned(int(rng.integers(4)))
-        n, per_beam = len(instrument.psf), instrument.pixels_per_beam
-
-        y, x = np.ogrid[:n, :n]
-        fwhm = np.exp(rng.uniform(*np.log(self.pb_fwhm))) * per_beam
-        flat = rng.random() < self.flat_fraction
-        beam_at = lambda y, x: np.exp(-4 * np.log(2) * ((y - n // 2) ** 2 + (x - n // 2) ** 2) / fwhm**2)  # noqa: E731
-        pb = np.ones((n, n)) if flat else beam_at(y, x)
-        pb[pb < self.pb_limit] = 0
-
-        sources = self.population.draw(rng, (n, n), per_beam)
-        if not flat and rng.random() < self.central_fraction:
-            offset = np.maximum(np.abs(sources.x - n // 2), np.abs(sources.y - n // 2))
-            sources = sources.select(offset <= self.central_reach * fwhm)
-        attenuation = 1 if flat else beam_at(sources.y, sources.x)
-        flux = sources.flux * attenuation * np.exp(self.noise_spread * rng.standard_normal())
-        sources = replace(sources, flux=flux).select(np.broadcast_to(attenuation, flux.shape) >= self.pb_limit)
-
-        spectrum = sky_spectrum(sources, (n, n)) * instrument.transfer
-        spectrum += np.fft.rfft2(rng.standard_normal((n, n))) * instrument.noise_amplitude
-        dirty = np.where(pb > 0, np.fft.irfft2(spectrum, s=(n, n)), 0)
-        return Field(dirty, sky_pixels(sources, (n, n)), pb, sources, instrument)
+        shape = instrument.psf.shape
+        sources, pb = self.draw_sky(rng, shape, instrument.pixels_per_beam)
+        spectrum = sky_spectrum(sources, shape) * instrument.transfer
+        spectrum += np.fft.rfft2(rng.standard_normal(shape)) * instrument.noise_amplitude
+        dirty = np.where(pb > 0, np.fft.irfft2(spectrum, s=shape), 0)
+        return Field(dirty, sky_pixels(sources, shape), pb, sources, instrument)
 
     def crops(self, rng, number, size, clean, per_field=2):
         """Draw fields and cut random squares out of them, inside the primary beam.
