@@ -14,7 +14,7 @@ from scipy.fft import irfft2, rfft2
 from scipy.ndimage import map_coordinates
 from scipy.sparse import csr_array
 
-__all__ = ["ModelGrid", "Tile", "fourier_resample", "tiles"]
+__all__ = ["ModelGrid", "Tile", "fourier_resample", "tiles", "turn", "turn_back"]
 
 
 def fourier_resample(image, shape):
@@ -219,6 +219,45 @@ class ModelGrid:
     def to_image_position(self, y, x):
         """Positions in model pixels as 0-based positions in image pixels."""
         return np.asarray(y) * self.ratio[0], np.asarray(x) * self.ratio[1]
+
+
+def turn(images, orientation):
+    """Images in one of the eight orientations of a square grid.
+
+    Parameters
+    ----------
+    images : array, shape (..., ny, nx)
+    orientation : int
+        Modulo 8; 0 leaves them as they are, odd ones exchange the axes.
+
+    Returns
+    -------
+    array, a view
+    """
+    if orientation & 1:
+        images = np.swapaxes(images, -1, -2)
+    if orientation & 2:
+        images = images[..., ::-1]
+    return images[..., ::-1, :] if orientation & 4 else images
+
+
+def turn_back(images, orientation):
+    """Undo `turn`.
+
+    Parameters
+    ----------
+    images : array, shape (..., my, mx)
+    orientation : int
+
+    Returns
+    -------
+    array, a view
+    """
+    if orientation & 4:
+        images = images[..., ::-1, :]
+    if orientation & 2:
+        images = images[..., ::-1]
+    return np.swapaxes(images, -1, -2) if orientation & 1 else images
 
 
 @dataclass(frozen=True)

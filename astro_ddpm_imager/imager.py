@@ -17,7 +17,7 @@ from .denoiser import Denoiser
 from .detection import SMOOTHING_BEAMS, detect
 from .dirty import prepare
 from .errors import SettingError
-from .grid import ModelGrid
+from .grid import ModelGrid, turn, turn_back
 from .result import ImagingResult
 from .sampling import SAMPLERS
 
@@ -207,16 +207,17 @@ class DiffusionImager:
         with _progress(self.progress, self.n_samples * self.steps) as update:
 
             def sample(i):
-                predicted = {}
+                # The sky has no preferred direction, the network a little: samples average over all.
+                turned, predicted = np.ascontiguousarray(turn(conditions, i)), {}
 
                 def predict(noisy, t):
                     update()
-                    clean = self.denoiser.predict(noisy, conditions, t)
+                    clean = self.denoiser.predict(noisy, turned, t)
                     predicted.setdefault("first", clean)
                     return clean
 
-                drawn = sampler(predict, _noise(seed, i, inside.shape), schedule, self.steps)
-                return np.where(inside, stretch.inverse(drawn), 0), predicted["first"]
+                drawn = sampler(predict, _noise(seed, i, turned.shape[1:]), schedule, self.steps)
+                return np.where(inside, stretch.inverse(turn_back(drawn, i)), 0), turn_back(predicted["first"], i)
 
             samples, first = zip(*_in_parallel(sample, self.n_samples, self.denoiser.workers), strict=True)
         full = np.zeros((self.n_samples, *grid.shape), dtype=np.float32)

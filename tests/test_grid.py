@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from astro_ddpm_imager.grid import ModelGrid, fourier_resample, tiles
+from astro_ddpm_imager.grid import ModelGrid, fourier_resample, tiles, turn, turn_back
 
 
 def wave(shape, cycles_y, cycles_x):
@@ -73,3 +73,12 @@ def test_every_pixel_is_owned_by_one_tile(shape):
         assert max(seen[tile.window].shape) <= 104
         np.testing.assert_array_equal(seen[tile.window][tile.inner], seen[tile.core])
     assert (owned == 1).all()
+
+
+def test_the_eight_orientations_differ_and_come_back():
+    images = np.random.default_rng(0).standard_normal((2, 3, 5))
+    turned = [turn(images, orientation) for orientation in range(9)]
+    assert {t.shape for t in turned} == {(2, 3, 5), (2, 5, 3)}
+    assert len({t.tobytes() for t in turned}) == 8
+    for orientation, t in enumerate(turned):
+        np.testing.assert_array_equal(turn_back(t, orientation), images)
