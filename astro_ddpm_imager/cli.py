@@ -1,4 +1,4 @@
-"""Command line: astro-ddpm-imager image, demo, simulate and models."""
+"""Command line: astro-ddpm-imager image, demo, simulate, evaluate and models."""
 
 import argparse
 import logging
@@ -15,7 +15,7 @@ from . import __version__
 from .aggregation import AGGREGATES
 from .data import demo_files
 from .denoiser import DEVICES
-from .errors import DirtyImageError, ModelError, SettingError, SimulationError
+from .errors import DirtyImageError, EvaluationError, ModelError, SettingError, SimulationError
 from .imager import DiffusionImager
 from .models import list_models, load_card
 from .products import PRODUCTS, check_free, existing_products
@@ -48,11 +48,12 @@ def main(arguments=None):
     try:
         with logging_redirect_tqdm():
             args.run(args)
-    except (DirtyImageError, ModelError, SettingError, SimulationError, OSError) as error:
+    except (DirtyImageError, EvaluationError, ModelError, SettingError, SimulationError, OSError) as error:
         print(f"astro-ddpm-imager: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("astro-ddpm-imager: interrupted; files written so far are whole, --resume goes on", file=sys.stderr)
+        way = "the same command" if args.run is _evaluate else "--resume"
+        print(f"astro-ddpm-imager: interrupted; files written so far are whole, {way} goes on", file=sys.stderr)
         return 130
     return 0
 
@@ -104,6 +105,17 @@ def _parser():
     _add_simulation(simulate)
     simulate.set_defaults(run=_simulate)
 
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="measure catalogues, errors and reliabilities on fields with known sources",
+        description="Image the fields of FOLDER, as astro-ddpm-imager simulate writes them, find their sources with "
+        "this package, a matched filter and whatever else is installed (PyBDSF, tclean, WSClean), and write "
+        "report.html with all figures and tables, and the numbers as ECSV and JSON. The same command goes on after an "
+        "interruption.",
+    )
+    _add_evaluation(evaluate)
+    evaluate.set_defaults(run=_evaluate)
+
     models = commands.add_parser("models", help="list the models and what their cards say")
     models.set_defaults(run=_models, quiet=False)
     return parser
@@ -113,6 +125,16 @@ def _add_settings(parser):
     parser.add_argument(
         "--output-dir", type=Path, default=Path(), metavar="DIR", help="folder of the products (default: here)"
     )
+    _add_sampling(parser)
+    parser.add_argument("--aggregate", choices=AGGREGATES, default="median", help="default: median")
+    parser.add_argument(
+        "--reliability", type=float, metavar="R", help="lowest reliability in the catalogue (default: the model's)"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same files")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing products")
+
+
+def _add_sampling(parser):
     parser.add_argument(
         "--model", default="default", help="name of a model, or the path of an .onnx file (default: default)"
     )
@@ -121,20 +143,26 @@ def _add_settings(parser):
     )
     parser.add_argument("--steps", type=int, metavar="N", help="sampling steps (default: the model's)")
     parser.add_argument("--sampler", choices=SAMPLERS, default="dpm-solver", help="default: dpm-solver")
-    parser.add_argument("--aggregate", choices=AGGREGATES, default="median", help="default: median")
-    parser.add_argument(
-        "--reliability", type=float, metavar="R", help="lowest reliability in the catalogue (default: the model's)"
-    )
     parser.add_argument(
         "--pblimit", type=float, default=0.2, metavar="P", help="blank below this primary beam (default: 0.2)"
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same files")
     parser.add_argument(
         "--device", choices=DEVICES, default="auto", help="default: auto, which says in the log what it took"
     )
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
-    parser.add_argument("--overwrite", action="store_true", help="replace existing products")
     parser.add_argument("--quiet", action="store_true", help="no log but warnings")
+
+
+def _add_evaluation(parser):
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="NNNN.dirty.fits, psf.fits, pb.fits, truth.ecsv")
+    parser.add_argument("--truth", type=Path, metavar="F", help="table of the true sources (default: the folder's)")
+    parser.add_argument(
+        "--output", type=Path, default=Path("report"), metavar="DIR", help="folder of the report (default: report)"
+    )
+    parser.add_argument("--fields", type=int, metavar="N", help="only the first N fields")
+    parser.add_argument("--radius", type=float, metavar="ARCSEC", help="matching radius (default: half a beam)")
+    _add_sampling(parser)
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the samples (default: 1)")
 
 
 def _add_simulation(parser):
@@ -212,6 +240,23 @@ def _simulate(args):
         f"{args.output_dir}: {args.fields} field(s), {len(truth)} sources, noise {rms.to_value(u.uJy):.3g} uJy/beam, "
         f"beam {beam.major.to_value(u.arcsec):.3g} x {beam.minor.to_value(u.arcsec):.3g} arcsec"
     )
+
+
+def _evaluate(args):
+    # Here, so that the other commands do not wait for matplotlib.
+    from .evaluate import run_fields, write_report
+
+    if args.radius is not None and not args.radius > 0:
+        raise SettingError(f"radius={args.radius:g}: must be positive")
+    # Every candidate is wanted; thresholds come later.
+    imager = DiffusionImager(
+        args.model, n_samples=args.samples, steps=args.steps, sampler=args.sampler, reliability=0,
+        pblimit=args.pblimit, device=args.device, threads=args.threads, seed=args.seed, progress=False,
+    )  # fmt: skip
+    progress = False if args.quiet else None
+    evaluation = run_fields(args.folder, args.output, imager, args.truth, args.fields, progress)
+    path = write_report(evaluation, args.output, None if args.radius is None else args.radius * u.arcsec)
+    print(f"wrote {path}")
 
 
 def _image(args):

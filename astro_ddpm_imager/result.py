@@ -38,7 +38,7 @@ class ImagingResult:
 
     def __init__(self, dirty, grid, sky, sky_samples, catalog, meta):
         self.dirty, self.grid, self.catalog, self.meta = dirty, grid, catalog, meta
-        self._sky, self._sky_samples = sky, sky_samples
+        self._sky, self.sky_samples = sky, sky_samples
 
     def __iter__(self):
         return iter((self.image, self.uncertainty, self.catalog))
@@ -46,7 +46,7 @@ class ImagingResult:
     def __repr__(self):
         ny, nx = self.dirty.shape
         return (
-            f"<ImagingResult: {nx} x {ny} pixels, {len(self._sky_samples)} samples, {len(self.catalog)} sources, "
+            f"<ImagingResult: {nx} x {ny} pixels, {len(self.sky_samples)} samples, {len(self.catalog)} sources, "
             f"rms {self.dirty.rms * 1e6:.3g} uJy/beam>"
         )
 
@@ -72,15 +72,15 @@ class ImagingResult:
         That of the model's pixels, spread evenly over the image's: errors of
         neighbouring image pixels are fully correlated. NaN for a single sample.
         """
-        if len(self._sky_samples) < 2:
+        if len(self.sky_samples) < 2:
             return self._ccd(np.full(self.dirty.shape, np.nan), JY_PER_PIXEL)
-        spread = self._sky_samples.std(0, ddof=1)
+        spread = self.sky_samples.std(0, ddof=1)
         return self._ccd(self.grid.to_image(spread, sharpen=False) * self.dirty.rms / self.dirty.pb, JY_PER_PIXEL)
 
     @property
     def samples(self):
         """Posterior samples as `~astropy.units.Quantity`, shape (n_samples, ny, nx), Jy/pixel, like ``image``."""
-        return np.stack([self._to_image(sample) / self.dirty.pb for sample in self._sky_samples]) * JY_PER_PIXEL
+        return np.stack([self._to_image(sample) / self.dirty.pb for sample in self.sky_samples]) * JY_PER_PIXEL
 
     @cached_property
     def residual(self):

@@ -1,5 +1,7 @@
 """Files and images that the tests share."""
 
+import functools
+import shutil
 from pathlib import Path
 
 import astropy.units as u
@@ -8,9 +10,11 @@ import pytest
 from astropy.nddata import CCDData
 from astropy.wcs import WCS
 
+import astro_ddpm_imager.compat.bdsf as bdsf
 from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.data import demo_files
 
+BRIGHT = (149.54260274, 1.86188447)  # the demonstration field's brighter source, degrees
 SHARED = Path(__file__).parents[2] / "shared" / "casa_fields"
 
 
@@ -61,3 +65,28 @@ def noise_image():
         return CCDData(data, unit=unit, wcs=make_wcs(shape[-2:], cell), meta=meta)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def quick():
+    """The quickest imager, on one thread."""
+    return DiffusionImager(n_samples=2, steps=3, seed=1, device="cpu", threads=1, progress=False)
+
+
+@pytest.fixture
+def field(tmp_path, monkeypatch):
+    """Name of the demonstration field in a folder of its own, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(demo_files()["dirty"], tmp_path / "field.fits")
+    return "field.fits"
+
+
+@pytest.fixture
+def run(field, quick):
+    """Function that processes the field as PyBDSF would be called."""
+    return functools.partial(bdsf.process_image, field, quiet=True, imager=quick)
+
+
+def near(sources, position=BRIGHT, radius=0.5):
+    """Those of PyBDSF's sources within a radius in arcsec."""
+    return [s for s in sources if np.hypot(*np.subtract(s.posn_sky_centroid, position)) * 3600 < radius]

@@ -1,16 +1,45 @@
-"""How good a catalogue is: matching with the truth, scores, and the matched filter to compare with."""
+"""How good a catalogue is: matching with the truth, scores, calibration, and other programs to compare with."""
 
+from .bootstrap import FieldBootstrap
+from .calibration import (
+    apply_calibration,
+    calibration_error,
+    coverage,
+    fit_error_scale,
+    fit_reliability,
+    rank_test,
+    reliability_threshold,
+)
+from .calibration_tables import fit_calibration
 from .fields import read_folder, true_snr
 from .matched_filter import matched_filter
 from .matching import match_positions
-from .scores import reliability_diagram, score_catalog, scores_by_snr
+from .report import write_report
+from .run import Evaluation, run_fields
+from .scores import match_catalogs, reliability_diagram, score_catalog, scores_by_snr
+from .summary import Summary, scores_with_intervals
 
 __all__ = [
+    "Evaluation",
+    "FieldBootstrap",
+    "Summary",
+    "apply_calibration",
+    "calibration_error",
+    "coverage",
+    "fit_calibration",
+    "fit_error_scale",
+    "fit_reliability",
+    "match_catalogs",
     "match_positions",
     "matched_filter",
+    "rank_test",
     "read_folder",
     "reliability_diagram",
+    "reliability_threshold",
+    "run_fields",
     "score_catalog",
     "scores_by_snr",
+    "scores_with_intervals",
     "true_snr",
+    "write_report",
 ]

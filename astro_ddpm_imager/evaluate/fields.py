@@ -12,7 +12,7 @@ from ..errors import EvaluationError
 
 __all__ = ["read_folder", "true_snr"]
 
-COLUMNS = ("field", "ra", "dec", "flux_jy", "maj_arcsec", "min_arcsec")
+COLUMNS = ("field", "ra", "dec", "flux_jy", "maj_arcsec", "min_arcsec", "pa_deg")
 
 
 def read_folder(folder, truth=None):
@@ -32,7 +32,8 @@ def read_folder(folder, truth=None):
         By number of the field, the arguments of a `~astro_ddpm_imager.DiffusionImager`.
     truth : `~astropy.table.QTable`
         Columns ``field``, ``ra``, ``dec``, ``flux`` (before the primary beam),
-        ``major`` and ``minor`` (FWHM).
+        ``major`` and ``minor`` (FWHM), ``pa`` (east of north). Its ``meta`` has the
+        ``noise_protocol``: the table's, or ``"independent"`` where it names none.
 
     Raises
     ------
@@ -47,9 +48,11 @@ def read_folder(folder, truth=None):
     missing = [name for name in COLUMNS if name not in table.colnames]
     if missing:
         raise EvaluationError(f"truth={str(path)!r}: lacks the column(s) {', '.join(missing)}")
-    fluxes = np.asarray(table["flux_jy"], dtype=float)
-    if not np.isfinite(fluxes).all():
-        raise EvaluationError(f"truth={str(path)!r}: {np.isnan(fluxes).sum()} flux(es) are not numbers")
+    for name in COLUMNS[1:]:
+        values = np.asarray(table[name], dtype=float)
+        if not np.isfinite(values).all():
+            bad, kind = (~np.isfinite(values)).sum(), "flux(es)" if name == "flux_jy" else f"value(s) of {name}"
+            raise EvaluationError(f"truth={str(path)!r}: {bad} {kind} are not numbers; mend or remove these rows")
     inputs = {}
     for image in sorted(folder.glob("[0-9]*.dirty.fits")):
         name = image.name.split(".")[0]
@@ -71,7 +74,9 @@ def read_folder(folder, truth=None):
             "flux": np.asarray(table["flux_jy"], dtype=float) * u.Jy,
             "major": np.asarray(table["maj_arcsec"], dtype=float) * u.arcsec,
             "minor": np.asarray(table["min_arcsec"], dtype=float) * u.arcsec,
-        }
+            "pa": np.asarray(table["pa_deg"], dtype=float) * u.deg,
+        },
+        meta={"noise_protocol": table.meta.get("noise_protocol", "independent")},
     )
 
 

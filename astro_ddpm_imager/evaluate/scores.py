@@ -8,11 +8,26 @@ from astropy.coordinates import SkyCoord
 
 from .matching import match_positions
 
-__all__ = ["reliability_diagram", "score_catalog", "scores_by_snr"]
+__all__ = ["match_catalogs", "reliability_diagram", "score_catalog", "scores_by_snr"]
 
 
-def _pairs(truth, catalog, radius):
-    """Rows of the truth and of the catalogue that belong together, over all fields."""
+def match_catalogs(truth, catalog, radius):
+    """Match a catalogue with the truth, one to one in each field.
+
+    Parameters
+    ----------
+    truth, catalog : `~astropy.table.QTable`
+        With columns ``field``, ``ra`` and ``dec``.
+    radius : `~astropy.units.Quantity`
+        Largest separation of a pair.
+
+    Returns
+    -------
+    truth_row : 1D array of int
+        Rows of the truth that have a partner.
+    catalog_row : 1D array of int
+        Their partners in the catalogue.
+    """
     pairs = [[], []]
     fields = [np.asarray(table["field"]) for table in (truth, catalog)]
     for name in np.unique(fields[0]):
@@ -43,7 +58,7 @@ def score_catalog(truth, catalog, radius=0.45 * u.arcsec, noise=50 * u.uJy):
         amplitude, the median flux bias, the root-mean-square flux error (uJy)
         and the median position error (arcsec), or None where none matched.
     """
-    i, j = _pairs(truth, catalog, radius)
+    i, j = match_catalogs(truth, catalog, radius)
     purity, completeness = len(i) / max(len(catalog), 1), len(i) / max(len(truth), 1)
     scores = {
         "true": len(truth),
@@ -83,7 +98,7 @@ def scores_by_snr(truth, catalog, edges, radius=0.45 * u.arcsec):
     -------
     list of dict
     """
-    i, j = _pairs(truth, catalog, radius)
+    i, j = match_catalogs(truth, catalog, radius)
     rows = []
     for low, high in itertools.pairwise(edges):
         true, seen = ((t["snr"] >= low) & (t["snr"] < high) for t in (truth, catalog))
@@ -118,7 +133,7 @@ def reliability_diagram(truth, catalog, edges, radius=0.45 * u.arcsec):
         ``reliability`` (mean of the bin), ``found`` and ``true_fraction``.
     """
     true = np.zeros(len(catalog), dtype=bool)
-    true[_pairs(truth, catalog, radius)[1]] = True
+    true[match_catalogs(truth, catalog, radius)[1]] = True
     reliability = np.asarray(catalog["reliability"])
     rows = []
     for low, high in itertools.pairwise(edges):

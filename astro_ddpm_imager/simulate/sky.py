@@ -52,14 +52,14 @@ class Population:
 
     The defaults are Table 1 of Taran et al. 2023 (A&A 674, A161) divided by
     its beam (0.856") and its noise (47.3 uJy/beam), with continuous positions,
-    for half of the fields. In the others the sources are of any size up to a
-    few beams, brighter or fainter, more or fewer, some of them close pairs.
+    for most of the fields. In the others there are more of them, brighter or
+    fainter, some of any size up to a few beams, some of them close pairs.
 
     Parameters
     ----------
     density : float
         Largest mean number of sources in a square beam; each field has a
-        uniformly drawn fraction of it.
+        uniformly drawn fraction of it, other fields the square of one.
     flux : tuple of float
         Range of the fluxes before the primary beam, in units of the noise,
         for sources with the size of Table 1; larger ones have more flux, so
@@ -70,9 +70,11 @@ class Population:
         Fraction of the sources with a flux uniform in the logarithm, and its range.
     other_fraction : float
         Fraction of the fields with sources of other sizes, fluxes and numbers.
-    other_density, other_fwhm, other_scale : float, tuple of float, tuple of float
-        Their largest density, the range of their major axes, and that of a
-        factor on the fluxes of a field, uniform in the logarithm.
+    other_density, other_scale : float, tuple of float
+        Their largest density, and the range of a factor on the fluxes of a
+        field, uniform in the logarithm.
+    extended_fraction, extended_fwhm : float, tuple of float
+        Fraction of their sources with other sizes, and the range of the major axes of these.
     pairs : float
         Fraction of their sources that have moved to within two beams of another.
     """
@@ -82,13 +84,14 @@ class Population:
     fwhm: tuple = (0.4 / 0.856, 0.8 / 0.856)
     bright_fraction: float = 0.08
     bright_flux: tuple = (10.0, 60.0)
-    other_fraction: float = 0.5
+    other_fraction: float = 0.4
     other_density: float = 0.045
-    other_fwhm: tuple = (0.0, 3.0)
     other_scale: tuple = (0.4, 1.5)
+    extended_fraction: float = 0.4
+    extended_fwhm: tuple = (0.0, 3.0)
     pairs: float = 0.1
 
-    def place(self, rng, shape, pixels_per_beam, density):
+    def place(self, rng, shape, pixels_per_beam, density, power=1):
         """Draw how many sources there are, and where: uniform over the field.
 
         Parameters
@@ -98,6 +101,8 @@ class Population:
         pixels_per_beam : float
         density : float
             Largest mean number of sources in a square beam.
+        power : float, optional
+            Of the uniformly drawn fraction of it.
 
         Returns
         -------
@@ -105,7 +110,7 @@ class Population:
             Positions x and y, 0-based pixels.
         """
         area = shape[0] * shape[1] / pixels_per_beam**2
-        number = rng.poisson(rng.uniform(0, density) * area)
+        number = rng.poisson(density * rng.uniform() ** power * area)
         return rng.uniform(-0.5, np.array([[shape[1]], [shape[0]]]) - 0.5, (2, number))
 
     def draw(self, rng, shape, pixels_per_beam):
@@ -124,13 +129,16 @@ class Population:
             Fluxes in units of the noise, not multiplied by any primary beam.
         """
         other = rng.random() < self.other_fraction
-        position = self.place(rng, shape, pixels_per_beam, self.other_density if other else self.density)
+        crowd = (self.other_density, 2) if other else (self.density, 1)
+        position = self.place(rng, shape, pixels_per_beam, *crowd)
         number = position.shape[1]
         bright = rng.random(number) < self.bright_fraction
         flux = np.where(bright, np.exp(rng.uniform(*np.log(self.bright_flux), number)), rng.uniform(*self.flux, number))
+        fwhm = rng.uniform(*self.fwhm, (2, number))
         if other:
-            major = rng.uniform(*self.other_fwhm, number)
-            fwhm = np.stack([major, major * rng.uniform(0.3, 1, number)])
+            major = rng.uniform(*self.extended_fwhm, number)
+            extended = rng.random(number) < self.extended_fraction
+            fwhm = np.where(extended, [major, major * rng.uniform(0.3, 1, number)], fwhm)
             spread = np.sqrt((1 + fwhm[0] ** 2) * (1 + fwhm[1] ** 2)) / (1 + np.mean(self.fwhm) ** 2)
             flux *= np.sqrt(spread) * np.exp(rng.uniform(*np.log(self.other_scale)))
             close = np.flatnonzero(rng.random(number) < self.pairs)
@@ -141,8 +149,6 @@ class Population:
                 )
                 partner = position[:, (close + 1) % number]
                 position[:, close] = partner + distance * np.stack([np.cos(angle), np.sin(angle)])
-        else:
-            fwhm = rng.uniform(*self.fwhm, (2, number))
         return Sources(
             x=position[0],
             y=position[1],

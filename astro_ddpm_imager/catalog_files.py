@@ -1,0 +1,140 @@
+"""Catalogues as files: ECSV, FITS, VOTable with UCDs, CSV."""
+
+from pathlib import Path
+
+from astropy.io import fits, votable
+from astropy.table import QTable, Table
+
+from .headers import PROVENANCE
+
+__all__ = ["FORMATS", "UCDS", "read_catalog", "write_catalog"]
+
+FORMATS = {".ecsv": "ecsv", ".fits": "fits", ".vot": "votable", ".xml": "votable", ".csv": "csv"}
+UCDS = {
+    "source_id": "meta.id;meta.main",
+    "ra": "pos.eq.ra;meta.main",
+    "dec": "pos.eq.dec;meta.main",
+    "ra_err": "stat.error;pos.eq.ra",
+    "dec_err": "stat.error;pos.eq.dec",
+    "flux": "phot.flux.density;em.radio",
+    "flux_err": "stat.error;phot.flux.density;em.radio",
+    "peak_flux": "phot.flux.density;em.radio;stat.max",
+    "snr": "stat.snr",
+    "reliability": "stat.probability",
+    "x": "pos.cartesian.x;instr.det",
+    "y": "pos.cartesian.y;instr.det",
+    "major": "phys.angSize.smajAxis",
+    "minor": "phys.angSize.sminAxis",
+    "pa": "pos.posAng",
+    "pb": "arith.factor;instr.beam",
+    "sample_fraction": "stat.value",
+}
+
+
+def write_catalog(catalog, path, format=None, overwrite=False):
+    """Write a catalogue, with its units, descriptions and provenance.
+
+    Parameters
+    ----------
+    catalog : `~astropy.table.QTable`
+        Of `~astro_ddpm_imager.DiffusionImager`.
+    path : path-like
+        Its ending says the format, if ``format`` does not: ``.ecsv``,
+        ``.fits``, ``.vot``, ``.xml`` or ``.csv``.
+    format : {"ecsv", "fits", "votable", "csv"}, optional
+        FITS and VOTable have UCDs (``TUCDn`` in FITS) for TOPCAT. CSV has the
+        head of ECSV, in lines that start with ``#``, because plain CSV has no
+        place for units.
+    overwrite : bool, optional
+        Replace an existing file.
+
+    Returns
+    -------
+    `~pathlib.Path`
+
+    Raises
+    ------
+    ValueError
+        The format is unknown.
+    FileExistsError
+        The file exists and ``overwrite`` is False.
+    """
+    path = Path(path)
+    format = _format(path, format)
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists; give overwrite=True to replace it, or another name")
+    WRITERS[format](catalog, path)
+    return path
+
+
+def read_catalog(path, format=None):
+    """Read a catalogue that `write_catalog` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+    format : {"ecsv", "fits", "votable", "csv"}, optional
+        By default the ending says it.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        With units.
+    """
+    names = {"ecsv": "ascii.ecsv", "csv": "ascii.ecsv", "fits": "fits", "votable": "votable"}
+    return QTable.read(path, format=names[_format(Path(path), format)])
+
+
+def _format(path, format):
+    format = FORMATS.get(path.suffix.lower()) if format is None else format
+    if format not in WRITERS:
+        raise ValueError(
+            f"format={format!r} of {path.name}: choose one of {', '.join(map(repr, WRITERS))}, "
+            f"or a name that ends in {', '.join(FORMATS)}"
+        )
+    return format
+
+
+def _write_ecsv(catalog, path):
+    catalog.write(path, format="ascii.ecsv", overwrite=True)
+
+
+def _write_csv(catalog, path):
+    catalog.write(path, format="ascii.ecsv", delimiter=",", overwrite=True)
+
+
+def _write_fits(catalog, path):
+    plain = Table(catalog)
+    plain.meta = {}
+    hdu = fits.table_to_hdu(plain)
+    hdu.name = "CATALOG"
+    for number, name in enumerate(catalog.colnames, 1):
+        if catalog[name].info.description:
+            hdu.header[f"TCOMM{number}"] = catalog[name].info.description
+        if name in UCDS:
+            hdu.header[f"TUCD{number}"] = UCDS[name]
+    for keyword, name in PROVENANCE.items():
+        if name in catalog.meta:
+            hdu.header[keyword] = catalog.meta[name]
+    if "frame" in catalog.meta:
+        hdu.header["RADESYS"] = catalog.meta["frame"].upper()
+    if "rms" in catalog.meta:
+        hdu.header["NOISE"] = (catalog.meta["rms"], "Jy/beam, of the dirty image")
+    hdu.writeto(path, overwrite=True)
+
+
+def _write_votable(catalog, path):
+    plain = Table(catalog)
+    plain.meta = {}
+    for name in plain.colnames:
+        plain[name].description = catalog[name].info.description
+        if name in UCDS:
+            plain[name].meta["ucd"] = UCDS[name]
+    document = votable.from_table(plain)
+    document.version = "1.4"  # the first whose units have a beam
+    for name, value in catalog.meta.items():
+        document.resources[0].infos.append(votable.tree.Info(name=name, value=str(value)))
+    document.to_xml(str(path))
+
+
+WRITERS = {"ecsv": _write_ecsv, "fits": _write_fits, "votable": _write_votable, "csv": _write_csv}

@@ -1,0 +1,184 @@
+"""From an image to Gaussians: background, imager, selection, islands, model."""
+
+import copy
+import logging
+from dataclasses import dataclass, replace
+
+import astropy.units as u
+import numpy as np
+from astropy.nddata import CCDData
+from photutils.aperture import CircularAperture, aperture_photometry
+
+from ...imager import DiffusionImager
+from ...reading import JY_PER_BEAM, read_image
+from .background import measure_background
+from .certainty import select_certain, select_near
+from .field import crop_psf, read_field
+from .sources import find_islands, group_sources, make_gaussians
+
+__all__ = ["Analysis", "analyse"]
+
+log = logging.getLogger(__name__)
+
+MATCHING_BEAMS = 0.6  # between a source in the detection image and the same in the main image
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What came out of a run; arrays are indexed [y, x].
+
+    Parameters
+    ----------
+    field : `~astro_ddpm_imager.compat.bdsf.field.Field`
+    result : `~astro_ddpm_imager.ImagingResult` or None
+    islands : list of `~astro_ddpm_imager.compat.bdsf.sources.Island`
+    sources : list of `~astro_ddpm_imager.compat.bdsf.sources.Source`
+    gaussians : list of `~astro_ddpm_imager.compat.bdsf.sources.Gaussian`
+    rank : 2D array of int, shape (ny, nx)
+        Numbers of the islands, -1 elsewhere.
+    model, residual : 2D arrays, shape (ny, nx)
+        Sum of the Gaussians, and the image without it, Jy/beam.
+    """
+
+    field: object
+    result: object
+    islands: list
+    sources: list
+    gaussians: list
+    rank: np.ndarray
+    model: np.ndarray
+    residual: np.ndarray
+
+
+def analyse(field, options, psf=None, pb=None, reliability=None, imager=None):
+    """Find and measure the sources of a field.
+
+    Parameters
+    ----------
+    field : `~astro_ddpm_imager.compat.bdsf.field.Field`
+    options : `~astro_ddpm_imager.compat.bdsf.parameters.Options`
+    psf, pb : path-like, `~astropy.nddata.CCDData` or 2D array, optional
+        On the pixels of the file.
+    reliability : float, optional
+        Lowest reliability, instead of what ``thresh_pix`` asks for.
+    imager : `~astro_ddpm_imager.DiffusionImager`, optional
+
+    Returns
+    -------
+    `Analysis`
+    """
+    imager = DiffusionImager(threads=options.ncores) if imager is None else copy.copy(imager)
+    pblimit, imager.reliability = imager.pblimit, 0.0
+    psf = None if psf is None else crop_psf(_companion(psf, "psf", field), field.data.shape)
+    given = None if pb is None else field.cut(_companion(pb, "pb", field))
+    if given is not None:
+        with np.errstate(invalid="ignore"):
+            data = np.where(given >= pblimit, field.data, np.nan)
+        field = replace(field, data=data)
+    beam_pixels = np.sqrt(field.beam_area * 4 * np.log(2) / np.pi)
+    background = measure_background(field.data, options, beam_pixels)
+    field = replace(field, background=background, pb=np.ones(field.data.shape) if given is None else given)
+    result = _image(field, imager, psf)
+    catalog = _select(result.catalog, field, options, psf, reliability, imager)
+    gaussians = _unflagged(make_gaussians(catalog, field), field, options)
+    islands, rank = find_islands(gaussians, field, options.thresh_isl, options.minpix_isl, options.maxpix_isl)
+    sources = group_sources(islands, field, options.group_by_isl)
+    gaussians = [gaussian for island in islands for gaussian in island.gaul]
+    model = field.model(gaussians)
+    residual = field.data - model
+    for island in islands:
+        window = tuple(island.bbox[::-1])
+        values = residual[window][rank[window] == island.island_id]
+        for thing in (island, *island.gaul, *island.sources):
+            thing.gresid_rms, thing.gresid_mean = float(values.std()), float(values.mean())
+    if options.aperture is not None:
+        _measure_apertures(sources, field, options)
+    return Analysis(field, result, islands, sources, gaussians, rank, model, residual)
+
+
+def _companion(image, name, field):
+    """A PSF or primary beam as an array, checked against the image."""
+    if not isinstance(image, np.ndarray):
+        image = image.data if isinstance(image, CCDData) else read_image(image, unit=u.one).data
+    image = np.squeeze(image)
+    if image.shape != field.full_shape:
+        raise RuntimeError(
+            f"{name}: has shape {image.shape} (ny, nx), the image {field.full_shape}; make it on the same pixels"
+        )
+    return image
+
+
+def _image(field, imager, psf):
+    """The imager's result, on the image without its mean and with the shape of its noise divided out.
+
+    A map of the noise is to the imager what a primary beam is: where the
+    noise is higher, the sky in units of the noise is fainter.
+    """
+    background, imager = field.background, copy.copy(imager)
+    quietest = np.nanmin(background.rms)
+    if not quietest > 0:
+        raise RuntimeError(f"rms: the noise is {quietest:g} Jy/beam somewhere; give a larger rms_box, or rms_map=False")
+    shape = quietest / background.rms
+    pb = field.pb * shape
+    # Pixels below the limit of the true primary beam are blank already.
+    imager.pblimit = 0.0
+    dirty = CCDData((field.data - background.mean) * shape, unit=JY_PER_BEAM, wcs=field.wcs, meta=field.header)
+    unity = bool(np.all(pb[np.isfinite(field.data)] == 1))
+    return imager(dirty, psf=psf, pb=None if unity else pb, beam=field.radio_beam)
+
+
+def _select(candidates, field, options, psf, reliability, imager):
+    """The sources that the options ask for."""
+    if options.src_ra_dec is not None:
+        positions = np.atleast_2d(np.array(options.src_ra_dec, dtype=float))
+        if positions.shape[1] != 2:
+            raise RuntimeError(f"src_ra_dec={options.src_ra_dec!r}: must be a list of (RA, Dec) in degrees")
+        x, y = field.wcs.all_world2pix(*positions.T, 0)
+        cell = np.sqrt(abs(np.linalg.det(field.wcs.pixel_scale_matrix)))
+        catalog, found = select_near(candidates, x, y, options.src_radius_pix or field.beam[0] / cell)
+        log.info("src_ra_dec: %d of %d positions have a candidate source", len(found), len(x))
+        return catalog
+    if not options.detection_image:
+        return select_certain(candidates, options.thresh_pix, reliability)
+    field_there = read_field(options.detection_image, options)
+    if field_there.data.shape != field.data.shape:
+        raise RuntimeError(
+            f"detection_image={options.detection_image!r}: has {field_there.full_shape} pixels (ny, nx), the image "
+            f"{field.full_shape}; regrid one to the other"
+        )
+    beam_pixels = np.sqrt(field_there.beam_area * 4 * np.log(2) / np.pi)
+    background = measure_background(field_there.data, options, beam_pixels)
+    result = _image(replace(field_there, background=background, pb=field.pb), imager, psf)
+    there = select_certain(result.catalog, options.thresh_pix, reliability)
+    catalog, found = select_near(candidates, there["x"], there["y"], MATCHING_BEAMS * beam_pixels)
+    for name in ("reliability", "sample_fraction"):  # whether a source exists is what the detection image says
+        catalog[name] = there[name][found]
+    log.info("detection_image: %d of its %d sources are measured in the image", len(catalog), len(there))
+    return catalog
+
+
+def _unflagged(gaussians, field, options):
+    """The Gaussians that no flag asks to drop."""
+    height, width = field.data.shape
+    kept = []
+    for gaussian in gaussians:
+        (x, y), (major, minor, _) = gaussian.centre_pix, gaussian.size_sky
+        area = major * minor / (field.beam[0] * field.beam[1])
+        border = min(x, y, width - 1 - x, height - 1 - y)
+        small = options.flag_smallsrc and area < options.flag_minsize_bm
+        if border >= options.flag_bordersize and area <= options.flag_maxsize_bm and not small:
+            kept.append(gaussian)
+    if len(kept) < len(gaussians):
+        log.info("flag_bordersize, flag_maxsize_bm, flag_minsize_bm: %d Gaussians dropped", len(gaussians) - len(kept))
+    return kept
+
+
+def _measure_apertures(sources, field, options):
+    """Fluxes in circles around the sources, in the image without its mean."""
+    data = field.data - field.background.mean
+    name = "posn_pix_centroid" if options.aperture_posn == "centroid" else "posn_pix_max"
+    for source in sources:
+        circle = CircularAperture(getattr(source, name), options.aperture)
+        table = aperture_photometry(data, circle, mask=~np.isfinite(data))
+        source.aperture_flux = float(table["aperture_sum"][0] / field.beam_area / source.pb)
+        source.aperture_fluxE = float(source.rms_isl * np.sqrt(circle.area / field.beam_area) / source.pb)

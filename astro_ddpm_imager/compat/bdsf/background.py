@@ -1,0 +1,121 @@
+"""Noise and mean of an image: constants or maps."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.stats import sigma_clipped_stats
+from scipy.ndimage import distance_transform_edt, map_coordinates
+
+from ...reading import read_image
+
+__all__ = ["Background", "measure_background"]
+
+BOX_BEAMS = 20
+VARIATION = 1.5  # ratio of the largest to the smallest noise from which a map is used
+LEAST_FILLED = 0.3  # of a box
+
+
+@dataclass(frozen=True)
+class Background:
+    """Background of an image; arrays have its shape (ny, nx), in Jy/beam.
+
+    Parameters
+    ----------
+    rms, mean : 2D arrays
+    clipped_rms, clipped_mean : float
+        Of all pixels.
+    varies : bool
+        Whether ``rms`` is a map.
+    rms_box : tuple of int
+        Box and step of the maps, pixels.
+    """
+
+    rms: np.ndarray
+    mean: np.ndarray
+    clipped_rms: float
+    clipped_mean: float
+    varies: bool
+    rms_box: tuple
+
+
+def measure_background(data, options, beam_pixels):
+    """Measure noise and mean as the options ask for.
+
+    Parameters
+    ----------
+    data : 2D array, shape (ny, nx)
+        Jy/beam, NaN where blank.
+    options : `~astro_ddpm_imager.compat.bdsf.parameters.Options`
+    beam_pixels : float
+        FWHM of the beam.
+
+    Returns
+    -------
+    `Background`
+    """
+    kappa = options.kappa_clip or 3.0
+    values = data[np.isfinite(data)]
+    if not values.size:
+        raise RuntimeError("filename: every pixel of the image is blank (NaN)")
+    mean, _, rms = map(float, sigma_clipped_stats(values, sigma=kappa))
+    box = options.rms_box
+    if box is None:
+        side = int(min(max(min(data.shape) / 10, BOX_BEAMS * beam_pixels), min(data.shape)))
+        box = (side, max(side // 3, 1))
+    box = tuple(int(length) for length in box)
+    if min(box) < 1:
+        raise RuntimeError(f"rms_box={options.rms_box!r}: box and step must be at least 1 pixel")
+    if options.rmsmean_map_filename:
+        mean_map, rms_map = _given_maps(options.rmsmean_map_filename, data.shape)
+        return Background(rms_map, mean_map, rms, mean, True, box)
+    varies, rms_map = options.rms_map is True, None
+    if options.rms_map is not False or options.mean_map == "map":
+        mean_map, rms_map = _maps(data, *box, kappa)
+        if options.rms_map is None:
+            varies = bool(np.nanmax(rms_map) > VARIATION * np.nanmin(rms_map))
+    constant = rms if options.rms_value is None or options.rms_map is not False else options.rms_value
+    blank = np.where(np.isfinite(data), 0.0, np.nan)
+    means = {"zero": lambda: 0.0, "map": lambda: mean_map}
+    return Background(
+        (rms_map if varies else constant) + blank,
+        means.get(options.mean_map, lambda: mean)() + blank,
+        rms,
+        mean,
+        varies,
+        box,
+    )
+
+
+def _given_maps(names, shape):
+    if len(names) != 2:
+        raise RuntimeError(f"rmsmean_map_filename={names!r}: must be two FITS files, [mean map, rms map]")
+    maps = [read_image(name, channel=0, stokes=0).data.astype(float) for name in names]
+    for name, image in zip(names, maps, strict=True):
+        if image.shape != shape:
+            raise RuntimeError(f"rmsmean_map_filename: {name} has shape {image.shape}, the image {shape}")
+    return maps
+
+
+def _maps(data, box, step, kappa):
+    """Clipped mean and rms in boxes, interpolated linearly."""
+    starts = [np.arange(0, max(n - box, 0) + step, step) for n in data.shape]
+    starts = [np.unique(np.minimum(first, max(n - box, 0))) for first, n in zip(starts, data.shape, strict=True)]
+    coarse = np.full((2, len(starts[0]), len(starts[1])), np.nan)
+    for i, y in enumerate(starts[0]):
+        for j, x in enumerate(starts[1]):
+            patch = data[y : y + box, x : x + box]
+            values = patch[np.isfinite(patch)]
+            if values.size > LEAST_FILLED * patch.size:
+                mean, _, rms = sigma_clipped_stats(values, sigma=kappa)
+                coarse[:, i, j] = mean, rms
+    empty = ~np.isfinite(coarse[0])
+    if empty.all():
+        raise RuntimeError(f"rms_box={(box, step)}: no box holds enough pixels that are not blank; make it larger")
+    nearest = distance_transform_edt(empty, return_distances=False, return_indices=True)
+    coarse = coarse[:, *nearest]
+    axes = [
+        np.interp(np.arange(n), first + box / 2, np.arange(len(first)))
+        for first, n in zip(starts, data.shape, strict=True)
+    ]
+    grid = np.meshgrid(*axes, indexing="ij")
+    return [map_coordinates(image, grid, order=1, mode="nearest") for image in coarse]

@@ -1,0 +1,222 @@
+"""The image of one run: read, collapsed to one plane, and cut as PyBDSF would."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.nddata import CCDData
+from astropy.stats import mad_std
+from radio_beam import Beam
+from radio_beam.beam import NoBeamException
+
+from ...dirty import beam_covariance
+from ...reading import JY_PER_BEAM, read_image
+from .background import Background
+
+__all__ = ["Field", "crop_psf", "read_field"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """An image and what belongs to it; arrays are indexed [y, x].
+
+    Parameters
+    ----------
+    data : 2D array, shape (ny, nx)
+        Jy/beam, NaN where blank.
+    wcs : `~astropy.wcs.WCS`
+        Celestial, two axes.
+    header : `~astropy.io.fits.Header`
+        Of the file.
+    beam : tuple of float
+        FWHM of the axes and position angle, degrees.
+    frequency : float
+        Hz.
+    origin : tuple of int
+        Pixel (x, y) of the file that is pixel (0, 0) here.
+    full_shape : tuple of int
+        Shape (ny, nx) of the file's planes.
+    background : `~astro_ddpm_imager.compat.bdsf.background.Background` or None
+    pb : 2D array, shape (ny, nx), or None
+        Primary beam that the sky was multiplied with, 1 if none was given.
+    """
+
+    data: np.ndarray
+    wcs: object
+    header: fits.Header
+    beam: tuple
+    frequency: float
+    origin: tuple
+    full_shape: tuple
+    background: Background | None = None
+    pb: np.ndarray | None = None
+
+    @property
+    def radio_beam(self):
+        """The restoring beam as a `~radio_beam.Beam`."""
+        major, minor, pa = self.beam * u.deg
+        return Beam(major, minor, pa)
+
+    @property
+    def beam_area(self):
+        """Area of the beam, pixels."""
+        return float(2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(self.radio_beam, self.wcs))))
+
+    @property
+    def pixel_beam(self):
+        """Standard deviations of the beam's axes in pixels, and its position angle in degrees."""
+        cell = np.sqrt(abs(np.linalg.det(self.wcs.pixel_scale_matrix)))
+        major, minor, pa = self.beam
+        sigma = np.sqrt(8 * np.log(2)) * cell
+        return (float(major / sigma), float(minor / sigma), pa)
+
+    def stamp(self, gaussian):
+        """Slices around a Gaussian, and its profile there, with a peak of 1."""
+        x, y = gaussian.centre_pix
+        to_pixels = np.linalg.inv(self.wcs.pixel_scale_matrix)
+        covariance = to_pixels @ gaussian.covariance @ to_pixels.T
+        reach = 5 * np.sqrt(np.diag(covariance)) + 1
+        window = tuple(
+            slice(int(max(centre - far, 0)), int(min(centre + far + 2, n)))
+            for centre, far, n in zip((y, x), reach[::-1], self.data.shape, strict=True)
+        )
+        dy, dx = np.mgrid[window]
+        offset = np.stack([dx - x, dy - y])
+        power = np.einsum("iyx,ij,jyx->yx", offset, np.linalg.inv(covariance), offset)
+        return window, np.exp(-0.5 * power)
+
+    def model(self, gaussians):
+        """Sum of Gaussians as they look in the image, Jy/beam, NaN where blank."""
+        model = np.where(np.isfinite(self.data), 0.0, np.nan)
+        for gaussian in gaussians:
+            window, profile = self.stamp(gaussian)
+            model[window] += gaussian.peak_flux * gaussian.pb * profile
+        return model
+
+    def cut(self, image):
+        """The part of an image of the file's shape that is analysed."""
+        (x, y), (height, width) = self.origin, self.data.shape
+        return image[y : y + height, x : x + width]
+
+
+def read_field(path, options):
+    """Read an image as the options ask for.
+
+    Parameters
+    ----------
+    path : path-like
+    options : `~astro_ddpm_imager.compat.bdsf.parameters.Options`
+
+    Returns
+    -------
+    `Field`
+
+    Raises
+    ------
+    RuntimeError
+        The image has no beam or frequency and none is given; the channels or ``trim_box`` do not exist.
+    """
+    if options.collapse_mode == "file":
+        path = Path(options.collapse_file)
+    image, channels = _collapse(path, options)
+    data = image.data.astype(float) * image.unit.to(JY_PER_BEAM)
+    if options.blank_limit is not None:
+        data = np.where(np.abs(data) < options.blank_limit, np.nan, data)
+    data = np.where(np.isfinite(data), data, np.nan)
+    field = Field(
+        data, image.wcs, image.meta, options.beam or _header_beam(image.meta, path),
+        options.frequency or _header_frequency(image.meta, channels, path), (0, 0), data.shape,
+    )  # fmt: skip
+    return field if options.trim_box is None else _trim(field, options.trim_box)
+
+
+def crop_psf(psf, shape):
+    """The middle of a PSF, with another shape.
+
+    Parameters
+    ----------
+    psf : 2D array
+        With its peak at pixel ``n // 2`` of each axis.
+    shape : tuple of int
+        (ny, nx), not larger.
+
+    Returns
+    -------
+    2D array
+    """
+    height, width = shape
+    y, x = psf.shape[0] // 2 - height // 2, psf.shape[1] // 2 - width // 2
+    return psf[y : y + height, x : x + width]
+
+
+def _collapse(path, options):
+    """One plane, and the channels that it was made of."""
+    number = _count_channels(path)
+    channels = list(range(number))
+    if options.collapse_mode == "single":
+        channels = [options.collapse_ch0]
+    elif options.collapse_av:
+        channels = [int(channel) for channel in options.collapse_av]
+    wrong = [channel for channel in channels if not 0 <= channel < number]
+    if wrong:
+        name = "collapse_ch0" if options.collapse_mode == "single" else "collapse_av"
+        raise RuntimeError(f"{name}: the image has no channel {wrong[0]}; there are 0 to {number - 1}")
+    planes = [read_image(path, channel=channel, stokes=0) for channel in channels]
+    if len(planes) == 1:
+        return planes[0], channels
+    weights = [
+        1.0 if options.collapse_wt == "unity" else mad_std(plane.data, ignore_nan=True) ** -2 for plane in planes
+    ]
+    data = np.average([plane.data for plane in planes], axis=0, weights=weights)
+    return CCDData(data, unit=planes[0].unit, wcs=planes[0].wcs, meta=planes[0].meta), channels
+
+
+def _count_channels(path):
+    if Path(path).is_dir():
+        return 1  # no FITS file, which read_image says or reads
+    try:
+        with fits.open(path) as hdus:
+            header = next((hdu.header for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), {})
+    except OSError as error:
+        raise RuntimeError(f"Cannot open file '{path}': {error}") from error
+    axes = [axis for axis in range(3, header.get("NAXIS", 0) + 1) if not _is_stokes(header, axis)]
+    return math.prod(header[f"NAXIS{axis}"] for axis in axes)
+
+
+def _is_stokes(header, axis):
+    return header.get(f"CTYPE{axis}", "").startswith("STOKES")
+
+
+def _header_beam(header, path):
+    try:
+        beam = Beam.from_fits_header(header)
+    except NoBeamException as error:
+        raise RuntimeError(
+            f"{path}: no beam in the header (BMAJ, BMIN, BPA); give beam=(major, minor, position angle) in degrees"
+        ) from error
+    return tuple(axis.to_value("deg") for axis in (beam.major, beam.minor, beam.pa))
+
+
+def _header_frequency(header, channels, path):
+    """Mean frequency of the channels, Hz."""
+    for axis in range(3, 6):
+        if str(header.get(f"CTYPE{axis}", "")).startswith("FREQ"):
+            step = np.mean(channels) + 1 - header.get(f"CRPIX{axis}", 1)
+            return float(header[f"CRVAL{axis}"] + step * header.get(f"CDELT{axis}", 0))
+    for key in ("RESTFRQ", "FREQ", "RESTFREQ"):
+        if key in header:
+            return float(header[key])
+    raise RuntimeError(f"{path}: no frequency in the header; give frequency= in Hz")
+
+
+def _trim(field, box):
+    xmin, xmax, ymin, ymax = (int(edge) for edge in box)
+    height, width = field.data.shape
+    xmin, xmax, ymin, ymax = max(xmin, 0), min(xmax, width), max(ymin, 0), min(ymax, height)
+    if xmin >= xmax or ymin >= ymax:
+        raise RuntimeError(f"trim_box={box!r}: holds no pixel of an image of {width} x {height} pixels")
+    window = (slice(ymin, ymax), slice(xmin, xmax))
+    return replace(field, data=field.data[window], wcs=field.wcs[window], origin=(xmin, ymin))

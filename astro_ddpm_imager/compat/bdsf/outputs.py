@@ -1,0 +1,160 @@
+"""Images as PyBDSF exports them, and the folder of products that output_all writes."""
+
+import pickle
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+__all__ = ["output_folder", "read_parameters", "save_parameters", "write_image", "write_output"]
+
+CARRIED = ("SPECSYS", "RESTFRQ", "TELESCOP", "INSTRUME", "OBJECT", "DATE-OBS", "RADESYS", "LONPOLE", "LATPOLE")
+EXISTING_AXES = ("CTYPE", "CRVAL", "CRPIX", "CDELT", "CUNIT")
+
+
+def write_image(path, data, field, pad=False):
+    """Write an image as FITS with the four axes PyBDSF writes.
+
+    Parameters
+    ----------
+    path : path-like
+        Replaced if it exists.
+    data : 2D array, shape (ny, nx)
+    field : `~astro_ddpm_imager.compat.bdsf.field.Field`
+    pad : bool, optional
+        Fill with zeros up to the size of the file, if the image was cut.
+    """
+    wcs = field.wcs
+    if pad and data.shape != field.full_shape:
+        (x, y), (height, width) = field.origin, data.shape
+        padded = np.zeros(field.full_shape, data.dtype)
+        padded[y : y + height, x : x + width] = data
+        data, wcs = padded, field.wcs.deepcopy()
+        wcs.wcs.crpix += field.origin
+    header = wcs.to_header()
+    header.remove("OBSGEO-?", ignore_missing=True, remove_all=True)  # astropy writes a place that it then warns of
+    # PyBDSF writes the Stokes axis first, whatever the order in the file.
+    others = [axis for axis in (3, 4) if f"CTYPE{axis}" in field.header]
+    others.sort(key=lambda axis: not field.header[f"CTYPE{axis}"].startswith("STOKES"))
+    for axis, source in enumerate(others, 3):
+        for key in EXISTING_AXES:
+            if f"{key}{source}" in field.header:
+                header[f"{key}{axis}"] = field.header[f"{key}{source}"]
+    for key in CARRIED:
+        if key in field.header:
+            header[key] = field.header[key]
+    header["BMAJ"], header["BMIN"], header["BPA"] = field.beam
+    header["EQUINOX"] = float(field.header.get("EQUINOX", 2000.0))
+    header["BUNIT"] = "Jy/beam"
+    kind = "int32" if data.dtype.kind == "i" else "float32"
+    fits.PrimaryHDU(data.astype(kind)[None, None], header).writeto(path, overwrite=True)
+
+
+def output_folder(image):
+    """Folder of ``output_all``: ``outdir/<name>_pybdsf<solnname>``, with the date if runs are appended.
+
+    Parameters
+    ----------
+    image : `~astro_ddpm_imager.compat.bdsf.image.Image`
+
+    Returns
+    -------
+    `~pathlib.Path`
+    """
+    folder = image.outdir / f"{image.parentname}_pybdsf{image.opts.solnname or ''}"
+    if image.opts.opdir_overwrite == "append" and folder.exists():
+        folder = folder / f"{datetime.now():%d%b%Y_%H.%M.%S}"
+    return folder
+
+
+def write_output(image):
+    """Write what ``output_all`` or the ``savefits_`` parameters ask for.
+
+    Parameters
+    ----------
+    image : `~astro_ddpm_imager.compat.bdsf.image.Image`
+
+    Returns
+    -------
+    list of `~pathlib.Path`
+    """
+    opts, folder, name = image.opts, output_folder(image), f"{image.parentname}.pybdsf"
+    analysis = image.analysis
+    field, background = analysis.field, analysis.field.background
+    images = {
+        f"background/{name}.rmsd_I.fits": ("savefits_rmsim", background.rms),
+        f"background/{name}.mean_I.fits": ("savefits_meanim", background.mean),
+        f"background/{name}.norm_I.fits": ("savefits_normim", (field.data - background.mean) / background.rms),
+        f"misc/{name}_pyrank.fits": ("savefits_rankim", analysis.rank),
+        f"model/{name}.model.fits": ("savefits_modelim", analysis.model),
+        f"residual/{name}.resid_gaus.fits": ("savefits_residim", analysis.residual),
+    }
+    catalogs = {
+        f"catalogues/{name}.gaul.FITS": ("fits", "gaul"),
+        f"catalogues/{name}.srl.FITS": ("fits", "srl"),
+        f"catalogues/{name}.gaul": ("ascii", "gaul"),
+        f"catalogues/{name}.srl": ("ascii", "srl"),
+        f"catalogues/{name}.gaul.ds9.reg": ("ds9", "gaul"),
+        f"catalogues/{name}.srl.ds9.reg": ("ds9", "srl"),
+        f"catalogues/{name}.sky_in": ("bbs", "gaul"),
+        f"catalogues/{name}.star": ("star", "gaul"),
+        f"catalogues/{name}.kvis.ann": ("kvis", "gaul"),
+    }
+    written = []
+    for path, (option, data) in images.items():
+        if opts.output_all or getattr(opts, option):
+            written.append(folder / path)
+            written[-1].parent.mkdir(parents=True, exist_ok=True)
+            write_image(written[-1], data, field)
+    if opts.output_all:
+        for path, (kind, catalog_type) in catalogs.items():
+            if image.sources:
+                written.append(folder / path)
+                written[-1].parent.mkdir(parents=True, exist_ok=True)
+                image.write_list(written[-1], kind, catalog_type)
+        used = folder / "misc" / "parameters_used"
+        used.write_text("".join(f"{key:<40}{value!r}\n" for key, value in opts.to_dict().items()))
+        save_parameters(folder / "misc" / "parameters.sav", opts)
+        written += [used, folder / "misc" / "parameters.sav"]
+    return written
+
+
+def save_parameters(path, opts):
+    """Save parameters in PyBDSF's format: a pickled dictionary.
+
+    Parameters
+    ----------
+    path : path-like
+        Replaced if it exists.
+    opts : `~astro_ddpm_imager.compat.bdsf.parameters.Options`
+    """
+    with Path(path).open("wb") as stream:
+        pickle.dump(opts.to_dict(), stream, protocol=0)
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Unpickle nothing but plain values: a save file must not be able to run code."""
+
+    def find_class(self, module, name):
+        raise pickle.UnpicklingError(f"holds an object of {module}.{name}, which no parameter is")
+
+
+def read_parameters(path):
+    """Read a save file.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    dict or None
+        None if the file is no save file.
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            found = _PlainUnpickler(stream).load()
+    except (pickle.UnpicklingError, ValueError, EOFError, IndexError, KeyError, AttributeError, OSError):
+        return None
+    return found if isinstance(found, dict) else None

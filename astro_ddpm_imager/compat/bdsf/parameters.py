@@ -1,0 +1,336 @@
+"""The parameters of PyBDSF's process_image: names, defaults, what they may be, and what becomes of each here."""
+
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+import numpy as np
+
+__all__ = ["PARAMETERS", "Options", "Parameter", "full_names"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of PyBDSF.
+
+    Parameters
+    ----------
+    default : object
+        PyBDSF's default.
+    kind : str or tuple
+        Name of a check in ``CHECKS``, a ``?`` after it allowing None; or the allowed values.
+    effect : str
+        What becomes of it here.
+    counterpart : bool
+        Whether it has one; if not, passing it is named in the log.
+    """
+
+    default: object
+    kind: object
+    effect: str
+    counterpart: bool = True
+
+    def check(self, name, value):
+        """The value as PyBDSF would store it; an empty string stands for the default."""
+        if isinstance(value, str) and value == "":
+            return self.default
+        if isinstance(self.kind, tuple):
+            # True == 1, so the type counts as well.
+            if not any(value == choice and isinstance(value, type(choice)) for choice in self.kind):
+                raise RuntimeError(f"{name}={value!r}: choose one of {', '.join(map(repr, self.kind))}")
+            return value
+        kind = self.kind.removesuffix("?")
+        if value is None and kind != self.kind:
+            return None
+        accepts, convert, expected = CHECKS[kind]
+        if not accepts(value):
+            none = " or None" if kind != self.kind else ""
+            raise RuntimeError(f"{name}={value!r}: must be {expected}{none}")
+        return convert(value)
+
+
+def _is_number(value):
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+
+
+def _plain(values):
+    """A tuple that is saved and compared without numpy."""
+    return tuple(value.item() if isinstance(value, np.generic) else value for value in values)
+
+
+def _numbers(length):
+    return lambda value: (
+        isinstance(value, list | tuple | np.ndarray) and len(value) == length and all(map(_is_number, value))
+    )
+
+
+CHECKS = {
+    "bool": (lambda value: isinstance(value, bool | np.bool_ | Integral) and value in (0, 1), bool, "True or False"),
+    "int": (lambda value: _is_number(value) and float(value).is_integer(), int, "a whole number"),
+    "float": (_is_number, float, "a number"),
+    "str": (lambda value: hasattr(value, "__fspath__") or isinstance(value, str), str, "a string"),
+    "list": (lambda value: isinstance(value, list | tuple), list, "a list"),
+    "pair": (_numbers(2), _plain, "two numbers, (box, step) in pixels"),
+    "beam": (_numbers(3), _plain, "three numbers, (major, minor, position angle) in degrees"),
+    "box": (_numbers(4), _plain, "four numbers, (xmin, xmax, ymin, ymax) in pixels"),
+}
+
+CERTAINTY = (
+    "sets how certain a source must be: its reliability must reach the fraction of PyBDSF's islands peaking at this "
+    "many sigma that are true (0.09 up to 3.5, 0.25 at 4, 0.78 at 5); from 5.4 on its S/N must reach it as well"
+)
+
+EFFECTIVE = {
+    "filename": ("", "str", "the image: FITS"),
+    "aperture": (None, "float?", "radius in pixels; adds PyBDSF's Aperture_flux columns to the source list"),
+    "aperture_posn": ("centroid", ("centroid", "peak"), "where the aperture is centred"),
+    "beam": (None, "beam?", "restoring beam, instead of the header's"),
+    "blank_limit": (None, "float?", "pixels with absolute values below it are blanked"),
+    "collapse_av": ([], "list", "channels to average; [] averages all"),
+    "collapse_ch0": (0, "int", "the channel, with ``collapse_mode='single'``"),
+    "collapse_file": ("None", "str", "read instead of the image, with ``collapse_mode='file'``"),
+    "collapse_mode": ("average", ("average", "single", "file"), "how a cube becomes one image"),
+    "collapse_wt": ("unity", ("unity", "rms"), "weights of the channels: 1, or 1 / rms squared"),
+    "debug": (False, "bool", "puts debug messages into the log file"),
+    "detection_image": ("", "str", "sources are found in it, and measured in the main image"),
+    "flag_bordersize": (0, "int", "drops Gaussians centred closer than this to the image's edge, in pixels"),
+    "flag_maxsize_bm": (25.0, "float", "drops Gaussians larger than this many beam areas"),
+    "flag_minsize_bm": (0.7, "float", "drops smaller Gaussians, if ``flag_smallsrc``"),
+    "flag_smallsrc": (False, "bool", "whether ``flag_minsize_bm`` counts"),
+    "frequency": (None, "float?", "frequency written to the catalogues, instead of the header's; Hz"),
+    "group_by_isl": (False, "bool", "all Gaussians of an island become one source"),
+    "indir": (None, "str?", "folder of the image, if its name has none"),
+    "kappa_clip": (None, "float?", "clipping of background mean and rms, in sigma; None is 3"),
+    "maxpix_isl": (None, "int?", "drops islands with more pixels"),
+    "mean_map": (
+        "default", ("default", "zero", "const", "map"),
+        "subtracted before imaging: 'zero' nothing, 'const' the clipped mean, 'map' a map; 'default' as 'const'",
+    ),
+    "minpix_isl": (None, "int?", "drops islands with fewer pixels; None drops none"),
+    "ncores": (None, "int?", "CPU threads"),
+    "opdir_overwrite": ("overwrite", ("overwrite", "append"), "with ``output_all``: replace files or add a folder"),
+    "outdir": (None, "str?", "folder of the log and of ``output_all``; None is the image's"),
+    "output_all": (False, "bool", "writes PyBDSF's folder of products"),
+    "quiet": (False, "bool", "prints nothing on the screen; the log file is written all the same"),
+    "rms_box": (None, "pair?", "(box, step) of background maps, pixels; None: a tenth of the image, at least 20 beams"),
+    "rms_map": (
+        None, (None, True, False),
+        "True: noise from a map, whose shape is divided out before imaging; False: constant; None: a map if the noise "
+        "varies by a factor of more than 1.5",
+    ),
+    "rms_value": (None, "float?", "noise in Jy/beam of islands and errors, with ``rms_map=False``; not the imager's"),
+    "rmsmean_map_filename": ([], "list", "[mean, rms] FITS files in place of the background maps"),
+    "savefits_meanim": (False, "bool", "writes the mean image where ``output_all`` does"),
+    "savefits_modelim": (False, "bool", "writes the model image where ``output_all`` does"),
+    "savefits_normim": (False, "bool", "writes the image minus mean over rms where ``output_all`` does"),
+    "savefits_rankim": (False, "bool", "writes the island numbers where ``output_all`` does"),
+    "savefits_residim": (False, "bool", "writes the residual where ``output_all`` does"),
+    "savefits_rmsim": (False, "bool", "writes the rms image where ``output_all`` does"),
+    "solnname": (None, "str?", "added to the name of the output folder"),
+    "src_ra_dec": (None, "list?", "only the candidate at each of these (RA, Dec) in degrees, however uncertain"),
+    "src_radius_pix": (None, "float?", "how near, in pixels; None is the beam's major axis"),
+    "stop_at": (None, (None, "isl", "read"), "'read' stops after reading; 'isl' does not: islands come with sources"),
+    "thresh_isl": (3.0, "float", "islands reach down to this many sigma above the mean"),
+    "thresh_pix": (5.0, "float", CERTAINTY),
+    "trim_box": (None, "box?", "(xmin, xmax, ymin, ymax): the images are cut to it and sources found in it only"),
+}  # fmt: skip
+
+METHOD_ARGUMENTS = {
+    "bbs_patches": (None, (None, "single", "gaussian", "source", "mask")),
+    "bbs_patches_mask": (None, "str?"),
+    "broadcast": (False, "bool"),
+    "catalog_type": ("srl", ("srl", "gaul", "shap")),
+    "ch0_flagged": (False, "bool"),
+    "ch0_image": (True, "bool"),
+    "ch0_islands": (True, "bool"),
+    "clobber": (False, "bool"),
+    "correct_proj": (True, "bool"),
+    "force_output": (False, "bool"),
+    "format": ("fits", ("fits", "ds9", "ascii", "bbs", "star", "kvis", "sagecal", "csv", "casabox")),
+    "gmodel_image": (True, "bool"),
+    "gresid_image": (True, "bool"),
+    "img_format": ("fits", ("fits", "casa")),
+    "img_type": (
+        "gaus_resid",
+        ("gaus_resid", "shap_resid", "rms", "mean", "gaus_model", "shap_model", "ch0", "pi", "psf_major", "psf_minor")
+        + ("psf_pa", "psf_ratio", "psf_ratio_aper", "island_mask"),
+    ),
+    "incl_chan": (False, "bool"),
+    "incl_empty": (False, "bool"),
+    "mask_dilation": (0, "int"),
+    "mean_image": (True, "bool"),
+    "outfile": (None, "str?"),
+    "pad_image": (False, "bool"),
+    "pi_image": (False, "bool"),
+    "psf_major": (False, "bool"),
+    "psf_minor": (False, "bool"),
+    "psf_pa": (False, "bool"),
+    "rms_image": (True, "bool"),
+    "smodel_image": (False, "bool"),
+    "source_seds": (False, "bool"),
+    "sresid_image": (False, "bool"),
+    "srcroot": (None, "str?"),
+}
+
+NO_COUNTERPART = {
+    "bright sources are subtracted with the PSF before the noise is measured, so no smaller boxes are needed": {
+        "adaptive_rms_box": (False, "bool"),
+        "adaptive_thresh": (None, "float?"),
+        "rms_box_bright": (None, "pair?"),
+    },
+    "a display option of PyBDSF's shell": {
+        name: (False, "bool")
+        for name in ("advanced_opts", "flagging_opts", "interactive", "multichan_opts", "output_opts", "plot_allgaus")
+        + ("plot_islands", "print_timing", "verbose_fitting", "do_cache")
+    },
+    "the samples hold emission of all scales, there are no wavelets": {
+        "atrous_bdsm_do": (True, "bool"),
+        "atrous_do": (False, "bool"),
+        "atrous_jmax": (0, "int"),
+        "atrous_lpf": ("b3", ("b3", "tr")),
+        "atrous_orig_isl": (False, "bool"),
+        "atrous_sum": (True, "bool"),
+        "use_scipy_fft": (True, "bool"),
+    },
+    "certainty comes from the posterior samples, not from counting false pixels": {
+        "thresh": (None, (None, "hard", "fdr")),
+        "fdr_alpha": (0.05, "float"),
+        "fdr_ratio": (0.1, "float"),
+        "bmpersrc_th": (None, "float?"),
+    },
+    "no Gaussian is fitted, sources are measured in the samples": {
+        "fittedimage_clip": (0.1, "float"),
+        "fix_to_beam": (False, "bool"),
+        "flag_maxsize_fwhm": (0.5, "float"),
+        "flag_maxsize_isl": (2.0, "float"),
+        "flag_maxsnr": (1.5, "float"),
+        "flag_minsnr": (0.6, "float"),
+        "group_method": ("intensity", ("intensity", "curvature")),
+        "group_tol": (1.0, "float"),
+        "ini_gausfit": ("default", ("default", "simple", "nobeam")),
+        "ini_method": ("intensity", ("intensity", "curvature")),
+        "peak_fit": (True, "bool"),
+        "peak_maxsize": (30.0, "float"),
+        "split_isl": (True, "bool"),
+        "splitisl_frac_bigisl3": (0.8, "float"),
+        "splitisl_maxsize": (50.0, "float"),
+        "splitisl_size_extra5": (0.1, "float"),
+    },
+    "errors are the spread of the posterior samples": {"do_mc_errors": (False, "bool")},
+    "blank pixels are NaN in the input, or below the primary-beam limit": {"check_outsideuniv": (False, "bool")},
+    "the background maps are interpolated linearly": {"spline_rank": (3, (3, 1, 2, 4))},
+    "no background maps are made of the detection image": {
+        "rmsmean_map_filename_det": ([], "list"),
+        "savefits_det_meanim": (False, "bool"),
+        "savefits_det_rmsim": (False, "bool"),
+    },
+    "only the collapsed image is analysed, no spectral index": {
+        "beam_sp_derive": (True, "bool"),
+        "beam_spectrum": (None, "list?"),
+        "flagchan_list": ([], "list"),
+        "flagchan_rms": (True, "bool"),
+        "flagchan_snr": (True, "bool"),
+        "frequency_sp": (None, "list?"),
+        "specind_maxchan": (0, "int"),
+        "specind_snr": (3.0, "float"),
+        "spectralindex_do": (False, "bool"),
+    },
+    "only Stokes I is analysed": {
+        "pi_fit": (True, "bool"),
+        "pi_thresh_isl": (None, "float?"),
+        "pi_thresh_pix": (None, "float?"),
+        "polarisation_do": (False, "bool"),
+        "rm_do": (False, "bool"),
+    },
+    "the PSF belongs to the observation (``psf=``) and does not vary": {
+        "psf_fwhm": (None, "beam?"),
+        "psf_gencode": ("list", ("list", "file")),
+        "psf_generators": ("calibrators", ("calibrators", "field")),
+        "psf_high_snr": (None, "float?"),
+        "psf_itess_method": (0, "int"),
+        "psf_kappa2": (2.0, "float"),
+        "psf_nsig": (3.0, "float"),
+        "psf_over": (2, "int"),
+        "psf_primarygen": ("", "str"),
+        "psf_smooth": (None, "float?"),
+        "psf_snrbot": (0.2, "float"),
+        "psf_snrcut": (10.0, "float"),
+        "psf_snrcutstack": (15.0, "float"),
+        "psf_snrtop": (0.15, "float"),
+        "psf_stype_only": (True, "bool"),
+        "psf_tess_fuzzy": (0.05, "float"),
+        "psf_tess_sc": ("s", ("s", "c")),
+        "psf_use_shap": (False, "bool"),
+        "psf_vary_do": (False, "bool"),
+    },
+    "there are no shapelets": {
+        "shapelet_basis": ("cartesian", ("cartesian", "polar")),
+        "shapelet_do": (False, "bool"),
+        "shapelet_fitmode": ("fit", ("fit", None)),
+        "shapelet_gresid": (False, "bool"),
+    },
+}
+
+
+def _all_parameters():
+    yield from ((name, Parameter(*entry)) for name, entry in EFFECTIVE.items())
+    kept = "an argument of a method of the image; here, as in PyBDSF, only kept in ``opts``"
+    yield from ((name, Parameter(*entry, kept)) for name, entry in METHOD_ARGUMENTS.items())
+    for reason, group in NO_COUNTERPART.items():
+        yield from ((name, Parameter(*entry, reason, counterpart=False)) for name, entry in group.items())
+
+
+PARAMETERS = dict(sorted(_all_parameters()))
+
+
+def full_names(given):
+    """Parameters under their full names.
+
+    Parameters
+    ----------
+    given : dict
+        Keys may be abbreviated as long as they are unique.
+
+    Returns
+    -------
+    dict
+        With values checked.
+
+    Raises
+    ------
+    RuntimeError
+        A name is unknown or ambiguous, or a value cannot be.
+    """
+    found = {}
+    for key, value in given.items():
+        matches = [key] if key in PARAMETERS else [name for name in PARAMETERS if name.startswith(key)]
+        if not matches:
+            raise RuntimeError(
+                f"Input parameter '{key}' not recognized: neither PyBDSF nor this package has it; check its spelling"
+            )
+        if len(matches) > 1:
+            raise RuntimeError(
+                f"Input parameter '{key}' matches to more than one possible parameter: {', '.join(matches)}; "
+                "write out the one you mean"
+            )
+        found[matches[0]] = PARAMETERS[matches[0]].check(matches[0], value)
+    return found
+
+
+class Options:
+    """The values of all parameters, as attributes."""
+
+    def __init__(self):
+        for name, parameter in PARAMETERS.items():
+            default = parameter.default
+            setattr(self, name, list(default) if isinstance(default, list) else default)
+
+    def to_dict(self):
+        """All parameters with their values."""
+        return {name: getattr(self, name) for name in PARAMETERS}
+
+    def update(self, given):
+        """Set parameters, whose names may be abbreviated; all or, after an error, none."""
+        values = full_names(given)
+        for name, value in values.items():
+            setattr(self, name, value)
+        return values

@@ -1,0 +1,64 @@
+"""Catalogues that several ways of aggregating make of the same samples."""
+
+from ..aggregation import AGGREGATES, Detections, merge
+from ..catalog import build_catalog
+from ..detection import detect
+from ..imager import MERGING_BEAMS
+
+__all__ = ["aggregate_catalogs", "bright_sky"]
+
+
+def bright_sky(result):
+    """What bright sources were given before sampling, on the model's pixels.
+
+    Parameters
+    ----------
+    result : `~astro_ddpm_imager.ImagingResult`
+
+    Returns
+    -------
+    2D array, shape ``result.grid.shape``, or 0
+        Flux per pixel in units of the noise.
+    """
+    dirty = result.dirty
+    return 0 if dirty.bright is None else result.grid.gather(dirty.bright / dirty.rms)
+
+
+def aggregate_catalogs(result, threshold, pixels_per_beam):
+    """Catalogues of the same samples, aggregated in the ways of Drozdova et al. 2024, section 3.4.
+
+    Reliabilities are plain fractions of the samples, as in the paper.
+
+    Parameters
+    ----------
+    result : `~astro_ddpm_imager.ImagingResult`
+    threshold : float
+        Flux of the faintest source in a sky, in units of the noise.
+    pixels_per_beam : float
+        Of the model.
+
+    Returns
+    -------
+    dict of `~astropy.table.QTable`
+        ``"single"``, ``"mean"`` and ``"median"``: detected in the first sample,
+        and in the mean and the median of all. An integer n: detected in each
+        of the first n samples, and merged.
+    """
+    bright = bright_sky(result)
+    samples = result.sky_samples
+    number, radius = len(samples), MERGING_BEAMS * pixels_per_beam
+    each = [detect(sky + bright, threshold, pixels_per_beam, index) for index, sky in enumerate(samples)]
+
+    def catalog(merged):
+        return build_catalog(merged, result.grid, result.dirty, 0, {})
+
+    catalogs = {}
+    for name, how in AGGREGATES.items():
+        seen = detect(how(samples) + bright, threshold, pixels_per_beam)
+        used = each[:1] if name == "single" else each
+        seeds = [*zip(seen.x, seen.y, strict=True)]
+        merged = merge(Detections.concatenate(used), len(used), radius, seeds)
+        catalogs[name] = catalog(merged.with_photometry(seen))
+    for n in range(1, number + 1):
+        catalogs[n] = catalog(merge(Detections.concatenate(each[:n]), n, radius))
+    return catalogs

@@ -1,0 +1,206 @@
+"""Do reliabilities and errors hold: expected calibration error, coverage, and a calibration that makes them."""
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, log_expit, logit
+from scipy.stats import chisquare, norm
+
+__all__ = [
+    "apply_calibration",
+    "calibration_error",
+    "coverage",
+    "fit_error_scale",
+    "fit_reliability",
+    "rank_test",
+    "reliability_threshold",
+]
+
+PRIOR_WIDTH = 1.0  # of slope and intercept around 1 and 0, so that few candidates change little
+
+
+def calibration_error(reliability, true, bins=10):
+    """Expected calibration error: mean distance of reliability and true fraction, over bins of equal width.
+
+    Parameters
+    ----------
+    reliability : 1D array
+        From 0 to 1.
+    true : 1D array of bool
+    bins : int, optional
+
+    Returns
+    -------
+    error : float
+        NaN without candidates.
+    by_chance : float
+        What perfectly reliable reliabilities have on average, from their number alone.
+    """
+    reliability, true = np.asarray(reliability, dtype=float), np.asarray(true, dtype=float)
+    if not len(reliability):
+        return np.nan, np.nan
+    which = np.minimum((reliability * bins).astype(int), bins - 1)
+
+    def error(outcomes):
+        return np.abs(np.bincount(which, outcomes - reliability, bins)).sum() / len(reliability)
+
+    rng = np.random.default_rng(0)
+    by_chance = np.mean([error(rng.random(len(reliability)) < reliability) for _ in range(200)])
+    return float(error(true)), float(by_chance)
+
+
+def coverage(error, sigma, levels):
+    """Which errors lie within the Gaussian interval of each level.
+
+    Parameters
+    ----------
+    error, sigma : 1D arrays, shape (n,)
+        Errors, and their standard deviations as claimed.
+    levels : sequence of float
+        Probabilities of the intervals.
+
+    Returns
+    -------
+    2D array of bool, shape (levels, n)
+    """
+    away = np.abs(error) / sigma
+    return np.stack([away <= norm.ppf((1 + level) / 2) for level in levels])
+
+
+def rank_test(ranks, n_samples, bins=7):
+    """Chi-squared test that all ranks of the truth among the samples are equally likely.
+
+    Parameters
+    ----------
+    ranks : 1D array of int, from 0 to ``n_samples``
+    n_samples : int
+    bins : int, optional
+        Number of bins, at most; a bin holds whole ranks.
+
+    Returns
+    -------
+    counts, expected : 1D arrays
+        Numbers of ranks in each bin.
+    p : float
+        Probability of counts as uneven as these, NaN without ranks. Ranks of
+        one field are not quite independent.
+    """
+    edges = np.unique(np.linspace(0, n_samples + 1, bins + 1).round().astype(int))
+    counts = np.histogram(ranks, edges - 0.5)[0]
+    expected = len(ranks) * np.diff(edges) / (n_samples + 1)
+    p = chisquare(counts, expected).pvalue if len(ranks) else np.nan
+    return counts, expected, float(p)
+
+
+def fit_reliability(reliability, true, n_samples):
+    """Fit a monotone calibration of the reliability: logit p = intercept + slope * logit r.
+
+    Two parameters (Platt 1999) rather than isotonic steps, which need
+    thousands of candidates, and which leave many sources with one value.
+
+    Parameters
+    ----------
+    reliability : 1D array
+        Raw, from 0 to 1, of all candidates.
+    true : 1D array of bool
+        Whether each exists.
+    n_samples : int
+        Number of samples: 0 and 1 count as half a sample away from there.
+
+    Returns
+    -------
+    dict
+        ``slope``, ``intercept`` and ``n_samples``, as `apply_calibration` takes them.
+    """
+    x = _logit(reliability, n_samples)
+    sign = np.where(np.asarray(true, dtype=bool), 1, -1)
+
+    def loss(parameters):
+        log_slope, intercept = parameters
+        likelihood = log_expit(sign * (intercept + np.exp(log_slope) * x)).sum()
+        return -likelihood + (log_slope**2 + intercept**2) / (2 * PRIOR_WIDTH**2)
+
+    log_slope, intercept = minimize(loss, [0.0, 0.0]).x
+    return {"slope": float(np.exp(log_slope)), "intercept": float(intercept), "n_samples": int(n_samples)}
+
+
+def apply_calibration(reliability, calibration):
+    """Calibrated reliability.
+
+    Parameters
+    ----------
+    reliability : 1D array
+        Raw.
+    calibration : dict
+        As `fit_reliability` gives it.
+
+    Returns
+    -------
+    1D array, same shape; it rises with the raw one.
+    """
+    x = _logit(reliability, calibration["n_samples"])
+    return expit(calibration["intercept"] + calibration["slope"] * x)
+
+
+def _logit(reliability, n_samples):
+    half = 0.5 / (n_samples + 1)
+    return logit(half + (1 - 2 * half) * np.asarray(reliability, dtype=float))
+
+
+def fit_error_scale(error, sigma, levels=(0.68, 0.95)):
+    """Factor for claimed errors, with which the intervals of the levels cover what they say.
+
+    Parameters
+    ----------
+    error, sigma : 1D arrays
+        Errors of matched sources, and their standard deviations as claimed.
+    levels : sequence of float, optional
+
+    Returns
+    -------
+    float or None
+        Where several levels ask for different factors, the one with the
+        smallest squared distance of coverages; None without errors.
+    """
+    away = np.sort(np.abs(error) / sigma)
+    if not len(away):
+        return None
+    factors = np.geomspace(0.1, 10, 801)
+    distance = 0
+    for level in levels:
+        within = np.searchsorted(away, factors * norm.ppf((1 + level) / 2), side="right") / len(away)
+        distance = distance + (within - level) ** 2
+    # Coverage is a step function: the middle of the best factors.
+    return float(np.exp(np.log(factors[distance <= distance.min() + 1e-12]).mean()))
+
+
+def reliability_threshold(reliability, true, n_true, purity=None):
+    """Lowest reliability for the best F1, or for a purity.
+
+    Parameters
+    ----------
+    reliability : 1D array
+        Of all candidates.
+    true : 1D array of bool or float
+        Whether each exists, or how probable that is: probabilities, as
+        calibrated, depend less on the luck of the fields.
+    n_true : int
+        Number of true sources, found or not.
+    purity : float, optional
+        Largest catalogue with this purity; by default the best F1.
+
+    Returns
+    -------
+    float or None
+        None where no threshold reaches the purity.
+    """
+    order = np.argsort(-np.asarray(reliability, dtype=float), kind="stable")
+    levels = np.asarray(reliability, dtype=float)[order]
+    matched = np.cumsum(np.asarray(true, dtype=float)[order])
+    found = np.arange(1, len(levels) + 1)
+    # Candidates of one reliability come together.
+    last = np.append(levels[1:] < levels[:-1], True)[: len(levels)]
+    if purity is None:
+        score = np.where(last, 2 * matched / (found + n_true), -1)
+        return float(levels[score.argmax()]) if len(levels) else None
+    enough = np.flatnonzero(last & (matched / found >= purity))
+    return float(levels[enough[-1]]) if len(enough) else None

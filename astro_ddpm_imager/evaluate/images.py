@@ -1,0 +1,210 @@
+"""How good the pixels are: image metrics, coverage of the uncertainty, ranks of the truth among the samples."""
+
+import astropy.units as u
+import numpy as np
+from astropy.stats import gaussian_fwhm_to_sigma
+from photutils.detection import find_peaks
+from scipy.ndimage import gaussian_filter
+from scipy.stats import norm
+
+from ..aggregation import AGGREGATES
+from ..simulate.sky import Sources, sky_pixels
+from .aggregates import bright_sky
+
+__all__ = ["LEVELS", "image_scores", "pixel_coverage", "structural_similarity", "true_ranks", "true_sky"]
+
+LEVELS = (0.50, 0.68, 0.90, 0.95)
+CERTAIN = 0.1  # of the noise; where the samples differ less, nothing is at stake
+TIE = 0.1  # of the noise; brightnesses that differ less count as equal
+PEAKS = 5
+
+
+def true_sky(truth, dirty):
+    """The true sky of a field, times the primary beam.
+
+    Parameters
+    ----------
+    truth : `~astropy.table.QTable`
+        As `read_folder` gives it, of one field.
+    dirty : `~astro_ddpm_imager.dirty.DirtyImage`
+
+    Returns
+    -------
+    2D array, shape ``dirty.shape``, Jy/pixel; 0 where the image is blank
+    """
+    x, y = dirty.wcs.world_to_pixel_values(truth["ra"].to_value(u.deg), truth["dec"].to_value(u.deg))
+    scale = dirty.wcs.pixel_scale_matrix
+    pa = truth["pa"].to_value(u.rad)
+    along = np.linalg.inv(scale) @ np.stack([np.sin(pa), np.cos(pa)])
+    cell = np.sqrt(abs(np.linalg.det(scale)))
+    sky = sky_pixels(
+        Sources(
+            x=np.atleast_1d(x),
+            y=np.atleast_1d(y),
+            flux=truth["flux"].to_value(u.Jy),
+            major=truth["major"].to_value(u.deg) / cell,
+            minor=truth["minor"].to_value(u.deg) / cell,
+            angle=np.arctan2(along[1], along[0]),
+        ),
+        dirty.shape,
+    )
+    return sky * np.nan_to_num(dirty.pb)
+
+
+def structural_similarity(truth, image, inside):
+    """Mean structural similarity index (Wang et al. 2004, IEEE Trans. Image Process. 13, 600).
+
+    With their Gaussian window of 1.5 pixels and their constants; the range of
+    the data is the truth's.
+
+    Parameters
+    ----------
+    truth, image : 2D arrays
+    inside : 2D array of bool
+        Where to take the mean.
+
+    Returns
+    -------
+    float
+    """
+    span = np.ptp(truth[inside])
+
+    def smooth(values):
+        return gaussian_filter(values, 1.5, truncate=3.5)
+
+    mean = [smooth(truth), smooth(image)]
+    variance = [smooth(a * a) - m * m for a, m in zip((truth, image), mean, strict=True)]
+    covariance = smooth(truth * image) - mean[0] * mean[1]
+    one, two = (0.01 * span) ** 2, (0.03 * span) ** 2
+    index = (2 * mean[0] * mean[1] + one) * (2 * covariance + two)
+    index /= (mean[0] ** 2 + mean[1] ** 2 + one) * (variance[0] + variance[1] + two)
+    return float(index[inside].mean())
+
+
+def image_scores(result, sky):
+    """Mean squared error, peak signal-to-noise ratio and structural similarity of each aggregate.
+
+    Parameters
+    ----------
+    result : `~astro_ddpm_imager.ImagingResult`
+    sky : 2D array
+        The true sky, as `true_sky` gives it.
+
+    Returns
+    -------
+    dict of dict
+        By aggregate: ``mse`` ((uJy/pixel)^2, corrected for the primary beam),
+        ``psnr`` (dB) and ``ssim``; the last two are None where the sky is empty.
+    """
+    dirty = result.dirty
+    inside = np.isfinite(dirty.data)
+    pb = np.where(inside, dirty.pb, 1)
+    truth = np.where(inside, sky / pb, 0) * 1e6
+    scores = {}
+    for name, how in AGGREGATES.items():
+        image = result.grid.to_image(how(result.sky_samples)) * dirty.rms
+        if dirty.bright is not None:
+            image = image + dirty.bright
+        image = np.where(inside, image / pb, 0) * 1e6
+        mse = float(np.mean((image - truth)[inside] ** 2))
+        empty = not truth.any()
+        scores[name] = {
+            "mse": mse,
+            "psnr": None if empty else float(10 * np.log10(truth.max() ** 2 / mse)),
+            "ssim": None if empty else structural_similarity(truth, image, inside),
+        }
+    return scores
+
+
+def _beams(result, sky, pixels_per_beam):
+    """The samples and the truth as brightness in a beam, in units of the noise, and where there is an image."""
+    sigma = pixels_per_beam * gaussian_fwhm_to_sigma
+    skies = [*(result.sky_samples + bright_sky(result)), result.grid.gather(sky) / result.dirty.rms]
+    smooth = np.stack([gaussian_filter(plane, sigma) for plane in skies]) * 2 * np.pi * sigma**2
+    return smooth[:-1], smooth[-1], result.grid.sample(result.dirty.pb) > 0
+
+
+def pixel_coverage(result, sky, pixels_per_beam, seed):
+    """How often the true brightness of a beam lies inside the intervals of the samples.
+
+    Counted where the samples differ by more than a tenth of the noise; for the
+    quantiles, ties within a tenth of the noise are broken at random. Of L
+    samples the quantiles reach as far as 1 - 2 / (L + 1); wider intervals are
+    left to the standard deviation.
+
+    Parameters
+    ----------
+    result : `~astro_ddpm_imager.ImagingResult`
+        With two samples or more.
+    sky : 2D array
+        The true sky, as `true_sky` gives it.
+    pixels_per_beam : float
+        Of the model.
+    seed : int
+        Of the ties.
+
+    Returns
+    -------
+    dict
+        ``pixels`` (their number), and by level, as text, the number inside the
+        interval: ``quantiles`` and ``deviation``.
+    """
+    samples, truth, inside = _beams(result, sky, pixels_per_beam)
+    spread = samples.std(0, ddof=1)
+    open_pixels = inside & (spread > CERTAIN)
+    samples, truth, spread = samples[:, open_pixels], truth[open_pixels], spread[open_pixels]
+    away = np.abs(truth - samples.mean(0)) / spread
+    rng = np.random.default_rng(seed)
+    samples, truth = (values + rng.uniform(-TIE / 2, TIE / 2, values.shape) for values in (samples, truth))
+    quantiles = {}
+    for level in LEVELS:
+        if level <= 1 - 2 / (len(samples) + 1):
+            # "weibull": the i-th of L samples is the quantile i / (L + 1).
+            low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=0, method="weibull")
+            quantiles[str(level)] = int(((truth >= low) & (truth <= high)).sum())
+    deviation = {str(level): int((away <= norm.ppf((1 + level) / 2)).sum()) for level in LEVELS}
+    return {"pixels": int(open_pixels.sum()), "quantiles": quantiles, "deviation": deviation}
+
+
+def true_ranks(result, sky, pixels_per_beam, seed):
+    """Ranks of the truth among the posterior samples, for simulation-based calibration.
+
+    If the samples are drawn from the posterior, and the field from the prior,
+    every rank is as likely as any other (Talts et al. 2018, arXiv:1804.06788),
+    for every quantity that is chosen without looking at the truth. The peaks
+    are chosen in the dirty image. Ties within a tenth of the noise are broken
+    at random.
+
+    Parameters
+    ----------
+    result : `~astro_ddpm_imager.ImagingResult`
+    sky : 2D array
+        The true sky, as `true_sky` gives it.
+    pixels_per_beam : float
+        Of the model.
+    seed : int
+        Of the ties.
+
+    Returns
+    -------
+    dict of list of int
+        Ranks, from 0 to the number of samples: of the ``total flux``, of the
+        ``brightest beam``, and of the beams at the five highest ``peaks`` of
+        the dirty image.
+    """
+    samples, truth, inside = _beams(result, sky, pixels_per_beam)
+    dirty = np.where(inside, result.grid.to_model(result.dirty.data / result.dirty.rms), -np.inf)
+    found = find_peaks(dirty, 0, min_separation=2 * pixels_per_beam, n_peaks=PEAKS)
+    y, x = (np.array(found[name]) for name in ("y_peak", "x_peak"))
+    rng = np.random.default_rng(seed)
+    beam = 2 * np.pi * (pixels_per_beam * gaussian_fwhm_to_sigma) ** 2
+
+    def rank(of_samples, of_truth):
+        jitter = rng.uniform(-TIE / 2, TIE / 2, len(of_samples) + 1)
+        return int((of_samples + jitter[1:] < of_truth + jitter[0]).sum())
+
+    return {
+        "total flux": [rank(samples[:, inside].sum(1) / beam, truth[inside].sum() / beam)],
+        "brightest beam": [rank(samples[:, inside].max(1), truth[inside].max())],
+        "peaks": [rank(samples[:, j, i], truth[j, i]) for j, i in zip(y, x, strict=True)],
+    }

@@ -1,0 +1,257 @@
+"""The run over all fields of a folder: each field's catalogues and measurements are kept as they are made."""
+
+import hashlib
+import json
+import logging
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable, vstack
+from scipy.ndimage import map_coordinates
+from tqdm.auto import tqdm
+
+from .. import __version__
+from ..errors import EvaluationError
+from .aggregates import aggregate_catalogs
+from .fields import read_folder, true_snr
+from .finders import FINDERS, FinderError, measurement_sets
+from .images import image_scores, pixel_coverage, true_ranks, true_sky
+from .matched_filter import matched_filter
+
+__all__ = ["MATCHED_FILTER", "OURS", "Evaluation", "run_fields"]
+
+log = logging.getLogger(__name__)
+
+OURS = "detect-aggregate"
+MATCHED_FILTER = "matched filter"
+FIRST_SAMPLES = "first samples"  # catalogues of the first n samples, n in a column
+FAINTEST_FRACTION = 0.1  # of the samples; fewer make a candidate that no figure shows
+COLUMNS = ("ra", "dec", "ra_err", "dec_err", "flux", "flux_err", "snr", "reliability")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found in the fields of a folder, and what is there.
+
+    Parameters
+    ----------
+    truth : `~astropy.table.QTable`
+        As `read_folder` gives it, with ``snr`` and ``pb`` besides.
+    catalogs : dict of `~astropy.table.QTable`
+        By method, over all fields. Every candidate with its raw
+        ``reliability``, or ``significance`` for the matched filter; the
+        integer n is detect-aggregate with the first n samples.
+    seconds : dict of dict
+        Wall time by method and number of the field.
+    measured : dict of dict
+        By number of the field: ``images`` (`image_scores`), ``coverage``
+        (`pixel_coverage`), ``ranks`` (`true_ranks`), ``rms`` (Jy/beam) and
+        ``beam`` (arcsec).
+    settings : dict
+        Of the imager, and the noise protocol of the fields.
+    """
+
+    truth: QTable
+    catalogs: dict
+    seconds: dict
+    measured: dict
+    settings: dict
+
+
+def run_fields(folder, output, imager, truth=None, fields=None, progress=None):
+    """Image all fields of a folder, find their sources with every method there is, and measure.
+
+    What is in ``output`` already is not made again, so that an interrupted run
+    goes on where it stopped.
+
+    Parameters
+    ----------
+    folder : path-like
+        See `read_folder`; MeasurementSets as in `measurement_sets`.
+    output : path-like
+        Folder for what is measured, made if needed.
+    imager : `~astro_ddpm_imager.DiffusionImager`
+        With ``reliability=0``, ``catalog="detect-aggregate"``, a seed and two
+        samples or more.
+    truth : path-like, optional
+        See `read_folder`.
+    fields : int, optional
+        Only the first so many fields.
+    progress : bool, optional
+        Show a progress bar; by default only on a terminal.
+
+    Returns
+    -------
+    `Evaluation`
+
+    Raises
+    ------
+    EvaluationError
+        The truth or the settings cannot be used, or ``output`` holds a run
+        with others.
+    """
+    _check(imager)
+    if fields is not None and fields < 1:
+        raise EvaluationError(f"fields={fields}: give at least 1")
+    inputs, sources = read_folder(folder, truth)
+    # Of all fields, so that a run of a few can go on with more: the matched filter knows the mean shape of the sources.
+    fwhm = np.sqrt(sources["major"] * sources["minor"]).mean() if len(sources) else 0 * u.arcsec
+    known = np.array([np.asarray(sources[name]) for name in ("field", "ra", "dec", "flux", "major", "minor", "pa")])
+    inputs = dict(list(inputs.items())[:fields])
+    sources = sources[np.isin(sources["field"], list(inputs))]
+    parts = Path(output) / "fields"
+    parts.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "software": f"astro_ddpm_imager {__version__}",
+        "fields_in": Path(folder).resolve().name,
+        "truth_sha256": hashlib.sha256(known.tobytes()).hexdigest(),
+        "noise_protocol": sources.meta["noise_protocol"],
+        "default_reliability": imager.card.reliability,
+        "model": imager.card.name,
+        "model_sha256": imager.card.sha256,
+        "model_noise_protocol": imager.card.noise_protocol,
+        **{name: getattr(imager, name) for name in ("n_samples", "steps", "sampler", "threshold", "pblimit", "seed")},
+    }
+    _check_settings(Path(output) / "settings.json", settings)
+    disable = None if progress is None else not progress
+    for number in tqdm(inputs, desc="imaging", unit="field", disable=disable):
+        if not (parts / f"{number:04d}.json").exists():
+            _image_field(parts, number, inputs[number], sources[sources["field"] == number], imager, fwhm)
+    names = [OURS, "single", "mean", "median", MATCHED_FILTER]
+    sets = measurement_sets(folder, inputs)
+    for finder in FINDERS:
+        numbers = list(inputs) if finder.restore is None else [number for number in inputs if number in sets]
+        if numbers and _find_fields(parts, finder, numbers, inputs, sets, imager.pblimit, disable):
+            names.append(finder.name)
+    return _collect(parts, list(inputs), sources, names, settings)
+
+
+def _check(imager):
+    wanted = {"reliability": 0, "catalog": "detect-aggregate"}
+    for name, value in wanted.items():
+        if getattr(imager, name) != value:
+            raise EvaluationError(f"imager.{name}={getattr(imager, name)!r}: must be {value!r}, to see every candidate")
+    if imager.seed is None:
+        raise EvaluationError("imager.seed=None: give a seed, so that the run can be repeated")
+    if imager.n_samples < 2:
+        raise EvaluationError(f"imager.n_samples={imager.n_samples}: a spread needs at least 2 samples")
+
+
+def _check_settings(path, settings):
+    """Keep the settings of a new run; a run that goes on must have the same."""
+    if not path.exists():
+        _write(path, settings)
+        return
+    before = json.loads(path.read_text())
+    now = json.loads(json.dumps(settings))
+    changed = [name for name in now if before.get(name) != now[name]]
+    if changed:
+        differences = ", ".join(f"{name} {before.get(name)!r} instead of {now[name]!r}" for name in changed)
+        raise EvaluationError(
+            f"output={str(path.parent)!r}: holds a run with {differences}; remove it or give another folder"
+        )
+
+
+def _image_field(parts, number, arguments, truth, imager, fwhm):
+    """Everything that comes from the samples of one field, drawn once; and the matched filter."""
+    started = time.perf_counter()
+    result = imager(**arguments)
+    _ = tuple(result)
+    seconds = {OURS: time.perf_counter() - started}
+    dirty, per_beam = result.dirty, imager.card.pixels_per_beam
+    started = time.perf_counter()
+    catalogs = {MATCHED_FILTER: matched_filter(dirty, fwhm)}
+    seconds[MATCHED_FILTER] = time.perf_counter() - started
+    catalogs[OURS] = result.catalog
+    firsts = []
+    for name, table in aggregate_catalogs(result, imager.threshold, per_beam).items():
+        table = table[table["reliability"] >= FAINTEST_FRACTION]
+        table.meta = {}
+        if isinstance(name, str):
+            catalogs[name] = table
+        else:
+            table["first"] = np.full(len(table), name)
+            firsts.append(table)
+    catalogs[FIRST_SAMPLES] = vstack(firsts)
+    sky = true_sky(truth, dirty)
+    x, y = dirty.wcs.world_to_pixel_values(truth["ra"].to_value(u.deg), truth["dec"].to_value(u.deg))
+    for name, table in catalogs.items():
+        kept = [column for column in (*COLUMNS, "significance", "first") if column in table.colnames]
+        _write_table(_path(parts, number, name), table[kept], number)
+    measured = {
+        "seconds": seconds,
+        "rms": dirty.rms,
+        "beam": float(np.sqrt(dirty.beam.major * dirty.beam.minor).to_value(u.arcsec)),
+        "true_snr": true_snr(truth, dirty).tolist(),
+        "true_pb": map_coordinates(np.nan_to_num(dirty.pb), np.reshape([y, x], (2, -1)), order=1).tolist(),
+        "images": image_scores(result, sky),
+        "coverage": pixel_coverage(result, sky, per_beam, number),
+        "ranks": true_ranks(result, sky, per_beam, number),
+    }
+    # Last, so that a field without it is made again.
+    _write(parts / f"{number:04d}.json", measured)
+
+
+def _find_fields(parts, finder, numbers, inputs, sets, pblimit, disable):
+    """Run another finder where it has not run yet; False if it is not installed."""
+    paths = {number: _path(parts, number, finder.name) for number in numbers}
+    todo = [number for number in numbers if not paths[number].exists()]
+    if todo and finder.missing():
+        log.warning("%s is left out: it needs %s", finder.name, finder.missing())
+        return False
+    if todo:
+        with finder.started(pblimit) as find:
+            for number in tqdm(todo, desc=finder.name, unit="field", disable=disable):
+                try:
+                    table = find(inputs[number], sets.get(number))
+                except FinderError as error:
+                    log.warning("%s fails on field %d, which counts as nothing found: %s", finder.name, number, error)
+                    empty = {"ra": u.deg, "dec": u.deg, "flux": u.Jy, "flux_err": u.Jy, "snr": u.one}
+                    table = QTable({column: [] * unit for column, unit in empty.items()})
+                _write_table(paths[number], table, number)
+    return True
+
+
+def _collect(parts, numbers, truth, names, settings):
+    """Read all fields again."""
+    measured = {number: json.loads((parts / f"{number:04d}.json").read_text()) for number in numbers}
+    seconds = {name: {n: measured[n]["seconds"][name] for n in numbers} for name in (OURS, MATCHED_FILTER)}
+    catalogs = {}
+    for name in [*names, FIRST_SAMPLES]:
+        tables = [_path(parts, number, name) for number in numbers]
+        tables = [QTable.read(path) for path in tables if path.exists()]
+        for table in tables:
+            if "seconds" in table.meta:
+                seconds.setdefault(name, {})[table.meta["field"]] = table.meta["seconds"]
+            table.meta = {}
+        catalogs[name] = vstack(tables)
+    firsts = catalogs.pop(FIRST_SAMPLES)
+    catalogs |= {n: firsts[firsts["first"] == n] for n in range(1, settings["n_samples"] + 1)}
+    rows = [np.flatnonzero(truth["field"] == number) for number in numbers]
+    for column in ("snr", "pb"):
+        truth[column] = np.zeros(len(truth))
+        for number, where in zip(numbers, rows, strict=True):
+            truth[column][where] = measured[number][f"true_{column}"]
+    return Evaluation(truth, catalogs, seconds, measured, settings)
+
+
+def _path(parts, number, method):
+    return parts / f"{number:04d}.{re.sub('[^a-z]+', '-', method.lower())}.ecsv"
+
+
+def _write_table(path, table, number):
+    table = QTable(table, copy=False, meta={"field": number, **{k: v for k, v in table.meta.items() if k == "seconds"}})
+    table.add_column(np.full(len(table), number), name="field", index=0)
+    part = path.with_suffix(".part")
+    table.write(part, format="ascii.ecsv", overwrite=True)
+    part.replace(path)
+
+
+def _write(path, content):
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(content, indent=1) + "\n")
+    part.replace(path)

@@ -1,0 +1,316 @@
+"""The numbers of a report, as tables: one function each, every score with its interval."""
+
+import itertools
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.table import MaskedColumn, QTable, Table
+
+from .bootstrap import FieldBootstrap, fraction_with_interval, ratio
+from .run import MATCHED_FILTER, OURS
+from .scores import match_catalogs, score_catalog
+
+__all__ = ["AUTHORS_RADIUS", "NOISE", "Summary", "as_table", "scores_with_intervals"]
+
+AUTHORS_RADIUS = 0.18 * u.arcsec  # Drozdova et al. 2024
+NOISE = 50 * u.uJy  # the noise amplitude their flux fractions refer to
+SNR_EDGES = (0, 2, 3, 4, 5, 6, 10, 30, 10000)
+BLEND_BEAMS = 1.5
+FAINT_SNR = 4.0
+EDGE_PB = 0.5
+USUAL_SIGNIFICANCE = 4.0  # where there are no true sources to choose the best for
+AGGREGATES = ("single", "mean", "median")
+
+
+def as_table(rows, **meta):
+    """Rows as a table in which what is not defined is masked.
+
+    Parameters
+    ----------
+    rows : list of dict
+        None for what is not defined.
+    **meta
+        For the ``meta`` of the table.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+    """
+    table = Table(meta=meta)
+    for name in rows[0] if rows else ():
+        values = [row[name] for row in rows]
+        absent = [value is None for value in values]
+        filler = next((value for value in values if value is not None), np.nan)
+        filled = [type(filler)() if gone else value for gone, value in zip(absent, values, strict=True)]
+        table[name] = MaskedColumn(filled, mask=absent) if any(absent) else filled
+    return table
+
+
+def scores_with_intervals(truth, catalog, radius, bootstrap):
+    """Scores over all fields, with intervals; the same scores as `score_catalog`.
+
+    Parameters
+    ----------
+    truth, catalog : `~astropy.table.QTable`
+        With columns ``field``, ``ra``, ``dec`` and ``flux``.
+    radius : `~astropy.units.Quantity`
+        Matching radius.
+    bootstrap : `~astro_ddpm_imager.evaluate.bootstrap.FieldBootstrap`
+
+    Returns
+    -------
+    dict
+        Counts ``true``, ``found`` and ``matched``; of each score ``NAME``,
+        ``NAME_low`` and ``NAME_high`` (95%). What is not defined is None: a
+        purity without sources found, a completeness without true ones.
+    """
+    i, j = match_catalogs(truth, catalog, radius)
+    there, seen = np.asarray(truth["field"]), np.asarray(catalog["field"])
+    true, found = bootstrap.total(np.ones(len(there)), there), bootstrap.total(np.ones(len(seen)), seen)
+    matched = bootstrap.total(np.ones(len(i)), there[i])
+    some = np.where(true > 0, true + found, 0)  # without true sources there is no F1
+    scores = {
+        "purity": ratio(matched, found),
+        "completeness": ratio(matched, true),
+        "f1": ratio(2 * matched, some),
+        **_flux_estimates((catalog["flux"][j] - truth["flux"][i]).to_value(u.uJy), there[i], bootstrap),
+    }
+    apart = SkyCoord(truth["ra"][i], truth["dec"][i]).separation(SkyCoord(catalog["ra"][j], catalog["dec"][j]))
+    scores["position_error_arcsec"] = bootstrap.quantile(apart.arcsec, there[i], 0.5)
+    return {"true": len(truth), "found": len(catalog), "matched": len(i), **_intervals(scores, bootstrap)}
+
+
+def _flux_estimates(error, field, bootstrap):
+    """Of errors in uJy: fraction within the noise, median, half of the central 68%, root mean square."""
+    low, high = (bootstrap.quantile(error, field, q) for q in (0.16, 0.84))
+    return {
+        "flux_within_noise": bootstrap.mean(np.abs(error) < NOISE.to_value(u.uJy), field),
+        "flux_bias_uJy": bootstrap.quantile(error, field, 0.5),
+        "flux_scatter_uJy": (high - low) / 2,
+        "flux_rms_uJy": bootstrap.rms(error, field),
+    }
+
+
+def _intervals(estimates, bootstrap):
+    parts = {}
+    for name, estimate in estimates.items():
+        parts |= _with_ends(name, bootstrap.interval(estimate))
+    return parts
+
+
+def _with_ends(name, interval):
+    return dict(zip((name, f"{name}_low", f"{name}_high"), interval, strict=True))
+
+
+class Summary:
+    """Tables of an evaluation.
+
+    Parameters
+    ----------
+    evaluation : `~astro_ddpm_imager.evaluate.Evaluation`
+    radius : `~astropy.units.Quantity`, optional
+        Matching radius; by default half of the mean beam.
+    """
+
+    def __init__(self, evaluation, radius=None):
+        self.evaluation, self.truth, self.settings = evaluation, evaluation.truth, evaluation.settings
+        self.fields = list(evaluation.measured)
+        self.beam = np.mean([measured["beam"] for measured in evaluation.measured.values()]) * u.arcsec
+        self.radius = self.beam / 2 if radius is None else radius.to(u.arcsec)
+        self.bootstrap = FieldBootstrap(self.fields)
+        self.threshold = self.settings["default_reliability"]
+        self.significance = self._best_significance()
+        #: Every candidate of this package, and whether it is true.
+        self.candidates = evaluation.catalogs[OURS].copy()
+        self.candidates["true"] = np.zeros(len(self.candidates), dtype=bool)
+        self.candidates["true"][match_catalogs(self.truth, self.candidates, self.radius)[1]] = True
+
+    @property
+    def methods(self):
+        """Names of what is compared: this package, the matched filter, and other programs that ran."""
+        return [name for name in self.evaluation.catalogs if isinstance(name, str) and name not in AGGREGATES]
+
+    def catalog(self, method):
+        """What a method would publish: its candidates above its threshold."""
+        table = self.evaluation.catalogs[method]
+        if method == MATCHED_FILTER:
+            return table[table["significance"] >= self.significance]
+        if method == "single" or "reliability" not in table.colnames:
+            return table
+        return table[table["reliability"] >= self.threshold]
+
+    def _best_significance(self):
+        if not len(self.truth):
+            return USUAL_SIGNIFICANCE
+        table = self.evaluation.catalogs[MATCHED_FILTER]
+        levels = np.arange(2.5, 6, 0.1)
+        scores = [score_catalog(self.truth, table[table["significance"] >= level], self.radius) for level in levels]
+        # The curve is noisy: its smoothed maximum.
+        return levels[np.argmax(np.convolve([score["f1"] for score in scores], np.ones(3) / 3, mode="same"))]
+
+    def _of_fields(self, table, fields):
+        return table[np.isin(table["field"], fields)]
+
+    def scores(self):
+        """Scores of all methods, with either matching radius; others on the fields they have."""
+        rows = []
+        for radius, method in itertools.product((self.radius, AUTHORS_RADIUS), self.methods):
+            fields = list(self.evaluation.seconds[method])
+            for name in [method] if len(fields) == len(self.fields) else [method, OURS]:
+                label = name if name == method else f"{name}, the fields of {method}"
+                rows.append({"method": label, "radius_arcsec": radius.value, "fields": len(fields)})
+                catalog = self._of_fields(self.catalog(name), fields)
+                truth = self._of_fields(self.truth, fields)
+                rows[-1] |= scores_with_intervals(truth, catalog, radius, FieldBootstrap(fields))
+        return as_table(rows)
+
+    def seconds(self):
+        """Wall time a field of each method."""
+        rows = []
+        for method in self.methods:
+            values = list(self.evaluation.seconds[method].values())
+            rows.append({"method": method, "fields": len(values), "median_s": np.median(values), "sum_s": sum(values)})
+        return as_table(rows)
+
+    def aggregation(self):
+        """The ways of aggregating, on the same samples."""
+        number = self.settings["n_samples"]
+        names = {name: name for name in AGGREGATES}
+        names |= {f"{OURS}, fraction of samples": number, f"{OURS}, as catalogued": OURS}
+        rows = []
+        for label, name in names.items():
+            rows.append({"aggregate": label})
+            rows[-1] |= scores_with_intervals(self.truth, self.catalog(name), self.radius, self.bootstrap)
+            for score in ("mse", "psnr", "ssim"):
+                measured = {n: m["images"].get(name, {}).get(score) for n, m in self.evaluation.measured.items()}
+                known = {n: value for n, value in measured.items() if value is not None}
+                estimate = self.bootstrap.mean(list(known.values()), np.array(list(known), dtype=int))
+                rows[-1] |= _intervals({score: estimate}, self.bootstrap)
+        return as_table(rows)
+
+    def by_snr(self):
+        """Completeness and flux errors in bins of the true S/N, purity in bins of the catalogue's."""
+        rows = []
+        for method in [name for name in self.methods if len(self.evaluation.seconds[name]) == len(self.fields)]:
+            catalog = self.catalog(method)
+            snr = np.asarray(catalog["significance" if method == MATCHED_FILTER else "snr"])
+            i, j = match_catalogs(self.truth, catalog, self.radius)
+            was_found, is_true = np.zeros(len(self.truth), dtype=bool), np.zeros(len(catalog), dtype=bool)
+            was_found[i], is_true[j] = True, True
+            error = (catalog["flux"][j] - self.truth["flux"][i]).to_value(u.uJy)
+            there = np.asarray(self.truth["field"])
+            for low, high in itertools.pairwise(SNR_EDGES):
+                true = (self.truth["snr"] >= low) & (self.truth["snr"] < high)
+                listed = (snr >= low) & (snr < high)
+                if not (true.any() or listed.any()):
+                    continue
+                chosen = true[i]
+                rows.append(
+                    {"method": method, "snr_from": low, "snr_to": high}
+                    | {"true": int(true.sum()), "found": int(listed.sum()), "matched": int(chosen.sum())}
+                    | _with_ends("completeness", fraction_with_interval(was_found[true]))
+                    | _with_ends("purity", fraction_with_interval(is_true[listed]))
+                    | _intervals(_flux_estimates(error[chosen], there[i][chosen], self.bootstrap), self.bootstrap)
+                )
+        return as_table(rows)
+
+    def by_threshold(self):
+        """Purity, completeness and F1 against the reliability threshold."""
+        catalog = self.evaluation.catalogs[OURS]
+        return as_table(
+            [
+                {"reliability": float(level)}
+                | scores_with_intervals(
+                    self.truth, catalog[catalog["reliability"] >= level], self.radius, self.bootstrap
+                )
+                for level in np.round(np.arange(0.05, 1, 0.05), 2)
+            ]
+        )
+
+    def by_samples(self):
+        """Scores against the number of samples; the reliability is the fraction of them."""
+        return as_table(
+            [
+                {"samples": n}
+                | scores_with_intervals(self.truth, self.catalog(n), self.radius, self.bootstrap)
+                for n in range(1, self.settings["n_samples"] + 1)
+            ]
+        )  # fmt: skip
+
+    def sources(self):
+        """Every true source, what was found of it, and why its flux may be wrong."""
+        truth, catalog = self.truth, self.catalog(OURS)
+        i, j = match_catalogs(truth, catalog, self.radius)
+        table = QTable({name: truth[name] for name in ("field", "ra", "dec", "flux", "snr", "pb")})
+        nearest, row = self._neighbours()
+        table["neighbour"] = nearest * u.arcsec
+        fluxes = np.append(truth["flux"].to_value(u.Jy), np.nan)
+        table["neighbour_flux"] = fluxes[row] * u.Jy
+        table["found"] = np.zeros(len(truth), dtype=bool)
+        table["found"][i] = True
+        for name in ("flux", "flux_err"):
+            table[f"found_{name}"] = np.full(len(truth), np.nan) * u.Jy
+            table[f"found_{name}"][i] = catalog[name][j]
+        offsets = SkyCoord(truth["ra"][i], truth["dec"][i]).spherical_offsets_to(
+            SkyCoord(catalog["ra"][j], catalog["dec"][j])
+        )
+        for name, offset in zip(("ra", "dec"), offsets, strict=True):
+            table[f"{name}_error"] = np.full(len(truth), np.nan) * u.arcsec
+            table[f"{name}_error"][i] = offset
+            table[f"found_{name}_err"] = np.full(len(truth), np.nan) * u.arcsec
+            table[f"found_{name}_err"][i] = catalog[f"{name}_err"][j]
+        reasons = ("blend", "outside half power", f"S/N below {FAINT_SNR:g}", "none of these")
+        conditions = [nearest < BLEND_BEAMS * self.beam.value, truth["pb"] < EDGE_PB, truth["snr"] < FAINT_SNR]
+        table["cause"] = np.select(conditions, reasons[:3], reasons[3]).astype("U20")
+        table.meta["causes"] = list(reasons)
+        return table
+
+    def _neighbours(self):
+        """Distance (arcsec) and row of the nearest other true source of the same field."""
+        distance, row = np.full(len(self.truth), np.inf), np.full(len(self.truth), -1)
+        positions = SkyCoord(self.truth["ra"], self.truth["dec"])
+        for number in np.unique(self.truth["field"]):
+            rows = np.flatnonzero(self.truth["field"] == number)
+            if len(rows) > 1:
+                index, apart, _ = positions[rows].match_to_catalog_sky(positions[rows], nthneighbor=2)
+                distance[rows], row[rows] = apart.arcsec, rows[index]
+        return distance, row
+
+    def causes(self):
+        """Flux errors of the matched sources, by what may have caused them."""
+        sources = self.sources()
+        rows = []
+        for cause in sources.meta["causes"]:
+            those = sources[sources["cause"] == cause]
+            matched = those[those["found"]]
+            error = (matched["found_flux"] - matched["flux"]).to_value(u.uJy)
+            rows.append({"cause": cause, "true": len(those), "matched": len(matched)})
+            field = np.asarray(matched["field"])
+            rows[-1] |= _intervals(_flux_estimates(error, field, self.bootstrap), self.bootstrap)
+        return as_table(rows)
+
+    def blends(self):
+        """The blended true sources, one by one."""
+        sources = self.sources()
+        sources = sources[sources["cause"] == "blend"]
+        found = sources["found"]
+        rows = [
+            {
+                "field": int(row["field"]),
+                "ra_deg": row["ra"].to_value(u.deg),
+                "dec_deg": row["dec"].to_value(u.deg),
+                "snr": float(row["snr"]),
+                "flux_uJy": row["flux"].to_value(u.uJy),
+                "neighbour_arcsec": row["neighbour"].to_value(u.arcsec),
+                "neighbour_flux_uJy": row["neighbour_flux"].to_value(u.uJy),
+                "found_flux_uJy": row["found_flux"].to_value(u.uJy) if is_found else None,
+                "found_flux_err_uJy": _number(row["found_flux_err"].to_value(u.uJy)),
+            }
+            for row, is_found in zip(sources, found, strict=True)
+        ]
+        return as_table(rows)
+
+
+def _number(value):
+    return float(value) if np.isfinite(value) else None

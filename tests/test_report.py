@@ -1,0 +1,350 @@
+"""The report on a folder of fields: what it measures, how it goes on, and what it refuses."""
+
+import json
+import re
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.table import QTable, Table
+
+from astro_ddpm_imager import DiffusionImager
+from astro_ddpm_imager.cli import main
+from astro_ddpm_imager.errors import EvaluationError
+from astro_ddpm_imager.evaluate import (
+    FieldBootstrap,
+    Summary,
+    run_fields,
+    score_catalog,
+    scores_with_intervals,
+    write_report,
+)
+from astro_ddpm_imager.evaluate.aggregates import aggregate_catalogs
+from astro_ddpm_imager.evaluate.figures import draw_figures
+from astro_ddpm_imager.evaluate.finders import FINDERS, FinderError, measurement_sets
+from astro_ddpm_imager.evaluate.images import (
+    image_scores,
+    pixel_coverage,
+    structural_similarity,
+    true_ranks,
+    true_sky,
+)
+from astro_ddpm_imager.evaluate.report import make_tables
+from astro_ddpm_imager.simulate import Observation, SourceRecipe, read_array, simulate_fields
+
+RADIUS = 0.45 * u.arcsec
+
+
+def settings(**changes):
+    return {"n_samples": 3, "steps": 3, "seed": 1, "reliability": 0, "device": "cpu", "progress": False} | changes
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Three fields with a close pair and single sources, and the noise of Table 1; the last one is empty."""
+    seen = Observation(
+        read_array("alma.cycle5.3"), 150 * u.deg, -10 * u.deg, integration=2 * u.min, shape=(192, 192)
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("fields")
+    recipe = SourceRecipe(number=(3, 3), flux=[0.4, 1] * u.mJy, reach=6 * u.arcsec, pairs=0.5)
+    simulate_fields(seen, recipe, 47 * u.uJy, path, number=3, seed=3)
+    truth = Table.read(path / "truth.ecsv")
+    truth[truth["field"] < 2].write(path / "truth.ecsv", overwrite=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def without_finders():
+    """As where neither PyBDSF nor CASA nor WSClean is installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        for finder in FINDERS:
+            patch.setattr(finder, "missing", lambda: "something that is not there")
+        yield
+
+
+@pytest.fixture(scope="module")
+def evaluated(folder, without_finders, tmp_path_factory):
+    output = tmp_path_factory.mktemp("report")
+    evaluation = run_fields(folder, output, DiffusionImager(**settings()))
+    return evaluation, output, write_report(evaluation, output)
+
+
+def random_catalogs(seed=0, n=60):
+    rng = np.random.default_rng(seed)
+
+    def table(ra, flux, field):
+        return QTable({"field": field, "ra": ra * u.deg, "dec": np.zeros(len(ra)) * u.deg, "flux": flux * u.Jy})
+
+    field, ra = rng.integers(0, 12, n), 150 + rng.uniform(0, 2e-3, n)
+    truth = table(ra, rng.uniform(5e-5, 5e-4, n), field)
+    kept = rng.random(n) < 0.7
+    found = table(ra[kept] + rng.normal(0, 6e-5, kept.sum()), truth["flux"][kept].value + 4e-5, field[kept])
+    return truth, found
+
+
+def test_scores_are_those_without_intervals():
+    truth, found = random_catalogs()
+    scores = scores_with_intervals(truth, found, RADIUS, FieldBootstrap(range(12)))
+    for name, value in score_catalog(truth, found, RADIUS).items():
+        assert scores[name] == pytest.approx(value, rel=1e-12)
+    for name in ("purity", "completeness", "f1", "flux_bias_uJy", "position_error_arcsec"):
+        assert scores[f"{name}_low"] <= scores[name] <= scores[f"{name}_high"]
+
+
+def test_nothing_there_or_nothing_found_has_no_score():
+    truth, found = random_catalogs()
+    bootstrap = FieldBootstrap(range(12))
+    no_truth = scores_with_intervals(truth[:0], found, RADIUS, bootstrap)
+    assert (no_truth["purity"], no_truth["completeness"], no_truth["f1"]) == (0, None, None)
+    none_found = scores_with_intervals(truth, found[:0], RADIUS, bootstrap)
+    assert (none_found["purity"], none_found["completeness"], none_found["f1"]) == (None, 0, 0)
+    neither = scores_with_intervals(truth[:0], found[:0], RADIUS, bootstrap)
+    assert {neither.pop(name) for name in ("true", "found", "matched")} == {0}
+    assert set(neither.values()) == {None}
+
+
+def one_source(result, **changes):
+    ny, nx = result.dirty.shape
+    sky = result.dirty.wcs.pixel_to_world(nx // 2 + 5.3, ny // 2 - 8.6)
+    values = {
+        "ra": [sky.ra.deg] * u.deg, "dec": [sky.dec.deg] * u.deg, "flux": [1e-3] * u.Jy,
+        "major": [0.8] * u.arcsec, "minor": [0.4] * u.arcsec, "pa": [30] * u.deg,
+    }  # fmt: skip
+    return QTable(values | changes)
+
+
+def test_the_true_sky_has_the_flux_place_and_angle_of_the_truth(result):
+    sky = true_sky(one_source(result), result.dirty)
+    ny, nx = sky.shape
+    y, x = np.mgrid[:ny, :nx] - np.array([ny // 2 - 8.6, nx // 2 + 5.3])[:, None, None]
+    pb = result.dirty.pb[ny // 2 - 9, nx // 2 + 5]
+    assert sky.sum() == pytest.approx(1e-3 * pb, rel=0.01)
+    assert [(sky * x).sum() / sky.sum(), (sky * y).sum() / sky.sum()] == pytest.approx([0, 0], abs=0.05)
+    # East is left: an angle of 30 degrees east of north leans to the left.
+    moments = [[(sky * a * b).sum() for a in (x, y)] for b in (x, y)]
+    vector = np.linalg.eigh(moments)[1][:, 1]
+    assert np.rad2deg(np.arctan2(-vector[0], vector[1])) % 180 == pytest.approx(30, abs=2)
+
+
+def test_image_scores_see_a_better_image(result):
+    sky = true_sky(one_source(result), result.dirty)
+    exact = result.grid.gather(sky) / result.dirty.rms
+    scores = [
+        image_scores(SimpleNamespace(grid=result.grid, dirty=result.dirty, sky_samples=factor * exact[None]), sky)
+        for factor in (1, 0.5)
+    ]
+    good, half = (score["mean"] for score in scores)
+    assert good["mse"] < half["mse"] / 2 and good["psnr"] > half["psnr"] + 3 and half["ssim"] < good["ssim"] <= 1
+    empty = image_scores(result, np.zeros(result.dirty.shape))["median"]
+    assert empty["psnr"] is None and empty["ssim"] is None and empty["mse"] > 0
+    assert structural_similarity(sky, sky, np.ones(sky.shape, dtype=bool)) == pytest.approx(1)
+
+
+def drawn_like_the_truth(result, brighter=1.0, fields=60, samples=20):
+    """Ranks and coverage where truth and samples are a source of a flux from one distribution."""
+    rng = np.random.default_rng(0)
+    truth = one_source(result)
+    unit = true_sky(truth, result.dirty) / 1e-3
+    on_grid = result.grid.gather(unit) / result.dirty.rms
+    ranks, inside, pixels = [], 0, 0
+    for seed in range(fields):
+        fluxes = 1e-3 * rng.lognormal(size=samples + 1)
+        skies = brighter * fluxes[1:, None, None] * on_grid
+        drawn = SimpleNamespace(grid=result.grid, dirty=result.dirty, sky_samples=skies)
+        ranks += true_ranks(drawn, fluxes[0] * unit, 2.2, seed)["total flux"]
+        counts = pixel_coverage(drawn, fluxes[0] * unit, 2.2, seed)
+        inside, pixels = inside + counts["quantiles"]["0.68"], pixels + counts["pixels"]
+    return ranks, inside / pixels
+
+
+def test_ranks_and_pixels_of_a_true_posterior(result):
+    ranks, inside = drawn_like_the_truth(result)
+    assert np.mean(ranks) == pytest.approx(10, abs=3 * 6 / np.sqrt(60))
+    assert inside == pytest.approx(0.68, abs=0.2)
+    # Samples that are three times too bright: the truth ranks low.
+    ranks, inside = drawn_like_the_truth(result, brighter=3)
+    assert np.mean(ranks) < 7 and inside < 0.65
+
+
+def test_all_samples_merged_are_the_catalogue(imager, demo):
+    every = DiffusionImager(**settings())
+    result = every(**demo)
+    catalogs = aggregate_catalogs(result, every.threshold, every.card.pixels_per_beam)
+    assert set(catalogs) == {"single", "mean", "median", 1, 2, 3}
+    np.testing.assert_allclose(catalogs[3]["flux"], result.catalog["flux"])
+    np.testing.assert_allclose(catalogs[3]["reliability"], result.catalog["sample_fraction"])
+    assert (catalogs["single"]["reliability"] == 1).all() and (catalogs[1]["reliability"] == 1).all()
+
+
+def test_a_report_has_every_number_and_says_its_noise(evaluated):
+    evaluation, output, path = evaluated
+    page = path.read_text()
+    assert "under <b>independent noise</b>" in page and page.count("data:image/svg+xml;base64,") == 9
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+    report = json.loads((output / "report.json").read_text(), parse_constant=pytest.fail)
+    assert report["settings"]["fields"] == 3 and report["settings"]["sources"] == 6
+    methods = [row["method"] for row in report["scores"]]
+    assert methods == ["detect-aggregate", "matched filter"] * 2
+    assert [row["radius_arcsec"] for row in report["scores"]][2:] == [0.18, 0.18]
+    assert [row["samples"] for row in report["by_samples"]] == [1, 2, 3]
+    for name, rows in report.items():
+        if name != "settings":
+            assert len(Table.read(output / f"{name}.ecsv")) == len(rows)
+    assert {"reliability", "flux_err", "position_err", "threshold", "purity"} <= set(
+        json.loads((output / "calibration.json").read_text())
+    )
+    candidates = QTable.read(output / "candidates.ecsv")
+    assert len(candidates) == len(evaluation.catalogs["detect-aggregate"])
+    assert 0 < candidates["true"].sum() <= report["settings"]["sources"]
+
+
+def test_every_figure_says_its_noise(evaluated):
+    evaluation, output, _ = evaluated
+    summary = Summary(evaluation)
+    figures = draw_figures(summary, make_tables(summary))
+    assert set(figures) == {path.stem for path in (output / "figures").iterdir()} and len(figures) == 9
+    for figure in figures.values():
+        assert "independent noise; 3 fields" in figure.get_supxlabel()
+
+
+def test_the_page_of_the_documentation_is_made_of_reports(evaluated, tmp_path):
+    _, output, _ = evaluated
+    script = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "performance.py"))
+    text = script["page"]([output], ["the command"], tmp_path)
+    assert "   the command\n" in text and "3 fields, independent noise\n----" in text
+    pictures = re.findall(r"image:: (.*)", text)
+    assert len(pictures) == 9 and all((tmp_path.parent / picture).exists() for picture in pictures)
+    assert text.count(".. csv-table::") == 12
+
+
+def test_blends_are_listed(evaluated):
+    _, output, _ = evaluated
+    truth, blends = Table.read(output / "sources.ecsv"), Table.read(output / "blends.ecsv")
+    assert len(blends) == (truth["cause"] == "blend").sum() >= 2
+    assert (blends["neighbour_arcsec"] < 1.5).all()
+
+
+def test_a_run_goes_on_where_it_stopped(folder, evaluated, without_finders, tmp_path):
+    before, output, _ = evaluated
+    (output / "fields" / "0001.json").unlink()
+    imaged = []
+
+    class Watched(DiffusionImager):
+        def __call__(self, dirty, **companions):
+            imaged.append(dirty.name)
+            return super().__call__(dirty, **companions)
+
+    after = run_fields(folder, output, Watched(**settings()))
+    assert imaged == ["0001.dirty.fits"]
+    np.testing.assert_allclose(after.catalogs["mean"]["flux"], before.catalogs["mean"]["flux"])
+    with pytest.raises(EvaluationError, match=r"holds a run with n_samples 3 instead of 4"):
+        run_fields(folder, output, DiffusionImager(**settings(n_samples=4)))
+    truth = Table.read(folder / "truth.ecsv")
+    truth["flux_jy"] *= 2
+    truth.write(tmp_path / "truth.ecsv")
+    with pytest.raises(EvaluationError, match=r"holds a run with truth_sha256"):
+        run_fields(folder, output, DiffusionImager(**settings()), truth=tmp_path / "truth.ecsv")
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"reliability": 0.4}, "imager.reliability=0.4: must be 0"),
+        ({"seed": None}, "imager.seed=None: give a seed"),
+        ({"n_samples": 1}, "imager.n_samples=1: a spread needs"),
+        ({"catalog": "aggregate-detect"}, "imager.catalog='aggregate-detect': must be"),
+    ],
+)
+def test_settings_that_cannot_be_measured(folder, tmp_path, changes, message):
+    with pytest.raises(EvaluationError, match=re.escape(message)):
+        run_fields(folder, tmp_path, DiffusionImager(**settings(**changes)))
+    assert not list(tmp_path.iterdir())
+
+
+def test_fields_without_a_single_source(folder, without_finders, tmp_path):
+    """The rows are there and say that there is nothing to score."""
+    truth = Table.read(folder / "truth.ecsv")[:0]
+    truth.meta["noise_protocol"] = "shared"
+    truth.write(tmp_path / "none.ecsv")
+    call = ["evaluate", str(folder), "--truth", str(tmp_path / "none.ecsv"), "--output", str(tmp_path / "report")]
+    assert main([*call, "--fields", "2", "--samples", "2", "--steps", "2", "--device", "cpu", "--quiet"]) == 0
+    report = json.loads((tmp_path / "report" / "report.json").read_text(), parse_constant=pytest.fail)
+    assert report["settings"]["noise_protocol"] == "shared"
+    for row in report["scores"]:
+        assert row["true"] == 0 and row["completeness"] is None and row["f1"] is None and row["flux_bias_uJy"] is None
+    assert report["blends"] == []
+
+
+def test_help_names_what_else_is_compared(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["evaluate", "--help"])
+    assert stop.value.code == 0 and "PyBDSF, tclean, WSClean" in " ".join(capsys.readouterr().out.split())
+
+
+def test_errors_of_the_command_are_one_line(folder, tmp_path, capsys):
+    assert main(["evaluate", str(folder), "--truth", str(tmp_path / "none"), "--output", str(tmp_path / "out")]) == 1
+    assert "none': there is no such file" in capsys.readouterr().err
+    assert main(["evaluate", str(folder), "--radius", "0"]) == 1
+    assert "radius=0: must be positive" in capsys.readouterr().err
+    assert main(["evaluate", str(folder), "--fields", "0", "--output", str(tmp_path / "out")]) == 1
+    assert "fields=0: give at least 1" in capsys.readouterr().err
+
+
+def test_a_truth_of_positions_that_are_no_numbers(folder, tmp_path):
+    truth = Table.read(folder / "truth.ecsv")
+    truth["ra"][0] = np.nan
+    truth.write(tmp_path / "truth.ecsv")
+    with pytest.raises(EvaluationError, match=r"1 value\(s\) of ra are not numbers"):
+        run_fields(folder, tmp_path / "out", DiffusionImager(**settings()), truth=tmp_path / "truth.ecsv")
+
+
+def test_measurement_sets_are_found(tmp_path):
+    (tmp_path / "ms").mkdir()
+    (tmp_path / "0001.ms").mkdir()
+    (tmp_path / "ms" / "0002.ms.tar.gz").touch()
+    assert measurement_sets(tmp_path, range(4)) == {
+        1: tmp_path / "0001.ms",
+        2: tmp_path / "ms" / "0002.ms.tar.gz",
+    }
+
+
+def test_a_program_that_fails_on_a_field_finds_nothing_there(folder, without_finders, tmp_path, caplog):
+    class Failing:
+        name, restore = "failing", None
+
+        def missing(self):
+            return None
+
+        def started(self, pblimit):
+            return self
+
+        def __enter__(self):
+            def find(arguments, measurement_set):
+                raise FinderError("no reason")
+
+            return find
+
+        def __exit__(self, *_):
+            pass
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("astro_ddpm_imager.evaluate.run.FINDERS", (Failing(),))
+        evaluation = run_fields(folder, tmp_path, DiffusionImager(**settings(n_samples=2, steps=2)), fields=1)
+    assert len(evaluation.catalogs["failing"]) == 0
+    assert "failing fails on field 0, which counts as nothing found: no reason" in caplog.text
+
+
+def test_pybdsf_finds_bright_sources(folder):
+    pytest.importorskip("bdsf")
+    truth = QTable.read(folder / "truth.ecsv")
+    companions = {"psf": folder / "psf.fits", "pb": folder / "pb.fits"}
+    with FINDERS[0].started(0.2) as find:
+        found = find({"dirty": folder / "0000.dirty.fits", **companions}, None)
+    known = QTable({"field": truth["field"], "ra": truth["ra"] * u.deg, "dec": truth["dec"] * u.deg})
+    known["flux"] = truth["flux_jy"] * u.Jy
+    found["field"] = np.zeros(len(found), dtype=int)
+    scores = score_catalog(known[known["field"] == 0], found)
+    assert scores["matched"] >= 1 and found.meta["seconds"] > 0
