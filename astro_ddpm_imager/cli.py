@@ -114,6 +114,9 @@ def _parser():
         "interruption.",
     )
     _add_evaluation(evaluate)
+    evaluate.add_argument(
+        "--raw", action="store_true", help="leave out the model's calibration, and fit one: calibration.json"
+    )
     evaluate.set_defaults(run=_evaluate)
 
     models = commands.add_parser("models", help="list the models and what their cards say")
@@ -129,6 +132,12 @@ def _add_settings(parser):
     parser.add_argument("--aggregate", choices=AGGREGATES, default="median", help="default: median")
     parser.add_argument(
         "--reliability", type=float, metavar="R", help="lowest reliability in the catalogue (default: the model's)"
+    )
+    parser.add_argument(
+        "--purity",
+        type=float,
+        metavar="P",
+        help="instead of --reliability: 0.8, 0.9, 0.95 or 0.99 of the sources exist",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same files")
     parser.add_argument("--overwrite", action="store_true", help="replace existing products")
@@ -252,6 +261,7 @@ def _evaluate(args):
     imager = DiffusionImager(
         args.model, n_samples=args.samples, steps=args.steps, sampler=args.sampler, reliability=0,
         pblimit=args.pblimit, device=args.device, threads=args.threads, seed=args.seed, progress=False,
+        calibrate=not args.raw,
     )  # fmt: skip
     progress = False if args.quiet else None
     evaluation = run_fields(args.folder, args.output, imager, args.truth, args.fields, progress)
@@ -299,6 +309,7 @@ def _imager(args, n_files):
             sampler=args.sampler,
             aggregate=args.aggregate,
             reliability=args.reliability,
+            purity=args.purity,
             pblimit=args.pblimit,
             device=args.device,
             threads=args.threads,

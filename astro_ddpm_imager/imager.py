@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 from . import __version__
 from .aggregation import AGGREGATES, Detections, aggregate, merge, without_luck
 from .bright import subtract_bright
+from .calibration import calibrate
 from .catalog import build_catalog
 from .conditioning import condition
 from .denoiser import Denoiser
@@ -61,6 +62,12 @@ class DiffusionImager:
     reliability : float, optional
         Lowest reliability, from 0 to 1, of a source in the catalogue; by
         default the model's, chosen for the best F1 on simulated fields.
+    purity : {0.8, 0.9, 0.95, 0.99}, optional
+        Instead of ``reliability``: the one at which this fraction of a
+        catalogue of simulated fields exists.
+    calibrate : bool, optional
+        Calibrate reliabilities and errors as the model's card says; else they
+        are as the samples have them.
     pblimit : float, optional
         Primary beam below which the image is blanked, as in tclean.
     device : {"auto", "cpu", "cuda"}, optional
@@ -102,6 +109,8 @@ class DiffusionImager:
         catalog="detect-aggregate",
         threshold=None,
         reliability=None,
+        purity=None,
+        calibrate=True,
         pblimit=0.2,
         device="auto",
         threads=None,
@@ -123,12 +132,26 @@ class DiffusionImager:
         default_steps = PAPER_STEPS if sampler == "ddpm" else card.steps
         self.steps = default_steps if steps is None else steps
         self.threshold = card.threshold if threshold is None else threshold
+        self.calibrate = calibrate
+        if purity is not None:
+            reliability = self._reliability_of(purity, reliability)
         self.reliability = card.reliability if reliability is None else reliability
         _check_number("steps", self.steps, 1, card.noise_schedule.steps, whole=True)
         _check_number("threshold", self.threshold, 0, np.inf)
         _check_number("reliability", self.reliability, 0, 1)
         self.sampler, self.aggregate, self.catalog = sampler, aggregate, catalog
         self.pblimit, self.device, self.seed, self.progress = pblimit, device, seed, progress
+
+    def _reliability_of(self, purity, reliability):
+        """The lowest reliability with which a catalogue has some purity."""
+        if reliability is not None:
+            raise SettingError(f"purity={purity!r} and reliability={reliability!r}: give one of them")
+        known = self.card.calibration.get("purity", {}) if self.calibrate else {}
+        reached = {float(name): level for name, level in known.items() if level is not None}
+        if purity not in reached:
+            choices = ", ".join(f"{name:g}" for name in sorted(reached)) or "none, there is no calibration"
+            raise SettingError(f"purity={purity!r}: the calibration of model {self.card.name!r} has {choices}")
+        return reached[purity]
 
     @property
     def card(self):
@@ -239,6 +262,8 @@ class DiffusionImager:
         merged = merge(found, self.n_samples, MERGING_BEAMS * per_beam, seeds)
         drawn = self.card.stretch.forward(samples).mean(0)
         merged = without_luck(merged, drawn + 1, expected + 1, SMOOTHING_BEAMS * per_beam)
+        if self.calibrate:
+            merged = calibrate(merged, self.card.calibration)
         return merged if seen is None else merged.with_photometry(seen)
 
     def _provenance(self, seed):
@@ -255,6 +280,7 @@ class DiffusionImager:
             "catalog": self.catalog,
             "threshold": float(self.threshold),
             "reliability": float(self.reliability),
+            "calibrated": bool(self.calibrate and self.card.calibration),
             "pblimit": float(self.pblimit),
             "seed": int(seed),
         }

@@ -1,7 +1,7 @@
 """Score a model on a folder of fields with known sources; write the scores into its card.
 
 astro-ddpm-imager simulate --fields 100 --seed 7 --output-dir runs/table1
-python -m export.score runs/table1 --name "simulated, Table 1, 100 fields" --choose
+python -m export.score runs/table1 --name "simulated, Table 1, 100 fields"
 python -m export.score ../shared/casa_fields --name "casa_fields, 60 fields"
 """
 
@@ -74,7 +74,6 @@ def main():
     parser.add_argument("--threshold", type=float)
     parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--choose", action="store_true", help="make the reliability with the best F1 the default")
     parser.add_argument("--name", help="write the scores into the card under this name")
     parser.add_argument("--catalog", type=Path, help="write the catalogue, every candidate in it, as ECSV")
     args = parser.parse_args()
@@ -92,7 +91,7 @@ def main():
         filtered.write(args.catalog.with_suffix(".filter.ecsv"), overwrite=True)
         truth.write(args.catalog.with_suffix(".truth.ecsv"), overwrite=True)
     card, path = load_card(args.model)
-    level = best(candidates, truth, "reliability", np.arange(0.1, 0.7, 0.02))[0] if args.choose else card.reliability
+    level = card.reliability
     catalog = candidates[candidates["reliability"] >= level]
     scores = rounded(score_catalog(truth, catalog))
     scores |= {"fields": len(inputs), "seconds_per_field": round(seconds, 2)}
@@ -104,8 +103,7 @@ def main():
     print(json.dumps({"reliability": level, **scores}, indent=1))
     if args.name:
         scores["settings"] = {"n_samples": args.samples, "steps": imager.steps, "seed": args.seed, "reliability": level}
-        kept = level if args.choose else card.reliability
-        replace(card, reliability=kept, scores={**card.scores, args.name: scores}).write(path.with_suffix(".json"))
+        replace(card, scores={**card.scores, args.name: scores}).write(path.with_suffix(".json"))
 
 
 if __name__ == "__main__":

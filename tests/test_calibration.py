@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
+from astro_ddpm_imager import DiffusionImager, load_card
+from astro_ddpm_imager.aggregation import Detections, merge
+from astro_ddpm_imager.calibration import calibrate, calibrated_reliability
+from astro_ddpm_imager.errors import SettingError
 from astro_ddpm_imager.evaluate import (
     FieldBootstrap,
-    apply_calibration,
     calibration_error,
     coverage,
     fit_error_scale,
@@ -75,14 +78,14 @@ def test_fitted_calibration_holds_on_other_candidates():
     calibration = fit_reliability(*overconfident(400), n_samples=100)
     assert calibration["slope"] == pytest.approx(0.5, abs=0.12)
     reliability, true = overconfident(3000, seed=1)
-    assert calibration_error(apply_calibration(reliability, calibration), true)[0] < 0.04
-    levels = apply_calibration(np.linspace(0, 1, 50), calibration)
+    assert calibration_error(calibrated_reliability(reliability, calibration), true)[0] < 0.04
+    levels = calibrated_reliability(np.linspace(0, 1, 50), calibration)
     assert (np.diff(levels) > 0).all() and 0 < levels[0] < levels[-1] < 1
 
 
 def test_few_candidates_change_little():
     calibration = fit_reliability([0.9], [True], n_samples=20)
-    assert apply_calibration(0.9, calibration) == pytest.approx(0.9, abs=0.05)
+    assert calibrated_reliability(0.9, calibration) == pytest.approx(0.9, abs=0.05)
 
 
 def test_coverage_and_the_scale_of_errors():
@@ -111,3 +114,28 @@ def test_ranks():
     truth, samples = rng.normal(0, 1.5, 300), rng.normal(size=(20, 300))
     assert rank_test((samples < truth).sum(0), 20)[2] < 1e-4
     assert np.isnan(rank_test([], 20)[2])
+
+
+def test_the_calibration_of_a_card_changes_reliabilities_and_errors():
+    found = Detections(*(np.array(v, float) for v in ([0, 1], [5, 5.2], [7, 7], [2, 3])), np.tile(np.eye(2), (2, 1, 1)))
+    merged = merge(found, n_samples=4, radius=1.0)
+    calibration = {
+        "reliability": {"slope": 1.0, "intercept": -1.0, "n_samples": 20}, "flux_err": 0.5, "position_err": 2.0,
+    }  # fmt: skip
+    calibrated = calibrate(merged, calibration)
+    assert calibrated.reliability[0] == pytest.approx(1 / (1 + np.e)) and calibrated.fraction[0] == 0.5
+    assert calibrated.flux_err == pytest.approx(merged.flux_err / 2) and calibrated.x_err == 2 * merged.x_err
+    assert calibrate(merged, {}) is merged
+
+
+def test_a_purity_is_a_reliability_of_the_calibration():
+    known = {float(p): level for p, level in load_card("default")[0].calibration["purity"].items() if level is not None}
+    for purity, level in known.items():
+        assert DiffusionImager(purity=purity, device="cpu").reliability == level
+    assert list(known.values()) == sorted(known.values())
+    with pytest.raises(SettingError, match=r"purity=0.77: the calibration of model 'default' has 0.8"):
+        DiffusionImager(purity=0.77, device="cpu")
+    with pytest.raises(SettingError, match=r"purity=0.9 and reliability=0.5: give one of them"):
+        DiffusionImager(purity=0.9, reliability=0.5, device="cpu")
+    with pytest.raises(SettingError, match=r"has none, there is no calibration"):
+        DiffusionImager(purity=0.9, calibrate=False, device="cpu")

@@ -2,7 +2,6 @@
 
 from .bootstrap import FieldBootstrap
 from .calibration import (
-    apply_calibration,
     calibration_error,
     coverage,
     fit_error_scale,
@@ -23,7 +22,6 @@ __all__ = [
     "Evaluation",
     "FieldBootstrap",
     "Summary",
-    "apply_calibration",
     "calibration_error",
     "coverage",
     "fit_calibration",

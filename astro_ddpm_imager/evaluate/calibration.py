@@ -2,11 +2,12 @@
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit, log_expit, logit
+from scipy.special import log_expit
 from scipy.stats import chisquare, norm
 
+from ..calibration import reliability_logit
+
 __all__ = [
-    "apply_calibration",
     "calibration_error",
     "coverage",
     "fit_error_scale",
@@ -109,9 +110,9 @@ def fit_reliability(reliability, true, n_samples):
     Returns
     -------
     dict
-        ``slope``, ``intercept`` and ``n_samples``, as `apply_calibration` takes them.
+        ``slope``, ``intercept`` and ``n_samples``, as `~astro_ddpm_imager.calibration.calibrated_reliability` takes them.
     """
-    x = _logit(reliability, n_samples)
+    x = reliability_logit(reliability, n_samples)
     sign = np.where(np.asarray(true, dtype=bool), 1, -1)
 
     def loss(parameters):
@@ -121,29 +122,6 @@ def fit_reliability(reliability, true, n_samples):
 
     log_slope, intercept = minimize(loss, [0.0, 0.0]).x
     return {"slope": float(np.exp(log_slope)), "intercept": float(intercept), "n_samples": int(n_samples)}
-
-
-def apply_calibration(reliability, calibration):
-    """Calibrated reliability.
-
-    Parameters
-    ----------
-    reliability : 1D array
-        Raw.
-    calibration : dict
-        As `fit_reliability` gives it.
-
-    Returns
-    -------
-    1D array, same shape; it rises with the raw one.
-    """
-    x = _logit(reliability, calibration["n_samples"])
-    return expit(calibration["intercept"] + calibration["slope"] * x)
-
-
-def _logit(reliability, n_samples):
-    half = 0.5 / (n_samples + 1)
-    return logit(half + (1 - 2 * half) * np.asarray(reliability, dtype=float))
 
 
 def fit_error_scale(error, sigma, levels=(0.68, 0.95)):

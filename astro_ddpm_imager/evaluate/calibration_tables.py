@@ -5,9 +5,9 @@ import itertools
 import astropy.units as u
 import numpy as np
 
+from ..calibration import calibrated_reliability
 from .bootstrap import fraction_with_interval, ratio
 from .calibration import (
-    apply_calibration,
     calibration_error,
     coverage,
     fit_error_scale,
@@ -72,7 +72,7 @@ def calibration_errors(summary):
     fitted = raw.copy()
     for half in (odd, ~odd):
         calibration = fit_reliability(raw[~half], true[~half], summary.settings["n_samples"])
-        fitted[half] = apply_calibration(raw[half], calibration)
+        fitted[half] = calibrated_reliability(raw[half], calibration)
     rows = []
     for name, reliability in (("raw", raw), ("calibrated on the other half of the fields", fitted)):
         for which, chosen in (("all", np.ones(len(raw), dtype=bool)), (f"above {WORTH_A_LOOK:g}", raw >= WORTH_A_LOOK)):
@@ -170,7 +170,7 @@ def fit_calibration(summary):
     Returns
     -------
     dict
-        ``reliability``, as `apply_calibration` takes it; ``flux_err`` and
+        ``reliability``, as `~astro_ddpm_imager.calibration.calibrated_reliability` takes it; ``flux_err`` and
         ``position_err``, factors (None without matched sources); the
         calibrated ``threshold`` of the best F1, and by purity, as text,
         ``purity`` (None where it is not reached); ``fields`` and
@@ -179,7 +179,7 @@ def fit_calibration(summary):
     candidates = summary.candidates
     raw, true = np.asarray(candidates["reliability"]), np.asarray(candidates["true"])
     reliability = fit_reliability(raw, true, summary.settings["n_samples"])
-    calibrated = apply_calibration(raw, reliability)
+    calibrated = calibrated_reliability(raw, reliability)
     errors = _errors(summary, OURS)
     position, claimed = (np.concatenate([errors["ra"][k], errors["dec"][k]]) for k in (0, 1))
     number = len(summary.truth)

@@ -122,7 +122,7 @@ def write_report(evaluation, output, radius=None):
 
     ``report.html`` with all figures and tables, ``report.json`` with all
     numbers, ``TABLE.ecsv`` for each table, ``candidates.ecsv`` with every
-    candidate and whether it is true, ``calibration.json`` as
+    candidate and whether it is true, without calibration ``calibration.json`` as
     `~astro_ddpm_imager.evaluate.fit_calibration` fits it, and the figures as
     ``figures/NAME.svg``.
 
@@ -149,8 +149,9 @@ def write_report(evaluation, output, radius=None):
     about = {**evaluation.settings, **_about(summary)}
     numbers = {"settings": about, **{name: _rows(table) for name, table in tables.items() if name != "sources"}}
     (output / "report.json").write_text(json.dumps(numbers, indent=1) + "\n")
-    fitted = calibration_tables.fit_calibration(summary)
-    (output / "calibration.json").write_text(json.dumps(fitted, indent=1) + "\n")
+    if not summary.settings["calibrated"]:
+        fitted = calibration_tables.fit_calibration(summary)
+        (output / "calibration.json").write_text(json.dumps(fitted, indent=1) + "\n")
     pictures = {}
     for name, figure in draw_figures(summary, tables).items():
         picture = io.BytesIO()

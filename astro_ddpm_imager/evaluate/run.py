@@ -111,6 +111,7 @@ def run_fields(folder, output, imager, truth=None, fields=None, progress=None):
         "truth_sha256": hashlib.sha256(known.tobytes()).hexdigest(),
         "noise_protocol": sources.meta["noise_protocol"],
         "default_reliability": imager.card.reliability,
+        "calibrated": bool(imager.calibrate and imager.card.calibration),
         "model": imager.card.name,
         "model_sha256": imager.card.sha256,
         "model_noise_protocol": imager.card.noise_protocol,

@@ -58,6 +58,8 @@ class ModelCard:
         Default reliability of the faintest source in a catalogue.
     steps : int
         Default number of sampling steps.
+    calibration : dict
+        Of reliabilities and errors, see `~astro_ddpm_imager.evaluate.fit_calibration`; empty if there is none.
     scores : dict
         Measured quality, by test set.
     sha256 : str
@@ -82,13 +84,14 @@ class ModelCard:
     threshold: float
     reliability: float
     steps: int
+    calibration: dict = field(default_factory=dict)
     scores: dict = field(default_factory=dict)
     sha256: str = ""
 
     @property
     def configuration(self):
         """The part that must agree with the metadata of the ONNX file."""
-        beside = {"threshold", "reliability", "steps", "scores", "sha256"}
+        beside = {"threshold", "reliability", "steps", "calibration", "scores", "sha256"}
         return {key: value for key, value in asdict(self).items() if key not in beside}
 
     @property
