@@ -137,7 +137,7 @@ def _add_settings(parser):
         "--purity",
         type=float,
         metavar="P",
-        help="instead of --reliability: 0.8, 0.9, 0.95 or 0.99 of the sources exist",
+        help="instead of --reliability: 0.8, 0.9, 0.95 or 0.99",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same files")
     parser.add_argument("--overwrite", action="store_true", help="replace existing products")

@@ -110,7 +110,8 @@ def fit_reliability(reliability, true, n_samples):
     Returns
     -------
     dict
-        ``slope``, ``intercept`` and ``n_samples``, as `~astro_ddpm_imager.calibration.calibrated_reliability` takes them.
+        ``slope``, ``intercept`` and ``n_samples``, as
+        `~astro_ddpm_imager.calibration.calibrated_reliability` takes them.
     """
     x = reliability_logit(reliability, n_samples)
     sign = np.where(np.asarray(true, dtype=bool), 1, -1)
