@@ -1,5 +1,7 @@
 """Simulated observations, from antennas to files."""
 
+import sys
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -158,3 +160,9 @@ def test_command_line(tmp_path, capsys):
     assert {path.name for path in tmp_path.iterdir()} == {"psf.fits", "pb.fits", "truth.ecsv", "0000.dirty.fits"}
     assert main([*command, "--overwrite", "--dec", "80"]) == 1
     assert "never above" in capsys.readouterr().err
+
+
+def test_without_ducc0_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ducc0.wgridder", None)
+    with pytest.raises(SimulationError, match=r"simulations need ducc0: .*astro_ddpm_imager\[simulate\]"):
+        _ = observation().psf

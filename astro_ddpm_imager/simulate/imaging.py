@@ -86,9 +86,18 @@ def image_visibilities(uv, visibilities, weights, shape, cell):
     2D array, shape (ny, nx)
         East to the left; the phase centre at pixel ``(ny // 2, nx // 2)``.
         A point source of 1 there makes a peak of 1.
-    """
-    from ducc0.wgridder import vis2dirty  # an extra, for simulations only
 
+    Raises
+    ------
+    SimulationError
+        ducc0 is not installed.
+    """
+    try:
+        from ducc0.wgridder import vis2dirty
+    except ImportError as error:
+        raise SimulationError(
+            "simulations need ducc0: install it, or this package as astro_ddpm_imager[simulate]"
+        ) from error
     image = vis2dirty(
         uvw=np.ascontiguousarray(uv, dtype=float),
         freq=np.array([c.value]),
