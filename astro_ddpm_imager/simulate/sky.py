@@ -61,9 +61,7 @@ class Population:
         Largest mean number of sources in a square beam; each field has a
         uniformly drawn fraction of it, other fields the square of one.
     flux : tuple of float
-        Range of the fluxes before the primary beam, in units of the noise,
-        for sources with the size of Table 1; larger ones have more flux, so
-        that they are as easy to see.
+        Range of the fluxes before the primary beam, in units of the noise.
     fwhm : tuple of float
         Range of the FWHM of either axis, beams.
     bright_fraction, bright_flux : float, tuple of float
@@ -75,6 +73,9 @@ class Population:
         field, uniform in the logarithm.
     extended_fraction, extended_fwhm : float, tuple of float
         Fraction of their sources with other sizes, and the range of the major axes of these.
+    boosted_fraction : float
+        Fraction of these that have as much more flux as they are larger, so
+        that they peak as high.
     pairs : float
         Fraction of their sources that have moved to within two beams of another.
     """
@@ -87,8 +88,9 @@ class Population:
     other_fraction: float = 0.4
     other_density: float = 0.045
     other_scale: tuple = (0.4, 1.5)
-    extended_fraction: float = 0.4
+    extended_fraction: float = 0.3
     extended_fwhm: tuple = (0.0, 3.0)
+    boosted_fraction: float = 0.3
     pairs: float = 0.1
 
     def place(self, rng, shape, pixels_per_beam, density, power=1):
@@ -139,8 +141,10 @@ class Population:
             major = rng.uniform(*self.extended_fwhm, number)
             extended = rng.random(number) < self.extended_fraction
             fwhm = np.where(extended, [major, major * rng.uniform(0.3, 1, number)], fwhm)
+            flux *= np.exp(rng.uniform(*np.log(self.other_scale)))
             spread = np.sqrt((1 + fwhm[0] ** 2) * (1 + fwhm[1] ** 2)) / (1 + np.mean(self.fwhm) ** 2)
-            flux *= np.sqrt(spread) * np.exp(rng.uniform(*np.log(self.other_scale)))
+            boosted = extended & (rng.random(number) < self.boosted_fraction)
+            flux[boosted] *= spread[boosted]
             close = np.flatnonzero(rng.random(number) < self.pairs)
             if number > 1:
                 distance, angle = (
