@@ -105,9 +105,9 @@ def main():
             "psfs": settings["psfs"],
             "fields": "simulated on the fly with independent noise; PSFs of ALMA's 12 m array, 24 configurations of "
             "Cycles 1, 3 and 5, declinations -70 to +30 deg, 1 min to 4 h, natural or Briggs weighting (robust -0.5 to "
-            "2); half of the fields with sources as in Table 1 of Taran et al. 2023 at continuous positions over the "
-            "whole primary beam, 8% of them brighter (10 to 60 sigma); the others with sources of 0 to 3 beams, up to "
-            "8 in 180 square beams, fluxes scaled by 0.4 to 1.5, a tenth in close pairs",
+            "2); six fields in ten with sources as in Table 1 of Taran et al. 2023 at continuous positions, 8% of them "
+            "brighter (10 to 60 sigma); the others with up to 8 in 180 square beams, fluxes scaled by 0.4 to 1.5, 30% "
+            "of them of 0 to 3 beams, a tenth in close pairs; in six of ten within 0.38 FWHM of the pointing centre",
             "note": args.note,
         },
         threshold=1.0,
