@@ -205,7 +205,8 @@ class DiffusionImager:
         bright = 0 if observation.bright is None else grid.gather(observation.bright / observation.rms)
         meta = self._provenance(seed)
         sources = self._sources(samples, expected, sky, bright)
-        catalog = build_catalog(sources, grid, observation, self.reliability, meta)
+        boosting = self.card.calibration.get("boosting", 0.0) if self.calibrate else 0.0
+        catalog = build_catalog(sources, grid, observation, self.reliability, meta, boosting)
         return ImagingResult(observation, grid, sky, samples, catalog, meta)
 
     def _warn_beyond_training(self, observation):
