@@ -39,7 +39,8 @@ RADIUS = 0.45 * u.arcsec
 
 
 def settings(**changes):
-    return {"n_samples": 3, "steps": 3, "seed": 1, "reliability": 0, "device": "cpu", "progress": False} | changes
+    quick = {"n_samples": 3, "steps": 3, "seed": 1, "device": "cpu", "progress": False}
+    return quick | {"reliability": 0, "calibrate": False} | changes
 
 
 @pytest.fixture(scope="module")

@@ -85,7 +85,7 @@ def test_empty_fields_are_noise_that_repeats_with_the_seed(instrument):
 
 
 def test_crops_hold_apparent_fluxes_inside_the_primary_beam(instrument):
-    simulator = FieldSimulator((instrument,), Population(density=0.05), pb_fwhm=(20, 25))
+    simulator = FieldSimulator((instrument,), Population(density=0.05, bright_fraction=0.5), pb_fwhm=(20, 25))
     conditions, skies = simulator.crops(np.random.default_rng(5), 6, 32, {"threshold": 4, "gain": 0.2})
     dirty, residual, components, pb = np.moveaxis(conditions, 1, 0)
     assert conditions.shape == (6, 4, 32, 32) and conditions.dtype == skies.dtype == np.float32
