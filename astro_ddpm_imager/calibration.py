@@ -5,9 +5,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import expit, logit
 
-__all__ = ["calibrate", "calibrated_reliability", "reliability_logit", "without_boosting"]
-
-LEAST_KEPT = 0.5
+__all__ = ["calibrate", "calibrated_reliability", "reliability_logit"]
 
 
 def calibrate(sources, calibration):
@@ -69,25 +67,3 @@ def reliability_logit(reliability, n_samples):
     """
     half = 0.5 / (n_samples + 1)
     return logit(half + (1 - 2 * half) * np.asarray(reliability, dtype=float))
-
-
-def without_boosting(snr, boosting):
-    """Fraction of a measured flux that is the source's, on average.
-
-    Faint sources are found where the noise is positive, and there are more
-    faint ones to be boosted than bright ones: the true flux is about
-    1 - k / snr^2 of the measured one (Hogg & Turner 1998, PASP 110, 727,
-    equation 4, to first order), with k from the slope of the number counts.
-
-    Parameters
-    ----------
-    snr : 1D array
-        Measured peak over noise.
-    boosting : float
-        k; 0 corrects nothing.
-
-    Returns
-    -------
-    1D array, same shape, at least 0.5.
-    """
-    return np.clip(1 - boosting / np.maximum(snr, 1e-9) ** 2, LEAST_KEPT, 1)

@@ -6,8 +6,6 @@ from astropy.stats import gaussian_sigma_to_fwhm
 from astropy.table import QTable
 from scipy.ndimage import map_coordinates
 
-from .calibration import without_boosting
-
 __all__ = ["COLUMNS", "build_catalog"]
 
 COLUMNS = {
@@ -19,7 +17,7 @@ COLUMNS = {
     "flux": (u.Jy, "Total flux, corrected for the primary beam"),
     "flux_err": (u.Jy, "Error of flux"),
     "peak_flux": (u.Jy / u.beam, "Peak after convolution with the restoring beam, corrected for the primary beam"),
-    "snr": (None, "Peak before the corrections for primary beam and boosting / noise"),
+    "snr": (None, "Peak before the correction for the primary beam / noise"),
     "reliability": (None, "Probability that the source exists"),
     "x": (None, "0-based pixel of the input, first FITS axis"),
     "y": (None, "0-based pixel of the input, second FITS axis"),
@@ -31,7 +29,7 @@ COLUMNS = {
 }
 
 
-def build_catalog(sources, grid, dirty, reliability, meta, boosting=0.0):
+def build_catalog(sources, grid, dirty, reliability, meta):
     """Turn merged sources into a catalogue.
 
     Parameters
@@ -44,8 +42,6 @@ def build_catalog(sources, grid, dirty, reliability, meta, boosting=0.0):
         Lowest reliability of a source in the catalogue.
     meta : dict
         Provenance.
-    boosting : float, optional
-        See `~astro_ddpm_imager.calibration.without_boosting`.
 
     Returns
     -------
@@ -67,7 +63,6 @@ def build_catalog(sources, grid, dirty, reliability, meta, boosting=0.0):
     major, minor, pa, covariance = _axes(covariance, scale)
     spread = np.linalg.det(dirty.beam_covariance + covariance) / np.linalg.det(dirty.beam_covariance)
     peak = sources.flux / np.sqrt(spread)
-    kept = without_boosting(peak, boosting)
     pixel_variance = np.stack([(sources.x_err * ratio[0]) ** 2, (sources.y_err * ratio[1]) ** 2], -1)
     world_err = np.sqrt(pixel_variance @ (dirty.wcs.pixel_scale_matrix**2).T)
     sky = dirty.wcs.pixel_to_world(x, y)
@@ -77,8 +72,8 @@ def build_catalog(sources, grid, dirty, reliability, meta, boosting=0.0):
     values = {
         "source_id": np.arange(1, len(sources) + 1),
         "ra": sky.ra.deg, "dec": sky.dec.deg, "ra_err": world_err[:, 0], "dec_err": world_err[:, 1],
-        "flux": kept * sources.flux * dirty.rms / pb, "flux_err": sources.flux_err * dirty.rms / pb,
-        "peak_flux": kept * peak * dirty.rms / pb, "snr": peak, "reliability": sources.reliability,
+        "flux": sources.flux * dirty.rms / pb, "flux_err": sources.flux_err * dirty.rms / pb,
+        "peak_flux": peak * dirty.rms / pb, "snr": peak, "reliability": sources.reliability,
         "x": x, "y": y, "major": major, "minor": minor, "pa": pa, "pb": pb,
         "sample_fraction": sources.fraction,
     }  # fmt: skip

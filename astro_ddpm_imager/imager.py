@@ -205,8 +205,7 @@ class DiffusionImager:
         bright = 0 if observation.bright is None else grid.gather(observation.bright / observation.rms)
         meta = self._provenance(seed)
         sources = self._sources(samples, expected, sky, bright)
-        boosting = self.card.calibration.get("boosting", 0.0) if self.calibrate else 0.0
-        catalog = build_catalog(sources, grid, observation, self.reliability, meta, boosting)
+        catalog = build_catalog(sources, grid, observation, self.reliability, meta)
         return ImagingResult(observation, grid, sky, samples, catalog, meta)
 
     def _warn_beyond_training(self, observation):

@@ -5,13 +5,12 @@ import pytest
 
 from astro_ddpm_imager import DiffusionImager, load_card
 from astro_ddpm_imager.aggregation import Detections, merge
-from astro_ddpm_imager.calibration import calibrate, calibrated_reliability, without_boosting
+from astro_ddpm_imager.calibration import calibrate, calibrated_reliability
 from astro_ddpm_imager.errors import SettingError
 from astro_ddpm_imager.evaluate import (
     FieldBootstrap,
     calibration_error,
     coverage,
-    fit_boosting,
     fit_error_scale,
     fit_reliability,
     rank_test,
@@ -140,13 +139,3 @@ def test_a_purity_is_a_reliability_of_the_calibration():
         DiffusionImager(purity=0.9, reliability=0.5, device="cpu")
     with pytest.raises(SettingError, match=r"has none, there is no calibration"):
         DiffusionImager(purity=0.9, calibrate=False, device="cpu")
-
-
-def test_boosting_is_found_and_taken_out():
-    rng = np.random.default_rng(0)
-    snr, true = rng.uniform(3, 30, 400), rng.uniform(1, 5, 400)
-    measured = true / (1 - 3 / snr**2) + 0.01 * rng.standard_normal(400)
-    assert fit_boosting(measured, true, snr) == pytest.approx(3, abs=0.15)
-    assert fit_boosting(true, true, snr) == 0 and fit_boosting([], [], []) == 0
-    assert without_boosting(np.array([1.0, 10.0]), 3) == pytest.approx([0.5, 0.97])
-    assert without_boosting(np.array([0.0, 5.0]), 0.0).tolist() == [1, 1]

@@ -4,7 +4,6 @@ from .bootstrap import FieldBootstrap
 from .calibration import (
     calibration_error,
     coverage,
-    fit_boosting,
     fit_error_scale,
     fit_reliability,
     rank_test,
@@ -26,7 +25,6 @@ __all__ = [
     "calibration_error",
     "coverage",
     "fit_calibration",
-    "fit_boosting",
     "fit_error_scale",
     "fit_reliability",
     "match_catalogs",

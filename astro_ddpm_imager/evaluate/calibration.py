@@ -5,12 +5,11 @@ from scipy.optimize import minimize
 from scipy.special import log_expit
 from scipy.stats import chisquare, norm
 
-from ..calibration import reliability_logit, without_boosting
+from ..calibration import reliability_logit
 
 __all__ = [
     "calibration_error",
     "coverage",
-    "fit_boosting",
     "fit_error_scale",
     "fit_reliability",
     "rank_test",
@@ -124,28 +123,6 @@ def fit_reliability(reliability, true, n_samples):
 
     log_slope, intercept = minimize(loss, [0.0, 0.0]).x
     return {"slope": float(np.exp(log_slope)), "intercept": float(intercept), "n_samples": int(n_samples)}
-
-
-def fit_boosting(flux, true_flux, snr):
-    """Boosting with which the median flux error is 0.
-
-    Parameters
-    ----------
-    flux, true_flux : 1D arrays, same unit
-        Of matched sources.
-    snr : 1D array
-        Measured.
-
-    Returns
-    -------
-    float
-        As `~astro_ddpm_imager.calibration.without_boosting` takes it; 0 without sources.
-    """
-    if not len(flux):
-        return 0.0
-    choices = np.linspace(0, 8, 161)
-    errors = [abs(np.median(flux * without_boosting(snr, k) - true_flux)) for k in choices]
-    return float(choices[int(np.argmin(errors))])
 
 
 def fit_error_scale(error, sigma, levels=(0.68, 0.95)):

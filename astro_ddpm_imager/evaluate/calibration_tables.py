@@ -5,12 +5,11 @@ import itertools
 import astropy.units as u
 import numpy as np
 
-from ..calibration import calibrated_reliability, without_boosting
+from ..calibration import calibrated_reliability
 from .bootstrap import fraction_with_interval, ratio
 from .calibration import (
     calibration_error,
     coverage,
-    fit_boosting,
     fit_error_scale,
     fit_reliability,
     rank_test,
@@ -171,8 +170,7 @@ def fit_calibration(summary):
     Returns
     -------
     dict
-        ``boosting`` and ``reliability``, as the functions of
-        `astro_ddpm_imager.calibration` take them; ``flux_err`` and
+        ``reliability``, as `~astro_ddpm_imager.calibration.calibrated_reliability` takes it; ``flux_err`` and
         ``position_err``, factors (None without matched sources); the
         calibrated ``threshold`` of the best F1, and by purity, as text,
         ``purity`` (None where it is not reached); ``fields`` and
@@ -185,15 +183,9 @@ def fit_calibration(summary):
     errors = _errors(summary, OURS)
     position, claimed = (np.concatenate([errors["ra"][k], errors["dec"][k]]) for k in (0, 1))
     number = len(summary.truth)
-    truth, catalog = summary.truth, summary.catalog(OURS)
-    i, j = match_catalogs(truth, catalog, summary.radius)
-    flux, true_flux, snr = catalog["flux"][j].to_value(u.Jy), truth["flux"][i].to_value(u.Jy), catalog["snr"][j]
-    boosting = fit_boosting(flux, true_flux, snr)
-    left, sigma = flux * without_boosting(snr, boosting) - true_flux, catalog["flux_err"][j].to_value(u.Jy)
     return {
         "reliability": reliability,
-        "boosting": boosting,
-        "flux_err": fit_error_scale(left[sigma > 0], sigma[sigma > 0]),
+        "flux_err": fit_error_scale(*errors["flux"]),
         "position_err": fit_error_scale(position, claimed),
         "threshold": reliability_threshold(calibrated, calibrated, number),
         "purity": {str(purity): reliability_threshold(calibrated, calibrated, number, purity) for purity in PURITIES},
