@@ -75,7 +75,7 @@ class MergedSources:
     Parameters
     ----------
     x, y, flux : arrays
-        Mean position (pixels) and mean total flux over the samples that contain the source.
+        Mean position (pixels) and median total flux over the samples that contain the source.
     x_err, y_err, flux_err : arrays
         Standard deviations over those samples; NaN where there is only one.
     covariance : array, shape (n, 2, 2)
@@ -219,7 +219,8 @@ def _combine(detections, chosen, n_samples, seed):
     y = np.bincount(inverse, weight * detections.y[chosen]) / flux
     spread = (lambda values: values.std(ddof=1)) if len(found) > 1 else (lambda values: np.nan)
     return {
-        "x": x.mean(), "y": y.mean(), "flux": flux.mean(),
+        # The median: a few samples in which a source is large or blended should not decide.
+        "x": x.mean(), "y": y.mean(), "flux": np.median(flux),
         "x_err": spread(x), "y_err": spread(y), "flux_err": spread(flux),
         "covariance": np.average(detections.covariance[chosen], axis=0, weights=weight),
         "fraction": len(found) / n_samples, "reliability": len(found) / n_samples,
