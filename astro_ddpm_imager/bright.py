@@ -9,7 +9,7 @@ from scipy.ndimage import label
 
 from .conditioning import clean
 
-__all__ = ["subtract_bright"]
+__all__ = ["bright_sky", "subtract_bright"]
 
 log = logging.getLogger(__name__)
 
@@ -64,3 +64,19 @@ def subtract_bright(dirty, brightest, kept):
             bright[own] = components[own] * (1 - kept / peak)
             log.info("a source of %.0f times the noise: all but %.0f of it is subtracted", peak, kept)
     return replace(dirty, rms=rms, bright=bright if bright.any() else None)
+
+
+def bright_sky(dirty, grid):
+    """What of bright sources the model is not shown, on its pixels.
+
+    Parameters
+    ----------
+    dirty : `~astro_ddpm_imager.dirty.DirtyImage`
+    grid : `~astro_ddpm_imager.grid.ModelGrid`
+
+    Returns
+    -------
+    2D array, shape ``grid.shape``, or 0
+        Flux per pixel in units of the noise.
+    """
+    return 0 if dirty.bright is None else grid.gather(dirty.bright / dirty.rms)

@@ -114,9 +114,6 @@ def _parser():
         "interruption.",
     )
     _add_evaluation(evaluate)
-    evaluate.add_argument(
-        "--raw", action="store_true", help="leave out the model's calibration, and fit one: calibration.json"
-    )
     evaluate.set_defaults(run=_evaluate)
 
     models = commands.add_parser("models", help="list the models and what their cards say")
@@ -169,6 +166,9 @@ def _add_evaluation(parser):
         "--output", type=Path, default=Path("report"), metavar="DIR", help="folder of the report (default: report)"
     )
     parser.add_argument("--fields", type=int, metavar="N", help="only the first N fields")
+    parser.add_argument(
+        "--raw", action="store_true", help="leave out the model's calibration, and fit one: calibration.json"
+    )
     parser.add_argument("--radius", type=float, metavar="ARCSEC", help="matching radius (default: half a beam)")
     _add_sampling(parser)
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the samples (default: 1)")

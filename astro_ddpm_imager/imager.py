@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 
 from . import __version__
 from .aggregation import AGGREGATES, Detections, aggregate, merge, without_luck
-from .bright import subtract_bright
+from .bright import bright_sky, subtract_bright
 from .calibration import calibrate
 from .catalog import build_catalog
 from .conditioning import condition
@@ -202,7 +202,7 @@ class DiffusionImager:
         log.info("noise %.4g Jy/beam, model grid %s, seed %d", observation.rms, grid.shape, seed)
         samples, expected = self._draw(observation, grid, seed)
         sky = aggregate(samples, self.aggregate)
-        bright = 0 if observation.bright is None else grid.gather(observation.bright / observation.rms)
+        bright = bright_sky(observation, grid)
         meta = self._provenance(seed)
         sources = self._sources(samples, expected, sky, bright)
         catalog = build_catalog(sources, grid, observation, self.reliability, meta)

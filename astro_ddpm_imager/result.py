@@ -53,10 +53,19 @@ class ImagingResult:
     @cached_property
     def _apparent(self):
         """Reconstruction times primary beam, Jy/pixel, without blanks."""
-        return self._to_image(self._sky)
+        return self.apparent(self._sky)
 
-    def _to_image(self, sky):
-        """A sky on the model's pixels as the apparent sky, Jy/pixel."""
+    def apparent(self, sky):
+        """A sky on the model's pixels, as ``sky_samples``, as an image times the primary beam.
+
+        Parameters
+        ----------
+        sky : 2D array, shape ``grid.shape``
+
+        Returns
+        -------
+        2D array, Jy/pixel, without blanks
+        """
         image = self.grid.to_image(sky) * self.dirty.rms
         return image if self.dirty.bright is None else image + self.dirty.bright
 
@@ -80,7 +89,7 @@ class ImagingResult:
     @property
     def samples(self):
         """Posterior samples as `~astropy.units.Quantity`, shape (n_samples, ny, nx), Jy/pixel, like ``image``."""
-        return np.stack([self._to_image(sample) / self.dirty.pb for sample in self.sky_samples]) * JY_PER_PIXEL
+        return np.stack([self.apparent(sample) / self.dirty.pb for sample in self.sky_samples]) * JY_PER_PIXEL
 
     @cached_property
     def residual(self):

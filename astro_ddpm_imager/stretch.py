@@ -25,7 +25,7 @@ class PowerStretch:
 
     def forward(self, sky):
         """Stretched values of a sky (flux per pixel / noise, not negative)."""
-        return 2 * (np.asarray(sky) / self.c) ** (1 / self.gamma) - 1
+        return 2 * (sky / self.c) ** (1 / self.gamma) - 1
 
     def inverse(self, stretched):
         """Flux per pixel / noise; values below the empty sky, -1, give 0."""

@@ -24,7 +24,6 @@ from .unet import UNet
 
 log = logging.getLogger("train")
 
-
 CLEAN = {"threshold": 4.0, "gain": 0.2}
 
 
@@ -39,7 +38,7 @@ def diffuse(skies, generator, schedule, stretch):
 
     v = alpha eps - sigma x0 (Salimans & Ho 2022, arXiv:2202.00512, section 4).
     """
-    sky = (2 * (skies / stretch.c) ** (1 / stretch.gamma) - 1)[:, None]
+    sky = stretch.forward(skies)[:, None]
     number, device = len(sky), sky.device
     strata = (torch.arange(number) + torch.rand(number, generator=generator)) / number
     t = (strata * schedule.steps).long().clamp(max=schedule.steps - 1)

@@ -1,27 +1,12 @@
 """Catalogues that several ways of aggregating make of the same samples."""
 
 from ..aggregation import AGGREGATES, Detections, merge
+from ..bright import bright_sky
 from ..catalog import build_catalog
 from ..detection import detect
 from ..imager import MERGING_BEAMS
 
-__all__ = ["aggregate_catalogs", "bright_sky"]
-
-
-def bright_sky(result):
-    """What bright sources were given before sampling, on the model's pixels.
-
-    Parameters
-    ----------
-    result : `~astro_ddpm_imager.ImagingResult`
-
-    Returns
-    -------
-    2D array, shape ``result.grid.shape``, or 0
-        Flux per pixel in units of the noise.
-    """
-    dirty = result.dirty
-    return 0 if dirty.bright is None else result.grid.gather(dirty.bright / dirty.rms)
+__all__ = ["aggregate_catalogs"]
 
 
 def aggregate_catalogs(result, threshold, pixels_per_beam):
@@ -44,7 +29,7 @@ def aggregate_catalogs(result, threshold, pixels_per_beam):
         and in the mean and the median of all. An integer n: detected in each
         of the first n samples, and merged.
     """
-    bright = bright_sky(result)
+    bright = bright_sky(result.dirty, result.grid)
     samples = result.sky_samples
     number, radius = len(samples), MERGING_BEAMS * pixels_per_beam
     each = [detect(sky + bright, threshold, pixels_per_beam, index) for index, sky in enumerate(samples)]

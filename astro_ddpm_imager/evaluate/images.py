@@ -8,8 +8,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import norm
 
 from ..aggregation import AGGREGATES
+from ..bright import bright_sky
 from ..simulate.sky import Sources, sky_pixels
-from .aggregates import bright_sky
 
 __all__ = ["LEVELS", "image_scores", "pixel_coverage", "structural_similarity", "true_ranks", "true_sky"]
 
@@ -102,10 +102,7 @@ def image_scores(result, sky):
     truth = np.where(inside, sky / pb, 0) * 1e6
     scores = {}
     for name, how in AGGREGATES.items():
-        image = result.grid.to_image(how(result.sky_samples)) * dirty.rms
-        if dirty.bright is not None:
-            image = image + dirty.bright
-        image = np.where(inside, image / pb, 0) * 1e6
+        image = np.where(inside, result.apparent(how(result.sky_samples)) / pb, 0) * 1e6
         mse = float(np.mean((image - truth)[inside] ** 2))
         empty = not truth.any()
         scores[name] = {
@@ -119,7 +116,7 @@ def image_scores(result, sky):
 def _beams(result, sky, pixels_per_beam):
     """The samples and the truth as brightness in a beam, in units of the noise, and where there is an image."""
     sigma = pixels_per_beam * gaussian_fwhm_to_sigma
-    skies = [*(result.sky_samples + bright_sky(result)), result.grid.gather(sky) / result.dirty.rms]
+    skies = [*(result.sky_samples + bright_sky(result.dirty, result.grid)), result.grid.gather(sky) / result.dirty.rms]
     smooth = np.stack([gaussian_filter(plane, sigma) for plane in skies]) * 2 * np.pi * sigma**2
     return smooth[:-1], smooth[-1], result.grid.sample(result.dirty.pb) > 0
 
