@@ -134,7 +134,9 @@ def test_image_scores_see_a_better_image(result):
     sky = true_sky(one_source(result), result.dirty)
     exact = result.grid.gather(sky) / result.dirty.rms
     scores = [
-        image_scores(SimpleNamespace(grid=result.grid, dirty=result.dirty, sky_samples=factor * exact[None]), sky)
+        image_scores(
+            SimpleNamespace(apparent=result.apparent, dirty=result.dirty, sky_samples=factor * exact[None]), sky
+        )
         for factor in (1, 0.5)
     ]
     good, half = (score["mean"] for score in scores)
