@@ -61,7 +61,7 @@ class FieldSimulator:
     instruments: tuple
     population: Population = field(default_factory=Population)
     noise_spread: float = 0.1
-    pb_fwhm: tuple = (18.0, 120.0)
+    pb_fwhm: tuple = (10.0, 120.0)
     flat_fraction: float = 0.15
     pb_limit: float = 0.2
     central_fraction: float = 0.6

@@ -52,8 +52,10 @@ class Population:
 
     The defaults are Table 1 of Taran et al. 2023 (A&A 674, A161) divided by
     its beam (0.856") and its noise (47.3 uJy/beam), with continuous positions,
-    for most of the fields. In the others there are more of them, brighter or
-    fainter, some of any size up to a few beams, some of them close pairs.
+    for a part of the fields. A second part is the same sky as other arrays
+    see it in other weather, more or less crowded. In the others there are
+    more sources, brighter or fainter, some of any size up to a few beams,
+    some of them close pairs.
 
     Parameters
     ----------
@@ -66,6 +68,13 @@ class Population:
         Range of the FWHM of either axis, beams.
     bright_fraction, bright_flux : float, tuple of float
         Fraction of the sources with a flux uniform in the logarithm, and its range.
+    seen_fraction : float
+        Fraction of the fields with the same sources seen by other arrays.
+    seen_beam, seen_flux, seen_crowd : tuple of float
+        Their ranges, uniform in the logarithm, of the beam in units of the
+        one of Table 1, and of factors on fluxes and density.
+    seen_density : float
+        Largest density there.
     other_fraction : float
         Fraction of the fields with sources of other sizes, fluxes and numbers.
     other_density, other_scale : float, tuple of float
@@ -85,7 +94,12 @@ class Population:
     fwhm: tuple = (0.4 / 0.856, 0.8 / 0.856)
     bright_fraction: float = 0.08
     bright_flux: tuple = (10.0, 60.0)
-    other_fraction: float = 0.4
+    seen_fraction: float = 0.3
+    seen_beam: tuple = (0.35, 2.3)
+    seen_flux: tuple = (0.4, 1.2)
+    seen_crowd: tuple = (1.0, 6.0)
+    seen_density: float = 0.1
+    other_fraction: float = 0.3
     other_density: float = 0.045
     other_scale: tuple = (0.4, 1.5)
     extended_fraction: float = 0.3
@@ -130,13 +144,23 @@ class Population:
         `Sources`
             Fluxes in units of the noise, not multiplied by any primary beam.
         """
-        other = rng.random() < self.other_fraction
-        crowd = (self.other_density, 2) if other else (self.density, 1)
-        position = self.place(rng, shape, pixels_per_beam, *crowd)
+        part = rng.random()
+        other, seen = part < self.other_fraction, part > 1 - self.seen_fraction
+        beam, scale, crowd = (
+            np.exp(rng.uniform(*np.log(limits))) for limits in (self.seen_beam, self.seen_flux, self.seen_crowd)
+        )
+        density, power = self.density, 1
+        if seen:
+            density = min(density * crowd * beam**2, self.seen_density)
+        elif other:
+            density, power = self.other_density, 2
+        position = self.place(rng, shape, pixels_per_beam, density, power)
         number = position.shape[1]
         bright = rng.random(number) < self.bright_fraction
         flux = np.where(bright, np.exp(rng.uniform(*np.log(self.bright_flux), number)), rng.uniform(*self.flux, number))
         fwhm = rng.uniform(*self.fwhm, (2, number))
+        if seen:
+            flux, fwhm = flux * scale, fwhm / beam
         if other:
             major = rng.uniform(*self.extended_fwhm, number)
             extended = rng.random(number) < self.extended_fraction
