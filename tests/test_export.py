@@ -91,7 +91,9 @@ def test_training_resumes_and_exports(tmp_path):
 def test_fields_in_torch_are_those_of_numpy():
     """The same sources and the same PSF give the same sky, components and residual."""
     instrument = draw_instrument(np.random.default_rng(3), n=64)
-    simulator = FieldSimulator((instrument,), Population(density=0.15, other_fraction=0, seen_fraction=0), flat_fraction=1)
+    simulator = FieldSimulator(
+        (instrument,), Population(density=0.15, other_fraction=0, seen_fraction=0), flat_fraction=1
+    )
     sources, pb = simulator.draw_sky(np.random.default_rng(0), (64, 64), instrument.pixels_per_beam)
     assert len(sources) > 5
     fields = TorchFields(simulator, "cpu")
