@@ -1,109 +1,76 @@
-"""Score a model on a folder of fields with known sources; write the scores into its card.
+"""Put the scores of a report into the card of the model it is about.
 
-astro-ddpm-imager simulate --fields 100 --seed 7 --output-dir runs/table1
-python -m export.score runs/table1 --name "simulated, Table 1, 100 fields"
-python -m export.score ../shared/casa_fields --name "casa_fields, 60 fields"
+astro-ddpm-imager evaluate ../shared/casa_fields --radius 0.45 --output runs/casa_fields
+python -m export.score runs/casa_fields --name "casa_fields"
 """
 
 import argparse
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 
-import astropy.units as u
-import numpy as np
-from astropy.table import vstack
-from tqdm import tqdm
+from astro_ddpm_imager import load_card
+from astro_ddpm_imager.errors import EvaluationError
+from astro_ddpm_imager.evaluate import MATCHED_FILTER, OURS
 
-from astro_ddpm_imager import DiffusionImager, load_card
-from astro_ddpm_imager.evaluate import (
-    matched_filter,
-    read_folder,
-    reliability_diagram,
-    score_catalog,
-    scores_by_snr,
-    true_snr,
-)
-
-SNR_EDGES = (0, 2, 3, 4, 5, 6, 10, 100, 10000)
+COUNTS = ("true", "found", "matched")
+SCORES = ("purity", "completeness", "f1", "flux_within_noise", "flux_bias_uJy", "flux_rms_uJy", "position_error_arcsec")
+BY_SNR = ("snr_from", "snr_to", *COUNTS, "completeness", "purity", "flux_bias_uJy", "flux_rms_uJy")
+DIAGRAM = ("reliability_from", "reliability_to", "candidates", "reliability", "true_fraction")
 
 
-def run(imager, inputs, truth):
-    """Catalogues of all fields, the model's and the matched filter's, the truth with its S/N, and seconds a field."""
-    catalogs, filtered, truths, seconds = [], [], [], 0.0
-    shape = np.sqrt(truth["major"] * truth["minor"]).mean() if len(truth) else 0 * u.arcsec
-    for number, arguments in tqdm(inputs.items(), unit="field"):
-        started = time.perf_counter()
-        result = imager(**arguments)
-        catalog = result.catalog
-        seconds += time.perf_counter() - started
-        catalog.meta.clear()
-        rows = truth[truth["field"] == number]
-        rows["snr"] = true_snr(rows, result.dirty)
-        truths.append(rows)
-        for table, kept in ((catalog, catalogs), (matched_filter(result.dirty, shape), filtered)):
-            table["field"] = np.full(len(table), number)
-            kept.append(table)
-    return vstack(catalogs), vstack(filtered), vstack(truths), seconds / len(inputs)
+def chosen(row, names):
+    """Some scores of a row, with as many digits as anyone reads."""
+    return {name: round(row[name], 4) if isinstance(row[name], float) else row[name] for name in names}
 
 
-def best(catalog, truth, column, levels):
-    """The level of a column with the best F1, and the scores there."""
-    scores = [score_catalog(truth, catalog[catalog[column] >= level]) for level in levels]
-    # The curve is noisy: its smoothed maximum.
-    smooth = np.convolve([score["f1"] for score in scores], np.ones(3) / 3, mode="same")
-    chosen = int(np.argmax(smooth))
-    return float(levels[chosen]), scores[chosen]
+def scores_of(report):
+    """What the card says of a report: scores of the model and of the matched filter on the same fields.
 
+    Parameters
+    ----------
+    report : dict
+        ``report.json`` of `~astro_ddpm_imager.evaluate.write_report`.
 
-def rounded(scores):
-    """Scores with as many digits as anyone reads."""
-    return {key: round(value, 4) if isinstance(value, float) else value for key, value in scores.items()}
+    Returns
+    -------
+    dict
+    """
+    settings = report["settings"]
+    at_radius = [row for row in report["scores"] if row["radius_arcsec"] == settings["radius_arcsec"]]
+    ours, theirs = (next(row for row in at_radius if row["method"] == name) for name in (OURS, MATCHED_FILTER))
+    seconds = next(row for row in report["seconds"] if row["method"] == OURS)
+    return {
+        "fields": settings["fields"],
+        "radius_arcsec": settings["radius_arcsec"],
+        "noise_protocol": settings["noise_protocol"],
+        **chosen(ours, (*COUNTS, *SCORES, "f1_low", "f1_high")),
+        "seconds_per_field": round(seconds["sum_s"] / seconds["fields"], 2),
+        "by_snr": [chosen(row, BY_SNR) for row in report["by_snr"] if row["method"] == OURS],
+        "reliability_diagram": [chosen(row, DIAGRAM) for row in report["reliabilities"]],
+        "matched_filter": {
+            "threshold": settings["matched_filter_significance"],
+            **chosen(theirs, (*COUNTS, *SCORES)),
+        },
+        "settings": {name: settings[name] for name in ("n_samples", "steps", "seed", "default_reliability")},
+    }
 
 
 def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="as astro-ddpm-imager simulate writes it")
+    parser.add_argument("report", type=Path, help="folder that astro-ddpm-imager evaluate has written")
+    parser.add_argument("--name", required=True, help="of the fields, in the card")
     parser.add_argument("--model", default="default")
-    parser.add_argument("--fields", type=int, help="score the first fields only")
-    parser.add_argument("--samples", type=int, default=20)
-    parser.add_argument("--steps", type=int)
-    parser.add_argument("--sampler", default="dpm-solver")
-    parser.add_argument("--threshold", type=float)
-    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--name", help="write the scores into the card under this name")
-    parser.add_argument("--catalog", type=Path, help="write the catalogue, every candidate in it, as ECSV")
     args = parser.parse_args()
-    inputs, truth = read_folder(args.folder)
-    if args.fields:
-        inputs = dict(list(inputs.items())[: args.fields])
-        truth = truth[np.isin(truth["field"], list(inputs))]
-    imager = DiffusionImager(
-        args.model, n_samples=args.samples, steps=args.steps, sampler=args.sampler, threshold=args.threshold,
-        reliability=0, seed=args.seed, device="cpu", threads=args.threads, progress=False,
-    )  # fmt: skip
-    candidates, filtered, truth, seconds = run(imager, inputs, truth)
-    if args.catalog:
-        candidates.write(args.catalog, overwrite=True)
-        filtered.write(args.catalog.with_suffix(".filter.ecsv"), overwrite=True)
-        truth.write(args.catalog.with_suffix(".truth.ecsv"), overwrite=True)
+    report = json.loads((args.report / "report.json").read_text())
     card, path = load_card(args.model)
-    level = card.reliability
-    catalog = candidates[candidates["reliability"] >= level]
-    scores = rounded(score_catalog(truth, catalog))
-    scores |= {"fields": len(inputs), "seconds_per_field": round(seconds, 2)}
-    scores["by_snr"] = [rounded(row) for row in scores_by_snr(truth, catalog, SNR_EDGES) if row["true"]]
-    diagram = reliability_diagram(truth, candidates, np.linspace(0, 1, 6))
-    scores["reliability_diagram"] = [rounded(row) for row in diagram]
-    significance, scored = best(filtered, truth, "significance", np.arange(2.5, 6, 0.1))
-    scores["matched_filter"] = rounded({"threshold": significance, **scored})
-    print(json.dumps({"reliability": level, **scores}, indent=1))
-    if args.name:
-        scores["settings"] = {"n_samples": args.samples, "steps": imager.steps, "seed": args.seed, "reliability": level}
-        replace(card, scores={**card.scores, args.name: scores}).write(path.with_suffix(".json"))
+    for name, value in (("model_sha256", card.sha256), ("default_reliability", card.reliability), ("calibrated", True)):
+        if report["settings"][name] != value:
+            raise EvaluationError(f"report={str(args.report)!r}: {name} {report['settings'][name]!r} is not {value!r}")
+    scores = scores_of(report)
+    replace(card, scores={**card.scores, args.name: scores}).write(path.with_suffix(".json"))
+    print(json.dumps({key: value for key, value in scores.items() if not isinstance(value, list)}, indent=1))
 
 
 if __name__ == "__main__":

@@ -15,9 +15,7 @@ from astro_ddpm_imager.evaluate import (
     match_positions,
     matched_filter,
     read_folder,
-    reliability_diagram,
     score_catalog,
-    scores_by_snr,
     true_snr,
 )
 from astro_ddpm_imager.simulate import Observation, SourceRecipe, read_array, simulate_fields
@@ -36,20 +34,15 @@ def test_matching_is_one_to_one_and_nearest_first():
 
 
 def test_scores_by_hand():
-    truth = table([0, 0, 1], np.array([150, 150.001, 150]), np.zeros(3), np.array([1e-4, 2e-4, 3e-4]), snr=[2.0, 5, 6])
+    truth = table([0, 0, 1], np.array([150, 150.001, 150]), np.zeros(3), np.array([1e-4, 2e-4, 3e-4]))
     catalog = table(
         [0, 0, 0, 1], np.array([150, 150.001, 150.003, 150.002]), np.zeros(4), np.array([1.3e-4, 2.6e-4, 1e-4, 1e-4]),
-        snr=[3.0, 5, 3, 3], reliability=[0.5, 1.0, 0.5, 0.2],
     )  # fmt: skip
     scores = score_catalog(truth, catalog)
     assert (scores["true"], scores["found"], scores["matched"]) == (3, 4, 2)
     assert (scores["purity"], scores["completeness"]) == pytest.approx((1 / 2, 2 / 3))
     assert scores["flux_within_noise"] == pytest.approx(0.5)
     assert scores["flux_bias_uJy"] == pytest.approx(45)
-    low, high = scores_by_snr(truth, catalog, (0, 4, 10))
-    assert (low["completeness"], low["purity"], low["true"]) == (1, pytest.approx(1 / 3), 1)
-    assert (high["completeness"], high["purity"]) == (0.5, 1)
-    assert [row["true_fraction"] for row in reliability_diagram(truth, catalog, (0, 0.4, 0.6, 1))] == [0, 0.5, 1]
 
 
 def test_nothing_found_is_no_number():

@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from astropy.table import QTable, Table
 
-from astro_ddpm_imager import DiffusionImager
+from astro_ddpm_imager import DiffusionImager, load_card
 from astro_ddpm_imager.cli import main
 from astro_ddpm_imager.errors import EvaluationError
 from astro_ddpm_imager.evaluate import (
@@ -34,6 +35,7 @@ from astro_ddpm_imager.evaluate.images import (
 )
 from astro_ddpm_imager.evaluate.report import make_tables
 from astro_ddpm_imager.simulate import Observation, SourceRecipe, read_array, simulate_fields
+from export.score import scores_of
 
 RADIUS = 0.45 * u.arcsec
 
@@ -221,6 +223,24 @@ def test_the_page_of_the_documentation_is_made_of_reports(evaluated, tmp_path):
     pictures = re.findall(r"image:: (.*)", text)
     assert len(pictures) == 9 and all((tmp_path.parent / picture).exists() for picture in pictures)
     assert text.count(".. csv-table::") == 12
+
+
+def test_the_card_takes_its_scores_from_a_report(evaluated):
+    evaluation, output, _ = evaluated
+    scores = scores_of(json.loads((output / "report.json").read_text()))
+    summary = Summary(evaluation)
+    catalog = summary.catalog("detect-aggregate")
+    expected = score_catalog(evaluation.truth, catalog, summary.radius)
+    for name in ("true", "found", "matched", "purity", "completeness", "flux_bias_uJy"):
+        assert scores[name] == (None if expected[name] is None else pytest.approx(expected[name], abs=1e-4))
+    assert sum(row["candidates"] for row in scores["reliability_diagram"]) == len(summary.candidates)
+    assert sum(row["true"] for row in scores["by_snr"]) == len(evaluation.truth)
+
+    script = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "scores.py"))
+    card = replace(load_card("default")[0], scores={"casa_fields": scores})
+    for table in (script["overview"](card), script["by_snr"](card), script["by_reliability"](card)):
+        assert len({len(row) for row in table}) == 1 and len(table) > 1
+        assert script["markdown"](table).count("\n") == len(table) + 1
 
 
 def test_blends_are_listed(evaluated):

@@ -14,11 +14,13 @@ from .fields import read_folder, true_snr
 from .matched_filter import matched_filter
 from .matching import match_positions
 from .report import write_report
-from .run import Evaluation, run_fields
-from .scores import match_catalogs, reliability_diagram, score_catalog, scores_by_snr
+from .run import MATCHED_FILTER, OURS, Evaluation, run_fields
+from .scores import match_catalogs, score_catalog
 from .summary import Summary, scores_with_intervals
 
 __all__ = [
+    "MATCHED_FILTER",
+    "OURS",
     "Evaluation",
     "FieldBootstrap",
     "Summary",
@@ -32,11 +34,9 @@ __all__ = [
     "matched_filter",
     "rank_test",
     "read_folder",
-    "reliability_diagram",
     "reliability_threshold",
     "run_fields",
     "score_catalog",
-    "scores_by_snr",
     "scores_with_intervals",
     "true_snr",
     "write_report",

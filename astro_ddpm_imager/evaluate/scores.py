@@ -1,6 +1,4 @@
-"""Purity, completeness, fluxes and reliability of catalogues against the truth."""
-
-import itertools
+"""Purity, completeness and fluxes of catalogues against the truth."""
 
 import astropy.units as u
 import numpy as np
@@ -8,7 +6,7 @@ from astropy.coordinates import SkyCoord
 
 from .matching import match_positions
 
-__all__ = ["match_catalogs", "reliability_diagram", "score_catalog", "scores_by_snr"]
+__all__ = ["match_catalogs", "score_catalog"]
 
 
 def match_catalogs(truth, catalog, radius):
@@ -80,69 +78,3 @@ def score_catalog(truth, catalog, radius=0.45 * u.arcsec, noise=50 * u.uJy):
         np.median(apart.arcsec),
     )
     return scores | {name: float(value) for name, value in zip(names, values, strict=True)}
-
-
-def scores_by_snr(truth, catalog, edges, radius=0.45 * u.arcsec):
-    """Completeness, purity and flux errors in bins of S/N.
-
-    Parameters
-    ----------
-    truth, catalog : `~astropy.table.QTable`
-        As for `score_catalog`, both with a column ``snr``. Completeness is in
-        bins of the true S/N, purity in bins of the catalogue's.
-    edges : sequence of float
-        Edges of the bins.
-    radius : `~astropy.units.Quantity`, optional
-
-    Returns
-    -------
-    list of dict
-    """
-    i, j = match_catalogs(truth, catalog, radius)
-    rows = []
-    for low, high in itertools.pairwise(edges):
-        true, seen = ((t["snr"] >= low) & (t["snr"] < high) for t in (truth, catalog))
-        error = (catalog["flux"][j] - truth["flux"][i]).to_value(u.uJy)[true[i]]
-        rows.append(
-            {
-                "snr": f"{low:g}-{high:g}",
-                "true": int(true.sum()),
-                "completeness": float(true[i].sum() / true.sum()) if true.any() else None,
-                "purity": float(seen[j].sum() / seen.sum()) if seen.any() else None,
-                "flux_bias_uJy": float(np.median(error)) if len(error) else None,
-                "flux_rms_uJy": float(np.sqrt(np.mean(error**2))) if len(error) else None,
-            }
-        )
-    return rows
-
-
-def reliability_diagram(truth, catalog, edges, radius=0.45 * u.arcsec):
-    """True fraction of the sources in bins of their reliability.
-
-    Parameters
-    ----------
-    truth, catalog : `~astropy.table.QTable`
-        As for `score_catalog`, the catalogue with a column ``reliability``.
-    edges : sequence of float
-        Edges of the bins, each without its lower edge.
-    radius : `~astropy.units.Quantity`, optional
-
-    Returns
-    -------
-    list of dict
-        ``reliability`` (mean of the bin), ``found`` and ``true_fraction``.
-    """
-    true = np.zeros(len(catalog), dtype=bool)
-    true[match_catalogs(truth, catalog, radius)[1]] = True
-    reliability = np.asarray(catalog["reliability"])
-    rows = []
-    for low, high in itertools.pairwise(edges):
-        chosen = (reliability > low) & (reliability <= high)
-        if chosen.any():
-            row = {
-                "reliability": reliability[chosen].mean(),
-                "found": chosen.sum(),
-                "true_fraction": true[chosen].mean(),
-            }
-            rows.append({name: value.item() for name, value in row.items()})
-    return rows

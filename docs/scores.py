@@ -1,0 +1,89 @@
+"""Put the scores of the default model's card into docs/model_scores.rst and the README.
+
+python docs/scores.py
+"""
+
+from pathlib import Path
+
+from astro_ddpm_imager import load_card
+
+HERE = Path(__file__).parent
+README = HERE.parent / "README.md"
+MARKS = ("<!-- made by docs/scores.py -->\n", "<!-- end -->\n")
+JUDGED = "casa_fields"
+ABSENT = "-"
+
+
+def number(value, form):
+    """A number, or a dash for what is not defined."""
+    return ABSENT if value is None else format(value, form)
+
+
+def beside(scores, name, form):
+    """A score and, in brackets, the matched filter's."""
+    return f"{number(scores[name], form)} ({number(scores['matched_filter'][name], form)})"
+
+
+def overview(card):
+    """A row for each folder of fields; the matched filter's figures in brackets."""
+    rows = [
+        ["fields", "number", "sources", "found", "purity", "completeness", "F1", "95% interval",
+         "within 50 uJy", "median bias, uJy", "rms error, uJy", "s a field"]
+    ]  # fmt: skip
+    for name, scores in card.scores.items():
+        interval = f"{number(scores['f1_low'], '.2f')} to {number(scores['f1_high'], '.2f')}"
+        rows.append(
+            [name, str(scores["fields"]), str(scores["true"]), str(scores["found"])]
+            + [beside(scores, "purity", ".2f"), beside(scores, "completeness", ".2f"), beside(scores, "f1", ".3f")]
+            + [ABSENT if scores["f1_low"] is None else interval, beside(scores, "flux_within_noise", ".2f")]
+            + [beside(scores, "flux_bias_uJy", "+.0f"), beside(scores, "flux_rms_uJy", ".0f")]
+            + [format(scores["seconds_per_field"], ".1f")]
+        )
+    return rows
+
+
+def by_snr(card):
+    """Of the judged fields, by true S/N."""
+    rows = [["true S/N", "sources", "completeness", "median bias, uJy", "rms error, uJy"]]
+    for row in card.scores[JUDGED]["by_snr"]:
+        if row["true"]:
+            flux = [number(row["flux_bias_uJy"], "+.0f"), number(row["flux_rms_uJy"], ".0f")]
+            limits = f"{row['snr_from']} to {row['snr_to']}"
+            rows.append([limits, str(row["true"]), number(row["completeness"], ".2f"), *flux])
+    return rows
+
+
+def by_reliability(card):
+    """Of the judged fields, by reliability."""
+    rows = [["reliability", "candidates", "mean reliability", "true fraction"]]
+    for row in card.scores[JUDGED]["reliability_diagram"]:
+        limits = f"{row['reliability_from']} to {row['reliability_to']}"
+        rows.append([limits, str(row["candidates"]), f"{row['reliability']:.2f}", f"{row['true_fraction']:.2f}"])
+    return rows
+
+
+def markdown(rows):
+    """A table for the README."""
+    head, *body = (f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join([head, "|---" * len(rows[0]) + "|", *body]) + "\n"
+
+
+def restructured(rows):
+    """A table for the documentation."""
+    quoted = ("   " + ", ".join(f'"{cell}"' for cell in row) for row in rows)
+    return ".. csv-table::\n   :header-rows: 1\n\n" + "\n".join(quoted) + "\n"
+
+
+def main():
+    """Command line."""
+    card, _ = load_card("default")
+    tables = [overview(card), by_snr(card), by_reliability(card)]
+    HERE.joinpath("model_scores.rst").write_text("\n".join(restructured(rows) for rows in tables))
+    text = README.read_text()
+    before, rest = text.split(MARKS[0])
+    after = rest.split(MARKS[1])[1]
+    README.write_text(before + MARKS[0] + "\n" + "\n".join(map(markdown, tables)) + "\n" + MARKS[1] + after)
+
+
+if __name__ == "__main__":
+    main()
