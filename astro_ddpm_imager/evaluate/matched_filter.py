@@ -9,7 +9,7 @@ from scipy.ndimage import map_coordinates
 
 from ..conditioning import clean
 
-__all__ = ["matched_filter"]
+__all__ = ["convolve_gaussian", "matched_filter"]
 
 
 def matched_filter(dirty, fwhm, threshold=2.0):
@@ -36,8 +36,8 @@ def matched_filter(dirty, fwhm, threshold=2.0):
     inside = np.isfinite(dirty.data)
     sigma = (fwhm / np.sqrt(abs(np.linalg.det(dirty.wcs.pixel_scale_matrix))) / u.deg).to_value(u.one)
     sigma *= gaussian_fwhm_to_sigma
-    filtered = _smooth(np.where(inside, dirty.data, 0), sigma)
-    template = _smooth(_smooth(dirty.covering_psf, sigma), sigma)
+    filtered = convolve_gaussian(np.where(inside, dirty.data, 0), sigma)
+    template = convolve_gaussian(dirty.covering_psf, np.sqrt(2) * sigma)
     height = template[ny, nx]
     noise = dirty.rms / np.sqrt(height)  # of the flux
     flux, _ = clean(filtered / height, template / height, threshold * noise, 1.0, inside, inside.sum())
@@ -52,8 +52,19 @@ def matched_filter(dirty, fwhm, threshold=2.0):
     )  # fmt: skip
 
 
-def _smooth(image, sigma):
-    """Convolve with a Gaussian of unit sum, without wrapping."""
+def convolve_gaussian(image, sigma):
+    """Convolve with a Gaussian of unit sum, without wrapping.
+
+    Parameters
+    ----------
+    image : 2D array
+    sigma : float
+        Standard deviation, pixels.
+
+    Returns
+    -------
+    2D array, same shape
+    """
     shape = [next_fast_len(n + int(5 * sigma), real=True) for n in image.shape]
     v, u_ = fftfreq(shape[0])[:, None], rfftfreq(shape[1])
     kernel = np.exp(-2 * np.pi**2 * sigma**2 * (u_**2 + v**2))
