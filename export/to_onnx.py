@@ -26,6 +26,14 @@ DESCRIPTION = (
     "CLEAN with its own PSF, and the primary beam; for images of ALMA's 12 m array, naturally or Briggs weighted, with "
     "sources of up to three beams."
 )
+FIELDS = (
+    "simulated on the fly with independent noise; PSFs of ALMA's 12 m array, 24 configurations of Cycles 1, 3 and 5, "
+    "declinations -70 to +30 deg, 1 min to 4 h, natural or Briggs weighting (robust -0.5 to 2), primary beams of 10 to "
+    "120 beams; four fields in ten with sources as in Table 1 of Taran et al. 2023 at continuous positions, 8% of them "
+    "brighter (10 to 60 sigma); three in ten the same sky seen with beams of 0.35 to 2.3 times that one, fluxes scaled "
+    "by 0.4 to 1.2 and up to six times as many; three in ten with up to 8 in 180 square beams, fluxes scaled by 0.4 to "
+    "1.5, 30% of them of 0 to 3 beams, a tenth in close pairs; in six of ten within 0.38 FWHM of the pointing centre"
+)
 
 
 def export(model, card, path):
@@ -103,11 +111,7 @@ def main():
             "crop_pixels": settings["size"],
             "seed": settings["seed"],
             "psfs": settings["psfs"],
-            "fields": "simulated on the fly with independent noise; PSFs of ALMA's 12 m array, 24 configurations of "
-            "Cycles 1, 3 and 5, declinations -70 to +30 deg, 1 min to 4 h, natural or Briggs weighting (robust -0.5 to "
-            "2); six fields in ten with sources as in Table 1 of Taran et al. 2023 at continuous positions, 8% of them "
-            "brighter (10 to 60 sigma); the others with up to 8 in 180 square beams, fluxes scaled by 0.4 to 1.5, 30% "
-            "of them of 0 to 3 beams, a tenth in close pairs; in six of ten within 0.38 FWHM of the pointing centre",
+            "fields": FIELDS,
             "note": args.note,
         },
         threshold=1.0,
