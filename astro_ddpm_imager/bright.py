@@ -15,6 +15,9 @@ log = logging.getLogger(__name__)
 
 GAIN = 0.1
 CLEAN_DEPTH = 5.0  # times the noise
+BRIGHT_DEPTH = 3.0  # likewise, where there are bright sources: what is left of them should not pass for noise
+MOST_BRIGHT = 1000  # components of sources with far sidelobes that matter
+UNKNOWN = 0.5  # times the noise: root mean square of sidelobes beyond the PSF image that may be neglected
 ROUNDS = 12
 COMPONENTS_PER_BEAM = 20
 EDGE = 0.01  # of its peak: where an island of components ends
@@ -41,20 +44,17 @@ def subtract_bright(dirty, brightest, kept):
     -------
     `~astro_ddpm_imager.dirty.DirtyImage`
         With ``rms`` measured in the residual, and ``bright`` set where a
-        source is that bright; ``data`` is unchanged.
+        source is that bright; ``data`` is unchanged but for pixels whose
+        sidelobes are not known, because the PSF image ends before: NaN.
     """
-    inside = np.isfinite(dirty.data)
-    residual = np.where(inside, dirty.data, 0)
-    psf, rms = dirty.covering_psf, dirty.rms
-    components = np.zeros_like(residual)
-    most = int(COMPONENTS_PER_BEAM * residual.size / dirty.beam_pixels**2)
-    for _ in range(ROUNDS):
-        found, residual = clean(residual, psf, CLEAN_DEPTH * rms, GAIN, inside, most, negative=True)
+    dirty = _within_reach(dirty)
+    components, residual, rms = np.zeros(dirty.shape), np.nan_to_num(dirty.data), dirty.rms
+    for depth in (CLEAN_DEPTH, BRIGHT_DEPTH):
+        found, residual, rms = _clean_deeper(dirty, residual, rms, depth)
         components += found
-        before, rms = rms, float(mad_std(residual[inside]))
-        if rms > 0.97 * before:
+        seen = dirty.convolve_beam(components) / rms
+        if seen.max() <= brightest:
             break
-    seen = dirty.convolve_beam(components) / rms
     bright = np.zeros_like(components)
     islands, number = label(seen > EDGE_NOISE)
     for island in range(1, number + 1):
@@ -64,6 +64,20 @@ def subtract_bright(dirty, brightest, kept):
             bright[own] = components[own] * (1 - kept / peak)
             log.info("a source of %.0f times the noise: all but %.0f of it is subtracted", peak, kept)
     return replace(dirty, rms=rms, bright=bright if bright.any() else None)
+
+
+def _clean_deeper(dirty, residual, rms, depth):
+    """Components, residual and its noise after CLEAN to a depth in units of the noise, which falls on the way."""
+    inside = np.isfinite(dirty.data)
+    components = np.zeros_like(residual)
+    most = int(COMPONENTS_PER_BEAM * residual.size / dirty.beam_pixels**2)
+    for _ in range(ROUNDS):
+        found, residual = clean(residual, dirty.covering_psf, depth * rms, GAIN, inside, most, negative=True)
+        components += found
+        before, rms = rms, float(mad_std(residual[inside]))
+        if rms > 0.97 * before:
+            break
+    return components, residual, rms
 
 
 def bright_sky(dirty, grid):
@@ -80,3 +94,42 @@ def bright_sky(dirty, grid):
         Flux per pixel in units of the noise.
     """
     return 0 if dirty.bright is None else grid.gather(dirty.bright / dirty.rms)
+
+
+def _within_reach(dirty):
+    """The image without the pixels that the PSF image does not reach from sources so bright that it matters."""
+    if dirty.psf is None:
+        return dirty
+    level = np.concatenate([dirty.psf[[0, -1]].ravel(), dirty.psf[:, [0, -1]].ravel()]).std()
+    inside = known = np.isfinite(dirty.data)
+    rms = dirty.rms
+    for _ in range(ROUNDS):
+        data, height = np.where(known, dirty.data, 0), UNKNOWN * rms / max(level, 1e-9)
+        components, residual = clean(data, dirty.covering_psf, height, GAIN, known, MOST_BRIGHT)
+        bright = np.argwhere(components)
+        if not len(bright):
+            break
+        known = inside & _reached(bright, dirty)
+        before, rms = rms, float(mad_std(residual[known]))
+        if rms > 0.97 * before:
+            break
+    lost = inside & ~known
+    if not lost.any():
+        return dirty
+    log.warning(
+        "the PSF image ends within the field of a source of %.0f times the noise: %d pixels (%.0f%%), where its "
+        "sidelobes are not known, are left blank; make the images twice as wide as the field",
+        np.nanmax(dirty.data) / rms, lost.sum(), 100 * lost.sum() / inside.sum(),
+    )  # fmt: skip
+    blank = {name: np.where(known, getattr(dirty, name), np.nan) for name in ("data", "pb")}
+    return replace(dirty, **blank, allowed=dirty.allowed & known, rms=float(mad_std(blank["data"], ignore_nan=True)))
+
+
+def _reached(positions, dirty):
+    """Pixels that the PSF image covers wherever it is centred on these positions, a mask."""
+    reached = np.ones(dirty.shape, dtype=bool)
+    for axis, (size, extent) in enumerate(zip(dirty.shape, dirty.psf.shape, strict=True)):
+        first, last = (end - extent // 2 for end in (positions[:, axis].max(), positions[:, axis].min() + extent))
+        pixels = np.arange(size)
+        reached &= np.expand_dims((pixels >= first) & (pixels < last), 1 - axis)
+    return reached
