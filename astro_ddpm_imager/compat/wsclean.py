@@ -5,7 +5,7 @@ import logging
 import re
 import shutil
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 
 import astropy.units as u
@@ -16,7 +16,7 @@ from ..errors import DirtyImageError
 from ..headers import product_header
 from ..imager import DiffusionImager
 from ..products import PRODUCTS, existing_products, product_path, write_products
-from ..reading import read_image
+from ..reading import JY_PER_BEAM, read_image
 
 __all__ = ["WSCleanImages", "deconvolve", "find_images"]
 
@@ -27,6 +27,8 @@ PLANE = r"(?P<plane>(-t\d{4})?(-(\d{4}|MFS))?)(-(?P<polarization>[IQUV]|[XYRL]{2
 # Elements of the Mueller matrix that make its response to Stokes I; the others cancel. WSClean leaves out those it does
 # not need, but never the first two.
 MUELLER = {0: 0.5, 15: 0.5, 9: 1.0}
+KINDS = {"model": "pixel", "image": "beam", "residual": "beam", "uncertainty": "pixel"}
+OTHERS = {"-catalog.ecsv": ".catalog.ecsv", "-catalog.reg": ".reg", "-plot.png": ".png"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class WSCleanImages:
         -------
         bool
         """
-        return len(existing_products(self.prefix, self._products)) == len(self._products)
+        return len(existing_products(self.prefix, self._endings)) == len(self._endings)
 
     def check_free(self, overwrite):
         """Raise FileExistsError if products exist that must not be replaced.
@@ -93,7 +95,7 @@ class WSCleanImages:
             Nothing has to be kept. A "restored" image that WSClean has made
             with ``-niter 0`` never has to: it is the dirty image again.
         """
-        there = [path for path in existing_products(self.prefix, self._products) if not _uncleaned(path)]
+        there = [path for path in existing_products(self.prefix, self._endings) if not _uncleaned(path)]
         if there and not overwrite:
             raise FileExistsError(
                 f"{there[0]} exists; give overwrite=True (--overwrite on the command line) to replace it, or another "
@@ -113,51 +115,45 @@ class WSCleanImages:
         list of `~pathlib.Path`
         """
         self.check_free(overwrite)
-        return write_products(result, self.prefix, True, self._products)
+        images = _images(result, read_image(self.dirty).convert_unit_to(JY_PER_BEAM).data)
+        pb = result.dirty.pb
+        writers = {
+            f"-{kind}{end}.fits": partial(_write_plane, data=images[kind] / divisor, kind=kind)
+            for end, divisor in (("", 1), ("-pb", pb))
+            for kind in KINDS
+        }
+        writers |= {ending: PRODUCTS[ours] for ending, ours in OTHERS.items()}
+        writers["-dirty.fits"] = lambda result, path: shutil.copyfile(self.dirty, path)
+        return write_products(result, self.prefix, True, {ending: writers[ending] for ending in self._endings})
 
-    @cached_property
-    def _products(self):
-        """Function of a result and a path that writes a product, by the ending of its name."""
-        kinds = ["model", "image", "residual", "uncertainty"]
-        names = [*kinds, *(f"{kind}-pb" for kind in kinds if self.pb is not None)]
-        writers = {f"-{name}.fits": lambda result, path, name=name: self._write(result, name, path) for name in names}
+    @property
+    def _endings(self):
+        """Ends of the names of the products."""
+        fits_files = [f"-{kind}.fits" for kind in KINDS]
+        if self.pb is not None:
+            fits_files += [f"-{kind}-pb.fits" for kind in KINDS]
         if self.dirty.name.endswith("-image.fits"):  # its name is wanted for the restored image
-            writers["-dirty.fits"] = lambda result, path: shutil.copyfile(self.dirty, path)
-        others = {"-catalog.ecsv": ".catalog.ecsv", "-catalog.reg": ".reg", "-plot.png": ".png"}
-        return {**writers, **{ending: PRODUCTS[ours] for ending, ours in others.items()}}
-
-    def _write(self, result, name, path):
-        kind, _, corrected = name.partition("-")
-        data = _KINDS[kind](result, read_image(self.dirty).data)
-        if corrected:
-            data = data / result.dirty.pb
-        header = result.dirty.meta.copy()
-        header.update(product_header(result.dirty, result.meta))
-        per = "pixel" if kind in ("model", "uncertainty") else "beam"
-        header["BUNIT"] = (f"JY/{per.upper()}", f"Units are in Jansky per {per}")
-        data = data.reshape((1,) * (header["NAXIS"] - 2) + data.shape)
-        fits.PrimaryHDU(data.astype("float32"), header).writeto(path)
+            fits_files.append("-dirty.fits")
+        return [*fits_files, *OTHERS]
 
 
-def _model(result, dirty):
-    """Apparent sky; 0 where WSClean would find nothing either, so that ``wsclean -predict`` can read it."""
-    return np.nan_to_num(result.image.data * result.dirty.pb)
+def _images(result, dirty):
+    """Images of the apparent sky, by kind."""
+    # 0 outside the primary beam, so that `wsclean -predict` can read it; and WSClean does not blank there.
+    model = np.nan_to_num(result.image.data * result.dirty.pb)
+    residual = dirty - result.dirty.convolve_psf(model)
+    restored = result.dirty.convolve_beam(model) + residual
+    uncertainty = result.uncertainty.data * result.dirty.pb
+    return {"model": model, "image": restored, "residual": residual, "uncertainty": uncertainty}
 
 
-def _residual(result, dirty):
-    # From the dirty image as it is: WSClean does not blank what lies outside the primary beam.
-    return dirty - result.dirty.convolve_psf(_model(result, dirty))
-
-
-def _restored(result, dirty):
-    return result.dirty.convolve_beam(_model(result, dirty)) + _residual(result, dirty)
-
-
-def _uncertainty(result, dirty):
-    return result.uncertainty.data * result.dirty.pb
-
-
-_KINDS = {"model": _model, "residual": _residual, "image": _restored, "uncertainty": _uncertainty}
+def _write_plane(result, path, data, kind):
+    """Write an image with WSClean's header and axes, and this package's provenance."""
+    header = result.dirty.meta.copy()
+    header.update(product_header(result.dirty, result.meta))
+    header["BUNIT"] = (f"JY/{KINDS[kind].upper()}", f"Units are in Jansky per {KINDS[kind]}")
+    data = data.reshape((1,) * (header["NAXIS"] - 2) + data.shape)
+    fits.PrimaryHDU(data.astype("float32"), header).writeto(path)
 
 
 def _uncleaned(path):
