@@ -75,12 +75,6 @@ def _parser():
         "and print the catalogue.",
     )
     image.add_argument("files", nargs="+", metavar="FILE", type=Path, help="dirty image, FITS, Jy/beam")
-    image.add_argument(
-        "--wsclean", action="store_true",
-        help="each FILE is the -name of a run of WSClean: take FILE-dirty.fits, FILE-psf.fits and its primary beam, "
-        "and those of channels; write FILE-model.fits, FILE-image.fits and FILE-residual.fits as WSClean does, and "
-        "-uncertainty.fits, -catalog.ecsv, -catalog.reg, -plot.png",
-    )  # fmt: skip
     image.add_argument("--psf", type=Path, metavar="F", help="PSF (dirty beam) on the same pixels")
     image.add_argument("--pb", type=Path, metavar="F", help="primary beam on the same pixels")
     image.add_argument("--mask", type=Path, metavar="F", help="catalogue sources only where this is not 0")
@@ -90,6 +84,12 @@ def _parser():
     )  # fmt: skip
     image.add_argument("--channel", type=int, metavar="N", help="0-based channel of a cube")
     image.add_argument("--stokes", type=int, metavar="N", help="0-based Stokes plane of a cube")
+    image.add_argument(
+        "--wsclean", action="store_true",
+        help="each FILE is the -name of a run of WSClean: take FILE-dirty.fits, FILE-psf.fits and its primary beam, "
+        "and those of channels; write FILE-model.fits, FILE-image.fits and FILE-residual.fits as WSClean does, and "
+        "-uncertainty.fits, -catalog.ecsv, -catalog.reg, -plot.png",
+    )  # fmt: skip
     image.add_argument("--resume", action="store_true", help="skip files whose products are all there")
     _add_settings(image)
     image.set_defaults(run=_image)
