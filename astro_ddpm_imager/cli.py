@@ -13,6 +13,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from . import __version__
 from .aggregation import AGGREGATES
+from .compat import wsclean
 from .data import demo_files
 from .denoiser import DEVICES
 from .errors import DirtyImageError, EvaluationError, ModelError, SettingError, SimulationError
@@ -83,6 +84,12 @@ def _parser():
     )  # fmt: skip
     image.add_argument("--channel", type=int, metavar="N", help="0-based channel of a cube")
     image.add_argument("--stokes", type=int, metavar="N", help="0-based Stokes plane of a cube")
+    image.add_argument(
+        "--wsclean", action="store_true",
+        help="each FILE is the -name of a run of WSClean: take FILE-dirty.fits, FILE-psf.fits and its primary beam, "
+        "and those of channels; write FILE-model.fits, FILE-image.fits and FILE-residual.fits as WSClean does, and "
+        "-uncertainty.fits, -catalog.ecsv, -catalog.reg, -plot.png",
+    )  # fmt: skip
     image.add_argument("--resume", action="store_true", help="skip files whose products are all there")
     _add_settings(image)
     image.set_defaults(run=_image)
@@ -123,8 +130,9 @@ def _parser():
 
 def _add_settings(parser):
     parser.add_argument(
-        "--output-dir", type=Path, default=Path(), metavar="DIR", help="folder of the products (default: here)"
-    )
+        "--output-dir", type=Path, metavar="DIR",
+        help="folder of the products (default: here; with --wsclean, that of the run)",
+    )  # fmt: skip
     _add_sampling(parser)
     parser.add_argument("--aggregate", choices=AGGREGATES, default="median", help="default: median")
     parser.add_argument(
@@ -274,7 +282,10 @@ def _image(args):
     if args.beam is not None:
         major, minor, angle = args.beam
         beam = Beam(major * u.arcsec, minor * u.arcsec, angle * u.deg)
-    prefixes = [args.output_dir / _stem(path) for path in args.files]
+    if args.wsclean:
+        _image_wsclean(args, beam)
+        return
+    prefixes = [(args.output_dir or Path()) / _stem(path) for path in args.files]
     repeated = {prefix.name for prefix in prefixes if prefixes.count(prefix) > 1}
     if repeated:
         raise SettingError(f"several files would be written as {', '.join(sorted(repeated))}; give them one at a time")
@@ -288,14 +299,31 @@ def _image(args):
     with _imager(args, len(jobs)) as imager:
         for path, prefix in jobs:
             dirty = read_image(path, args.channel, args.stokes)
-            _report(imager(dirty, args.psf, args.pb, args.mask, beam), prefix, args.overwrite or args.resume)
+            result = imager(dirty, args.psf, args.pb, args.mask, beam)
+            _report(result, prefix, result.write(prefix, args.overwrite or args.resume))
+
+
+def _image_wsclean(args, beam):
+    for name in ("psf", "channel", "stokes"):
+        if getattr(args, name) is not None:
+            raise SettingError(f"--{name}: with --wsclean the names of the files say it")
+    runs = [run for prefix in args.files for run in wsclean.find_images(prefix, args.pb, args.output_dir)]
+    if args.resume:
+        runs = [run for run in runs if not run.is_done()]
+    for run in runs:
+        run.check_free(args.overwrite)
+    with _imager(args, len(runs)) as imager:
+        for run in runs:
+            result = run.image(imager, args.mask, beam)
+            _report(result, run.prefix, run.write(result, args.overwrite))
 
 
 def _demo(args):
-    prefix = args.output_dir / "demo"
+    prefix = (args.output_dir or Path()) / "demo"
     check_free(prefix, args.overwrite)
     with _imager(args, 1) as imager:
-        _report(imager(**demo_files()), prefix, args.overwrite)
+        result = imager(**demo_files())
+        _report(result, prefix, result.write(prefix, args.overwrite))
 
 
 @contextmanager
@@ -320,8 +348,7 @@ def _imager(args, n_files):
         yield imager
 
 
-def _report(result, prefix, overwrite):
-    paths = result.write(prefix, overwrite)
+def _report(result, prefix, paths):
     table = result.catalog["source_id", "ra", "dec", "flux", "flux_err", "snr", "reliability", "x", "y"]
     for name in ("flux", "flux_err"):
         table[name] = table[name].to(u.uJy)

@@ -36,7 +36,7 @@ def product_path(prefix, suffix):
     ----------
     prefix : str or path-like
     suffix : str
-        A key of ``PRODUCTS``.
+        Its end, such as ``.model.fits``.
 
     Returns
     -------
@@ -46,21 +46,23 @@ def product_path(prefix, suffix):
     return prefix.with_name(prefix.name + suffix)
 
 
-def existing_products(prefix):
+def existing_products(prefix, products=PRODUCTS):
     """List the products that are there already.
 
     Parameters
     ----------
     prefix : str or path-like
+    products : dict, optional
+        With the suffixes as keys.
 
     Returns
     -------
     list of `~pathlib.Path`
     """
-    return [path for path in (product_path(prefix, suffix) for suffix in PRODUCTS) if path.exists()]
+    return [path for path in (product_path(prefix, suffix) for suffix in products) if path.exists()]
 
 
-def write_products(result, prefix, overwrite=False):
+def write_products(result, prefix, overwrite=False, products=PRODUCTS):
     """Write the products under temporary names, then move them into place.
 
     Parameters
@@ -68,6 +70,8 @@ def write_products(result, prefix, overwrite=False):
     result : `~astro_ddpm_imager.result.ImagingResult`
     prefix : str or path-like
     overwrite : bool, optional
+    products : dict, optional
+        For each suffix a function of the result and a path that writes it.
 
     Returns
     -------
@@ -78,20 +82,20 @@ def write_products(result, prefix, overwrite=False):
     FileExistsError
         A product exists and ``overwrite`` is False.
     """
-    check_free(prefix, overwrite)
+    check_free(prefix, overwrite, products)
     folder = Path(prefix).parent
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
-        for suffix, write in PRODUCTS.items():
+        for suffix, write in products.items():
             write(result, Path(scratch) / f"product{suffix}")
-        for suffix in PRODUCTS:
+        for suffix in products:
             (Path(scratch) / f"product{suffix}").replace(product_path(prefix, suffix))
-    return [product_path(prefix, suffix) for suffix in PRODUCTS]
+    return [product_path(prefix, suffix) for suffix in products]
 
 
-def check_free(prefix, overwrite):
+def check_free(prefix, overwrite, products=PRODUCTS):
     """Raise FileExistsError if products exist that must not be replaced."""
-    there = [] if overwrite else existing_products(prefix)
+    there = [] if overwrite else existing_products(prefix, products)
     if there:
         raise FileExistsError(
             f"{there[0]} exists; give overwrite=True (--overwrite on the command line) to replace it, or another name"

@@ -1,8 +1,8 @@
 """Catalogues as regions, for DS9 and CASA."""
 
 import astropy.units as u
-import numpy as np
 from astropy.coordinates import SkyCoord
+from radio_beam import Beam
 from regions import EllipseSkyRegion, RegionMeta, Regions, RegionVisual
 
 __all__ = ["catalog_to_regions", "ds9_text", "reliability_color"]
@@ -30,7 +30,7 @@ def catalog_to_regions(catalog, beam, frame):
     ----------
     catalog : `~astropy.table.QTable`
     beam : `~radio_beam.Beam`
-        Restoring beam, added in quadrature to the sizes.
+        Restoring beam, with which the sources are convolved.
     frame : str
         Frame of ``ra`` and ``dec``, for instance ``"icrs"``.
 
@@ -38,18 +38,19 @@ def catalog_to_regions(catalog, beam, frame):
     -------
     `~regions.Regions`
     """
-    beam_fwhm = np.sqrt(beam.major * beam.minor)
     regions = []
     for row in catalog:
         color = reliability_color(row["reliability"])
+        shape = Beam(row["major"], row["minor"], row["pa"]).convolve(beam)
+        name = f"{row['source_id']} ({row['reliability']:.2f})"
         regions.append(
             EllipseSkyRegion(
                 SkyCoord(row["ra"], row["dec"], frame=frame),
                 # `width` lies along the longitude axis and the angle runs from there.
-                width=np.hypot(row["major"], beam_fwhm).to(u.arcsec),
-                height=np.hypot(row["minor"], beam_fwhm).to(u.arcsec),
-                angle=row["pa"] + 90 * u.deg,
-                meta=RegionMeta({"text": f"{row['source_id']} ({row['reliability']:.2f})"}),
+                width=shape.major.to(u.arcsec),
+                height=shape.minor.to(u.arcsec),
+                angle=shape.pa.to(u.deg) + 90 * u.deg,
+                meta=RegionMeta({"text": name, "label": name}),  # DS9's and CASA's word for it
                 visual=RegionVisual({"color": color, "default_style": "ds9"}),
             )
         )

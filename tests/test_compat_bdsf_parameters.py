@@ -34,7 +34,7 @@ def test_a_threshold_selects_by_certainty_and_a_high_one_by_brightness():
 
 
 def test_required_reliability_is_what_was_measured():
-    assert [round(certainty.required_reliability(sigma), 2) for sigma in (3, 4, 5, 20)] == [0.09, 0.25, 0.78, 0.9]
+    assert [round(certainty.required_reliability(sigma), 2) for sigma in (3, 4, 5, 20)] == [0.08, 0.23, 0.76, 0.9]
     assert certainty.required_reliability(0) == certainty.required_reliability(3.5)
 
 

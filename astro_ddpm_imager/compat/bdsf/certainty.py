@@ -7,10 +7,11 @@ import numpy as np
 __all__ = ["SATURATED", "required_reliability", "select_certain", "select_near"]
 
 # Fraction of PyBDSF 1.14's Gaussians (thresh_pix=3) that are true, as a logistic function of the peak of their island
-# over its rms: maximum likelihood fit to 99 Gaussians in 60 ALMA fields simulated with CASA, independent noise.
-HALF_TRUE = 4.46
+# over its rms: maximum likelihood fit to 138 Gaussians in 40 fields of astro-ddpm-imager simulate (Table 1 of Taran
+# et al. 2023, independent noise), which docs/certainty.py makes; the errors are 0.09 and 0.07.
+HALF_TRUE = 4.51
 WIDTH = 0.42
-FAINTEST = 3.5  # no island peaked lower, because islands need a number of pixels: nothing is known there
+FAINTEST = 3.5  # 3 islands peaked lower, because islands need a number of pixels: nothing is known there
 MOST_RELIABILITY = 0.9  # more than this cannot be told apart with some 20 samples
 SATURATED = HALF_TRUE + WIDTH * math.log(MOST_RELIABILITY / (1 - MOST_RELIABILITY))
 
@@ -26,7 +27,7 @@ def required_reliability(thresh_pix):
     Returns
     -------
     float
-        0.09 up to 3.5 sigma, 0.25 at 4, 0.78 at 5, never above 0.9.
+        0.08 up to 3.5 sigma, 0.23 at 4, 0.76 at 5, never above 0.9.
     """
     sigma = min(max(thresh_pix, FAINTEST), SATURATED)
     return 1 / (1 + math.exp((HALF_TRUE - sigma) / WIDTH))

@@ -76,7 +76,7 @@ CHECKS = {
 
 CERTAINTY = (
     "sets how certain a source must be: its reliability must reach the fraction of PyBDSF's islands peaking at this "
-    "many sigma that are true (0.09 up to 3.5, 0.25 at 4, 0.78 at 5); from 5.4 on its S/N must reach it as well"
+    "many sigma that are true (0.08 up to 3.5, 0.23 at 4, 0.76 at 5); from 5.4 on its S/N must reach it as well"
 )
 
 EFFECTIVE = {

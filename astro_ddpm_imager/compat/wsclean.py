@@ -1,0 +1,305 @@
+"""WSClean's files: ``NAME-dirty.fits`` and ``NAME-psf.fits`` in; ``NAME-model.fits`` and all that CLEAN makes out."""
+
+import glob
+import logging
+import re
+import shutil
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+
+from ..errors import DirtyImageError
+from ..headers import product_header
+from ..imager import DiffusionImager
+from ..products import PRODUCTS, existing_products, product_path, write_products
+from ..reading import JY_PER_BEAM, read_image
+
+__all__ = ["WSCleanImages", "deconvolve", "find_images"]
+
+log = logging.getLogger(__name__)
+
+# What WSClean puts between the name of a run and the kind of an image: interval, channel, polarization.
+PLANE = r"(?P<plane>(-t\d{4})?(-(\d{4}|MFS))?)(-(?P<polarization>[IQUV]|[XYRL]{2}i?))?"
+# Elements of the Mueller matrix that make its response to Stokes I; the others cancel. WSClean leaves out those it does
+# not need, but never the first two.
+MUELLER = {0: 0.5, 15: 0.5, 9: 1.0}
+KINDS = {"model": "pixel", "image": "beam", "residual": "beam", "uncertainty": "pixel"}
+OTHERS = {"-catalog.ecsv": ".catalog.ecsv", "-catalog.reg": ".reg", "-plot.png": ".png"}
+
+
+@dataclass(frozen=True)
+class WSCleanImages:
+    """What WSClean has written of one image: of the whole observation, or of one of its channels or intervals.
+
+    Parameters
+    ----------
+    prefix : `~pathlib.Path`
+        Start of the names of the products, for instance ``field`` or
+        ``field-0003``.
+    dirty, psf : `~pathlib.Path`
+    pb : dict, path-like, `~astropy.nddata.CCDData`, 2D array or None
+        Primary beam; as a dict, paths of the images that make it, with their
+        weights.
+    """
+
+    prefix: Path
+    dirty: Path
+    psf: Path
+    pb: object = None
+
+    def image(self, imager, mask=None, beam=None):
+        """Reconstruct the image.
+
+        Parameters
+        ----------
+        imager : `~astro_ddpm_imager.DiffusionImager`
+        mask : path-like, `~astropy.nddata.CCDData` or 2D array, optional
+            CLEAN's mask.
+        beam : `~radio_beam.Beam`, optional
+            Restoring beam, instead of WSClean's.
+
+        Returns
+        -------
+        `~astro_ddpm_imager.ImagingResult`
+        """
+        dirty = read_image(self.dirty)
+        if dirty.meta.get("BMAJ") == 0:  # not known to a run that makes no PSF; then the PSF's counts
+            del dirty.meta["BMAJ"]
+        pb = self.pb
+        if isinstance(pb, dict):
+            pb = sum(weight * read_image(path, unit=u.one).data for path, weight in pb.items())
+        try:
+            return imager(dirty, self.psf, pb, mask, beam)
+        except DirtyImageError as error:
+            raise DirtyImageError(f"{self.dirty.name}: {error}") from error
+
+    def is_done(self):
+        """Whether all products are there.
+
+        Returns
+        -------
+        bool
+        """
+        return len(existing_products(self.prefix, self._endings)) == len(self._endings)
+
+    def check_free(self, overwrite):
+        """Raise FileExistsError if products exist that must not be replaced.
+
+        Parameters
+        ----------
+        overwrite : bool
+            Nothing has to be kept. A "restored" image that WSClean has made
+            with ``-niter 0`` never has to: it is the dirty image again.
+        """
+        there = [path for path in existing_products(self.prefix, self._endings) if not _uncleaned(path)]
+        if there and not overwrite:
+            raise FileExistsError(
+                f"{there[0]} exists; give overwrite=True (--overwrite on the command line) to replace it, or another "
+                "folder"
+            )
+
+    def write(self, result, overwrite=False):
+        """Write the products, named as WSClean names them.
+
+        Parameters
+        ----------
+        result : `~astro_ddpm_imager.ImagingResult`
+        overwrite : bool, optional
+
+        Returns
+        -------
+        list of `~pathlib.Path`
+        """
+        self.check_free(overwrite)
+        images = _images(result, read_image(self.dirty).convert_unit_to(JY_PER_BEAM).data)
+        pb = result.dirty.pb
+        writers = {
+            f"-{kind}{end}.fits": partial(_write_plane, data=images[kind] / divisor, kind=kind)
+            for end, divisor in (("", 1), ("-pb", pb))
+            for kind in KINDS
+        }
+        writers |= {ending: PRODUCTS[ours] for ending, ours in OTHERS.items()}
+        writers["-dirty.fits"] = lambda result, path: shutil.copyfile(self.dirty, path)
+        return write_products(result, self.prefix, True, {ending: writers[ending] for ending in self._endings})
+
+    @property
+    def _endings(self):
+        """Ends of the names of the products."""
+        fits_files = [f"-{kind}.fits" for kind in KINDS]
+        if self.pb is not None:
+            fits_files += [f"-{kind}-pb.fits" for kind in KINDS]
+        if self.dirty.name.endswith("-image.fits"):  # its name is wanted for the restored image
+            fits_files.append("-dirty.fits")
+        return [*fits_files, *OTHERS]
+
+
+def _images(result, dirty):
+    """Images of the apparent sky, by kind."""
+    # 0 outside the primary beam, so that `wsclean -predict` can read it; and WSClean does not blank there.
+    model = np.nan_to_num(result.image.data * result.dirty.pb)
+    residual = dirty - result.dirty.convolve_psf(model)
+    restored = result.dirty.convolve_beam(model) + residual
+    uncertainty = result.uncertainty.data * result.dirty.pb
+    return {"model": model, "image": restored, "residual": residual, "uncertainty": uncertainty}
+
+
+def _write_plane(result, path, data, kind):
+    """Write an image with WSClean's header and axes, and this package's provenance."""
+    header = result.dirty.meta.copy()
+    header.update(product_header(result.dirty, result.meta))
+    header["BUNIT"] = (f"JY/{KINDS[kind].upper()}", f"Units are in Jansky per {KINDS[kind]}")
+    data = data.reshape((1,) * (header["NAXIS"] - 2) + data.shape)
+    fits.PrimaryHDU(data.astype("float32"), header).writeto(path)
+
+
+def _uncleaned(path):
+    """Whether an image is a restored image that WSClean has made without cleaning."""
+    if path.suffix != ".fits":
+        return False
+    header = fits.getheader(path)
+    return str(header.get("ORIGIN")).startswith("WSClean") and header.get("WSCNITER") == 0
+
+
+def find_images(prefix, pb=None, folder=None):
+    """Find what a run of WSClean has written.
+
+    Parameters
+    ----------
+    prefix : path-like
+        What was ``-name`` of WSClean.
+    pb : path-like, `~astropy.nddata.CCDData` or 2D array, optional
+        Primary beam, instead of WSClean's.
+    folder : path-like, optional
+        Of the products; by default that of the run.
+
+    Returns
+    -------
+    list of `WSCleanImages`
+        One for each channel and interval, and one for all channels together.
+        Images of other polarizations than Stokes I, and channels without
+        data, are left out, which the log says.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no dirty image, or no PSF.
+    `~astro_ddpm_imager.errors.DirtyImageError`
+        The primary beam is incomplete.
+    """
+    prefix = Path(prefix)
+    pattern = re.compile(f"(?P<start>{re.escape(prefix.name)}{PLANE})-(dirty|image)[.]fits")
+    names = sorted(path.name for path in prefix.parent.glob(f"{glob.escape(prefix.name)}*.fits"))
+    images = {match["start"]: match for match in map(pattern.fullmatch, names) if match}
+    if not images:
+        raise FileNotFoundError(
+            f"{prefix}-dirty.fits: there is no such file, nor a channel such as {prefix.name}-0000-dirty.fits; "
+            "give the -name of a run of wsclean"
+        )
+    found = []
+    for start, match in images.items():
+        if match["polarization"] not in (None, "I"):
+            log.warning("%s is left out: only Stokes I is reconstructed", start)
+            continue
+        dirty = _dirty_image(prefix.parent / start)
+        if fits.getheader(dirty).get("WSCIMGWG") == 0:
+            log.warning("%s is left out: WSClean had no data for it", start)
+            continue
+        plane = prefix.parent / (prefix.name + match["plane"])  # PSF and beam are the same for all polarizations
+        psf = product_path(plane, "-psf.fits")
+        if not psf.exists():
+            raise FileNotFoundError(f"{psf}: there is no such file; run wsclean again, with -make-psf beside -niter 0")
+        target = Path(prefix.parent if folder is None else folder) / start
+        found.append(WSCleanImages(target, dirty, psf, _beam_images(plane) if pb is None else pb))
+    if not found:
+        raise DirtyImageError(f"{prefix}: none of {', '.join(images)} is an image of Stokes I with data")
+    return found
+
+
+def _dirty_image(start):
+    """Path of the dirty image; with ``-no-dirty -niter 0`` the restored image is it."""
+    dirty, image = product_path(start, "-dirty.fits"), product_path(start, "-image.fits")
+    if dirty.exists():
+        return dirty
+    if not _uncleaned(image):
+        raise FileNotFoundError(
+            f"{dirty}: there is no such file, and {image.name} is no dirty image; run wsclean again without -no-dirty"
+        )
+    return image
+
+
+def _beam_images(start):
+    """Paths of the images that make the primary beam for Stokes I and their weights; None if there are none."""
+    for ending in ("-beam.fits", "-pb.fits"):
+        if product_path(start, ending).exists():
+            return {product_path(start, ending): 1.0}
+    there = sorted(start.parent.glob(f"{glob.escape(start.name)}-beam-*.fits"))
+    paths = {product_path(start, f"-beam-{index}.fits"): weight for index, weight in MUELLER.items()}
+    beams = {path: weight for path, weight in paths.items() if path.exists()}
+    if there and not set(list(paths)[:2]) <= set(beams):
+        raise DirtyImageError(
+            f"{there[0].name}: a primary beam needs {start.name}-beam-0.fits and -beam-15.fits, as WSClean 3 writes "
+            "them; give the primary beam with pb= (--pb on the command line)"
+        )
+    return beams or None
+
+
+def deconvolve(prefix, imager=None, *, pb=None, mask=None, beam=None, folder=None, overwrite=False):
+    """Do what cleaning does in WSClean: from its dirty images and PSFs to models, restored images and residuals.
+
+    ``PREFIX-model.fits`` (Jy/pixel), ``-image.fits`` (model * restoring beam +
+    residual) and ``-residual.fits`` (dirty image - PSF * model) are of the
+    apparent sky and have WSClean's headers; with a primary beam there is
+    each of them divided by it, as ``-model-pb.fits`` and so on. WSClean has no
+    counterpart of ``-uncertainty.fits`` (unit of the model),
+    ``-catalog.ecsv``, ``-catalog.reg`` (DS9) and ``-plot.png``.
+
+    Parameters
+    ----------
+    prefix : path-like
+        What was ``-name`` of WSClean; it was run with ``-niter 0 -make-psf``,
+        or has cleaned. Each of its channels and intervals, and the image of
+        all channels (``-MFS``), is reconstructed by itself: spectra are not
+        made smooth.
+    imager : `~astro_ddpm_imager.DiffusionImager`, optional
+        By default one with the default settings.
+    pb : path-like, `~astropy.nddata.CCDData` or 2D array, optional
+        Primary beam; by default WSClean's (``-beam-0.fits`` and
+        ``-beam-15.fits``, or ``-beam.fits``), or ``-pb.fits``, if there.
+    mask : path-like, `~astropy.nddata.CCDData` or 2D array, optional
+        As for CLEAN: sources are catalogued only where it is not 0.
+    beam : `~radio_beam.Beam`, optional
+        Restoring beam, instead of WSClean's.
+    folder : path-like, optional
+        Of the products; by default that of the run.
+    overwrite : bool, optional
+        Replace existing products, for instance of CLEAN.
+
+    Returns
+    -------
+    dict
+        Of `~astro_ddpm_imager.ImagingResult`, by the start of the products'
+        names.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no dirty image, or no PSF.
+    FileExistsError
+        A product exists and ``overwrite`` is False; nothing is written.
+    `~astro_ddpm_imager.errors.DirtyImageError`
+        An image cannot be used.
+    """
+    runs = find_images(prefix, pb, folder)
+    for run in runs:
+        run.check_free(overwrite)
+    imager = DiffusionImager() if imager is None else imager
+    results = {}
+    for run in runs:
+        result = run.image(imager, mask, beam)
+        run.write(result, overwrite)
+        results[run.prefix.name] = result
+    return results

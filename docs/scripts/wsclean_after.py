@@ -1,0 +1,16 @@
+import subprocess
+
+import astro_ddpm_imager.compat.bdsf as bdsf
+
+subprocess.run(
+    "wsclean -name field -size 512 512 -scale 0.1asec -weight natural -no-update-model-required "
+    "-niter 0 -make-psf field.ms && astro-ddpm-imager image --wsclean field --overwrite",
+    shell=True,
+    check=True,
+)
+img = bdsf.process_image("field-dirty.fits", psf="field-psf.fits", thresh_isl=3.0, thresh_pix=4.0, quiet=True)
+img.write_catalog(outfile="field.srl.fits", format="fits", catalog_type="srl", clobber=True)
+img.write_catalog(outfile="field.reg", format="ds9", catalog_type="srl", clobber=True)
+for source in img.sources:
+    ra, dec = source.posn_sky_centroid
+    print(f"{source.source_id} {ra:.5f} {dec:.5f} {source.total_flux:.6f} +- {source.total_fluxE:.6f} Jy")

@@ -1,0 +1,198 @@
+"""WSClean's files in and out: names, units, headers, and the real WSClean where it is installed."""
+
+import shutil
+import subprocess
+import tarfile
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import QTable
+from regions import Regions
+
+from astro_ddpm_imager.cli import main
+from astro_ddpm_imager.compat import wsclean
+from astro_ddpm_imager.errors import DirtyImageError
+
+QUICK = ["--samples", "2", "--steps", "3", "--seed", "1", "--device", "cpu", "--threads", "1"]
+IMAGES = ("model", "image", "residual", "uncertainty")
+REST = ["catalog.ecsv", "catalog.reg", "plot.png"]
+
+
+def plane(path):
+    """Pixels of an image without its axes of length 1."""
+    return fits.getdata(path).astype(float).squeeze()
+
+
+@pytest.fixture
+def run(demo, tmp_path):
+    """Function that lays the demonstration field out as a run of WSClean with ``-niter 0``; returns its name."""
+
+    def lay_out(start="field", psf=None, beams=False, kinds=("dirty", "image"), **cards):
+        header = {"ORIGIN": "WSClean", "WSCNITER": 0.0, "WSCIMGWG": 433440.0, "WSCVERSI": "3.1.0", **cards}
+        with fits.open(demo["dirty"]) as hdus:
+            hdus[0].header.update(header)
+            # WSClean does not blank, CASA does.
+            data = hdus[0].data
+            data[:] = np.where(np.isfinite(data), data, 48e-6 * np.random.default_rng(0).standard_normal(data.shape))
+            for kind in kinds:
+                hdus.writeto(tmp_path / f"{start}-{kind}.fits")
+        shutil.copy(demo["psf"], tmp_path / f"{psf or start}-psf.fits")
+        if beams:
+            with fits.open(demo["pb"]) as hdus:
+                for index, factor in {0: 0.9, 15: 1.1, 3: 0.5}.items():
+                    fits.PrimaryHDU(factor * hdus[0].data, hdus[0].header).writeto(
+                        tmp_path / f"{start}-beam-{index}.fits"
+                    )
+        return tmp_path / "field"
+
+    return lay_out
+
+
+def names(folder, start="field"):
+    """What follows the start in the names of the products."""
+    inputs = ("-dirty", "-psf", "-beam")
+    paths = sorted(folder.glob(f"{start}-*"))
+    return [path.name.removeprefix(f"{start}-") for path in paths if not any(kind in path.name for kind in inputs)]
+
+
+def test_products_and_their_sum(run, quick):
+    prefix = run()
+    (result,) = wsclean.deconvolve(prefix, quick).values()
+    assert names(prefix.parent) == sorted([f"{kind}.fits" for kind in IMAGES] + REST)
+    dirty, model, image, residual = (plane(f"{prefix}-{kind}.fits") for kind in ("dirty", *IMAGES[:3]))
+    np.testing.assert_allclose(residual, dirty - result.dirty.convolve_psf(model), atol=1e-10)
+    np.testing.assert_allclose(image, result.dirty.convolve_beam(model) + residual, atol=1e-10)
+    np.testing.assert_allclose(model, result.image.data, atol=1e-12)
+    units = [fits.getheader(f"{prefix}-{kind}.fits")["BUNIT"] for kind in IMAGES]
+    assert units == ["JY/PIXEL", "JY/BEAM", "JY/BEAM", "JY/PIXEL"]
+    theirs, header = (fits.getheader(f"{prefix}-{kind}.fits") for kind in ("dirty", "model"))
+    assert header["WSCVERSI"] == "3.1.0" and header["DSEED"] == 1 and header["ORIGIN"].startswith("astro_ddpm_imager")
+    for key in ("NAXIS", "NAXIS4", "CTYPE3", "CRVAL3", "CTYPE4", "CRPIX1", "CRVAL2", "BMAJ"):
+        assert header[key] == theirs[key]
+    catalog = QTable.read(f"{prefix}-catalog.ecsv")
+    assert len(catalog) == len(result.catalog) == len(Regions.read(f"{prefix}-catalog.reg", format="ds9")) > 0
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_primary_beam(run, quick, demo, given):
+    prefix = run(beams=not given)
+    (result,) = wsclean.deconvolve(prefix, quick, pb=demo["pb"] if given else None).values()
+    np.testing.assert_allclose(
+        result.dirty.pb, np.where(plane(demo["pb"]) >= quick.pblimit, plane(demo["pb"]), np.nan), rtol=1e-5
+    )
+    assert names(prefix.parent) == sorted([f"{kind}{pb}.fits" for kind in IMAGES for pb in ("", "-pb")] + REST)
+    seen = np.isfinite(result.dirty.pb)
+    for kind in IMAGES:
+        apparent, corrected = (plane(f"{prefix}-{kind}{pb}.fits") for pb in ("", "-pb"))
+        np.testing.assert_allclose(corrected[seen], (apparent / result.dirty.pb)[seen], rtol=1e-5, atol=1e-15)
+        assert np.isnan(corrected[~seen]).all()
+    # As WSClean's: not blank outside the primary beam, where the residual is the dirty image.
+    assert not seen.all() and (plane(f"{prefix}-model.fits")[~seen] == 0).all()
+    assert np.isfinite(plane(f"{prefix}-image.fits")).all()
+    np.testing.assert_allclose(plane(f"{prefix}-model-pb.fits"), result.image.data, rtol=1e-5, atol=1e-12)
+
+
+def test_channels_intervals_and_polarizations(run, quick, caplog):
+    starts = ["field-0000", "field-0001", "field-MFS"]
+    for start in starts:
+        prefix = run(start)
+    assert list(wsclean.deconvolve(prefix, quick)) == starts
+    for start in starts:
+        assert names(prefix.parent, start) == sorted([f"{kind}.fits" for kind in IMAGES] + REST)
+    run("field-t0001-0000-I", psf="field-t0001-0000")
+    run("field-t0001-0000-Q", psf="field-t0001-0000")
+    run("field-0002", WSCIMGWG=0.0)
+    found = wsclean.find_images(prefix, folder="elsewhere")
+    assert [str(one.prefix) for one in found] == [f"elsewhere/{start}" for start in [*starts, "field-t0001-0000-I"]]
+    assert found[-1].psf.name == "field-t0001-0000-psf.fits"
+    left_out = [record.getMessage().split(":")[0] for record in caplog.records if "left out" in record.getMessage()]
+    assert left_out == ["field-0002 is left out", "field-t0001-0000-Q is left out"]
+
+
+def test_what_exists_is_kept(run, quick, capsys):
+    prefix = run()
+    shutil.copy(f"{prefix}-dirty.fits", f"{prefix}-residual.fits")
+    with fits.open(f"{prefix}-residual.fits", mode="update") as hdus:
+        hdus[0].header["WSCNITER"] = 1000.0
+    call = ["image", "--wsclean", str(prefix), *QUICK]
+    assert main(call) == 1
+    assert "field-residual.fits exists; give overwrite=True (--overwrite" in capsys.readouterr().err
+    assert names(prefix.parent) == ["image.fits", "residual.fits"]
+    assert main([*call, "--overwrite"]) == 0
+    printed = capsys.readouterr().out
+    assert "noise 48 uJy/beam" in printed and "wrote field-model.fits, field-image.fits" in printed
+    # Now the restored image is one; it is not taken for WSClean's, nor replaced unasked.
+    assert main(call) == 1
+    assert main([*call, "--resume"]) == 0
+    assert main([*call, "--output-dir", str(prefix.parent / "out")]) == 0
+    assert "model.fits" in names(prefix.parent / "out")
+
+
+def test_without_a_dirty_image(run, quick):
+    prefix = run(kinds=["image"])
+    uncleaned = plane(f"{prefix}-image.fits")
+    wsclean.deconvolve(prefix, quick)
+    np.testing.assert_array_equal(plane(f"{prefix}-dirty.fits"), uncleaned)
+    assert fits.getheader(f"{prefix}-image.fits")["ORIGIN"].startswith("astro_ddpm_imager")
+    cleaned = run(kinds=["image"], start="field-0001", WSCNITER=1000.0)
+    with pytest.raises(FileNotFoundError, match=r"field-0001-image\.fits is no dirty image"):
+        wsclean.find_images(cleaned)
+
+
+def test_errors(run, demo, quick, tmp_path, noise_image, capsys):
+    assert main(["image", "--wsclean", str(tmp_path / "none"), *QUICK]) == 1
+    assert "none-dirty.fits: there is no such file, nor a channel such as none-0000-dirty" in capsys.readouterr().err
+    prefix = run()
+    assert main(["image", "--wsclean", str(prefix), "--psf", str(demo["psf"]), *QUICK]) == 1
+    assert "--psf: with --wsclean the names of the files say it" in capsys.readouterr().err
+    shutil.copy(demo["pb"], f"{prefix}-beam-XX.fits")
+    with pytest.raises(DirtyImageError, match=r"field-beam-XX\.fits: a primary beam needs field-beam-0\.fits"):
+        wsclean.deconvolve(prefix, quick)
+    noise_image().write(f"{prefix}-psf.fits", overwrite=True)
+    with pytest.raises(DirtyImageError, match=r"field-dirty\.fits: psf: has shape \(96, 96\)"):
+        wsclean.deconvolve(prefix, quick, pb=demo["pb"])
+    (tmp_path / "field-psf.fits").unlink()
+    with pytest.raises(FileNotFoundError, match=r"field-psf\.fits: there is no such file; run wsclean .* -make-psf"):
+        wsclean.deconvolve(prefix, quick)
+    for kind in ("dirty", "image"):
+        (tmp_path / f"field-{kind}.fits").unlink()
+    run(WSCIMGWG=0.0)
+    with pytest.raises(DirtyImageError, match="none of field is an image of Stokes I with data"):
+        wsclean.find_images(prefix)
+
+
+@pytest.mark.wsclean
+def test_real_wsclean_there_and_back(casa_fields, quick, tmp_path):
+    """WSClean makes the files, and predicts from the model what the residual leaves out of the dirty image."""
+    if shutil.which("wsclean") is None:
+        pytest.skip("WSClean is not installed (Debian package wsclean)")
+    with tarfile.open(casa_fields / "ms" / "0000.ms.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+
+    def run_wsclean(*options):
+        call = ["wsclean", "-j", "1", "-size", "512", "512", "-scale", "0.1asec", "-weight", "natural", *options]
+        subprocess.run([*call, "0000.ms"], cwd=tmp_path, check=True, capture_output=True)
+
+    prefix = tmp_path / "field"
+    run_wsclean("-name", "field", "-niter", "0", "-no-update-model-required")
+    with pytest.raises(FileNotFoundError, match="run wsclean again, with -make-psf"):
+        wsclean.deconvolve(prefix, quick)
+    run_wsclean("-name", "field", "-niter", "0", "-make-psf", "-no-update-model-required")
+    wsclean.deconvolve(prefix, quick)
+    made = set(names(tmp_path))
+    run_wsclean("-predict", "-name", "field")
+    run_wsclean("-name", "back", "-niter", "0", "-data-column", "MODEL_DATA", "-no-update-model-required")
+    predicted = plane(tmp_path / "back-dirty.fits")
+    convolved = plane(f"{prefix}-dirty.fits") - plane(f"{prefix}-residual.fits")
+    near = np.s_[156:356, 156:356]  # further out the image of the PSF ends
+    np.testing.assert_allclose(predicted[near], convolved[near], atol=0.02 * convolved.max())
+    assert convolved.max() > 1e-4
+
+    run_wsclean("-name", "clean", "-niter", "1000", "-auto-threshold", "3", "-no-update-model-required")
+    assert set(names(tmp_path, "clean")) < made
+    for kind in IMAGES[:3]:
+        ours, theirs = (fits.getheader(tmp_path / f"{start}-{kind}.fits") for start in ("field", "clean"))
+        assert {key for key in theirs if key != "EXTEND"} - set(ours) <= {"BSCALE", "BZERO", "WSCMAJOR", "WSCMINOR"}
+        for key in ("BUNIT", "NAXIS", "CTYPE3", "CRVAL3", "CRPIX1", "CDELT1", "BMAJ", "WSCWEIGH", "WSCVWSUM"):
+            assert ours[key] == theirs[key], (kind, key)
