@@ -116,10 +116,15 @@ class Cleaning:
         try:
             makemask(mode="copy", inpimage=str(self._path(".image")), inpmask=mask, output=str(made))
         except Exception as error:  # CASA's tasks have no exception of their own
-            raise SettingError(f"mask={mask!r}: {error}; give a CASA image, a region or a region file") from error
+            words = " ".join(str(error).split())
+            raise SettingError(
+                f"mask={mask!r}: give a CASA image, a region or a region file; CASA says: {words}"
+            ) from error
         allowed = planes(made) > 0.5
         if not allowed.any():
-            raise SettingError(f"mask={mask!r}: holds no pixel of the image; see whether it lies elsewhere")
+            raise SettingError(
+                f"mask={mask!r}: holds no pixel of the image; see where it lies; remove it if an earlier run made it"
+            )
         return allowed
 
     def _reconstruct(self, allowed):
@@ -145,9 +150,10 @@ class Cleaning:
             self.model[channel], uncertainty[channel] = deep_model(sky, result.dirty, peak), spread
             self.results[channel] = result
             self._keep_sources(result, channel, peak)
+            above = f" that peak above {peak:.4g} Jy/beam" if peak else ""
             tell(
-                f"{name}noise {result.dirty.rms:.4g} Jy/beam, {len(self.catalogs[-1])} sources from {peak:.4g} Jy/beam "
-                f"on, seed {result.meta['seed']}"
+                f"{name}noise {result.dirty.rms:.4g} Jy/beam, {len(self.catalogs[-1])} sources{above}, "
+                f"seed {result.meta['seed']}"
             )
         if not self.results:
             raise DirtyImageError("no channel has data that can be reconstructed; the log says why")

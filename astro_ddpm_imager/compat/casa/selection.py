@@ -76,10 +76,10 @@ def _check_columns(name, datacolumn):
         return [f"datacolumn='corrected': {name} has no CORRECTED_DATA, CASA takes DATA"]
     wanted = "CORRECTED_DATA" if datacolumn == "corrected" else "DATA"
     if datacolumn in ("corrected", "data") and wanted not in columns:
-        there = sorted(columns & {"DATA", "CORRECTED_DATA", "MODEL_DATA", "FLOAT_DATA"})
-        way = "datacolumn='corrected'" if "CORRECTED_DATA" in there else "a MeasurementSet with visibilities"
+        there = sorted(columns & {"CORRECTED_DATA", "MODEL_DATA", "FLOAT_DATA"})
+        way = "give datacolumn='corrected'" if "CORRECTED_DATA" in there else "import or split the visibilities again"
         raise SettingError(
-            f"datacolumn={datacolumn!r}: {name} has no column {wanted} ({', '.join(there) or 'no data at all'}); use {way}"
+            f"datacolumn={datacolumn!r}: {name} has no column {wanted}, only {' and '.join(there) or 'none'}; {way}"
         )
     return []
 
