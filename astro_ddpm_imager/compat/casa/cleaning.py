@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -77,7 +78,9 @@ class Cleaning:
                 raise RuntimeError(f"CASA's tclean has made no image; its log says why: {casalog.logfile()}")
             allowed = self._allowed()
             self._reconstruct(allowed)
-            summary = self._restore()
+            # CASA subtracts the model from the visibilities, and restores and saves it, as far as wanted.
+            shutil.rmtree(self._path(".image"))
+            summary = self._tclean(with_model=True, calcpsf=False)
             self._write_mask(allowed)
             catalog = self._write_catalog()
             self._write_history()
@@ -167,12 +170,6 @@ class Cleaning:
             catalog["channel"] = np.full(len(catalog), channel)
             catalog["channel"].info.description = "0-based channel of the cube"
         self.catalogs.append(catalog)
-
-    def _restore(self):
-        """Have CASA subtract the model from the visibilities, restore it and save it."""
-        if not self.values["restoration"]:
-            self._path(".image").rename(self._path(".unrestored"))
-        return self._tclean(with_model=True, calcpsf=False)
 
     def _write_mask(self, allowed):
         copy_image(self._path(".mask"), self._path(".model"), "")
