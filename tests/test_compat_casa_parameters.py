@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.table import QTable
 
 from astro_ddpm_imager.compat.casa import PARAMETERS, tclean
-from astro_ddpm_imager.compat.casa.depth import deep_model, parse_threshold
+from astro_ddpm_imager.compat.casa.depth import deep_model, deep_sources, parse_threshold
 from astro_ddpm_imager.compat.casa.documentation import parameter_table
 from astro_ddpm_imager.compat.casa.parameters import bind, check, ignored, passed_on
 from astro_ddpm_imager.compat.casa.products import PRODUCTS, move_products, numbered
@@ -97,16 +98,23 @@ def test_table_of_the_documentation_is_current():
     )
 
 
-def test_model_keeps_what_reaches_the_threshold(result):
+def test_what_reaches_the_threshold_is_kept(result):
     dirty = result.dirty
-    middle = dirty.shape[0] // 2
+    middle, other = dirty.shape[0] // 2, dirty.shape[0] // 2 + 60
     sky = np.zeros(dirty.shape)
-    sky[middle, middle], sky[middle, middle + 60] = 5e-4, 1e-4  # their peaks in the restored image
-    np.testing.assert_array_equal(deep_model(sky, dirty, 0), sky)
-    deep = deep_model(sky, dirty, 3e-4)
-    assert deep[middle, middle] == 5e-4 and deep.sum() == pytest.approx(5e-4)
-    assert deep_model(sky, dirty, 6e-4).sum() == 0
-    assert deep_model(0 * sky, dirty, 1e-4).sum() == 0
+    sky[middle, middle], sky[middle, other] = 5e-4, 1e-4  # their peaks, without noise
+    seen = dirty.convolve_beam(sky)
+    table = QTable({"x": [middle + 2.0, other], "y": [middle, middle - 1.0]})
+
+    def kept(peak, seen=seen):
+        model = deep_model(sky, dirty, seen, peak)
+        sources = deep_sources(table, dirty, seen, peak)
+        np.testing.assert_array_equal(model[middle, [middle, other]] > 0, np.isin([middle + 2.0, other], sources["x"]))
+        return np.count_nonzero(model)
+
+    assert [kept(peak) for peak in (0, 5e-5, 3e-4, 6e-4)] == [2, 2, 1, 0]
+    assert kept(3e-4, seen + 2.5e-4) == 2  # noise helps, as it does in CLEAN
+    assert not deep_model(0 * sky, dirty, seen, 1e-4).any()
 
 
 def test_numbers_of_names(tmp_path):

@@ -15,7 +15,7 @@ from ...errors import DirtyImageError, SettingError
 from ...products import product_path
 from ...reading import read_image
 from ...region_files import catalog_to_regions, ds9_text
-from .depth import deep_model, parse_threshold
+from .depth import deep_model, deep_sources, parse_threshold
 from .parameters import passed_on
 from .products import copy_image, move_products, note, numbered, planes, put_planes
 
@@ -150,9 +150,10 @@ class Cleaning:
                 continue
             peak = max(self.threshold, self.values["nsigma"] * result.dirty.rms)
             sky, spread = (np.nan_to_num(image.data * result.dirty.pb) for image in (result.image, result.uncertainty))
-            self.model[channel], uncertainty[channel] = deep_model(sky, result.dirty, peak), spread
+            seen = result.restored.data
+            self.model[channel], uncertainty[channel] = deep_model(sky, result.dirty, seen, peak), spread
             self.results[channel] = result
-            self._keep_sources(result, channel, peak)
+            self._keep(deep_sources(result.catalog, result.dirty, seen, peak), channel)
             above = f" that peak above {peak:.4g} Jy/beam" if peak else ""
             tell(
                 f"{name}noise {result.dirty.rms:.4g} Jy/beam, {len(self.catalogs[-1])} sources{above}, "
@@ -164,8 +165,7 @@ class Cleaning:
         copy_image(self._path(".uncertainty"), self._path(".model"), "Jy/pixel")
         put_planes(self._path(".uncertainty"), uncertainty)
 
-    def _keep_sources(self, result, channel, peak):
-        catalog = result.catalog[result.catalog["snr"] * result.dirty.rms >= peak]
+    def _keep(self, catalog, channel):
         if len(self.model) > 1:
             catalog["channel"] = np.full(len(catalog), channel)
             catalog["channel"].info.description = "0-based channel of the cube"

@@ -2,12 +2,12 @@
 
 import astropy.units as u
 import numpy as np
-from scipy.ndimage import label, maximum
+from scipy.ndimage import label, maximum, maximum_filter
 
 from ...errors import SettingError
 from ...reading import JY_PER_BEAM
 
-__all__ = ["deep_model", "parse_threshold"]
+__all__ = ["deep_model", "deep_sources", "parse_threshold"]
 
 EDGE = 0.1  # of the threshold: where an island of emission ends
 
@@ -45,16 +45,18 @@ def parse_threshold(threshold):
     return jansky
 
 
-def deep_model(sky, dirty, peak):
-    """The emission of a sky that reaches a peak in the restored image, and lies where it may.
+def deep_model(sky, dirty, seen, peak):
+    """The emission of a sky that CLEAN would go deep enough for, and that lies where it may.
 
     Parameters
     ----------
     sky : 2D array, shape (ny, nx)
         Times the primary beam, Jy/pixel.
     dirty : `~astro_ddpm_imager.dirty.DirtyImage`
+    seen : 2D array, shape (ny, nx)
+        Restored image, Jy/beam; NaN where blank.
     peak : float
-        Jy/beam.
+        Jy/beam, that ``seen`` must reach somewhere in an island of emission.
 
     Returns
     -------
@@ -63,7 +65,33 @@ def deep_model(sky, dirty, peak):
     sky = np.where(dirty.allowed, sky, 0)
     if peak == 0:
         return sky
-    seen = dirty.convolve_beam(sky)
-    islands, number = label(seen > EDGE * peak)
-    kept = np.flatnonzero(np.asarray(maximum(seen, islands, range(1, number + 1))) >= peak) + 1
+    islands, number = label(dirty.convolve_beam(sky) > EDGE * peak)
+    highest = maximum(np.nan_to_num(seen), islands, range(1, number + 1))
+    kept = np.flatnonzero(np.asarray(highest) >= peak) + 1
     return np.where(np.isin(islands, kept), sky, 0)
+
+
+def deep_sources(catalog, dirty, seen, peak):
+    """The sources that CLEAN would go deep enough for.
+
+    It sees them with the noise on top; ``snr`` is without, and lower on average
+    for what a threshold finds.
+
+    Parameters
+    ----------
+    catalog : `~astropy.table.QTable`
+    dirty : `~astro_ddpm_imager.dirty.DirtyImage`
+    seen : 2D array, shape (ny, nx)
+        Restored image, Jy/beam; NaN where blank.
+    peak : float
+        Jy/beam, that ``seen`` must reach within half a beam of a source.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+    """
+    radius = dirty.beam_pixels / 2
+    y, x = np.mgrid[-int(radius) : int(radius) + 1, -int(radius) : int(radius) + 1]
+    highest = maximum_filter(np.nan_to_num(seen), footprint=np.hypot(y, x) <= radius)
+    at = tuple(np.round(catalog[axis]).astype(int) for axis in ("y", "x"))
+    return catalog[highest[at] >= peak] if peak else catalog

@@ -101,8 +101,8 @@ _TABLE = [
     ("gain", 0.1, "none", NO_CYCLES),
     (
         "threshold", 0.0, "here",
-        "``.model`` and catalogue hold only what peaks above it in Jy/beam before the primary-beam correction, "
-        "fainter emission stays in ``.residual``",
+        "``.model`` and catalogue hold only what peaks above it in the image (with its noise, before the primary-beam "
+        "correction), as CLEAN sees it; fainter emission stays in ``.residual``",
     ),
     ("nsigma", 0.0, "here", "as ``threshold``, times the noise; the higher of the two counts"),
     ("cycleniter", -1, "none", NO_CYCLES),
