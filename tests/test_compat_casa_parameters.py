@@ -137,3 +137,14 @@ def test_products_replace_older_ones(tmp_path):
     # What was not made again, here .image.pbcor, would belong to another run.
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scratch", "x.image", "x.txt"]
     assert not list((tmp_path / "x.image").iterdir()) and ".image.pbcor" in PRODUCTS
+
+
+def test_scripts_of_the_documentation_differ_in_imports_only():
+    before, after = (
+        [line for line in (DOCS / "scripts" / f"tclean_{name}.py").read_text().splitlines() if line]
+        for name in ("before", "after")
+    )
+    changed = set(before) ^ set(after)
+    assert changed and all(line.startswith(("import ", "from ")) for line in changed)
+    start = [lines.index("tclean(") for lines in (before, after)]
+    assert before[start[0] :] == after[start[1] :]
