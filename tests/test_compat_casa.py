@@ -80,7 +80,7 @@ def pixels(name, channel=0):
         image.close()
 
 
-def names(folder, ending=""):
+def names(folder):
     return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".log"))
 
 
@@ -194,6 +194,7 @@ def test_cube(clean, caplog):
     assert [result is None for result in answer["results"]] == [False, True, False]
     assert set(answer["catalog"]["channel"]) == {0, 2}
     assert list(answer["catalog"]["source_id"]) == list(range(1, len(answer["catalog"]) + 1))
+    assert "channel" not in answer["results"][0].catalog.colnames and answer["catalog"]["source_id"].info.description
     for ending in (".image", ".model", ".residual", ".uncertainty"):
         assert [bool(pixels(f"x{ending}", channel)[0].any()) for channel in range(3)] == [True, False, True]
     beams = casatasks.imhead("x.image")["perplanebeams"]["beams"]
@@ -242,6 +243,20 @@ def test_several_fields(clean, sets, tmp_path):
     assert SOURCE.separation(SkyCoord(catalog["ra"], catalog["dec"])).min().arcsec < 0.5
     with pytest.raises(SettingError, match=r"vis=.*nope\.ms': there is no such MeasurementSet"):
         clean("nope.ms")
+
+
+def test_scan_can_choose_the_field(clean, sets, tmp_path):
+    casatasks.concat([str(sets / name) for name in ("0000.ms", "0001.ms")], concatvis="both.ms")
+    both = tmp_path / "both.ms"
+    with opened(both) as rows:
+        rows.putcol("SCAN_NUMBER", rows.getcol("FIELD_ID") + 5)
+    catalog = clean(both, scan="6")["catalog"]
+    assert SOURCE.separation(SkyCoord(catalog["ra"], catalog["dec"])).min().arcsec < 0.5
+    for setting in ({"scan": "6", "selectdata": False}, {"scan": "5,6"}):
+        with pytest.raises(SettingError, match="different phase centres"):
+            clean(both, **setting)
+    with pytest.raises(SettingError, match=r"scan='99': no data are selected; see with listobs what .*both\.ms has"):
+        clean(both, scan="99")
 
 
 def test_data_columns(clean, sets, tmp_path, caplog):

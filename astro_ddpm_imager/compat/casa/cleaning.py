@@ -182,7 +182,7 @@ class Cleaning:
 
     def _write_catalog(self):
         catalog = vstack(self.catalogs, metadata_conflicts="silent")
-        catalog["source_id"] = np.arange(1, len(catalog) + 1)
+        catalog["source_id"][:] = np.arange(1, len(catalog) + 1)
         first = next(iter(self.results.values()))
         write_catalog(catalog, self._path(".catalog.ecsv"))
         regions = catalog_to_regions(catalog, first.dirty.beam, catalog.meta["frame"])

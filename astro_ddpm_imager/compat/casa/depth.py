@@ -89,9 +89,10 @@ def deep_sources(catalog, dirty, seen, peak):
     Returns
     -------
     `~astropy.table.QTable`
+        A copy.
     """
     radius = dirty.beam_pixels / 2
     y, x = np.mgrid[-int(radius) : int(radius) + 1, -int(radius) : int(radius) + 1]
     highest = maximum_filter(np.nan_to_num(seen), footprint=np.hypot(y, x) <= radius)
     at = tuple(np.round(catalog[axis]).astype(int) for axis in ("y", "x"))
-    return catalog[highest[at] >= peak] if peak else catalog
+    return catalog[highest[at] >= peak] if peak else catalog.copy()

@@ -45,6 +45,9 @@ def check_selection(values):
         said += _check_columns(name, values["datacolumn"])
         chosen = {key: _of_set(values[key], index) for key in ("field", "spw", *IN_DATA)}
         fields |= _fields(name, chosen, values["selectdata"])
+    if not fields:
+        chosen = ", ".join(f"{key}={values[key]!r}" for key in ("field", "spw", *IN_DATA) if values[key])
+        raise SettingError(f"{chosen}: no data are selected; see with listobs what {', '.join(map(str, sets))} has")
     centres = SkyCoord([centre for _, centre in fields.values()])
     if centres.separation(centres[0]).max() > ONE_DIRECTION:
         number = next(number for _, number in fields)
@@ -96,7 +99,7 @@ def _fields(name, chosen, selectdata):
         data.open(name)
         if any(selection.values()):
             data.msselect(selection)
-        numbers = np.unique(data.range(["field_id"])["field_id"])
+        numbers = np.unique(data.range(["field_id"]).get("field_id", []))
         metadata.open(name)
         found = {}
         for number in map(int, numbers):
