@@ -74,7 +74,7 @@ def _parser():
         "NAME.image.fits (restored, Jy/beam), NAME.residual.fits, NAME.catalog.ecsv, NAME.reg (DS9) and NAME.png, "
         "and print the catalogue.",
     )
-    image.add_argument("files", nargs="+", metavar="FILE", type=Path, help="dirty image, FITS, Jy/beam")
+    image.add_argument("files", nargs="+", metavar="FILE", type=Path, help="dirty image, FITS or CASA, Jy/beam")
     image.add_argument("--psf", type=Path, metavar="F", help="PSF (dirty beam) on the same pixels")
     image.add_argument("--pb", type=Path, metavar="F", help="primary beam on the same pixels")
     image.add_argument("--mask", type=Path, metavar="F", help="catalogue sources only where this is not 0")
@@ -362,8 +362,8 @@ def _report(result, prefix, paths):
 
 
 def _stem(path):
-    """Name of the products of a file: its own without the endings of a dirty FITS image."""
-    name = path.name
+    """Name of the products of a file: its own without the endings of a dirty image."""
+    name = path.name.removesuffix(".image") if path.is_dir() else path.name
     while Path(name).suffix.lower() in FITS_ENDINGS:
         name = Path(name).stem
     return name

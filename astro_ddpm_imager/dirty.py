@@ -145,11 +145,12 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
 
     Parameters
     ----------
-    dirty : `~astropy.nddata.CCDData` or path to FITS
-        Dirty image, Jy/beam or a multiple, not corrected for the primary beam.
-    psf, pb : `~astropy.nddata.CCDData`, path to FITS or 2D array, optional
+    dirty : `~astropy.nddata.CCDData` or path
+        Dirty image, Jy/beam or a multiple, not corrected for the primary beam;
+        a path is of a FITS file or of a CASA image.
+    psf, pb : `~astropy.nddata.CCDData`, path or 2D array, optional
         PSF and primary beam on the same pixels.
-    mask : `~astropy.nddata.CCDData`, path to FITS or 2D array, optional
+    mask : `~astropy.nddata.CCDData`, path or 2D array, optional
         CLEAN's mask: sources are catalogued only where it is not 0.
     beam : `~radio_beam.Beam`, optional
         Restoring beam, instead of the header's.
@@ -208,7 +209,7 @@ def _as_plane(image, name, **options):
     if isinstance(image, str | PathLike):
         return read_image(image, **options)
     if not isinstance(image, CCDData):
-        raise TypeError(f"{name}: expected a CCDData or the path of a FITS file, got {type(image).__name__}")
+        raise TypeError(f"{name}: expected a CCDData or the path of a FITS or CASA image, got {type(image).__name__}")
     plane = select_plane(image.data, image.unit, image.wcs, image.meta, name=name)
     if image.mask is not None and np.ndim(image.mask):
         plane.mask = np.reshape(image.mask, plane.shape)

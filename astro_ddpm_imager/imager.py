@@ -168,16 +168,17 @@ class DiffusionImager:
 
         Parameters
         ----------
-        dirty : `~astropy.nddata.CCDData` or path to FITS
+        dirty : `~astropy.nddata.CCDData` or path
             Dirty image in Jy/beam (or a multiple, such as mJy/beam), not
             corrected for the primary beam, with a celestial WCS; blank pixels
             are NaN or masked. Axes of length 1 are dropped; choose a plane of
-            a cube with `~astro_ddpm_imager.read_image`.
-        psf, pb : `~astropy.nddata.CCDData`, path to FITS or 2D array, optional
+            a cube with `~astro_ddpm_imager.read_image`. Paths are of FITS
+            files or of CASA images.
+        psf, pb : `~astropy.nddata.CCDData`, path or 2D array, optional
             PSF (dirty beam) and primary beam on the same pixels. Without a PSF
             the residual is made with the restoring beam; without a primary
             beam nothing is corrected for it.
-        mask : `~astropy.nddata.CCDData`, path to FITS or 2D array, optional
+        mask : `~astropy.nddata.CCDData`, path or 2D array, optional
             As for CLEAN: sources are catalogued only where it is not 0.
         beam : `~radio_beam.Beam`, optional
             Restoring beam, if the header has none.

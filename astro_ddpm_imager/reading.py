@@ -1,4 +1,4 @@
-"""From a FITS file to one plane with a unit, a celestial WCS and a header."""
+"""From a FITS file or a CASA image to one plane with a unit, a celestial WCS and a header."""
 
 import re
 import warnings
@@ -11,6 +11,7 @@ from astropy.nddata import CCDData
 from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS, FITSFixedWarning
 
+from .casa_images import read_casa_image
 from .errors import DirtyImageError
 
 __all__ = ["read_image", "select_plane"]
@@ -19,13 +20,14 @@ JY_PER_BEAM = u.Jy / u.beam
 
 
 def read_image(path, channel=None, stokes=None, unit=None):
-    """Read one plane of a FITS image.
+    """Read one plane of a FITS or CASA image.
 
     Parameters
     ----------
     path : str or path-like
         FITS file as CASA, WSClean or astropy write it, tile-compressed or not,
-        with two axes or more. The first HDU that holds an image is taken.
+        with two axes or more; the first HDU that holds an image is taken. Or
+        the folder of a CASA image; its default mask makes pixels blank.
     channel, stokes : int, optional
         0-based plane of a spectral or Stokes axis longer than 1.
     unit : `~astropy.units.Unit`, optional
@@ -35,19 +37,28 @@ def read_image(path, channel=None, stokes=None, unit=None):
     -------
     `~astropy.nddata.CCDData`
         Data of shape (ny, nx); ``meta`` is the FITS header, with the beam of
-        the plane where the file has a table of beams.
+        the plane where each has its own.
 
     Raises
     ------
     FileNotFoundError
         There is no such file.
     DirtyImageError
-        The file is not FITS, is cut off or holds no image; a plane has to be
+        The file is neither, is cut off or holds no image; a plane has to be
         chosen; the unit is missing or unknown; there is no celestial WCS.
     """
     path = Path(path)
-    if path.is_dir():
-        raise DirtyImageError(f"{path} is a folder; export a CASA image with exportfits first")
+    data, header = (read_casa_image if path.is_dir() else _read_fits)(path, channel or 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        wcs = WCS(header)
+    if unit is None:
+        unit = _parse_unit(header.get("BUNIT", "").strip(), path)
+    return select_plane(data, unit, wcs, header, channel, stokes, name=str(path))
+
+
+def _read_fits(path, channel):
+    """Pixels and header of the first image in a FITS file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", AstropyWarning)
@@ -56,7 +67,7 @@ def read_image(path, channel=None, stokes=None, unit=None):
                 hdu = next((hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), None)
                 header, data = (hdu.header, hdu.data) if hdu is not None else (None, None)
                 if data is not None and header.get("CASAMBM") and "BEAMS" in hdus:
-                    _copy_beam(hdus["BEAMS"].data, channel or 0, header)
+                    _copy_beam(hdus["BEAMS"].data, channel, header)
     except FileNotFoundError:
         raise
     except (OSError, TypeError, ValueError, IndexError, AstropyWarning, fits.VerifyError) as error:
@@ -65,12 +76,7 @@ def read_image(path, channel=None, stokes=None, unit=None):
         ) from error
     if data is None:
         raise DirtyImageError(f"{path} holds no image of two or more axes")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FITSFixedWarning)
-        wcs = WCS(header)
-    if unit is None:
-        unit = _parse_unit(header.get("BUNIT", "").strip(), path)
-    return select_plane(data, unit, wcs, header, channel, stokes, name=str(path))
+    return data, header
 
 
 def _copy_beam(beams, channel, header):

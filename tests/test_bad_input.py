@@ -185,14 +185,14 @@ def test_empty_fits_and_folder_and_nothing(tmp_path):
     fits.PrimaryHDU().writeto(tmp_path / "empty.fits")
     with pytest.raises(DirtyImageError, match="holds no image of two or more axes"):
         read_image(tmp_path / "empty.fits")
-    with pytest.raises(DirtyImageError, match="is a folder; export a CASA image with exportfits"):
+    with pytest.raises(DirtyImageError, match="is a folder, but not a CASA image"):
         read_image(tmp_path)
     with pytest.raises(FileNotFoundError):
         read_image(tmp_path / "nowhere.fits")
 
 
 def test_not_an_image(imager):
-    with pytest.raises(TypeError, match="dirty: expected a CCDData or the path of a FITS file, got ndarray"):
+    with pytest.raises(TypeError, match="dirty: expected a CCDData or the path of a FITS or CASA image, got ndarray"):
         imager(np.zeros((64, 64)))
 
 

@@ -16,7 +16,7 @@ def process_image(input, *, psf=None, pb=None, reliability=None, imager=None, **
     Parameters
     ----------
     input : path-like or dict
-        A FITS image in Jy/beam, a file of saved parameters, or a dictionary
+        A FITS or CASA image in Jy/beam, a file of saved parameters, or a dictionary
         of parameters with the image as ``filename``.
     psf, pb : path-like, `~astropy.nddata.CCDData` or 2D array, optional
         PSF (dirty beam) and primary beam on the same pixels, which PyBDSF has

@@ -88,7 +88,7 @@ def measure_background(data, options, beam_pixels):
 
 def _given_maps(names, shape):
     if len(names) != 2:
-        raise RuntimeError(f"rmsmean_map_filename={names!r}: must be two FITS files, [mean map, rms map]")
+        raise RuntimeError(f"rmsmean_map_filename={names!r}: must be two images, [mean map, rms map]")
     maps = [read_image(name, channel=0, stokes=0).data.astype(float) for name in names]
     for name, image in zip(names, maps, strict=True):
         if image.shape != shape:

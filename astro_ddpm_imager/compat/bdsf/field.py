@@ -12,6 +12,7 @@ from astropy.stats import mad_std
 from radio_beam import Beam
 from radio_beam.beam import NoBeamException
 
+from ...casa_images import read_casa_header
 from ...dirty import beam_covariance
 from ...reading import JY_PER_BEAM, read_image
 from .background import Background
@@ -175,11 +176,12 @@ def _collapse(path, options):
 
 
 def _count_channels(path):
-    if Path(path).is_dir():
-        return 1  # no FITS file, which read_image says or reads
     try:
-        with fits.open(path) as hdus:
-            header = next((hdu.header for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), {})
+        if Path(path).is_dir():
+            header = read_casa_header(path)
+        else:
+            with fits.open(path) as hdus:
+                header = next((hdu.header for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), {})
     except OSError as error:
         raise RuntimeError(f"Cannot open file '{path}': {error}") from error
     axes = [axis for axis in range(3, header.get("NAXIS", 0) + 1) if not _is_stokes(header, axis)]

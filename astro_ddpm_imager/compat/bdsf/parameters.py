@@ -80,7 +80,7 @@ CERTAINTY = (
 )
 
 EFFECTIVE = {
-    "filename": ("", "str", "the image: FITS"),
+    "filename": ("", "str", "the image: FITS or CASA"),
     "aperture": (None, "float?", "radius in pixels; adds PyBDSF's Aperture_flux columns to the source list"),
     "aperture_posn": ("centroid", ("centroid", "peak"), "where the aperture is centred"),
     "beam": (None, "beam?", "restoring beam, instead of the header's"),
@@ -118,7 +118,7 @@ EFFECTIVE = {
         "varies by a factor of more than 1.5",
     ),
     "rms_value": (None, "float?", "noise in Jy/beam of islands and errors, with ``rms_map=False``; not the imager's"),
-    "rmsmean_map_filename": ([], "list", "[mean, rms] FITS files in place of the background maps"),
+    "rmsmean_map_filename": ([], "list", "[mean, rms] images in place of the background maps"),
     "savefits_meanim": (False, "bool", "writes the mean image where ``output_all`` does"),
     "savefits_modelim": (False, "bool", "writes the model image where ``output_all`` does"),
     "savefits_normim": (False, "bool", "writes the image minus mean over rms where ``output_all`` does"),

@@ -1,0 +1,198 @@
+"""One run: CASA makes the dirty image, the imager reconstructs it, CASA makes residual and restored image of that."""
+
+import copy
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.table import vstack
+
+from ...catalog_files import write_catalog
+from ...errors import DirtyImageError, SettingError
+from ...products import product_path
+from ...reading import read_image
+from ...region_files import catalog_to_regions, ds9_text
+from .depth import deep_model, deep_sources, parse_threshold
+from .parameters import passed_on
+from .products import copy_image, move_products, note, numbered, planes, put_planes
+
+__all__ = ["Cleaning", "tell"]
+
+log = logging.getLogger("astro_ddpm_imager.compat.casa")
+
+
+def tell(message, level=logging.INFO):
+    """Log a message, here and in CASA's log.
+
+    Parameters
+    ----------
+    message : str
+    level : int, optional
+    """
+    from casatasks import casalog
+
+    log.log(level, "%s", message)
+    casalog.post(message, "WARN" if level >= logging.WARNING else "INFO", "astro_ddpm_imager")
+
+
+class Cleaning:
+    """What takes the place of CLEAN in one call of tclean.
+
+    Parameters
+    ----------
+    given : dict
+        Parameters the caller gave.
+    values : dict
+        All parameters.
+    imager : `~astro_ddpm_imager.DiffusionImager`
+    """
+
+    def __init__(self, given, values, imager):
+        self.given, self.values = given, values
+        self.threshold = parse_threshold(values["threshold"])
+        self.imager = copy.copy(imager)
+        # CASA takes a negative limit as: the same, but blank nothing.
+        self.imager.pblimit = abs(values["pblimit"])
+        self.imagename = str(values["imagename"])
+        if not values["restart"]:
+            self.imagename = numbered(self.imagename)
+
+    def run(self):
+        """Make all products, and move them to where they belong.
+
+        Returns
+        -------
+        dict
+            CASA's summary and ``imagename``, ``catalog`` and ``results``.
+        """
+        final = Path(self.imagename)
+        with tempfile.TemporaryDirectory(dir=final.parent, prefix="tclean_") as scratch:
+            self.made = Path(scratch).absolute() / final.name
+            self._tclean(restoration=True)
+            if not self._path(".image").exists():
+                from casatasks import casalog
+
+                raise RuntimeError(f"CASA's tclean has made no image; its log says why: {casalog.logfile()}")
+            allowed = self._allowed()
+            self._reconstruct(allowed)
+            # CASA subtracts the model from the visibilities, and restores and saves it, as far as wanted.
+            shutil.rmtree(self._path(".image"))
+            summary = self._tclean(with_model=True, calcpsf=False)
+            self._write_mask(allowed)
+            catalog = self._write_catalog()
+            self._write_history()
+            paths = move_products(self.made, final)
+        tell(f"wrote {', '.join(path.name for path in paths)}: {len(catalog)} sources")
+        results = [self.results.get(channel) for channel in range(len(self.model))]
+        return {**(summary or {}), "imagename": self.imagename, "catalog": catalog, "results": results}
+
+    def _path(self, suffix):
+        return product_path(self.made, suffix)
+
+    def _tclean(self, with_model=False, **more):
+        import casatasks
+
+        parameters = passed_on(self.given, with_model) | {"imagename": str(self.made), "niter": 0} | more
+        return casatasks.tclean(**parameters)
+
+    def _allowed(self):
+        """Where emission may be: an array of bool, shape (channels, ny, nx), or None for everywhere."""
+        usemask, mask = self.values["usemask"], self.values["mask"]
+        if usemask == "pb":
+            with np.errstate(invalid="ignore"):
+                return planes(self._path(".pb")) > self.values["pbmask"]
+        if usemask == "auto-multithresh":
+            return None
+        there = product_path(self.imagename, ".mask")
+        if not mask and there.exists():
+            tell(f"mask='': there is {there.name} from before, sources are kept inside it; remove it to have all")
+            mask = str(there)
+        return self._user_mask(mask) if mask else None
+
+    def _user_mask(self, mask):
+        from casatasks import makemask
+
+        made = self._path(".user")
+        try:
+            makemask(mode="copy", inpimage=str(self._path(".image")), inpmask=mask, output=str(made))
+        except Exception as error:  # CASA's tasks have no exception of their own
+            words = " ".join(str(error).split())
+            raise SettingError(
+                f"mask={mask!r}: give a CASA image, a region or a region file; CASA says: {words}"
+            ) from error
+        allowed = planes(made) > 0.5
+        if not allowed.any():
+            raise SettingError(
+                f"mask={mask!r}: holds no pixel of the image; see where it lies; remove it if an earlier run made it"
+            )
+        return allowed
+
+    def _reconstruct(self, allowed):
+        """Reconstruct each channel, and write ``.model`` and ``.uncertainty``."""
+        self.model = np.zeros_like(planes(self._path(".model")))
+        uncertainty, self.results, self.catalogs = np.zeros_like(self.model), {}, []
+        for channel in range(len(self.model)):
+            name = f"channel {channel}: " if len(self.model) > 1 else ""
+            dirty = read_image(self._path(".image"), channel, 0)
+            if not np.nan_to_num(dirty.data).any():
+                tell(f"{name}has no data, stays blank", logging.WARNING)
+                continue
+            psf, pb = (read_image(self._path(suffix), channel, 0, u.one) for suffix in (".psf", ".pb"))
+            try:
+                result = self.imager(dirty, psf, pb, None if allowed is None else allowed[channel].astype(float))
+            except DirtyImageError as error:
+                if not name:
+                    raise
+                tell(f"{name}stays dirty, {error}", logging.WARNING)
+                continue
+            peak = max(self.threshold, self.values["nsigma"] * result.dirty.rms)
+            inside = np.isfinite(result.dirty.data)
+            sky, spread = (
+                np.where(inside, image.data * result.dirty.pb, 0) for image in (result.image, result.uncertainty)
+            )
+            seen = result.restored.data
+            self.model[channel], uncertainty[channel] = deep_model(sky, result.dirty, seen, peak), spread
+            self.results[channel] = result
+            self._keep(deep_sources(result.catalog, result.dirty, seen, peak), channel)
+            above = f" that peak above {peak:.4g} Jy/beam" if peak else ""
+            tell(
+                f"{name}noise {result.dirty.rms:.4g} Jy/beam, {len(self.catalogs[-1])} sources{above}, "
+                f"seed {result.meta['seed']}"
+            )
+        if not self.results:
+            raise DirtyImageError("no channel has data that can be reconstructed; the log says why")
+        put_planes(self._path(".model"), self.model)
+        copy_image(self._path(".uncertainty"), self._path(".model"), "Jy/pixel")
+        put_planes(self._path(".uncertainty"), uncertainty)
+
+    def _keep(self, catalog, channel):
+        if len(self.model) > 1:
+            catalog["channel"] = np.full(len(catalog), channel)
+            catalog["channel"].info.description = "0-based channel of the cube"
+        self.catalogs.append(catalog)
+
+    def _write_mask(self, allowed):
+        copy_image(self._path(".mask"), self._path(".model"), "")
+        if self.values["usemask"] == "auto-multithresh":
+            allowed = self.model != 0
+        put_planes(self._path(".mask"), np.ones_like(self.model) if allowed is None else allowed.astype(float))
+
+    def _write_catalog(self):
+        catalog = vstack(self.catalogs, metadata_conflicts="silent")
+        catalog["source_id"][:] = np.arange(1, len(catalog) + 1)
+        first = next(iter(self.results.values()))
+        write_catalog(catalog, self._path(".catalog.ecsv"))
+        regions = catalog_to_regions(catalog, first.dirty.beam, catalog.meta["frame"])
+        self._path(".reg").write_text(ds9_text(regions))
+        return catalog
+
+    def _write_history(self):
+        meta = next(iter(self.results.values())).meta
+        lines = [f"the sky is a reconstruction, not CLEAN components: {self.imagename}"]
+        lines += [f"{name} = {value}" for name, value in meta.items()]
+        for suffix in (".image", ".image.pbcor", ".model", ".residual", ".uncertainty"):
+            if self._path(suffix).exists():
+                note(self._path(suffix), lines)

@@ -1,0 +1,98 @@
+"""How deep CLEAN would go, as what a reconstruction and its catalogue keep."""
+
+import astropy.units as u
+import numpy as np
+from scipy.ndimage import label, maximum, maximum_filter
+
+from ...errors import SettingError
+from ...reading import JY_PER_BEAM
+
+__all__ = ["deep_model", "deep_sources", "parse_threshold"]
+
+EDGE = 0.1  # of the threshold: where an island of emission ends
+
+
+def parse_threshold(threshold):
+    """CLEAN's threshold in Jy/beam.
+
+    Parameters
+    ----------
+    threshold : float or str
+        As tclean takes it: a number of Jy, or a string such as ``"0.1mJy"``.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    SettingError
+        It is neither.
+    """
+    try:
+        value = u.Quantity(threshold or 0)
+        if value.unit == u.one:
+            value = value.value * u.Jy
+        elif value.unit.is_equivalent(JY_PER_BEAM):
+            value = value * u.beam
+        jansky = float(value.to_value(u.Jy))
+    except (TypeError, ValueError) as error:
+        raise SettingError(
+            f"threshold={threshold!r}: must be a number of Jy, or a string such as '0.1mJy'; nsigma counts in noise"
+        ) from error
+    if not 0 <= jansky < np.inf:
+        raise SettingError(f"threshold={threshold!r}: must not be negative")
+    return jansky
+
+
+def deep_model(sky, dirty, seen, peak):
+    """The emission of a sky that CLEAN would go deep enough for, and that lies where it may.
+
+    Parameters
+    ----------
+    sky : 2D array, shape (ny, nx)
+        Times the primary beam, Jy/pixel.
+    dirty : `~astro_ddpm_imager.dirty.DirtyImage`
+    seen : 2D array, shape (ny, nx)
+        Restored image, Jy/beam; NaN where blank.
+    peak : float
+        Jy/beam, that ``seen`` must reach somewhere in an island of emission.
+
+    Returns
+    -------
+    2D array, shape (ny, nx), Jy/pixel; 0 where blank
+    """
+    sky = np.where(dirty.allowed, sky, 0)
+    if peak == 0:
+        return sky
+    islands, number = label(dirty.convolve_beam(sky) > EDGE * peak)
+    highest = maximum(np.nan_to_num(seen), islands, range(1, number + 1))
+    kept = np.flatnonzero(np.asarray(highest) >= peak) + 1
+    return np.where(np.isin(islands, kept), sky, 0)
+
+
+def deep_sources(catalog, dirty, seen, peak):
+    """The sources that CLEAN would go deep enough for.
+
+    It sees them with the noise on top; ``snr`` is without, and lower on average
+    for what a threshold finds.
+
+    Parameters
+    ----------
+    catalog : `~astropy.table.QTable`
+    dirty : `~astro_ddpm_imager.dirty.DirtyImage`
+    seen : 2D array, shape (ny, nx)
+        Restored image, Jy/beam; NaN where blank.
+    peak : float
+        Jy/beam, that ``seen`` must reach within half a beam of a source.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        A copy.
+    """
+    radius = dirty.beam_pixels / 2
+    y, x = np.mgrid[-int(radius) : int(radius) + 1, -int(radius) : int(radius) + 1]
+    highest = maximum_filter(np.nan_to_num(seen), footprint=np.hypot(y, x) <= radius)
+    at = tuple(np.round(catalog[axis]).astype(int) for axis in ("y", "x"))
+    return catalog[highest[at] >= peak] if peak else catalog.copy()

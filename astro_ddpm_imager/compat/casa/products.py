@@ -1,0 +1,128 @@
+"""The products of tclean as CASA images: pixels, history, and their way to where they belong."""
+
+import re
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from ...products import product_path
+
+__all__ = ["PRODUCTS", "copy_image", "move_products", "note", "numbered", "planes", "put_planes"]
+
+PRODUCTS = (
+    ".image", ".image.pbcor", ".model", ".residual", ".psf", ".pb", ".sumwt", ".mask", ".uncertainty",
+    ".catalog.ecsv", ".reg",
+)  # fmt: skip
+
+
+def planes(path):
+    """Pixels of a CASA image.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    3D array, shape (channels, ny, nx)
+        Of its first Stokes plane.
+    """
+    with _opened(path) as image:
+        return image.getchunk()[:, :, 0, :].transpose(2, 1, 0)
+
+
+def put_planes(path, values):
+    """Replace the pixels of a CASA image.
+
+    Parameters
+    ----------
+    path : path-like
+    values : 3D array, shape (channels, ny, nx)
+    """
+    with _opened(path) as image:
+        image.putchunk(np.ascontiguousarray(values.transpose(2, 1, 0)[:, :, None, :]))
+
+
+def copy_image(path, template, unit):
+    """Make an image on the pixels of another.
+
+    Parameters
+    ----------
+    path, template : path-like
+    unit : str
+    """
+    with _opened(template) as image:
+        copy = image.subimage(outfile=str(path), dropdeg=False)
+    copy.setbrightnessunit(unit)
+    copy.done()
+
+
+def note(path, lines):
+    """Add lines to the history of a CASA image.
+
+    Parameters
+    ----------
+    path : path-like
+    lines : list of str
+    """
+    with _opened(path) as image:
+        image.sethistory(origin="astro_ddpm_imager", history=lines)
+
+
+def numbered(imagename):
+    """Name that CASA gives products that must not replace others: with a number, if there are any.
+
+    Parameters
+    ----------
+    imagename : str
+
+    Returns
+    -------
+    str
+    """
+    path = Path(imagename)
+    taken = [1] if any(product_path(path, suffix).exists() for suffix in PRODUCTS) else []
+    pattern = re.compile(re.escape(path.name) + r"_(\d+)\.")
+    taken += [int(found[1]) for found in map(pattern.match, (there.name for there in path.parent.iterdir())) if found]
+    return f"{imagename}_{max(taken) + 1}" if taken else imagename
+
+
+def move_products(made, imagename):
+    """Put products where they belong; older ones of that name disappear, whether they were made again or not.
+
+    Parameters
+    ----------
+    made : path-like
+        Folder and start of the names of the products; what is replaced goes
+        into that folder.
+    imagename : path-like
+        The same where they belong.
+
+    Returns
+    -------
+    list of `~pathlib.Path`
+    """
+    replaced = Path(made).parent / "replaced"
+    replaced.mkdir()
+    moved = []
+    for suffix in PRODUCTS:
+        new, final = product_path(made, suffix), product_path(imagename, suffix)
+        if final.exists():
+            final.rename(replaced / final.name)
+        if new.exists():
+            moved.append(new.rename(final))
+    return moved
+
+
+@contextmanager
+def _opened(path):
+    from casatools import image
+
+    tool = image()
+    if not tool.open(str(path)):
+        raise RuntimeError(f"{path}: CASA cannot open it")
+    try:
+        yield tool
+    finally:
+        tool.close()
