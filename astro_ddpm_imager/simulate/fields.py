@@ -46,8 +46,13 @@ class FieldSimulator:
     population : `Population`, optional
     noise_spread : float, optional
         Scatter (natural logarithm) of the noise from field to field.
+    table_pb_fwhm, table_pb_spread : float, optional
+        FWHM of the Gaussian primary beam where the sky is that of Table 1 of
+        Taran et al. 2023, in units of the beam there (26.3" of 0.856"), and its
+        scatter (natural logarithm): an array with a smaller beam has more of
+        them in its primary beam.
     pb_fwhm : tuple of float, optional
-        Range of the FWHM of the Gaussian primary beam, beams; uniform in the logarithm.
+        Range of the FWHM for other skies, beams; uniform in the logarithm.
     flat_fraction : float, optional
         Fraction of the fields without a primary beam.
     pb_limit : float, optional
@@ -61,6 +66,8 @@ class FieldSimulator:
     instruments: tuple
     population: Population = field(default_factory=Population)
     noise_spread: float = 0.1
+    table_pb_fwhm: float = 26.3 / 0.856
+    table_pb_spread: float = 0.25
     pb_fwhm: tuple = (10.0, 120.0)
     flat_fraction: float = 0.15
     pb_limit: float = 0.2
@@ -84,7 +91,12 @@ class FieldSimulator:
             0 below the limit.
         """
         middle = np.array(shape) // 2
-        fwhm = np.exp(rng.uniform(*np.log(self.pb_fwhm))) * pixels_per_beam
+        beam = self.population.draw_beam(rng)
+        if beam is None:
+            fwhm = np.exp(rng.uniform(*np.log(self.pb_fwhm)))
+        else:
+            fwhm = self.table_pb_fwhm / beam * np.exp(self.table_pb_spread * rng.standard_normal())
+        fwhm *= pixels_per_beam
         flat = rng.random() < self.flat_fraction
 
         def beam_at(y, x):
@@ -94,7 +106,7 @@ class FieldSimulator:
         y, x = np.ogrid[: shape[0], : shape[1]]
         pb = beam_at(y, x)
         pb[pb < self.pb_limit] = 0
-        sources = self.population.draw(rng, shape, pixels_per_beam)
+        sources = self.population.draw(rng, shape, pixels_per_beam, beam)
         if not flat and rng.random() < self.central_fraction:
             offset = np.maximum(np.abs(sources.y - middle[0]), np.abs(sources.x - middle[1]))
             sources = sources.select(offset <= self.central_reach * fwhm)

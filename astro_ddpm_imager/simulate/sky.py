@@ -129,7 +129,25 @@ class Population:
         number = rng.poisson(density * rng.uniform() ** power * area)
         return rng.uniform(-0.5, np.array([[shape[1]], [shape[0]]]) - 0.5, (2, number))
 
-    def draw(self, rng, shape, pixels_per_beam):
+    def draw_beam(self, rng):
+        """Draw how the sky of Table 1 is seen in one field.
+
+        Parameters
+        ----------
+        rng : `numpy.random.Generator`
+
+        Returns
+        -------
+        float or None
+            Beam in units of the one of Table 1: 1 for the same array; None for another sky.
+        """
+        part = rng.random()
+        beam = np.exp(rng.uniform(*np.log(self.seen_beam)))
+        if part < self.other_fraction:
+            return None
+        return beam if part > 1 - self.seen_fraction else 1.0
+
+    def draw(self, rng, shape, pixels_per_beam, beam):
         """Draw the sources of one field.
 
         Parameters
@@ -138,17 +156,16 @@ class Population:
         shape : tuple of int, (ny, nx)
             Field the centres are uniform in, pixels.
         pixels_per_beam : float
+        beam : float or None
+            As `draw_beam` draws it.
 
         Returns
         -------
         `Sources`
             Fluxes in units of the noise, not multiplied by any primary beam.
         """
-        part = rng.random()
-        other, seen = part < self.other_fraction, part > 1 - self.seen_fraction
-        beam, scale, crowd = (
-            np.exp(rng.uniform(*np.log(limits))) for limits in (self.seen_beam, self.seen_flux, self.seen_crowd)
-        )
+        other, seen = beam is None, beam not in (None, 1)
+        scale, crowd = (np.exp(rng.uniform(*np.log(limits))) for limits in (self.seen_flux, self.seen_crowd))
         density, power = self.density, 1
         if seen:
             density = min(density * crowd * beam**2, self.seen_density)
