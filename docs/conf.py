@@ -6,7 +6,7 @@ extensions = ["sphinx.ext.autodoc", "sphinx.ext.intersphinx", "numpydoc"]
 default_role = "py:obj"
 numpydoc_class_members_toctree = False
 html_theme = "alabaster"
-exclude_patterns = ["_build", "pybdsf_parameters.rst", "tclean_parameters.rst"]
+exclude_patterns = ["_build", "model_scores.rst", "pybdsf_parameters.rst", "tclean_parameters.rst"]
 intersphinx_mapping = {
     "astropy": ("https://docs.astropy.org/en/stable", None),
     "numpy": ("https://numpy.org/doc/stable", None),
