@@ -1,6 +1,6 @@
 """Make docs/performance.rst: evaluate folders of fields and put tables and figures on the page.
 
-astro-ddpm-imager simulate --fields 500 --seed 31 --output-dir runs/simulated
+astro-ddpm-imager simulate --fields 500 --seed 32 --integration 60 --imsize 256 --output-dir runs/simulated
 python docs/performance.py ../shared/casa_fields runs/simulated
 
 The reports are kept in runs/performance; an interrupted run goes on from there. Without folders the page has its text

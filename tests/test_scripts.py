@@ -56,7 +56,7 @@ def test_script(script, field, tmp_path):
     call = [sys.executable, str(script)]
     if "casatasks" in text:
         configuration = tmp_path / "config.py"
-        configuration.write_text(CONFIGURATION.format(folder=tmp_path, log=tmp_path / "casa.log"))
+        configuration.write_text(CONFIGURATION.format(folder=str(tmp_path), log=str(tmp_path / "casa.log")))
         call += ["--nositeconfig", "--configfile", str(configuration)]
     done = subprocess.run(
         call, cwd=tmp_path, env={**os.environ, **environment}, capture_output=True, text=True, check=False

@@ -169,8 +169,9 @@ def _reliability_snr(summary, candidates):
     snr = np.asarray(candidates["snr"], dtype=float).clip(0.05)
     reliability = np.asarray(candidates["reliability"])
     axes.scatter(
-        snr[~true], reliability[~true], s=14, marker="x", color="0.6", lw=0.9, label=f"false ({(~true).sum()})"
-    )
+        snr[~true], reliability[~true], s=14, marker="x", color="0.6", lw=0.9, label=f"false ({(~true).sum()})",
+        rasterized=True,
+    )  # fmt: skip
     axes.scatter(snr[true], reliability[true], s=22, color=BLUE, ec="white", lw=0.5, label=f"true ({true.sum()})")
     axes.axhline(summary.threshold, color=GREY, ls=":", lw=1.2)
     axes.annotate(
