@@ -28,16 +28,16 @@ class TorchFields:
     def _tensor(self, values):
         return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(self.device)
 
-    def crops(self, rng, number, size, clean, per_field=2):
+    def crops(self, rng, number, size, clean):
         """Conditions, shape (number, 4, size, size), and skies, (number, size, size), on the device."""
-        fields, n = -(-number // per_field), self.n
-        which = rng.integers(len(self.pixels_per_beam), size=fields)
+        n = self.n
+        which = rng.integers(len(self.pixels_per_beam), size=number)
         drawn = [self.simulator.draw_sky(rng, (n, n), self.pixels_per_beam[i]) for i in which]
         pb = self._tensor(np.stack([pb for _, pb in drawn]))
         noise = torch.Generator(self.device).manual_seed(int(rng.integers(2**62)))
         spectrum, sky = self._sources([sources for sources, _ in drawn])
         psf = self.psf[torch.from_numpy(which).to(self.device)]
-        white = torch.randn((fields, n, n), generator=noise, device=self.device)
+        white = torch.randn((number, n, n), generator=noise, device=self.device)
         amplitude = self.amplitude[torch.from_numpy(which).to(self.device)]
         dirty = torch.fft.irfft2(spectrum * torch.fft.rfft2(psf) + torch.fft.rfft2(white) * amplitude, s=(n, n))
         dirty = dirty * (pb > 0)
@@ -45,7 +45,7 @@ class TorchFields:
         reach = min((n - size) // 2, int(0.28 * n))
         corners = (n - size) // 2 + rng.integers(-reach, reach + 1, (number, 2))
         cut = [
-            (images[i // per_field, :, y : y + size, x : x + size], sky[i // per_field, y : y + size, x : x + size])
+            (images[i, :, y : y + size, x : x + size], sky[i, y : y + size, x : x + size])
             for i, (y, x) in enumerate(corners)
         ]
         return tuple(torch.stack(parts) for parts in zip(*cut, strict=True))

@@ -55,12 +55,12 @@ def loss_weight(dirty, t, schedule):
 
     A weight that depends only on what the network is given leaves its optimum,
     the conditional mean, as it is. This one looks at pixels near a peak that
-    may or may not be a source, so that neither the empty sky nor a few bright
-    sources, which are easy, fill the gradient; and it makes late steps, where
-    details are drawn, no louder than the early ones, where sources are decided.
+    may or may not be a source, so that the empty sky does not fill the
+    gradient; and it makes late steps, where details are drawn, no louder than
+    the early ones, where sources are decided.
     """
     near = functional.max_pool2d(dirty, 5, stride=1, padding=2).clamp(min=0)
-    doubtful = (0.3 + 2 * torch.sigmoid(3 * (near - 2.5))) / (1 + (near / 8) ** 2)
+    doubtful = (0.3 + 2 * torch.sigmoid(3 * (near - 2.5))) / (1 + near / 12)
     signal = torch.from_numpy(schedule.alpha_bar.astype(np.float32)).to(t.device)[t.long()]
     weight = doubtful / (1 + 5 * signal**2)[:, None, None, None]
     return weight / weight.mean()
@@ -108,8 +108,8 @@ def main():
     parser.add_argument("--output", required=True, type=Path, help="folder for checkpoints and the log")
     parser.add_argument("--steps", type=int, default=30000, help="total number of steps")
     parser.add_argument("--decay", type=float, default=0.3, help="fraction of the steps over which the rate decays")
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--size", type=int, default=64, help="side of a crop, model pixels; a multiple of 8")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--size", type=int, default=96, help="side of a crop, model pixels; a multiple of 8")
     parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
     parser.add_argument("--ema", type=float, default=0.9995, help="decay of the averaged weights")
     parser.add_argument("--seed", type=int, default=1)

@@ -71,7 +71,7 @@ class FieldSimulator:
     pb_fwhm: tuple = (10.0, 120.0)
     flat_fraction: float = 0.15
     pb_limit: float = 0.2
-    central_fraction: float = 0.6
+    central_fraction: float = 0.7
     central_reach: float = 10 / 26.3
 
     def draw_sky(self, rng, shape, pixels_per_beam):
@@ -133,8 +133,8 @@ class FieldSimulator:
         dirty = np.where(pb > 0, np.fft.irfft2(spectrum, s=shape), 0)
         return Field(dirty, sky_pixels(sources, shape), pb, sources, instrument)
 
-    def crops(self, rng, number, size, clean, per_field=2):
-        """Draw fields and cut random squares out of them, inside the primary beam.
+    def crops(self, rng, number, size, clean):
+        """Draw fields and cut a random square out of each, around the middle.
 
         Parameters
         ----------
@@ -145,8 +145,6 @@ class FieldSimulator:
             Side of a crop, pixels.
         clean : dict
             Threshold and gain of `~astro_ddpm_imager.conditioning.condition`.
-        per_field : int, optional
-            Crops that share a field.
 
         Returns
         -------
@@ -155,14 +153,13 @@ class FieldSimulator:
         skies : 3D array of float32, shape (number, size, size)
         """
         conditions, skies = [], []
-        for i in range(number):
-            if i % per_field == 0:
-                drawn = self(rng)
-                # The fields are periodic, and so are the sidelobes in them.
-                psf = np.tile(np.fft.ifftshift(drawn.instrument.psf), (2, 2))
-                images = condition(drawn.dirty, psf, drawn.pb, drawn.instrument.pixels_per_beam, **clean)
-                n = len(drawn.dirty)
-                reach = min((n - size) // 2, int(0.28 * n))
+        for _ in range(number):
+            drawn = self(rng)
+            # The fields are periodic, and so are the sidelobes in them.
+            psf = np.tile(np.fft.ifftshift(drawn.instrument.psf), (2, 2))
+            images = condition(drawn.dirty, psf, drawn.pb, drawn.instrument.pixels_per_beam, **clean)
+            n = len(drawn.dirty)
+            reach = min((n - size) // 2, int(0.28 * n))
             y, x = (n - size) // 2 + rng.integers(-reach, reach + 1, 2)
             conditions.append(images[:, y : y + size, x : x + size])
             skies.append(drawn.sky[y : y + size, x : x + size])

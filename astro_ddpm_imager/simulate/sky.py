@@ -53,9 +53,9 @@ class Population:
     The defaults are Table 1 of Taran et al. 2023 (A&A 674, A161) divided by
     its beam (0.856") and its noise (47.3 uJy/beam), with continuous positions,
     for a part of the fields. A second part is the same sky as other arrays
-    see it in other weather, more or less crowded. In the others there are
-    more sources, brighter or fainter, some of any size up to a few beams,
-    some of them close pairs.
+    see it in other weather. Some fields of both are more crowded. In the
+    others there are more sources, brighter or fainter, some of any size up to
+    a few beams, some of them close pairs.
 
     Parameters
     ----------
@@ -68,18 +68,21 @@ class Population:
         Range of the FWHM of either axis, beams.
     bright_fraction, bright_flux : float, tuple of float
         Fraction of the sources with a flux uniform in the logarithm, and its range.
+    crowded_fraction, crowd : float, tuple of float
+        Fraction of these fields with more sources, and the range of the factor
+        on the density, uniform in the logarithm.
+    crowded_density : float
+        Largest density there.
     seen_fraction : float
         Fraction of the fields with the same sources seen by other arrays.
-    seen_beam, seen_flux, seen_crowd : tuple of float
+    seen_beam, seen_flux : tuple of float
         Their ranges, uniform in the logarithm, of the beam in units of the
-        one of Table 1, and of factors on fluxes and density.
-    seen_density : float
-        Largest density there.
+        one of Table 1, and of a factor on the fluxes.
     other_fraction : float
         Fraction of the fields with sources of other sizes, fluxes and numbers.
-    other_density, other_scale : float, tuple of float
-        Their largest density, and the range of a factor on the fluxes of a
-        field, uniform in the logarithm.
+    other_density, other_bright_fraction, other_scale : float, float, tuple of float
+        Their largest density, the fraction of bright sources, and the range of
+        a factor on the fluxes of a field, uniform in the logarithm.
     extended_fraction, extended_fwhm : float, tuple of float
         Fraction of their sources with other sizes, and the range of the major axes of these.
     boosted_fraction : float
@@ -94,17 +97,19 @@ class Population:
     fwhm: tuple = (0.4 / 0.856, 0.8 / 0.856)
     bright_fraction: float = 0.08
     bright_flux: tuple = (10.0, 60.0)
+    crowded_fraction: float = 0.35
+    crowd: tuple = (1.0, 8.0)
+    crowded_density: float = 0.1
     seen_fraction: float = 0.3
     seen_beam: tuple = (0.35, 2.3)
-    seen_flux: tuple = (0.4, 1.2)
-    seen_crowd: tuple = (1.0, 6.0)
-    seen_density: float = 0.1
+    seen_flux: tuple = (0.3, 1.2)
     other_fraction: float = 0.3
     other_density: float = 0.045
+    other_bright_fraction: float = 0.25
     other_scale: tuple = (0.4, 1.5)
     extended_fraction: float = 0.3
     extended_fwhm: tuple = (0.0, 3.0)
-    boosted_fraction: float = 0.3
+    boosted_fraction: float = 0.6
     pairs: float = 0.1
 
     def place(self, rng, shape, pixels_per_beam, density, power=1):
@@ -165,15 +170,16 @@ class Population:
             Fluxes in units of the noise, not multiplied by any primary beam.
         """
         other, seen = beam is None, beam not in (None, 1)
-        scale, crowd = (np.exp(rng.uniform(*np.log(limits))) for limits in (self.seen_flux, self.seen_crowd))
-        density, power = self.density, 1
-        if seen:
-            density = min(density * crowd * beam**2, self.seen_density)
-        elif other:
+        scale, crowd = (np.exp(rng.uniform(*np.log(limits))) for limits in (self.seen_flux, self.crowd))
+        if rng.random() > self.crowded_fraction:
+            crowd = 1
+        if other:
             density, power = self.other_density, 2
+        else:
+            density, power = min(self.density * crowd * beam**2, self.crowded_density), 1
         position = self.place(rng, shape, pixels_per_beam, density, power)
         number = position.shape[1]
-        bright = rng.random(number) < self.bright_fraction
+        bright = rng.random(number) < (self.other_bright_fraction if other else self.bright_fraction)
         flux = np.where(bright, np.exp(rng.uniform(*np.log(self.bright_flux), number)), rng.uniform(*self.flux, number))
         fwhm = rng.uniform(*self.fwhm, (2, number))
         if seen:
