@@ -33,7 +33,7 @@ def aggregate(samples, how):
 
 @dataclass(frozen=True)
 class Detections:
-    """Sources found in skies; all arrays but ``covariance`` have shape (n,).
+    """Sources found in skies; arrays have shape (n,) where no other is given.
 
     Parameters
     ----------
@@ -45,6 +45,9 @@ class Detections:
         Total flux, in the unit of the sky.
     covariance : array, shape (n, 2, 2)
         Second moments, pixels squared, order x, y.
+    variance : array, shape (n, 3)
+        Of x, y (pixels squared) and flux, where these are not draws but the
+        means that `~astro_ddpm_imager.refinement.refine` has put there; else 0.
     """
 
     sample: np.ndarray
@@ -52,6 +55,7 @@ class Detections:
     y: np.ndarray
     flux: np.ndarray
     covariance: np.ndarray
+    variance: np.ndarray
 
     def __len__(self):
         return len(self.flux)
@@ -59,7 +63,7 @@ class Detections:
     @classmethod
     def empty(cls):
         """No detections."""
-        return cls(np.zeros(0, int), np.zeros(0), np.zeros(0), np.zeros(0), np.zeros((0, 2, 2)))
+        return cls(np.zeros(0, int), np.zeros(0), np.zeros(0), np.zeros(0), np.zeros((0, 2, 2)), np.zeros((0, 3)))
 
     @classmethod
     def concatenate(cls, parts):
@@ -77,7 +81,8 @@ class MergedSources:
     x, y, flux : arrays
         Mean position (pixels) and median total flux over the samples that contain the source.
     x_err, y_err, flux_err : arrays
-        Standard deviations over those samples; NaN where there is only one.
+        Standard deviations over those samples, with what is left open in each;
+        NaN where there is only one.
     covariance : array, shape (n, 2, 2)
         Mean second moments, pixels squared, order x, y.
     fraction : array
@@ -217,11 +222,15 @@ def _combine(detections, chosen, n_samples, seed):
     flux = np.bincount(inverse, weight)
     x = np.bincount(inverse, weight * detections.x[chosen]) / flux
     y = np.bincount(inverse, weight * detections.y[chosen]) / flux
-    spread = (lambda values: values.std(ddof=1)) if len(found) > 1 else (lambda values: np.nan)
+    open_x, open_y, open_flux = detections.variance[chosen].mean(0)
+
+    def spread(values, open_variance):
+        return np.sqrt(values.var(ddof=1) + open_variance) if len(found) > 1 else np.nan
+
     return {
         # The median: a few samples in which a source is large or blended should not decide.
         "x": x.mean(), "y": y.mean(), "flux": np.median(flux),
-        "x_err": spread(x), "y_err": spread(y), "flux_err": spread(flux),
+        "x_err": spread(x, open_x), "y_err": spread(y, open_y), "flux_err": spread(flux, open_flux),
         "covariance": np.average(detections.covariance[chosen], axis=0, weights=weight),
         "fraction": len(found) / n_samples, "reliability": len(found) / n_samples,
     }  # fmt: skip

@@ -74,6 +74,7 @@ def detect(sky, threshold, pixels_per_beam, sample=0):
         y=np.atleast_1d(catalog.y_centroid)[kept],
         flux=flux[kept],
         covariance=np.nan_to_num(covariance[kept]),
+        variance=np.zeros((kept.sum(), 3)),
     )
 
 

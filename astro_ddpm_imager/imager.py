@@ -15,10 +15,12 @@ from .calibration import calibrate
 from .catalog import build_catalog
 from .conditioning import condition
 from .denoiser import Denoiser
-from .detection import SMOOTHING_BEAMS, detect
+from .detection import SMOOTHING_BEAMS
 from .dirty import prepare
 from .errors import SettingError
 from .grid import ModelGrid, turn, turn_back
+from .gridded import GriddedObservation
+from .refinement import find_sources
 from .result import ImagingResult
 from .sampling import SAMPLERS
 
@@ -201,11 +203,12 @@ class DiffusionImager:
         seed = secrets.randbits(32) if self.seed is None else self.seed
         grid = ModelGrid(observation.shape, observation.beam_pixels, self.card.pixels_per_beam, self.card.multiple)
         log.info("noise %.4g Jy/beam, model grid %s, seed %d", observation.rms, grid.shape, seed)
-        samples, expected = self._draw(observation, grid, seed)
+        gridded = GriddedObservation.of(observation, grid)
+        samples, expected = self._draw(gridded, seed)
         sky = aggregate(samples, self.aggregate)
         bright = bright_sky(observation, grid)
         meta = self._provenance(seed)
-        sources = self._sources(samples, expected, sky, bright)
+        sources = self._sources(gridded, samples, expected, sky, bright)
         catalog = build_catalog(sources, grid, observation, self.reliability, meta)
         return ImagingResult(observation, grid, sky, samples, catalog, meta)
 
@@ -215,15 +218,13 @@ class DiffusionImager:
         if ratio > longest:
             log.warning("the beam is %.3g times as long as wide, the model was trained for up to %.3g", ratio, longest)
 
-    def _draw(self, observation, grid, seed):
+    def _draw(self, gridded, seed):
         """Posterior samples of the apparent sky, and the stretched sky expected before the first step.
 
         Flux is per model pixel in units of the noise, without that of ``bright``.
         """
-        dirty, pb = grid.to_model(observation.reduced / observation.rms), grid.sample(observation.pb)
-        dirty[pb == 0] = 0
-        psf, card = grid.psf_to_model(observation.covering_psf), self.card
-        conditions = condition(dirty, psf, pb, card.pixels_per_beam, **card.clean)
+        card, pb = self.card, gridded.pb
+        conditions = condition(gridded.dirty, gridded.psf, pb, card.pixels_per_beam, **card.clean)
         seen = _bounding_box(pb > 0, card.multiple)
         conditions, inside = conditions[:, *seen], pb[seen] > 0
         schedule, stretch = card.noise_schedule, card.stretch
@@ -244,21 +245,23 @@ class DiffusionImager:
                 return np.where(inside, stretch.inverse(turn_back(drawn, i)), 0), turn_back(predicted["first"], i)
 
             samples, first = zip(*_in_parallel(sample, self.n_samples, self.denoiser.workers), strict=True)
-        full = np.zeros((self.n_samples, *grid.shape), dtype=np.float32)
+        full = np.zeros((self.n_samples, *pb.shape), dtype=np.float32)
         full[:, *seen] = samples
-        expected = np.full(grid.shape, -1.0)
+        expected = np.full(pb.shape, -1.0)
         expected[seen] = np.where(inside, np.mean(first, axis=0), -1)
         return full, expected
 
-    def _sources(self, samples, expected, sky, bright):
+    def _sources(self, gridded, samples, expected, sky, bright):
         """Sources merged from the samples, each with the bright part added, on the model's pixels."""
         per_beam = self.card.pixels_per_beam
-        found = Detections.concatenate(
-            [detect(sample + bright, self.threshold, per_beam, index) for index, sample in enumerate(samples)]
-        )
+
+        def find(sky, index=0):
+            return find_sources(sky, bright, gridded, self.threshold, per_beam, index)
+
+        found = Detections.concatenate([find(sample, index) for index, sample in enumerate(samples)])
         seen = seeds = None
         if self.catalog == "aggregate-detect":
-            seen = detect(sky + bright, self.threshold, per_beam)
+            seen = find(sky)
             seeds = np.column_stack([seen.x, seen.y])
         merged = merge(found, self.n_samples, MERGING_BEAMS * per_beam, seeds)
         drawn = self.card.stretch.forward(samples).mean(0)

@@ -117,7 +117,11 @@ def test_ranks():
 
 
 def test_the_calibration_of_a_card_changes_reliabilities_and_errors():
-    found = Detections(*(np.array(v, float) for v in ([0, 1], [5, 5.2], [7, 7], [2, 3])), np.tile(np.eye(2), (2, 1, 1)))
+    found = Detections(
+        *(np.array(v, float) for v in ([0, 1], [5, 5.2], [7, 7], [2, 3])),
+        np.tile(np.eye(2), (2, 1, 1)),
+        np.zeros((2, 3)),
+    )
     merged = merge(found, n_samples=4, radius=1.0)
     calibration = {
         "reliability": {"slope": 1.0, "intercept": -1.0, "n_samples": 20}, "flux_err": 0.5, "position_err": 2.0,

@@ -54,6 +54,7 @@ def detections(sample, x, y, flux):
         np.array(y, float),
         np.array(flux, float),
         np.tile(np.eye(2), (len(x), 1, 1)),
+        np.zeros((len(x), 3)),
     )
 
 

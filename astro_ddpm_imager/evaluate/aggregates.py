@@ -3,8 +3,9 @@
 from ..aggregation import AGGREGATES, Detections, merge
 from ..bright import bright_sky
 from ..catalog import build_catalog
-from ..detection import detect
+from ..gridded import GriddedObservation
 from ..imager import MERGING_BEAMS
+from ..refinement import find_sources
 
 __all__ = ["aggregate_catalogs"]
 
@@ -32,14 +33,19 @@ def aggregate_catalogs(result, threshold, pixels_per_beam):
     bright = bright_sky(result.dirty, result.grid)
     samples = result.sky_samples
     number, radius = len(samples), MERGING_BEAMS * pixels_per_beam
-    each = [detect(sky + bright, threshold, pixels_per_beam, index) for index, sky in enumerate(samples)]
+    gridded = GriddedObservation.of(result.dirty, result.grid)
+
+    def find(sky, index=0):
+        return find_sources(sky, bright, gridded, threshold, pixels_per_beam, index)
+
+    each = [find(sky, index) for index, sky in enumerate(samples)]
 
     def catalog(merged):
         return build_catalog(merged, result.grid, result.dirty, 0, {})
 
     catalogs = {}
     for name, how in AGGREGATES.items():
-        seen = detect(how(samples) + bright, threshold, pixels_per_beam)
+        seen = find(how(samples))
         used = each[:1] if name == "single" else each
         seeds = [*zip(seen.x, seen.y, strict=True)]
         merged = merge(Detections.concatenate(used), len(used), radius, seeds)

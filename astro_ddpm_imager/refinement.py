@@ -1,0 +1,130 @@
+"""Detections, sharpened by what the data say about them."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from .detection import detect
+
+__all__ = ["find_sources", "refine"]
+
+POSITION_DOUBT = 0.3  # beams: how far the network may be off, a standard deviation
+FLUX_DOUBT = 0.01  # relative, for each unit of S/N: of faint sources the network knows more than the data
+MOST_DOUBT = 0.15  # relative, of the flux; twice that, of the second moments
+FURTHEST = np.array([3, 1, 1, 3, 3, 3])  # standard deviations: largest change of flux, position and moments
+REACH_BEAMS = 5.5  # half the side of the patch of the residual that a detection is compared with
+NARROWEST = 0.02  # variance of a source, square pixels, that its profile has slopes
+
+
+def find_sources(sky, bright, gridded, threshold, pixels_per_beam, sample=0):
+    """Detect the sources of one sky, and refine them.
+
+    Parameters
+    ----------
+    sky : 2D array, shape (my, mx)
+        Flux per model pixel, in units of the noise.
+    bright : 2D array, shape (my, mx), or 0
+        Likewise, what of bright sources is not in ``sky``.
+    gridded : `~astro_ddpm_imager.gridded.GriddedObservation`
+        Without the bright part.
+    threshold, pixels_per_beam, sample
+        See `~astro_ddpm_imager.detection.detect`.
+
+    Returns
+    -------
+    `~astro_ddpm_imager.aggregation.Detections`
+    """
+    detections = detect(sky + bright, threshold, pixels_per_beam, sample)
+    return refine(detections, gridded.residual(sky), gridded.psf, pixels_per_beam)
+
+
+def refine(detections, residual, psf, pixels_per_beam):
+    """Change detections in one sky to what the data want of them.
+
+    A network draws positions, and the fluxes and shapes of bright sources,
+    less sharply than the data have them, while the likelihood of a source is
+    known. In units of the noise, and with the covariance of the noise that
+    natural weighting has, the PSF P itself, a sky s has the log-likelihood
+    s.d - s.P s / 2 for a dirty image d (Briggs 1995, PhD thesis, section 3.2).
+    The network's flux, position and second moments of a source, each with the
+    doubt that it deserves, are the prior; the rest of the sky stays as it is.
+    To first order the posterior is Gaussian, and its mean takes their place (a
+    Gibbs step, of which the mean is taken instead of a draw).
+
+    The doubt about a flux is small where the S/N is: the network knows that
+    faint sources are found where the noise is positive, and the likelihood
+    alone does not.
+
+    Parameters
+    ----------
+    detections : `~astro_ddpm_imager.aggregation.Detections`
+        Of one sky; sources are taken for Gaussians with their moments.
+    residual : 2D array, shape (ny, nx)
+        Dirty image minus PSF * sky, in units of the noise; 0 where blank.
+    psf : 2D array, shape (2 ny, 2 nx)
+        Peak, 1, at pixel ``(ny, nx)``.
+    pixels_per_beam : float
+
+    Returns
+    -------
+    `~astro_ddpm_imager.aggregation.Detections`
+        With the ``variance`` of the posterior.
+    """
+    if not len(detections):
+        return detections
+    ny, nx = residual.shape
+    reach = min(round(REACH_BEAMS * pixels_per_beam), (min(ny, nx) - 1) // 2)
+    nearest = np.round([detections.y, detections.x]).astype(int)
+    rows, columns = (middle[:, None] + np.arange(2 * reach + 1) for middle in nearest)  # of the padded residual
+    left = np.pad(residual, reach)[rows[:, :, None], columns[:, None, :]].reshape(len(detections), -1, 1)
+
+    slopes, size = _slopes(detections, nearest, reach)
+    dy, dx = (axis.ravel() for axis in np.mgrid[: 2 * reach + 1, : 2 * reach + 1])
+    response = psf[ny + dy[:, None] - dy, nx + dx[:, None] - dx]
+    information = slopes @ (response @ slopes.transpose(0, 2, 1))
+    flux_doubt = np.minimum(FLUX_DOUBT * np.sqrt(information[:, 0, 0]), MOST_DOUBT)
+    position_doubt = np.full_like(flux_doubt, POSITION_DOUBT * pixels_per_beam)
+    moment_doubt = 2 * flux_doubt * size
+    doubt = np.stack(
+        [flux_doubt, position_doubt, position_doubt, moment_doubt, moment_doubt / np.sqrt(2), moment_doubt], axis=1
+    )
+    covariance = np.linalg.inv(information + np.eye(6) / doubt[:, None, :] ** 2)
+    change = (covariance @ (slopes @ left))[:, :, 0]
+    flux, x, y, xx, xy, yy = np.clip(change, -FURTHEST * doubt, FURTHEST * doubt).T
+    return replace(
+        detections,
+        flux=detections.flux * (1 + flux),
+        x=detections.x + x,
+        y=detections.y + y,
+        covariance=detections.covariance + np.stack([xx, xy, xy, yy], axis=1).reshape(-1, 2, 2),
+        variance=np.stack([covariance[:, 1, 1], covariance[:, 2, 2], detections.flux**2 * covariance[:, 0, 0]], axis=1),
+    )
+
+
+def _slopes(detections, nearest, reach):
+    """How the pixels of a patch around each detection change with its parameters, and its size.
+
+    Parameters are the logarithm of the flux, x, y, and the second moments xx, xy, yy.
+
+    Returns
+    -------
+    slopes : 3D array, shape (n, 6, pixels)
+    size : 1D array, shape (n,)
+        Mean variance of the two axes, square pixels.
+    """
+    variances, axes = np.linalg.eigh(detections.covariance - np.eye(2) / 12)
+    variances = variances.clip(NARROWEST) + 1 / 12  # of the pixels again
+    inverse = (axes / variances[:, None, :]) @ axes.transpose(0, 2, 1)
+    offset = np.arange(-reach, reach + 1)
+    x = offset + (nearest[1] - detections.x)[:, None]
+    y = offset + (nearest[0] - detections.y)[:, None]
+    n, side = x.shape
+    x, y = np.broadcast_to(x[:, None, :], (n, side, side)), np.broadcast_to(y[:, :, None], (n, side, side))
+    away = np.stack([x, y], axis=1).reshape(n, 2, -1)
+    gx, gy = np.moveaxis(inverse @ away, 1, 0)
+    profile = np.exp(-0.5 * (away[:, 0] * gx + away[:, 1] * gy))
+    profile *= (detections.flux / profile.sum(1))[:, None]
+    ixx, ixy, iyy = inverse[:, 0, 0, None], inverse[:, 0, 1, None], inverse[:, 1, 1, None]
+    moments = (gx**2 - ixx) / 2, gx * gy - ixy, (gy**2 - iyy) / 2
+    slopes = np.stack([np.ones_like(gx), gx, gy, *moments], axis=1) * profile[:, None, :]
+    return slopes, variances.mean(1)
