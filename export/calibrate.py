@@ -3,7 +3,7 @@
 astro-ddpm-imager simulate --fields 100 --seed 31 --output-dir runs/calibration
 astro-ddpm-imager evaluate runs/calibration --raw --output runs/report
 python -m export.calibrate runs/report/calibration.json
-python -m export.calibrate runs/report/calibration.json --errors runs/report/calibration.json runs/errors/calibration.json
+python -m export.calibrate runs/report/calibration.json --errors runs/report/calibration.json runs/more/calibration.json
 """
 
 import argparse
