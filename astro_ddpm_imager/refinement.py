@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
+from scipy.ndimage import gaussian_filter, map_coordinates
 
-from .detection import detect
+from .detection import SMOOTHING_BEAMS, detect
 
 __all__ = ["find_sources", "refine"]
 
@@ -27,18 +28,24 @@ def find_sources(sky, bright, gridded, threshold, pixels_per_beam, sample=0):
         Likewise, what of bright sources is not in ``sky``.
     gridded : `~astro_ddpm_imager.gridded.GriddedObservation`
         Without the bright part.
-    threshold, pixels_per_beam, sample
-        See `~astro_ddpm_imager.detection.detect`.
+    threshold, pixels_per_beam : float
+    sample : int, optional
+        As for `~astro_ddpm_imager.detection.detect`.
 
     Returns
     -------
     `~astro_ddpm_imager.aggregation.Detections`
     """
     detections = detect(sky + bright, threshold, pixels_per_beam, sample)
-    return refine(detections, gridded.residual(sky), gridded.psf, pixels_per_beam)
+    drawn = 1.0
+    if np.any(bright):
+        at, sigma = [detections.y, detections.x], SMOOTHING_BEAMS * pixels_per_beam
+        part, whole = (map_coordinates(gaussian_filter(s, sigma), at, order=1) for s in (sky, sky + bright))
+        drawn = np.divide(part, whole, out=np.ones_like(whole), where=whole > 0)
+    return refine(detections, gridded.residual(sky), gridded.psf, pixels_per_beam, drawn)
 
 
-def refine(detections, residual, psf, pixels_per_beam):
+def refine(detections, residual, psf, pixels_per_beam, drawn=1.0):
     """Change detections in one sky to what the data want of them.
 
     A network draws positions, and the fluxes and shapes of bright sources,
@@ -64,6 +71,9 @@ def refine(detections, residual, psf, pixels_per_beam):
     psf : 2D array, shape (2 ny, 2 nx)
         Peak, 1, at pixel ``(ny, nx)``.
     pixels_per_beam : float
+    drawn : float or 1D array, shape (n,), optional
+        Fraction of each source that the network drew; about the rest there is
+        no doubt.
 
     Returns
     -------
@@ -88,6 +98,7 @@ def refine(detections, residual, psf, pixels_per_beam):
     doubt = np.stack(
         [flux_doubt, position_doubt, position_doubt, moment_doubt, moment_doubt / np.sqrt(2), moment_doubt], axis=1
     )
+    doubt *= np.reshape(drawn, (-1, 1))
     covariance = np.linalg.inv(information + np.eye(6) / doubt[:, None, :] ** 2)
     change = (covariance @ (slopes @ left))[:, :, 0]
     flux, x, y, xx, xy, yy = np.clip(change, -FURTHEST * doubt, FURTHEST * doubt).T

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from astropy.table import vstack
+from scipy.stats import poisson
 
 from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.evaluate import read_folder, score_catalog, true_snr
@@ -21,7 +22,11 @@ def test_reliable_sources_are_true_and_bright_ones_are_found(casa_fields):
         truths.append(truth[truth["field"] == number])
         truths[-1]["snr"] = true_snr(truths[-1], result.dirty)
     catalog, truth = vstack(catalogs), vstack(truths)
-    assert score_catalog(truth, catalog[catalog["reliability"] >= 0.9])["purity"] == 1
+    reliable = catalog[catalog["reliability"] >= 0.9]
+    false = len(reliable) - score_catalog(truth, reliable)["matched"]
+    # As few are false as their reliabilities say, which is less than one, within what chance may do in a hundred runs.
+    assert poisson.sf(false - 1, (1 - reliable["reliability"]).sum()) > 0.01
+    assert false < 0.2 * len(reliable)
     assert score_catalog(truth[truth["snr"] > 5], catalog)["completeness"] >= 0.8
     # PyBDSF on the dirty images of all 60 fields is 180 uJy too high.
     assert abs(score_catalog(truth, catalog)["flux_bias_uJy"]) < 90

@@ -98,7 +98,8 @@ def test_regions_load_with_names_and_sizes(img):
         # DS9 takes semi-axes, PyBDSF gives it the FWHM.
         assert region.width.to_value("deg") / 2 == pytest.approx(source.size_sky[0])
         assert region.center.ra.deg == pytest.approx(source.posn_sky_centroid[0], abs=1e-9)
-        assert (region.angle.to_value("deg") - source.size_sky[2] - 90) % 360 == pytest.approx(0, abs=1e-6)
+        turned = region.angle.to_value("deg") - source.size_sky[2] - 90
+        assert (turned + 180) % 360 == pytest.approx(180, abs=1e-6)
 
 
 def test_casabox_encloses_the_sources(img):

@@ -58,7 +58,7 @@ def test_products_fit_together(result):
 
 def test_the_bright_source_of_the_demonstration_is_found(demo):
     """Its position within a third of the beam, its flux within the paper's noise amplitude or three errors."""
-    catalog = DiffusionImager(n_samples=8, steps=12, seed=3, **CPU)(**demo).catalog
+    catalog = DiffusionImager(seed=3, **CPU)(**demo).catalog
     truth = QTable.read(FOLDER / "demo.truth.ecsv")
     brightest = truth[np.argmax(truth["flux_jy"])]
     sky = SkyCoord(catalog["ra"], catalog["dec"], frame=catalog.meta["frame"])
