@@ -18,7 +18,7 @@ BRIGHT = (149.54260274, 1.86188447)  # the demonstration field's brighter source
 SHARED = Path(__file__).parents[2] / "shared" / "casa_fields"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def casa_fields():
     """Folder of the CASA fields used in development."""
     if not SHARED.is_dir():

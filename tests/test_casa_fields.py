@@ -9,8 +9,9 @@ from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.evaluate import read_folder, score_catalog, true_snr
 
 
-def test_reliable_sources_are_true_and_bright_ones_are_found(casa_fields):
-    """On every fourth field; F1 is too noisy on 42 sources, ``export.score`` measures it on all 60 fields."""
+@pytest.fixture(scope="module")
+def found(casa_fields):
+    """Truth and catalogue of every fourth field; F1 is too noisy on 42 sources, reports measure it on all 60."""
     imager = DiffusionImager(seed=7, device="cpu", progress=False)
     inputs, truth = read_folder(casa_fields)
     numbers, catalogs, truths = range(0, 60, 4), [], []
@@ -21,7 +22,11 @@ def test_reliable_sources_are_true_and_bright_ones_are_found(casa_fields):
         catalogs.append(result.catalog)
         truths.append(truth[truth["field"] == number])
         truths[-1]["snr"] = true_snr(truths[-1], result.dirty)
-    catalog, truth = vstack(catalogs), vstack(truths)
+    return vstack(truths), vstack(catalogs)
+
+
+def test_reliable_sources_are_true_and_bright_ones_are_found(found):
+    truth, catalog = found
     reliable = catalog[catalog["reliability"] >= 0.9]
     false = len(reliable) - score_catalog(truth, reliable)["matched"]
     # As few are false as their reliabilities say, which is less than one, within what chance may do in a hundred runs.
@@ -30,6 +35,12 @@ def test_reliable_sources_are_true_and_bright_ones_are_found(casa_fields):
     assert score_catalog(truth[truth["snr"] > 5], catalog)["completeness"] >= 0.8
     # PyBDSF on the dirty images of all 60 fields is 180 uJy too high.
     assert abs(score_catalog(truth, catalog)["flux_bias_uJy"]) < 90
+
+
+@pytest.mark.xfail(strict=False, reason="2 of 14 are false with this seed; 1 of 40 on all 60 fields with seed 1")
+def test_all_of_the_most_reliable_sources_are_true(found):
+    truth, catalog = found
+    assert score_catalog(truth, catalog[catalog["reliability"] >= 0.9])["purity"] == 1
 
 
 def test_a_field_as_casa_exports_it(casa_fields):

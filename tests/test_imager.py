@@ -56,9 +56,13 @@ def test_products_fit_together(result):
     )
 
 
-def test_the_bright_source_of_the_demonstration_is_found(demo):
+@pytest.mark.parametrize(
+    "n_samples",
+    [20, pytest.param(8, marks=pytest.mark.xfail(strict=False, reason="3.4 of its errors off with 8 samples"))],
+)
+def test_the_bright_source_of_the_demonstration_is_found(demo, n_samples):
     """Its position within a third of the beam, its flux within the paper's noise amplitude or three errors."""
-    catalog = DiffusionImager(seed=3, **CPU)(**demo).catalog
+    catalog = DiffusionImager(n_samples=n_samples, steps=12, seed=3, **CPU)(**demo).catalog
     truth = QTable.read(FOLDER / "demo.truth.ecsv")
     brightest = truth[np.argmax(truth["flux_jy"])]
     sky = SkyCoord(catalog["ra"], catalog["dec"], frame=catalog.meta["frame"])

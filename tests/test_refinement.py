@@ -1,4 +1,4 @@
-"""Positions that the data sharpen."""
+"""Positions, fluxes and shapes that the data sharpen."""
 
 import numpy as np
 import pytest
