@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import fftconvolve
 
+from .bright import bright_sky
+
 __all__ = ["GriddedObservation"]
 
 
@@ -21,11 +23,14 @@ class GriddedObservation:
         Peak, 1, at pixel ``(my, mx)``.
     pb : 2D array, shape (my, mx)
         Primary beam; 0 where blank.
+    bright : 2D array, shape (my, mx), or 0
+        What of bright sources the model is not shown, flux per pixel.
     """
 
     dirty: np.ndarray
     psf: np.ndarray
     pb: np.ndarray
+    bright: np.ndarray | int = 0
 
     @classmethod
     def of(cls, observation, grid):
@@ -41,7 +46,8 @@ class GriddedObservation:
         `GriddedObservation`
         """
         dirty, pb = grid.to_model(observation.reduced / observation.rms), grid.sample(observation.pb)
-        return cls(np.where(pb > 0, dirty, 0), grid.psf_to_model(observation.covering_psf), pb)
+        psf = grid.psf_to_model(observation.covering_psf)
+        return cls(np.where(pb > 0, dirty, 0), psf, pb, bright_sky(observation, grid))
 
     def residual(self, sky):
         """What a sky leaves of the dirty image.
@@ -49,7 +55,7 @@ class GriddedObservation:
         Parameters
         ----------
         sky : 2D array, shape (my, mx)
-            Flux per pixel in units of the noise.
+            Flux per pixel in units of the noise, without ``bright``.
 
         Returns
         -------

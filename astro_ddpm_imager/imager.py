@@ -4,13 +4,14 @@ import logging
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from . import __version__
 from .aggregation import AGGREGATES, Detections, aggregate, merge, without_luck
-from .bright import bright_sky, subtract_bright
+from .bright import subtract_bright
 from .calibration import calibrate
 from .catalog import build_catalog
 from .conditioning import condition
@@ -206,9 +207,8 @@ class DiffusionImager:
         gridded = GriddedObservation.of(observation, grid)
         samples, expected = self._draw(gridded, seed)
         sky = aggregate(samples, self.aggregate)
-        bright = bright_sky(observation, grid)
         meta = self._provenance(seed)
-        sources = self._sources(gridded, samples, expected, sky, bright)
+        sources = self._sources(gridded, samples, expected, sky)
         catalog = build_catalog(sources, grid, observation, self.reliability, meta)
         return ImagingResult(observation, grid, sky, samples, catalog, meta)
 
@@ -251,14 +251,11 @@ class DiffusionImager:
         expected[seen] = np.where(inside, np.mean(first, axis=0), -1)
         return full, expected
 
-    def _sources(self, gridded, samples, expected, sky, bright):
+    def _sources(self, gridded, samples, expected, sky):
         """Sources merged from the samples, each with the bright part added, on the model's pixels."""
         per_beam = self.card.pixels_per_beam
-
-        def find(sky, index=0):
-            return find_sources(sky, bright, gridded, self.threshold, per_beam, index)
-
-        found = Detections.concatenate([find(sample, index) for index, sample in enumerate(samples)])
+        find = partial(find_sources, gridded=gridded, threshold=self.threshold, pixels_per_beam=per_beam)
+        found = Detections.concatenate([find(sample, sample=index) for index, sample in enumerate(samples)])
         seen = seeds = None
         if self.catalog == "aggregate-detect":
             seen = find(sky)

@@ -17,17 +17,15 @@ REACH_BEAMS = 5.5  # half the side of the patch of the residual that a detection
 NARROWEST = 0.02  # variance of a source, square pixels, that its profile has slopes
 
 
-def find_sources(sky, bright, gridded, threshold, pixels_per_beam, sample=0):
+def find_sources(sky, gridded, threshold, pixels_per_beam, sample=0):
     """Detect the sources of one sky, and refine them.
 
     Parameters
     ----------
     sky : 2D array, shape (my, mx)
-        Flux per model pixel, in units of the noise.
-    bright : 2D array, shape (my, mx), or 0
-        Likewise, what of bright sources is not in ``sky``.
+        Flux per model pixel, in units of the noise, without what the model is
+        not shown of bright sources.
     gridded : `~astro_ddpm_imager.gridded.GriddedObservation`
-        Without the bright part.
     threshold, pixels_per_beam : float
     sample : int, optional
         As for `~astro_ddpm_imager.detection.detect`.
@@ -36,11 +34,12 @@ def find_sources(sky, bright, gridded, threshold, pixels_per_beam, sample=0):
     -------
     `~astro_ddpm_imager.aggregation.Detections`
     """
-    detections = detect(sky + bright, threshold, pixels_per_beam, sample)
+    whole_sky = sky + gridded.bright
+    detections = detect(whole_sky, threshold, pixels_per_beam, sample)
     drawn = 1.0
-    if np.any(bright):
+    if np.any(gridded.bright):
         at, sigma = [detections.y, detections.x], SMOOTHING_BEAMS * pixels_per_beam
-        part, whole = (map_coordinates(gaussian_filter(s, sigma), at, order=1) for s in (sky, sky + bright))
+        part, whole = (map_coordinates(gaussian_filter(image, sigma), at, order=1) for image in (sky, whole_sky))
         drawn = np.divide(part, whole, out=np.ones_like(whole), where=whole > 0)
     return refine(detections, gridded.residual(sky), gridded.psf, pixels_per_beam, drawn)
 

@@ -1,7 +1,8 @@
 """Catalogues that several ways of aggregating make of the same samples."""
 
+from functools import partial
+
 from ..aggregation import AGGREGATES, Detections, merge
-from ..bright import bright_sky
 from ..catalog import build_catalog
 from ..gridded import GriddedObservation
 from ..imager import MERGING_BEAMS
@@ -30,15 +31,11 @@ def aggregate_catalogs(result, threshold, pixels_per_beam):
         and in the mean and the median of all. An integer n: detected in each
         of the first n samples, and merged.
     """
-    bright = bright_sky(result.dirty, result.grid)
     samples = result.sky_samples
     number, radius = len(samples), MERGING_BEAMS * pixels_per_beam
     gridded = GriddedObservation.of(result.dirty, result.grid)
-
-    def find(sky, index=0):
-        return find_sources(sky, bright, gridded, threshold, pixels_per_beam, index)
-
-    each = [find(sky, index) for index, sky in enumerate(samples)]
+    find = partial(find_sources, gridded=gridded, threshold=threshold, pixels_per_beam=pixels_per_beam)
+    each = [find(sky, sample=index) for index, sky in enumerate(samples)]
 
     def catalog(merged):
         return build_catalog(merged, result.grid, result.dirty, 0, {})
