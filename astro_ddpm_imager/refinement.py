@@ -13,7 +13,8 @@ POSITION_DOUBT = 0.3  # beams: how far the network may be off, a standard deviat
 FLUX_DOUBT = 0.01  # relative, for each unit of S/N: of faint sources the network knows more than the data
 MOST_DOUBT = 0.15  # relative, of the flux; twice that, of the second moments
 FURTHEST = np.array([3, 1, 1, 3, 3, 3])  # standard deviations: largest change of flux, position and moments
-REACH_BEAMS = 5.5  # half the side of the patch of the residual that a detection is compared with
+CLEAN_DOUBT = 0.005  # relative, of the flux that CLEAN has subtracted
+REACH_BEAMS = 5.5  # half the side of the patch that a detection is compared with
 NARROWEST = 0.02  # variance of a source, square pixels, that its profile has slopes
 
 
@@ -41,21 +42,19 @@ def find_sources(sky, gridded, threshold, pixels_per_beam, sample=0):
         at, sigma = [detections.y, detections.x], SMOOTHING_BEAMS * pixels_per_beam
         part, whole = (map_coordinates(gaussian_filter(image, sigma), at, order=1) for image in (sky, whole_sky))
         drawn = np.divide(part, whole, out=np.ones_like(whole), where=whole > 0)
-    return refine(detections, gridded.residual(sky), gridded.psf, pixels_per_beam, drawn)
+    return refine(detections, sky, gridded, pixels_per_beam, drawn)
 
 
-def refine(detections, residual, psf, pixels_per_beam, drawn=1.0):
+def refine(detections, sky, gridded, pixels_per_beam, drawn=1.0):
     """Change detections in one sky to what the data want of them.
 
     A network draws positions, and the fluxes and shapes of bright sources,
     less sharply than the data have them, while the likelihood of a source is
-    known. In units of the noise, and with the covariance of the noise that
-    natural weighting has, the PSF P itself, a sky s has the log-likelihood
-    s.d - s.P s / 2 for a dirty image d (Briggs 1995, PhD thesis, section 3.2).
-    The network's flux, position and second moments of a source, each with the
-    doubt that it deserves, are the prior; the rest of the sky stays as it is.
-    To first order the posterior is Gaussian, and its mean takes their place (a
-    Gibbs step, of which the mean is taken instead of a draw).
+    known (`~astro_ddpm_imager.gridded.GriddedObservation`). The network's
+    flux, position and second moments of a source, each with the doubt that it
+    deserves, are the prior; the rest of the sky stays as it is. To first order
+    the posterior is Gaussian, and its mean takes their place (a Gibbs step, of
+    which the mean is taken instead of a draw).
 
     The doubt about a flux is small where the S/N is: the network knows that
     faint sources are found where the noise is positive, and the likelihood
@@ -65,14 +64,13 @@ def refine(detections, residual, psf, pixels_per_beam, drawn=1.0):
     ----------
     detections : `~astro_ddpm_imager.aggregation.Detections`
         Of one sky; sources are taken for Gaussians with their moments.
-    residual : 2D array, shape (ny, nx)
-        Dirty image minus PSF * sky, in units of the noise; 0 where blank.
-    psf : 2D array, shape (2 ny, 2 nx)
-        Peak, 1, at pixel ``(ny, nx)``.
+    sky : 2D array, shape (ny, nx)
+        The sky they were found in, as for `find_sources`.
+    gridded : `~astro_ddpm_imager.gridded.GriddedObservation`
     pixels_per_beam : float
     drawn : float or 1D array, shape (n,), optional
-        Fraction of each source that the network drew; about the rest there is
-        no doubt.
+        Fraction of each source that the network drew; CLEAN has subtracted the
+        rest, which stays.
 
     Returns
     -------
@@ -81,25 +79,26 @@ def refine(detections, residual, psf, pixels_per_beam, drawn=1.0):
     """
     if not len(detections):
         return detections
-    ny, nx = residual.shape
+    ny, nx = sky.shape
     reach = min(round(REACH_BEAMS * pixels_per_beam), (min(ny, nx) - 1) // 2)
     nearest = np.round([detections.y, detections.x]).astype(int)
-    rows, columns = (middle[:, None] + np.arange(2 * reach + 1) for middle in nearest)  # of the padded residual
-    left = np.pad(residual, reach)[rows[:, :, None], columns[:, None, :]].reshape(len(detections), -1, 1)
+    rows, columns = (middle[:, None] + np.arange(2 * reach + 1) for middle in nearest)  # of the padded image
+    left = np.pad(gridded.gradient(sky), reach)[rows[:, :, None], columns[:, None, :]].reshape(len(detections), -1, 1)
 
     slopes, size = _slopes(detections, nearest, reach)
     dy, dx = (axis.ravel() for axis in np.mgrid[: 2 * reach + 1, : 2 * reach + 1])
-    response = psf[ny + dy[:, None] - dy, nx + dx[:, None] - dx]
-    information = slopes @ (response @ slopes.transpose(0, 2, 1))
-    flux_doubt = np.minimum(FLUX_DOUBT * np.sqrt(information[:, 0, 0]), MOST_DOUBT)
+    between = gridded.information[ny + dy[:, None] - dy, nx + dx[:, None] - dx]
+    precision = slopes @ (between @ slopes.transpose(0, 2, 1))
+    flux_doubt = np.minimum(FLUX_DOUBT * np.sqrt(precision[:, 0, 0]), MOST_DOUBT)
     position_doubt = np.full_like(flux_doubt, POSITION_DOUBT * pixels_per_beam)
     moment_doubt = 2 * flux_doubt * size
     doubt = np.stack(
         [flux_doubt, position_doubt, position_doubt, moment_doubt, moment_doubt / np.sqrt(2), moment_doubt], axis=1
     )
     doubt *= np.reshape(drawn, (-1, 1))
-    covariance = np.linalg.inv(information + np.eye(6) / doubt[:, None, :] ** 2)
+    covariance = np.linalg.inv(precision + np.eye(6) / doubt[:, None, :] ** 2)
     change = (covariance @ (slopes @ left))[:, :, 0]
+    flux_variance = covariance[:, 0, 0] + (CLEAN_DOUBT * (1 - np.reshape(drawn, -1))) ** 2
     flux, x, y, xx, xy, yy = np.clip(change, -FURTHEST * doubt, FURTHEST * doubt).T
     return replace(
         detections,
@@ -107,7 +106,7 @@ def refine(detections, residual, psf, pixels_per_beam, drawn=1.0):
         x=detections.x + x,
         y=detections.y + y,
         covariance=detections.covariance + np.stack([xx, xy, xy, yy], axis=1).reshape(-1, 2, 2),
-        variance=np.stack([covariance[:, 1, 1], covariance[:, 2, 2], detections.flux**2 * covariance[:, 0, 0]], axis=1),
+        variance=np.stack([covariance[:, 1, 1], covariance[:, 2, 2], detections.flux**2 * flux_variance], axis=1),
     )
 
 

@@ -27,11 +27,43 @@ def observe(sky, rng=None):
     y, x = np.mgrid[: 2 * N, : 2 * N] - N
     psf = np.exp(-0.5 * (x**2 + y**2) / SIGMA**2)
     observed = GriddedObservation(np.zeros((N, N)), psf, np.ones((N, N)))
-    dirty = -observed.residual(sky)
+    dirty = observed.seen(sky)
     if rng is not None:
         noise = gaussian_filter(rng.standard_normal((N, N)), SIGMA / np.sqrt(2), mode="wrap")
         dirty += noise * np.sqrt(2 * np.pi) * SIGMA
     return GriddedObservation(dirty, psf, np.ones((N, N)))
+
+
+def test_the_dirty_image_of_a_sky_in_pixels_is_that_of_the_sky():
+    y, x = np.mgrid[:N, :N]
+    variance = (FWHM * gaussian_fwhm_to_sigma) ** 2
+    expected = np.exp(-0.5 * ((x - 30.3) ** 2 + (y - 25.8) ** 2) / (SIGMA**2 + variance))
+    expected *= 20.0 * SIGMA**2 / (SIGMA**2 + variance)
+    np.testing.assert_allclose(observe(source(30.3, 25.8, 20.0)).dirty, expected, atol=0.02 * expected.max())
+
+
+def test_gradient_and_information_are_derivatives_of_the_likelihood():
+    """Of s.d - s.P s / 2, for continuous sources."""
+    observed, one, other = observe(source(30.3, 25.8, 20.0)), source(31.1, 26.2, 1.0), source(29.0, 26.0, 1.0)
+    variance = (FWHM * gaussian_fwhm_to_sigma) ** 2
+
+    def overlap(distance, total):
+        return np.exp(-0.5 * distance**2 / (SIGMA**2 + total)) * SIGMA**2 / (SIGMA**2 + total)
+
+    expected = 20 * overlap(np.hypot(0.8, 0.4), 2 * variance)
+    assert (one * observed.gradient(np.zeros((N, N)))).sum() == pytest.approx(expected, rel=0.01)
+    both = (one * observed.gradient(other)).sum()
+    assert both == pytest.approx(expected - overlap(np.hypot(2.1, 0.2), 2 * variance), rel=0.01)
+    near = observed.information[N - 8 : N + 9, N - 8 : N + 9]
+    patch = one[18:35, 23:40]
+    curvature = sum(
+        patch[i, j] * patch[k, m] * near[8 + i - k, 8 + j - m]
+        for i in range(4, 13)
+        for j in range(4, 13)
+        for k in range(4, 13)
+        for m in range(4, 13)
+    )
+    assert curvature == pytest.approx(overlap(0, 2 * variance), rel=0.02)
 
 
 def detection(x, y, flux):
@@ -42,14 +74,14 @@ def detection(x, y, flux):
 
 def test_a_source_in_the_wrong_place_goes_to_the_right_one():
     observed = observe(source(30.3, 25.8, 20.0))
-    found = refine(detection(30.0, 26.1, 20.0), observed.residual(source(30.0, 26.1, 20.0)), observed.psf, 2.2)
+    found = refine(detection(30.0, 26.1, 20.0), source(30.0, 26.1, 20.0), observed, 2.2)
     assert (found.x.item(), found.y.item()) == pytest.approx((30.3, 25.8), abs=0.03)
     assert found.flux.item() == pytest.approx(20, rel=0.04)
 
 
 def test_a_source_in_the_right_place_stays():
     observed = observe(source(12.2, 40.4, 5.0))
-    found = refine(detection(12.2, 40.4, 5.0), observed.residual(source(12.2, 40.4, 5.0)), observed.psf, 2.2)
+    found = refine(detection(12.2, 40.4, 5.0), source(12.2, 40.4, 5.0), observed, 2.2)
     assert (found.x.item(), found.y.item()) == pytest.approx((12.2, 40.4), abs=1e-3)
 
 
@@ -57,8 +89,7 @@ def test_the_variance_is_that_of_the_noise():
     rng, errors, variances = np.random.default_rng(3), [], []
     for _ in range(150):
         x, y = rng.uniform(25, 35, 2)
-        residual = observe(source(x, y, 12.0), rng).residual(source(x, y, 12.0))
-        found = refine(detection(x, y, 12.0), residual, observe(np.zeros((N, N))).psf, PIXELS_PER_BEAM)
+        found = refine(detection(x, y, 12.0), source(x, y, 12.0), observe(source(x, y, 12.0), rng), PIXELS_PER_BEAM)
         errors.append([found.x.item() - x, found.y.item() - y])
         variances.append(found.variance[0, :2])
     assert np.mean(np.square(errors)) == pytest.approx(np.mean(variances), rel=0.25)
@@ -70,34 +101,42 @@ def test_a_bright_source_gets_flux_and_size_from_the_data():
     sky = sky_pixels(Sources(*(np.array([value], float) for value in (30, 30, 92.0, 5.6, 3.4, 0.5))), (N, N))
     observed = observe(sky_pixels(true, (N, N)))
     drawn = detect(sky, 1.0, PIXELS_PER_BEAM)
-    found = refine(drawn, observed.residual(sky), observed.psf, PIXELS_PER_BEAM)
+    found = refine(drawn, sky, observed, PIXELS_PER_BEAM)
     assert found.flux.item() == pytest.approx(80, rel=0.03)
     xx, xy, yy = np.array(true.covariance)[:, 0]
     np.testing.assert_allclose(found.covariance[0] - np.eye(2) / 12, [[xx, xy], [xy, yy]], atol=0.1 * xx)
 
 
+def test_what_clean_has_subtracted_stays_and_is_known_to_half_a_percent():
+    observed = observe(source(30, 30, 15.0))
+    whole = detection(30, 30, 700.0)
+    found = refine(whole, source(30, 30, 15.0), observed, PIXELS_PER_BEAM, drawn=15 / 700)
+    assert found.flux.item() == pytest.approx(700, rel=1e-3)
+    assert 0.0045 < np.sqrt(found.variance[0, 2]) / 700 < 0.006
+
+
 def test_a_faint_source_keeps_the_flux_that_the_network_gave_it():
     observed = observe(source(30, 30, 5.0))
-    found = refine(detection(30, 30, 4.0), observed.residual(source(30, 30, 4.0)), observed.psf, PIXELS_PER_BEAM)
+    found = refine(detection(30, 30, 4.0), source(30, 30, 4.0), observed, PIXELS_PER_BEAM)
     assert found.flux.item() == pytest.approx(4.0, rel=0.02)
 
 
 def test_no_source_goes_further_than_the_network_may_be_wrong():
     observed = observe(source(31.6, 30.0, 50.0))
-    found = refine(detection(30.0, 30.0, 50.0), observed.residual(source(30.0, 30.0, 50.0)), observed.psf, 2.2)
+    found = refine(detection(30.0, 30.0, 50.0), source(30.0, 30.0, 50.0), observed, 2.2)
     assert found.x.item() == pytest.approx(30 + POSITION_DOUBT * 2.2)
 
 
 def test_at_the_edge_of_the_image_half_of_the_data_still_help():
     observed = observe(source(0.4, 62.9, 20.0))
-    found = refine(detection(0.2, 62.7, 20.0), observed.residual(source(0.2, 62.7, 20.0)), observed.psf, 2.2)
+    found = refine(detection(0.2, 62.7, 20.0), source(0.2, 62.7, 20.0), observed, 2.2)
     assert 0.2 < found.x.item() < 0.45
     assert 62.7 < found.y.item() < 62.95
 
 
 def test_no_detections_are_no_sources():
     observed = observe(source(30, 30, 5.0))
-    assert len(refine(Detections.empty(), observed.dirty, observed.psf, PIXELS_PER_BEAM)) == 0
+    assert len(refine(Detections.empty(), observed.dirty, observed, PIXELS_PER_BEAM)) == 0
 
 
 def test_what_the_data_leave_open_is_part_of_the_error():
