@@ -2,6 +2,7 @@
 
 import astropy.units as u
 import numpy as np
+from astropy.coordinates import FK4, FK5, ICRS
 from astropy.stats import gaussian_sigma_to_fwhm
 from astropy.table import QTable
 from scipy.ndimage import map_coordinates
@@ -10,8 +11,8 @@ __all__ = ["COLUMNS", "build_catalog"]
 
 COLUMNS = {
     "source_id": (None, "Number of the source, from 1, by falling S/N"),
-    "ra": (u.deg, "Right ascension, in the frame of the image"),
-    "dec": (u.deg, "Declination, in the frame of the image"),
+    "ra": (u.deg, "Right ascension, in the frame of the image, or ICRS"),
+    "dec": (u.deg, "Declination, in the frame of the image, or ICRS"),
     "ra_err": (u.deg, "Error of ra, on the sky (times cos dec)"),
     "dec_err": (u.deg, "Error of dec"),
     "flux": (u.Jy, "Total flux, corrected for the primary beam"),
@@ -27,6 +28,7 @@ COLUMNS = {
     "pb": (None, "Primary beam at the source"),
     "sample_fraction": (None, "Fraction of the samples that contain the source"),
 }
+FRAMES = (ICRS(), FK5(), FK4())  # of catalogues and region files: J2000, B1950
 
 
 def build_catalog(sources, grid, dirty, reliability, meta):
@@ -46,7 +48,10 @@ def build_catalog(sources, grid, dirty, reliability, meta):
     Returns
     -------
     `~astropy.table.QTable`
-        Columns as in `COLUMNS`; a row per source, by falling S/N.
+        Columns as in `COLUMNS`; a row per source, by falling S/N. Positions,
+        their errors and position angles are in the frame of the image if that
+        is ICRS, FK5 of J2000 or FK4 of B1950, else (Galactic, other equinoxes)
+        in ICRS; ``meta["frame"]`` says which.
     """
     sources = sources.select(sources.reliability >= reliability)
     y, x = grid.to_image_position(sources.y, sources.x)
@@ -59,19 +64,16 @@ def build_catalog(sources, grid, dirty, reliability, meta):
     ratio = np.array(grid.ratio[::-1])
     # The moments hold the variance of the model's pixel, 1/12.
     covariance = (sources.covariance - np.eye(2) / 12) * np.outer(ratio, ratio)
-    scale = dirty.wcs.pixel_scale_matrix * 3600
+    sky, scale = _on_sky(dirty.wcs, x, y)
     major, minor, pa, covariance = _axes(covariance, scale)
     spread = np.linalg.det(dirty.beam_covariance + covariance) / np.linalg.det(dirty.beam_covariance)
     peak = sources.flux / np.sqrt(spread)
     pixel_variance = np.stack([(sources.x_err * ratio[0]) ** 2, (sources.y_err * ratio[1]) ** 2], -1)
-    world_err = np.sqrt(pixel_variance @ (dirty.wcs.pixel_scale_matrix**2).T)
-    sky = dirty.wcs.pixel_to_world(x, y)
-    if not {"ra", "dec"} <= set(sky.representation_component_names):
-        sky = sky.icrs
+    world_err = np.sqrt((scale**2 @ pixel_variance[:, :, None])[:, :, 0])
 
     values = {
         "source_id": np.arange(1, len(sources) + 1),
-        "ra": sky.ra.deg, "dec": sky.dec.deg, "ra_err": world_err[:, 0], "dec_err": world_err[:, 1],
+        "ra": sky.ra.deg, "dec": sky.dec.deg, "ra_err": world_err[:, 0] / 3600, "dec_err": world_err[:, 1] / 3600,
         "flux": sources.flux * dirty.rms / pb, "flux_err": sources.flux_err * dirty.rms / pb,
         "peak_flux": peak * dirty.rms / pb, "snr": peak, "reliability": sources.reliability,
         "x": x, "y": y, "major": major, "minor": minor, "pa": pa, "pb": pb,
@@ -93,12 +95,28 @@ def _interpolate(image, y, x):
     return np.where(np.isfinite(values), values, nearest)
 
 
+def _on_sky(wcs, x, y):
+    """Positions of pixels in one of the `FRAMES`, and there arcsec east and north for each pixel in x and y.
+
+    The axes of the image are not those of the frame in Galactic images and near the poles.
+    """
+
+    def at(x, y):
+        sky = wcs.pixel_to_world(x, y)
+        return sky if any(sky.frame.is_equivalent_frame(frame) for frame in FRAMES) else sky.icrs
+
+    steps = [at(x - 0.5, y).spherical_offsets_to(at(x + 0.5, y)), at(x, y - 0.5).spherical_offsets_to(at(x, y + 0.5))]
+    return at(x, y), np.moveaxis([[offset.to_value(u.arcsec) for offset in step] for step in steps], 2, 0).swapaxes(
+        1, 2
+    )
+
+
 def _axes(covariance, scale):
     """FWHM (arcsec) and position angle (deg) of second moments in pixels, and the moments made positive."""
-    sky, vectors = np.linalg.eigh(scale @ covariance @ scale.T)
+    sky, vectors = np.linalg.eigh(scale @ covariance @ np.swapaxes(scale, 1, 2))
     sky = sky.clip(0)
     inverse = np.linalg.inv(scale)
-    positive = inverse @ (vectors * sky[:, None, :]) @ np.swapaxes(vectors, 1, 2) @ inverse.T
+    positive = inverse @ (vectors * sky[:, None, :]) @ np.swapaxes(vectors, 1, 2) @ np.swapaxes(inverse, 1, 2)
     pa = np.rad2deg(np.arctan2(vectors[:, 0, 1], vectors[:, 1, 1])) % 180
     major, minor = gaussian_sigma_to_fwhm * np.sqrt(sky[:, 1]), gaussian_sigma_to_fwhm * np.sqrt(sky[:, 0])
     return major, minor, pa, positive

@@ -10,6 +10,8 @@ from .region_files import reliability_color
 
 __all__ = ["plot_result"]
 
+AXES = {"DEC": "Dec", "GLON": "l", "GLAT": "b"}  # where the FITS name is not the usual one
+
 
 def plot_result(result):
     """Dirty image, reconstruction, uncertainty and residual, with the sources marked.
@@ -41,9 +43,9 @@ def plot_result(result):
         shown = axes.imshow(data, origin="lower", norm=norm, cmap=colors, interpolation="nearest")
         figure.colorbar(shown, ax=axes, label=unit, shrink=0.85)
         axes.set_title(title)
-        for index, name in enumerate(("RA", "Dec")):
+        for index, name in enumerate((dirty.wcs.wcs.lngtyp, dirty.wcs.wcs.lattyp)):
             axis = axes.coords[index]
-            axis.set_axislabel(name, minpad=0.5)
+            axis.set_axislabel(AXES.get(name, name), minpad=0.5)
             axis.set_ticks(number=4)
             axis.set_ticklabel(exclude_overlapping=True, size=8)
         _mark_sources(axes, result, labels=number == 1, color="black" if title == "Residual" else None)

@@ -60,6 +60,37 @@ def test_positions_are_those_of_the_wcs(noise_image):
     assert row["dec_err"].to_value(u.arcsec) == pytest.approx(0.1 * 0.1 * grid.ratio[0])
 
 
+@pytest.mark.parametrize(
+    ("axes", "frame", "expected"),
+    [(("RA", "DEC"), {}, "icrs"), (("GLON", "GLAT"), {}, "icrs"), (("RA", "DEC"), {"radesys": "FK5"}, "fk5"),
+     (("RA", "DEC"), {"radesys": "FK5", "equinox": 1975.0}, "icrs"), (("RA", "DEC"), {"radesys": "FK4"}, "fk4"),
+     (("RA", "DEC"), {"radesys": "FK4-NO-E"}, "icrs")],
+)  # fmt: skip
+@pytest.mark.parametrize("latitude", [20.0, 89.99])
+def test_angles_and_errors_are_those_of_the_frame_of_the_positions(noise_image, axes, frame, expected, latitude):
+    """A source 3 arcsec from the middle, long along the y axis of the image, whatever north is there."""
+    image = noise_image()
+    image.wcs.wcs.ctype = [f"{axes[0]:-<5}SIN", f"{axes[1]:-<5}SIN"]
+    image.wcs.wcs.crval = [40.0, latitude]
+    for name, value in frame.items():
+        setattr(image.wcs.wcs, name, value)
+    image.wcs.wcs.set()
+    dirty = prepare(image)
+    grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
+    table = build_catalog(merged(np.diag([0.5, 1.5]), grid, y=48.0, x=78.0), grid, dirty, 0, {})
+    assert table.meta["frame"] == expected
+    here, above, right = (SkyCoord(image.wcs.pixel_to_world(78.0 + x, 48.0 + y)) for x, y in ((0, 0), (0, 1), (1, 0)))
+    here, above, right = (SkyCoord(sky.transform_to(expected)) for sky in (here, above, right))
+    assert SkyCoord(table["ra"], table["dec"], frame=expected)[0].separation(here).arcsec < 1e-3
+    turned = (table["pa"][0] - here.position_angle(above)).to_value(u.deg)
+    assert (turned + 90) % 180 - 90 == pytest.approx(0, abs=0.1)
+    east = [
+        0.2 * grid.ratio[1] * here.spherical_offsets_to(right)[0],
+        0.1 * grid.ratio[0] * here.spherical_offsets_to(above)[0],
+    ]
+    assert table["ra_err"][0].to_value(u.arcsec) == pytest.approx(np.hypot(*[e.arcsec for e in east]), rel=1e-3)
+
+
 def test_a_point_source_peaks_at_its_flux_and_an_extended_one_below(noise_image):
     dirty = prepare(noise_image())
     grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
@@ -79,5 +110,5 @@ def test_regions_come_back_from_ds9_format(noise_image):
     assert region.center.separation(SkyCoord(table["ra"][0], table["dec"][0])).arcsec < 0.01
     assert text.splitlines()[1].endswith("# color=yellow text={1 (0.80)}")
     # The longer axis on the sky is north-south here: the region's angle runs from the west-east axis.
-    assert table["pa"][0].to_value(u.deg) % 180 == pytest.approx(0, abs=1e-6)
+    assert (table["pa"][0].to_value(u.deg) + 90) % 180 - 90 == pytest.approx(0, abs=1e-6)
     assert region.width > region.height and region.angle.to_value(u.deg) == pytest.approx(90)
