@@ -8,6 +8,7 @@ from astropy.stats import mad_std
 from scipy.ndimage import label
 
 from .conditioning import clean
+from .errors import DirtyImageError
 
 __all__ = ["bright_sky", "subtract_bright"]
 
@@ -110,6 +111,12 @@ def _within_reach(dirty):
         if not len(bright):
             break
         known = inside & _reached(bright, dirty)
+        if components[known].sum() < 0.5 * components.sum():
+            raise DirtyImageError(
+                f"psf: sidelobes of sources of up to {data.max() / rms:.0f} times the noise matter everywhere in the "
+                "image, and the PSF image ends before the other end of it; make the images twice as wide as the field, "
+                "or cut one out around each source"
+            )
         before, rms = rms, float(mad_std(residual[known]))
         if rms > 0.97 * before:
             break

@@ -12,6 +12,7 @@ from astropy.nddata import CCDData
 from astropy.stats import gaussian_sigma_to_fwhm, mad_std
 from radio_beam import Beam
 from radio_beam.beam import NoBeamException
+from scipy.ndimage import label
 from scipy.signal import fftconvolve
 
 from .errors import DirtyImageError
@@ -176,7 +177,7 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
     data = np.where(finite, data, np.nan)
 
     psf_image = None if psf is None else _as_companion(psf, "psf", image)
-    beams = (beam, _beam_of(image, "dirty"), _beam_of(psf_image, "psf"))
+    beams = (_checked_beam(beam, "beam:"), _beam_of(image, "dirty"), _beam_of(psf_image, "psf"))
     beam = next((beam for beam in beams if beam is not None), None)
     if beam is None:
         raise DirtyImageError(
@@ -187,7 +188,7 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
 
     pb_values = np.ones(data.shape) if pb is None else _checked_pb(_as_companion(pb, "pb", image).data)
     with np.errstate(invalid="ignore"):
-        inside = finite & (pb_values >= pblimit)
+        inside = finite & (pb_values >= pblimit) & (pb_values > 0)
     if not inside.any():
         raise DirtyImageError(f"pb: nowhere reaches pblimit={pblimit} inside the image; lower pblimit or check pb")
     data, pb_values = np.where(inside, data, np.nan), np.where(inside, pb_values, np.nan)
@@ -197,11 +198,28 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
         raise DirtyImageError(f"dirty: the image is constant ({values[0]:g} Jy/beam); there is no noise to measure")
     rms = float(mad_std(values))
     if rms == 0:
-        raise DirtyImageError("dirty: more than half of the pixels are equal; there is no noise to measure")
+        raise DirtyImageError(
+            "dirty: more than half of the pixels are equal; there is no noise to measure (blank pixels should be NaN)"
+        )
+    beam_area = 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(beam, image.wcs)))
+    empty = inside & _filled_with_zeros(data, beam_area)
+    if empty.any():
+        log.warning("dirty: %d pixels in a piece are exactly 0; they are taken for blank, as if NaN", empty.sum())
+        inside &= ~empty
+        data, pb_values = np.where(inside, data, np.nan), np.where(inside, pb_values, np.nan)
+        rms = float(mad_std(data[inside]))
 
     allowed = inside if mask is None else inside & (np.nan_to_num(_as_companion(mask, "mask", image).data) != 0)
     checked_psf = None if psf is None else _checked_psf(psf_image.data)
     return DirtyImage(data, image.wcs, beam, rms, checked_psf, pb_values, allowed, image.meta)
+
+
+def _filled_with_zeros(data, area):
+    """Where exact zeros fill more than some area, pixels, in one piece, as noise never does."""
+    pieces, _ = label(data == 0)
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    return sizes[pieces] > area
 
 
 def _as_plane(image, name, **options):
@@ -219,7 +237,9 @@ def _as_plane(image, name, **options):
 def _as_companion(image, name, dirty):
     """A PSF, primary beam or mask as a plane, checked against the dirty image."""
     if isinstance(image, np.ndarray) or (isinstance(image, CCDData) and image.wcs is None):
-        image = CCDData(np.squeeze(np.asarray(image)), unit=u.one)
+        masked = np.ma.getmask(image) if isinstance(image, np.ma.MaskedArray) else getattr(image, "mask", None)
+        masked = None if masked is None or not np.ndim(masked) else np.squeeze(masked)
+        image = CCDData(np.squeeze(np.asarray(image)), unit=u.one, mask=masked)
     else:
         image = _as_plane(image, name, **({} if isinstance(image, CCDData) else {"unit": u.one}))
     if image.shape != dirty.shape:
@@ -234,7 +254,24 @@ def _as_companion(image, name, dirty):
                 f"{name}: has pixels of {scale:.4g} arcsec, but the dirty image of {wanted:.4g} arcsec; "
                 f"make {name} with the same cell"
             )
+        if name != "psf":
+            _check_place(image.wcs, dirty, name)
+    if image.mask is not None:
+        image.data = np.where(image.mask, np.nan, image.data)
     return image
+
+
+def _check_place(wcs, dirty, name):
+    """Fail if another image does not lie where the dirty image does; a PSF may."""
+    ny, nx = dirty.shape
+    corners = [0, nx - 1, 0, nx - 1], [0, 0, ny - 1, ny - 1]
+    theirs, ours = wcs.pixel_to_world(*corners), dirty.wcs.pixel_to_world(*corners)
+    away, cell = theirs.separation(ours).arcsec.max(), 3600 * np.sqrt(abs(np.linalg.det(dirty.wcs.pixel_scale_matrix)))
+    if not away < cell:
+        raise DirtyImageError(
+            f"{name}: lies up to {away:.4g} arcsec from the dirty image, whose pixels are {cell:.4g} arcsec; "
+            f"make {name} with the same phase centre, or regrid it"
+        )
 
 
 def _in_jy_per_beam(image):
@@ -258,14 +295,28 @@ def _beam_of(image, name):
     header = image.meta
     if not isinstance(header, fits.Header):
         header = fits.Header({key: header[key] for key in ("BMAJ", "BMIN", "BPA") if key in header})
+    axes = {key: header[key] for key in ("BMAJ", "BMIN", "BPA") if key in header}
+    numbers = all(isinstance(value, int | float | np.number) for value in axes.values())
+    if not numbers or axes.get("BMIN", 0) > axes.get("BMAJ", np.inf):
+        said = ", ".join(f"{key}={value!r}" for key, value in axes.items())
+        raise DirtyImageError(f"{name}: the beam in the header, {said}, is none; give another with beam=")
     try:
         beam = Beam.from_fits_header(header)
     except NoBeamException:
         return None
-    if not (np.isfinite(beam.sr) and beam.minor > 0):
+    return _checked_beam(beam, f"{name}: the beam in the header", "; give another with beam=")
+
+
+def _checked_beam(beam, name, way_out=""):
+    """A beam, or None, with axes that are positive and finite."""
+    if beam is None:
+        return None
+    if not isinstance(beam, Beam):
+        raise TypeError(f"{name} expected a radio_beam.Beam, got {type(beam).__name__}")
+    if not (np.isfinite(beam.sr) and beam.minor > 0 and np.isfinite(beam.pa)):
         raise DirtyImageError(
-            f"{name}: the beam in the header has axes of {beam.major.to(u.arcsec):.4g} and "
-            f"{beam.minor.to(u.arcsec):.4g}; give another with beam="
+            f"{name} has axes of {beam.major.to(u.arcsec):.4g} (at {beam.pa:.4g}) and {beam.minor.to(u.arcsec):.4g}"
+            f"{way_out}"
         )
     return beam
 
@@ -300,7 +351,7 @@ def _checked_pb(pb):
 
 def _checked_psf(psf):
     """The PSF with a peak of 1 at the central pixel; says what it had to change."""
-    psf = np.nan_to_num(psf)
+    psf = np.where(np.isfinite(psf), psf, 0)
     peak, centre = psf.max(), tuple(n // 2 for n in psf.shape)
     if peak <= 0:
         raise DirtyImageError(f"psf: its largest value is {peak:g}; a PSF is 1 at its centre")

@@ -8,6 +8,7 @@ from astropy.nddata import CCDData
 from radio_beam import Beam
 
 from astro_ddpm_imager import DiffusionImager, DirtyImageError, ModelError, SettingError, read_image
+from astro_ddpm_imager.bright import subtract_bright
 from astro_ddpm_imager.dirty import prepare
 
 from .conftest import make_wcs
@@ -246,3 +247,81 @@ def test_pixels_that_are_not_square(noise_image):
 def test_beyond_the_training_is_said(noise_image, imager, caplog):
     imager(noise_image(BMAJ=1.5 / 3600))
     assert "the beam is 3 times as long as wide, the model was trained for up to 2.5" in caplog.text
+
+
+@pytest.mark.parametrize("rows", [10, 30])
+def test_borders_filled_with_zeros_are_blank_and_it_is_said(noise_image, caplog, rows):
+    image, blank = noise_image(), noise_image()
+    image.data[:rows], blank.data[:rows] = 0, np.nan
+    filled, expected = prepare(image), prepare(blank)
+    assert f"{rows * 96} pixels in a piece are exactly 0" in caplog.text
+    assert filled.rms == expected.rms
+    np.testing.assert_array_equal(filled.data, expected.data)
+    np.testing.assert_array_equal(filled.allowed, expected.allowed)
+
+
+def test_a_zero_here_and_there_is_a_value(noise_image):
+    image = noise_image()
+    image.data[::3, ::5] = 0
+    assert np.isfinite(prepare(image).data).all()
+
+
+@pytest.mark.parametrize("name", ["pb", "mask"])
+def test_another_piece_of_sky(noise_image, name):
+    other = noise_image()
+    other.data[:] = 1
+    other.wcs.wcs.crval = other.wcs.wcs.crval + [0, 1]
+    with pytest.raises(DirtyImageError, match=rf"{name}: lies up to 3600 arcsec from the dirty image, .* regrid it"):
+        prepare(noise_image(), **{name: other})
+
+
+def test_masked_pixels_of_companions(noise_image):
+    half = np.zeros((96, 96), dtype=bool)
+    half[:, 48:] = True
+    ones = np.ones((96, 96))
+    for pb in (np.ma.MaskedArray(ones, half), CCDData(ones, unit=u.one, mask=half, wcs=make_wcs())):
+        np.testing.assert_array_equal(np.isnan(prepare(noise_image(), pb=pb).data), half)
+    np.testing.assert_array_equal(prepare(noise_image(), mask=np.ma.MaskedArray(ones, half)).allowed, ~half)
+
+
+def test_a_psf_that_is_not_finite_everywhere(noise_image, caplog):
+    psf = np.zeros((96, 96))
+    psf[48, 48], psf[3, 3], psf[4, 4] = 1, np.inf, np.nan
+    checked = prepare(noise_image(), psf=psf).psf
+    assert checked[48, 48] == 1 and checked.sum() == 1
+    assert "psf" not in caplog.text
+
+
+@pytest.mark.parametrize("axes", [(-1, -1), (np.nan, np.nan), (1, 0)])
+def test_beams_that_are_given_are_checked(noise_image, axes):
+    beam = Beam(axes[0] * u.arcsec, axes[1] * u.arcsec)
+    with pytest.raises(DirtyImageError, match=r"beam: has axes of .* arcsec"):
+        prepare(noise_image(), beam=beam)
+    with pytest.raises(TypeError, match=r"beam: expected a radio_beam\.Beam, got Quantity"):
+        prepare(noise_image(), beam=1 * u.arcsec)
+
+
+@pytest.mark.parametrize(("key", "value"), [("BMIN", 0.9 / 3600), ("BMAJ", "0.9")])
+def test_headers_whose_beam_is_none(noise_image, key, value):
+    with pytest.raises(DirtyImageError, match=rf"dirty: the beam in the header, .*{key}=.*; give another with beam="):
+        prepare(noise_image(**{key: value}))
+
+
+def test_a_primary_beam_of_zero_is_blank_whatever_the_limit(noise_image):
+    pb = np.ones((96, 96))
+    pb[:20] = 0
+    dirty = prepare(noise_image(), pb=pb, pblimit=0)
+    assert np.isnan(dirty.data[:20]).all() and np.isfinite(dirty.data[20:]).all()
+
+
+def test_bright_sources_that_the_psf_image_does_not_join(noise_image):
+    """Their sidelobes on each other are not known."""
+
+    def seen(place):
+        radius = np.hypot(*(np.mgrid[:96, :96] - place))
+        return np.exp(-0.5 * (radius / 2.1) ** 2) + 0.05 * np.cos(radius) * (radius > 6)
+
+    image, psf = noise_image(), seen(48)
+    image.data += 200 * prepare(image).rms * (seen(8) + seen(88))
+    with pytest.raises(DirtyImageError, match=r"psf: sidelobes of sources .* make the images twice as wide"):
+        subtract_bright(prepare(image, psf=psf), brightest=30, kept=15)
