@@ -81,8 +81,8 @@ def _read_fits(path, channel):
 
 def _copy_beam(beams, channel, header):
     """The beam of a channel, from CASA's table (axes in arcsec) to the header."""
-    row = beams[np.flatnonzero(beams["CHAN"] == channel)[0]]
-    header["BMAJ"], header["BMIN"], header["BPA"] = row["BMAJ"] / 3600, row["BMIN"] / 3600, row["BPA"]
+    for row in beams[beams["CHAN"] == channel][:1]:  # none if there is no such channel, as is said when it is selected
+        header["BMAJ"], header["BMIN"], header["BPA"] = row["BMAJ"] / 3600, row["BMIN"] / 3600, row["BPA"]
 
 
 def _parse_unit(text, name):

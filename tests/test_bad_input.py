@@ -219,6 +219,8 @@ def test_settings(setting, message):
 
 def test_unknown_model():
     with pytest.raises(ModelError, match=r"model='defualt' is unknown; there are .*'default'"):
+    with pytest.raises(DirtyImageError, match=r"cube\.fits: channel=2 does not exist; there are planes 0 to 1"):
+        read_image(path, channel=2)
         DiffusionImager(model="defualt")
     with pytest.raises(ModelError, match=r"nowhere\.onnx.*there is no such file"):
         DiffusionImager(model="nowhere.onnx")
