@@ -93,7 +93,9 @@ def _parse_unit(text, name):
         )
     match = re.fullmatch(r"([mun]?)jy\s*(?:/\s*beam|[.*]?\s*beam(?:\^|\*\*)?-1)", text, re.IGNORECASE)
     if match:
-        return u.Unit(match[1].lower() + "Jy") / u.beam
+        # All in capitals, M is milli: images in mega-Jansky are not known to be written so.
+        prefix = "M" if text.startswith("MJy") else match[1].lower()
+        return u.Unit(prefix + "Jy") / u.beam
     try:
         return u.Unit(text)
     except ValueError as error:

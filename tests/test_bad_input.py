@@ -73,6 +73,11 @@ def test_millijansky_are_converted(tmp_path, noise_image, spelling):
     assert prepare(path).rms == pytest.approx(prepare(image).rms)
 
 
+def test_megajansky_are_not_millijansky(tmp_path):
+    path = write(tmp_path / "a.fits", np.ones((64, 64)), BUNIT="MJy/beam")
+    assert read_image(path).unit.to(u.Jy / u.beam) == pytest.approx(1e6)
+
+
 def test_all_blank(noise_image):
     image = noise_image()
     image.data[:] = np.nan
@@ -158,6 +163,8 @@ def test_beam_of_a_channel_comes_from_casas_table(tmp_path):
     beams.dtype.names = ("BMAJ", "BMIN", "BPA", "CHAN", "POL")
     fits.append(path, beams, fits.Header({"EXTNAME": "BEAMS"}))
     assert prepare(read_image(path, channel=1)).beam.major.to_value(u.arcsec) == pytest.approx(0.7)
+    with pytest.raises(DirtyImageError, match=r"cube\.fits: channel=2 does not exist; there are planes 0 to 1"):
+        read_image(path, channel=2)
 
 
 def test_integers(noise_image):
@@ -219,8 +226,6 @@ def test_settings(setting, message):
 
 def test_unknown_model():
     with pytest.raises(ModelError, match=r"model='defualt' is unknown; there are .*'default'"):
-    with pytest.raises(DirtyImageError, match=r"cube\.fits: channel=2 does not exist; there are planes 0 to 1"):
-        read_image(path, channel=2)
         DiffusionImager(model="defualt")
     with pytest.raises(ModelError, match=r"nowhere\.onnx.*there is no such file"):
         DiffusionImager(model="nowhere.onnx")
