@@ -20,7 +20,7 @@ from .errors import DirtyImageError, EvaluationError, ModelError, SettingError, 
 from .imager import DiffusionImager
 from .models import list_models, load_card
 from .products import PRODUCTS, check_free, existing_products
-from .reading import read_image
+from .reading import read_companion, read_image
 from .sampling import SAMPLERS
 from .simulate import Observation, SourceRecipe, read_array, simulate_fields, thermal_rms
 from .simulate.imaging import WEIGHTINGS
@@ -82,8 +82,8 @@ def _parser():
         "--beam", nargs=3, type=float, metavar=("MAJ", "MIN", "PA"),
         help="restoring beam: FWHM of the axes in arcsec, position angle in degrees; by default the header's",
     )  # fmt: skip
-    image.add_argument("--channel", type=int, metavar="N", help="0-based channel of a cube")
-    image.add_argument("--stokes", type=int, metavar="N", help="0-based Stokes plane of a cube")
+    image.add_argument("--channel", type=int, metavar="N", help="0-based channel of a cube, and of F that are cubes")
+    image.add_argument("--stokes", type=int, metavar="N", help="0-based Stokes plane of a cube, and of such F")
     image.add_argument(
         "--wsclean", action="store_true",
         help="each FILE is the -name of a run of WSClean: take FILE-dirty.fits, FILE-psf.fits and its primary beam, "
@@ -299,7 +299,11 @@ def _image(args):
     with _imager(args, len(jobs)) as imager:
         for path, prefix in jobs:
             dirty = read_image(path, args.channel, args.stokes)
-            result = imager(dirty, args.psf, args.pb, args.mask, beam)
+            companions = [
+                None if companion is None else read_companion(companion, args.channel, args.stokes)
+                for companion in (args.psf, args.pb, args.mask)
+            ]
+            result = imager(dirty, *companions, beam)
             _report(result, prefix, result.write(prefix, args.overwrite or args.resume))
 
 

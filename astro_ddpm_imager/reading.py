@@ -15,7 +15,7 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 from .casa_images import read_casa_image
 from .errors import DirtyImageError
 
-__all__ = ["read_image", "select_plane"]
+__all__ = ["read_companion", "read_image", "select_plane"]
 
 JY_PER_BEAM = u.Jy / u.beam
 
@@ -53,6 +53,35 @@ def read_image(path, channel=None, stokes=None, unit=None):
     if unit is None:
         unit = _parse_unit(header.get("BUNIT"), path)
     return select_plane(data, unit, wcs, header, channel, stokes, name=str(path))
+
+
+def read_companion(path, channel=None, stokes=None):
+    """Read the PSF, primary beam or mask of a plane of a dirty image.
+
+    Parameters
+    ----------
+    path : str or path-like
+        As of `read_image`.
+    channel, stokes : int, optional
+        0-based plane of the dirty image; of an axis on which the companion
+        has only one plane, it is that.
+
+    Returns
+    -------
+    `~astropy.nddata.CCDData`
+        Dimensionless, whatever the header says.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    DirtyImageError
+        As of `read_image`.
+    """
+    data, wcs, header = _read(path, channel)
+    wanted = {"channel": channel, "stokes": stokes}
+    several = {kind: wanted[kind] for kind, length in _plane_axes(data, wcs) if length > 1}
+    return select_plane(data, u.one, wcs, header, **several, name=str(path))
 
 
 def _read(path, channel):

@@ -3,7 +3,9 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import QTable
 
 from astro_ddpm_imager.cli import main
@@ -28,6 +30,28 @@ def test_image_writes_products_and_prints_the_catalogue(demo, tmp_path, capsys):
     (tmp_path / "out" / "second.reg").unlink()
     assert main([*call, "--resume"]) == 0
     assert (tmp_path / "out" / "second.reg").exists()
+
+
+@pytest.mark.parametrize(("axis", "option"), [(1, "--channel"), (0, "--stokes")])
+def test_a_plane_of_a_cube_has_the_psf_and_the_primary_beam_of_that_plane(demo, tmp_path, axis, option):
+    """Given cubes, or one plane for all."""
+    cubes = {}
+    for name, path in demo.items():
+        cubes[name] = tmp_path / f"cube.{name}.fits"
+        with fits.open(path) as hdus:
+            wrong = np.roll(hdus[0].data, 5, axis=-1)
+            fits.PrimaryHDU(np.concatenate([wrong, hdus[0].data], axis), hdus[0].header).writeto(cubes[name])
+    models = []
+    for number, (dirty, psf, pb) in enumerate(
+        [(demo["dirty"], demo["psf"], demo["pb"]), cubes.values(), (cubes["dirty"], cubes["psf"], demo["pb"])]
+    ):
+        plane = [option, "1"] if number else []
+        call = ["image", dirty, "--psf", psf, "--pb", pb, "--mask", pb, *plane, "--output-dir", tmp_path / "out"]
+        assert main([*map(str, call), *QUICK, "--overwrite"]) == 0
+        name = "cube" if number else "demo"
+        models.append(fits.getdata(tmp_path / "out" / f"{name}.model.fits"))
+    np.testing.assert_array_equal(models[1], models[0])
+    np.testing.assert_array_equal(models[2], models[0])
 
 
 def test_a_missing_file_stops_before_the_work(demo, tmp_path, capsys):
