@@ -59,7 +59,7 @@ def write_catalog(catalog, path, format=None, overwrite=False):
     FileExistsError
         The file exists and ``overwrite`` is False.
     """
-    path = Path(path)
+    path = Path(path).expanduser()  # as astropy does: or the file is looked for in one place and written in another
     format = _format(path, format)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists; give overwrite=True to replace it, or another name")
@@ -82,7 +82,8 @@ def read_catalog(path, format=None):
         With units.
     """
     names = {"ecsv": "ascii.ecsv", "csv": "ascii.ecsv", "fits": "fits", "votable": "votable"}
-    return QTable.read(path, format=names[_format(Path(path), format)])
+    path = Path(path).expanduser()
+    return QTable.read(path, format=names[_format(path, format)])
 
 
 def _format(path, format):

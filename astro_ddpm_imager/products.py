@@ -35,6 +35,7 @@ def product_path(prefix, suffix):
     Parameters
     ----------
     prefix : str or path-like
+        ``~`` is the home folder.
     suffix : str
         Its end, such as ``.model.fits``.
 
@@ -42,7 +43,7 @@ def product_path(prefix, suffix):
     -------
     `~pathlib.Path`
     """
-    prefix = Path(prefix)
+    prefix = Path(prefix).expanduser()
     return prefix.with_name(prefix.name + suffix)
 
 
@@ -83,7 +84,7 @@ def write_products(result, prefix, overwrite=False, products=PRODUCTS):
         A product exists and ``overwrite`` is False.
     """
     check_free(prefix, overwrite, products)
-    folder = Path(prefix).parent
+    folder = Path(prefix).expanduser().parent
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
         for suffix, write in products.items():

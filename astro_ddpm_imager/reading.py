@@ -86,7 +86,7 @@ def read_companion(path, channel=None, stokes=None):
 
 def _read(path, channel):
     """Pixels, WCS and header of the image in a file or folder."""
-    path = Path(path)
+    path = Path(path).expanduser()
     data, header = (read_casa_image if path.is_dir() else _read_fits)(path, channel or 0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FITSFixedWarning)

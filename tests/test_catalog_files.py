@@ -72,6 +72,14 @@ def test_files_are_not_replaced_unasked(catalog, tmp_path):
     assert len(catalog_files.read_catalog(path)) == 1
 
 
+def test_the_home_folder_is_found(catalog, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert catalog_files.write_catalog(catalog, "~/a.ecsv") == tmp_path / "a.ecsv"
+    assert len(catalog_files.read_catalog("~/a.ecsv")) == len(catalog)
+    with pytest.raises(FileExistsError, match=r"a\.ecsv exists; give overwrite=True"):
+        catalog_files.write_catalog(catalog[:1], "~/a.ecsv")
+
+
 def test_unknown_formats_are_named(catalog, tmp_path):
     with pytest.raises(ValueError, match=r"format=None of a\.txt: choose one of 'ecsv', 'fits', 'votable', 'csv'"):
         catalog_files.write_catalog(catalog, tmp_path / "a.txt")

@@ -10,7 +10,7 @@ from matplotlib.image import imread
 from radio_beam import Beam
 from regions import Regions
 
-from astro_ddpm_imager import products
+from astro_ddpm_imager import products, read_image
 
 NAMES = ["catalog.ecsv", "image.fits", "model.fits", "png", "reg", "residual.fits", "uncertainty.fits"]
 
@@ -43,6 +43,16 @@ def test_existing_products_are_kept(result, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.reg"]
     result.write(tmp_path / "a", overwrite=True)
     assert "DS9" in (tmp_path / "a.reg").read_text()
+
+
+def test_the_home_folder_is_found(result, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    result.write("~/new/a")
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [f"a.{name}" for name in NAMES]
+    assert read_image("~/new/a.model.fits").shape == result.image.shape
+    with pytest.raises(FileExistsError, match=r"a\.model\.fits exists"):
+        result.write("~/new/a")
 
 
 def test_nothing_half_written(result, tmp_path, monkeypatch):
