@@ -61,6 +61,20 @@ def test_a_missing_file_stops_before_the_work(demo, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_that_cannot_be_stops_before_the_work(demo, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("astro_ddpm_imager.cli.DiffusionImager", None)
+    (tmp_path / "out").write_text("mine")
+    for call in (["image", str(demo["dirty"])], ["demo"]):
+        assert main([*call, *QUICK, "--output-dir", str(tmp_path / "out")]) == 1
+        assert "out is not a folder; choose another folder" in capsys.readouterr().err
+
+
+def test_products_may_be_beside_a_folder_of_their_name(demo, tmp_path):
+    (tmp_path / "demo").mkdir()
+    assert main(["image", str(demo["dirty"]), *QUICK, "--output-dir", str(tmp_path)]) == 0
+    assert (tmp_path / "demo.model.fits").exists()
+
+
 def test_two_files_of_one_name(demo, tmp_path, capsys):
     (tmp_path / "demo.fits").write_bytes(demo["dirty"].read_bytes())
     assert main(["image", str(demo["dirty"]), str(tmp_path / "demo.fits"), *QUICK]) == 1

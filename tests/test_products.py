@@ -10,7 +10,7 @@ from matplotlib.image import imread
 from radio_beam import Beam
 from regions import Regions
 
-from astro_ddpm_imager import products, read_image
+from astro_ddpm_imager import SettingError, products, read_image
 
 NAMES = ["catalog.ecsv", "image.fits", "model.fits", "png", "reg", "residual.fits", "uncertainty.fits"]
 
@@ -43,6 +43,22 @@ def test_existing_products_are_kept(result, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.reg"]
     result.write(tmp_path / "a", overwrite=True)
     assert "DS9" in (tmp_path / "a.reg").read_text()
+
+
+@pytest.mark.parametrize(("prefix", "start"), [("", "field"), (".", "field"), ("new/", "new/field"), ("a", "a/field")])
+def test_a_folder_is_no_start_of_names(result, tmp_path, monkeypatch, prefix, start):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    with pytest.raises(SettingError, match=rf"prefix='{prefix}': is a folder; .* need a start, such as '{start}'"):
+        result.write(prefix)
+    assert [path.name for path in tmp_path.rglob("*")] == ["a"]
+
+
+@pytest.mark.parametrize("folder", ["taken", "taken/below"])
+def test_a_file_is_no_folder(result, tmp_path, folder):
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(NotADirectoryError, match="taken is not a folder; choose another folder for the products"):
+        result.write(tmp_path / folder / "a")
 
 
 def test_the_home_folder_is_found(result, tmp_path, monkeypatch):
