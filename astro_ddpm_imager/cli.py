@@ -27,7 +27,7 @@ from .simulate.imaging import WEIGHTINGS
 
 __all__ = ["main"]
 
-FITS_ENDINGS = (".gz", ".fits", ".fit", ".dirty")
+FITS_ENDINGS = (".gz", ".bz2", ".fz", ".fits", ".fit", ".dirty")
 
 
 def main(arguments=None):

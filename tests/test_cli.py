@@ -1,5 +1,7 @@
 """The command line as its users call it."""
 
+import bz2
+import gzip
 import subprocess
 import sys
 
@@ -52,6 +54,18 @@ def test_a_plane_of_a_cube_has_the_psf_and_the_primary_beam_of_that_plane(demo, 
         models.append(fits.getdata(tmp_path / "out" / f"{name}.model.fits"))
     np.testing.assert_array_equal(models[1], models[0])
     np.testing.assert_array_equal(models[2], models[0])
+
+
+def test_products_of_compressed_files_are_named_without_the_endings(demo, tmp_path):
+    content = demo["dirty"].read_bytes()
+    (tmp_path / "b.dirty.fits.bz2").write_bytes(bz2.compress(content))
+    (tmp_path / "g.dirty.fits.gz").write_bytes(gzip.compress(content))
+    with fits.open(demo["dirty"]) as hdus:
+        tiles = fits.CompImageHDU(hdus[0].data, hdus[0].header)
+        fits.HDUList([fits.PrimaryHDU(), tiles]).writeto(tmp_path / "f.fits.fz")
+    files = [str(path) for path in sorted(tmp_path.iterdir())]
+    assert main(["image", *files, *QUICK, "--output-dir", str(tmp_path / "out")]) == 0
+    assert {path.name for path in tmp_path.glob("out/*.model.fits")} == {f"{name}.model.fits" for name in "bfg"}
 
 
 def test_a_missing_file_stops_before_the_work(demo, tmp_path, capsys):
