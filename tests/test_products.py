@@ -36,6 +36,13 @@ def test_all_products_are_written_and_read_back(result, tmp_path):
     assert imread(prefix + ".png").shape[1] > 800
 
 
+def test_metadata_that_fits_cannot_hold_are_left_out(noise_image, imager, tmp_path):
+    found = imager(noise_image(OBJECT="two\nlines", TELESCOP="Télescope", OBSERVER="Ada"))
+    found.write(tmp_path / "a")
+    header = fits.getheader(tmp_path / "a.model.fits")
+    assert "OBJECT" not in header and "TELESCOP" not in header and header["OBSERVER"] == "Ada"
+
+
 def test_existing_products_are_kept(result, tmp_path):
     (tmp_path / "a.reg").write_text("mine")
     with pytest.raises(FileExistsError, match=r"a\.reg exists; give overwrite=True \(--overwrite"):
