@@ -1,5 +1,6 @@
 """Catalogues as files: ECSV, FITS, VOTable with UCDs, CSV."""
 
+from ast import literal_eval
 from pathlib import Path
 
 from astropy.io import fits, votable
@@ -29,6 +30,7 @@ UCDS = {
     "pb": "arith.factor;instr.beam",
     "sample_fraction": "stat.value",
 }
+SYSTEMS = {"icrs": ("ICRS", None), "fk5": ("eq_FK5", "J2000"), "fk4": ("eq_FK4", "B1950")}  # COOSYS of VOTable
 
 
 def write_catalog(catalog, path, format=None, overwrite=False):
@@ -59,7 +61,7 @@ def write_catalog(catalog, path, format=None, overwrite=False):
     FileExistsError
         The file exists and ``overwrite`` is False.
     """
-    path = Path(path)
+    path = Path(path).expanduser()  # as astropy does: or the file is looked for in one place and written in another
     format = _format(path, format)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists; give overwrite=True to replace it, or another name")
@@ -79,10 +81,29 @@ def read_catalog(path, format=None):
     Returns
     -------
     `~astropy.table.QTable`
-        With units.
+        With units; of VOTable with ``meta`` too, as ECSV and CSV have it.
     """
     names = {"ecsv": "ascii.ecsv", "csv": "ascii.ecsv", "fits": "fits", "votable": "votable"}
-    return QTable.read(path, format=names[_format(Path(path), format)])
+    path = Path(path).expanduser()
+    format = _format(path, format)
+    table = QTable.read(path, format=names[format])
+    if format == "votable":
+        table.meta.update(_meta_of_votable(path))
+    return table
+
+
+def _meta_of_votable(path):
+    """What `_write_votable` has written as INFO, all text there."""
+    infos = [info for resource in votable.parse(path).resources for info in resource.infos]
+    return {info.name: _literal(info.value) for info in infos}
+
+
+def _literal(text):
+    """The number or truth value that a text is, or else the text."""
+    try:
+        return literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _format(path, format):
@@ -132,6 +153,13 @@ def _write_votable(catalog, path):
             plain[name].meta["ucd"] = UCDS[name]
     document = votable.from_table(plain)
     document.version = "1.4"  # the first whose units have a beam
+    system, equinox = SYSTEMS.get(catalog.meta.get("frame"), (None, None))
+    if system is not None:
+        frame = votable.tree.CooSys(ID="frame", system=system, equinox=equinox)
+        document.resources[0].coordinate_systems.append(frame)
+        for field in document.get_first_table().fields:
+            if field.name in ("ra", "dec", "ra_err", "dec_err"):
+                field.ref = frame.ID
     for name, value in catalog.meta.items():
         document.resources[0].infos.append(votable.tree.Info(name=name, value=str(value)))
     document.to_xml(str(path))

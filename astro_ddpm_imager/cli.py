@@ -19,15 +19,15 @@ from .denoiser import DEVICES
 from .errors import DirtyImageError, EvaluationError, ModelError, SettingError, SimulationError
 from .imager import DiffusionImager
 from .models import list_models, load_card
-from .products import PRODUCTS, check_free, existing_products
-from .reading import read_image
+from .products import PRODUCTS, check_free, existing_products, write_products
+from .reading import read_companion, read_image
 from .sampling import SAMPLERS
 from .simulate import Observation, SourceRecipe, read_array, simulate_fields, thermal_rms
 from .simulate.imaging import WEIGHTINGS
 
 __all__ = ["main"]
 
-FITS_ENDINGS = (".gz", ".fits", ".fit", ".dirty")
+FITS_ENDINGS = (".gz", ".bz2", ".fz", ".fits", ".fit", ".dirty")
 
 
 def main(arguments=None):
@@ -82,8 +82,8 @@ def _parser():
         "--beam", nargs=3, type=float, metavar=("MAJ", "MIN", "PA"),
         help="restoring beam: FWHM of the axes in arcsec, position angle in degrees; by default the header's",
     )  # fmt: skip
-    image.add_argument("--channel", type=int, metavar="N", help="0-based channel of a cube")
-    image.add_argument("--stokes", type=int, metavar="N", help="0-based Stokes plane of a cube")
+    image.add_argument("--channel", type=int, metavar="N", help="0-based channel of a cube, and of F that are cubes")
+    image.add_argument("--stokes", type=int, metavar="N", help="0-based Stokes plane of a cube, and of such F")
     image.add_argument(
         "--wsclean", action="store_true",
         help="each FILE is the -name of a run of WSClean: take FILE-dirty.fits, FILE-psf.fits and its primary beam, "
@@ -299,8 +299,12 @@ def _image(args):
     with _imager(args, len(jobs)) as imager:
         for path, prefix in jobs:
             dirty = read_image(path, args.channel, args.stokes)
-            result = imager(dirty, args.psf, args.pb, args.mask, beam)
-            _report(result, prefix, result.write(prefix, args.overwrite or args.resume))
+            companions = [
+                None if companion is None else read_companion(companion, args.channel, args.stokes)
+                for companion in (args.psf, args.pb, args.mask)
+            ]
+            result = imager(dirty, *companions, beam)
+            _report(result, prefix, write_products(result, prefix, args.overwrite or args.resume))
 
 
 def _image_wsclean(args, beam):
@@ -323,7 +327,7 @@ def _demo(args):
     check_free(prefix, args.overwrite)
     with _imager(args, 1) as imager:
         result = imager(**demo_files())
-        _report(result, prefix, result.write(prefix, args.overwrite))
+        _report(result, prefix, write_products(result, prefix, args.overwrite))
 
 
 @contextmanager

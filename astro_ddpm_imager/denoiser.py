@@ -47,16 +47,28 @@ class Denoiser:
         if device not in DEVICES:
             raise SettingError(f"device={device!r}: choose one of {', '.join(map(repr, DEVICES))}")
         self.card, path = load_card(model)
-        self._session = _open_session(path, device)
-        self.provider = self._session.get_providers()[0]
-        # Samples in parallel, a thread each, are faster than threads inside a sample, and always the same.
-        self.workers = 1 if self.provider == "CUDAExecutionProvider" else threads or os.cpu_count()
-        log.info("model %r runs on %s", self.card.name, self.provider)
+        self._path, self._device, self._threads = path.absolute(), device, threads
+        self._open()
         stored = self._session.get_modelmeta().custom_metadata_map.get("astro_ddpm_imager")
         if stored is None or json.loads(stored) != json.loads(json.dumps(self.card.configuration)):
             raise ModelError(
                 f"{path.name}: the configuration in the file is not that of its card; export the model again"
             )
+
+    def _open(self):
+        self._session = _open_session(self._path, self._device)
+        self.provider = self._session.get_providers()[0]
+        # Samples in parallel, a thread each, are faster than threads inside a sample, and always the same.
+        self.workers = 1 if self.provider == "CUDAExecutionProvider" else self._threads or os.cpu_count()
+        log.info("model %r runs on %s", self.card.name, self.provider)
+
+    def __getstate__(self):
+        # A session cannot be pickled or copied; another process opens its own.
+        return {name: value for name, value in self.__dict__.items() if name != "_session"}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._open()
 
     def predict(self, noisy, conditions, t):
         """Expected noiseless sky.

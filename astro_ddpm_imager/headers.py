@@ -1,5 +1,7 @@
 """FITS headers of the products."""
 
+from contextlib import suppress
+
 import numpy as np
 from astropy.io import fits
 
@@ -32,7 +34,9 @@ def product_header(dirty, meta):
     header = fits.Header()
     for key in CARRIED:
         if key in dirty.meta:
-            header[key] = dirty.meta[key]
+            # FITS has no line ends and no letters beyond ASCII; metadata in memory may have both.
+            with suppress(ValueError):
+                header[key] = dirty.meta[key]
     for axis in range(3, 6):
         if str(dirty.meta.get(f"CTYPE{axis}", "")).startswith("FREQ") and f"CRVAL{axis}" in dirty.meta:
             header["FREQ"] = (dirty.meta[f"CRVAL{axis}"], "Hz, of the reference channel")

@@ -1,8 +1,10 @@
 """Writing the products of a result: all of them, each whole."""
 
+import os
 import tempfile
 from pathlib import Path
 
+from .errors import SettingError
 from .headers import to_hdu
 from .region_files import catalog_to_regions, ds9_text
 
@@ -35,6 +37,7 @@ def product_path(prefix, suffix):
     Parameters
     ----------
     prefix : str or path-like
+        ``~`` is the home folder.
     suffix : str
         Its end, such as ``.model.fits``.
 
@@ -42,7 +45,7 @@ def product_path(prefix, suffix):
     -------
     `~pathlib.Path`
     """
-    prefix = Path(prefix)
+    prefix = Path(prefix).expanduser()
     return prefix.with_name(prefix.name + suffix)
 
 
@@ -81,9 +84,11 @@ def write_products(result, prefix, overwrite=False, products=PRODUCTS):
     ------
     FileExistsError
         A product exists and ``overwrite`` is False.
+    NotADirectoryError, PermissionError
+        The folder cannot be made, or not be written to.
     """
     check_free(prefix, overwrite, products)
-    folder = Path(prefix).parent
+    folder = Path(prefix).expanduser().parent
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
         for suffix, write in products.items():
@@ -93,8 +98,26 @@ def write_products(result, prefix, overwrite=False, products=PRODUCTS):
     return [product_path(prefix, suffix) for suffix in products]
 
 
+def check_prefix(prefix):
+    """Raise SettingError if a prefix is only a folder: the products would be beside it."""
+    if os.fspath(prefix).endswith(("/", os.sep)) or Path(prefix).expanduser().is_dir():
+        example = str(Path(prefix) / "field")
+        raise SettingError(f"prefix={os.fspath(prefix)!r}: is a folder; the names need a start, such as {example!r}")
+
+
+def check_folder(prefix):
+    """Raise OSError if the folder of the products cannot be made, or not be written to."""
+    folder = Path(prefix).expanduser().absolute().parent
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"{there} is not a folder; choose another folder for the products")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(f"{there} cannot be written to; choose another folder for the products")
+
+
 def check_free(prefix, overwrite, products=PRODUCTS):
-    """Raise FileExistsError if products exist that must not be replaced."""
+    """Raise OSError if the products cannot be written, or exist and must not be replaced."""
+    check_folder(prefix)
     there = [] if overwrite else existing_products(prefix, products)
     if there:
         raise FileExistsError(

@@ -10,11 +10,12 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS, FITSFixedWarning
+from astropy.wcs.utils import wcs_to_celestial_frame
 
 from .casa_images import read_casa_image
 from .errors import DirtyImageError
 
-__all__ = ["read_image", "select_plane"]
+__all__ = ["read_companion", "read_image", "select_plane"]
 
 JY_PER_BEAM = u.Jy / u.beam
 
@@ -45,16 +46,60 @@ def read_image(path, channel=None, stokes=None, unit=None):
         There is no such file.
     DirtyImageError
         The file is neither, is cut off or holds no image; a plane has to be
-        chosen; the unit is missing or unknown; there is no celestial WCS.
+        chosen; the unit is missing or unknown; there is no celestial WCS, or
+        one that astropy cannot use.
     """
-    path = Path(path)
+    data, wcs, header = _read(path, channel)
+    if unit is None:
+        unit = _parse_unit(header.get("BUNIT"), path)
+    return select_plane(data, unit, wcs, header, channel, stokes, name=str(path))
+
+
+def read_companion(path, channel=None, stokes=None):
+    """Read the PSF, primary beam or mask of a plane of a dirty image.
+
+    Parameters
+    ----------
+    path : str or path-like
+        As of `read_image`.
+    channel, stokes : int, optional
+        0-based plane of the dirty image; of an axis on which the companion
+        has only one plane, it is that.
+
+    Returns
+    -------
+    `~astropy.nddata.CCDData`
+        Dimensionless, whatever the header says.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    DirtyImageError
+        As of `read_image`.
+    """
+    data, wcs, header = _read(path, channel)
+    wanted = {"channel": channel, "stokes": stokes}
+    several = {kind: wanted[kind] for kind, length in _plane_axes(data, wcs) if length > 1}
+    return select_plane(data, u.one, wcs, header, **several, name=str(path))
+
+
+def _read(path, channel):
+    """Pixels, WCS and header of the image in a file or folder."""
+    path = Path(path).expanduser()
     data, header = (read_casa_image if path.is_dir() else _read_fits)(path, channel or 0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FITSFixedWarning)
-        wcs = WCS(header)
-    if unit is None:
-        unit = _parse_unit(header.get("BUNIT", "").strip(), path)
-    return select_plane(data, unit, wcs, header, channel, stokes, name=str(path))
+        try:
+            return data, WCS(header), header
+        except ValueError as error:  # WcsError is one
+            raise _wcs_error(path, error) from error
+
+
+def _wcs_error(name, error):
+    # Without the places in the source of wcslib.
+    cause = " ".join(line.strip() for line in str(error).splitlines() if not line.startswith("ERROR"))
+    return DirtyImageError(f"{name}: the WCS cannot be used ({cause}); correct CTYPE, CDELT and the like in the header")
 
 
 def _read_fits(path, channel):
@@ -81,19 +126,24 @@ def _read_fits(path, channel):
 
 def _copy_beam(beams, channel, header):
     """The beam of a channel, from CASA's table (axes in arcsec) to the header."""
-    row = beams[np.flatnonzero(beams["CHAN"] == channel)[0]]
-    header["BMAJ"], header["BMIN"], header["BPA"] = row["BMAJ"] / 3600, row["BMIN"] / 3600, row["BPA"]
+    for row in beams[beams["CHAN"] == channel][:1]:  # none if there is no such channel, as is said when it is selected
+        header["BMAJ"], header["BMIN"], header["BPA"] = row["BMAJ"] / 3600, row["BMIN"] / 3600, row["BPA"]
 
 
 def _parse_unit(text, name):
     """Unit of a BUNIT card; the spellings in use are 'Jy/beam', 'JY/BEAM' and 'Jy beam-1'."""
+    if not isinstance(text, str | None):
+        raise DirtyImageError(f"{name}: BUNIT={text!r} is no unit; set it to 'Jy/beam', if that is what it is")
+    text = (text or "").strip()
     if not text:
         raise DirtyImageError(
             f"{name}: the unit is missing; set BUNIT in the header, to 'Jy/beam' if that is what it is"
         )
     match = re.fullmatch(r"([mun]?)jy\s*(?:/\s*beam|[.*]?\s*beam(?:\^|\*\*)?-1)", text, re.IGNORECASE)
     if match:
-        return u.Unit(match[1].lower() + "Jy") / u.beam
+        # All in capitals, M is milli: images in mega-Jansky are not known to be written so.
+        prefix = "M" if text.startswith("MJy") else match[1].lower()
+        return u.Unit(prefix + "Jy") / u.beam
     try:
         return u.Unit(text)
     except ValueError as error:
@@ -121,18 +171,15 @@ def select_plane(data, unit, wcs, meta, channel=None, stokes=None, name="dirty")
     Raises
     ------
     DirtyImageError
-        A plane has to be chosen or does not exist; there is no celestial WCS.
+        A plane has to be chosen or does not exist; there is no celestial WCS,
+        or one that astropy cannot use.
     """
     if data.ndim < 2:
         raise DirtyImageError(f"{name}: has {data.ndim} axes; an image has at least two")
-    if wcs is None or not wcs.has_celestial:
-        raise DirtyImageError(f"{name}: no celestial WCS (CTYPE such as RA---SIN and DEC--SIN); add it to the header")
+    celestial = _celestial(wcs, name)
     wanted = {"channel": channel, "stokes": stokes}
     index = []
-    for axis in range(data.ndim - 2):
-        length = data.shape[axis]
-        fits_axis = data.ndim - 1 - axis
-        kind = "stokes" if wcs.naxis > fits_axis and wcs.wcs.ctype[fits_axis].startswith("STOKES") else "channel"
+    for kind, length in _plane_axes(data, wcs):
         plane = wanted[kind]
         if plane is None and length > 1:
             raise DirtyImageError(
@@ -142,6 +189,45 @@ def select_plane(data, unit, wcs, meta, channel=None, stokes=None, name="dirty")
         if plane is not None and not 0 <= plane < length:
             raise DirtyImageError(f"{name}: {kind}={plane} does not exist; there are planes 0 to {length - 1}")
         index.append(plane or 0)
-    if {wcs.wcs.lng, wcs.wcs.lat} != {0, 1}:
+    return CCDData(np.array(data[tuple(index)]), unit=unit, wcs=celestial, meta=meta)
+
+
+def _plane_axes(data, wcs):
+    """Kind, "channel" or "stokes", and length of each axis before the last two."""
+    ctypes = [*wcs.wcs.ctype, *[""] * data.ndim]  # there may be more axes than the WCS has
+    kinds = ["stokes" if ctype.startswith("STOKES") else "channel" for ctype in ctypes[2 : data.ndim]]
+    return list(zip(reversed(kinds), data.shape[:-2], strict=True))
+
+
+def _celestial(wcs, name):
+    """The celestial part of a WCS, if its positions are known on the sky."""
+    try:
+        celestial = wcs.celestial if wcs is not None and wcs.has_celestial else None
+    except ValueError as error:  # as above
+        raise _wcs_error(name, error) from error
+    if celestial is None:
+        raise DirtyImageError(f"{name}: no celestial WCS (CTYPE such as RA---SIN and DEC--SIN); add it to the header")
+    axes = wcs.wcs.lng, wcs.wcs.lat
+    if axes == (1, 0):
+        raise DirtyImageError(
+            f"{name}: axis 1 is {wcs.wcs.lattyp} and axis 2 {wcs.wcs.lngtyp}; swap them, "
+            "for instance with data.swapaxes(-1, -2) and wcs.swapaxes(0, 1)"
+        )
+    if axes != (0, 1):
         raise DirtyImageError(f"{name}: the celestial axes are not the first two of the file; reorder its axes")
-    return CCDData(np.array(data[tuple(index)]), unit=unit, wcs=wcs.celestial, meta=meta)
+    if not _is_known(celestial):
+        raise DirtyImageError(
+            f"{name}: the frame of the sky is not known, CTYPE1={wcs.wcs.ctype[0]!r} with "
+            f"RADESYS={wcs.wcs.radesys!r}; image it, or regrid it, in ICRS, FK5, FK4 or Galactic coordinates"
+        )
+    return celestial
+
+
+def _is_known(wcs):
+    """Whether a celestial WCS is of a frame that astropy knows."""
+    try:
+        wcs_to_celestial_frame(wcs)
+    except ValueError:
+        return False
+    # It takes ecliptic longitudes with a RADESYS for right ascensions.
+    return wcs.wcs.lngtyp in ("RA", "GLON")

@@ -7,7 +7,7 @@ import numpy as np
 from astropy.nddata import CCDData
 
 from .headers import product_header
-from .products import write_products
+from .products import check_prefix, write_products
 from .reading import JY_PER_BEAM
 
 __all__ = ["ImagingResult"]
@@ -118,7 +118,8 @@ class ImagingResult:
         Parameters
         ----------
         prefix : str or path-like
-            Folder and start of the names; the folder is made if needed.
+            Folder and start of the names, such as ``"dir/field"``; the folder
+            is made if needed.
         overwrite : bool, optional
             Replace existing products.
 
@@ -130,7 +131,12 @@ class ImagingResult:
         ------
         FileExistsError
             A product exists and ``overwrite`` is False; nothing is written.
+        NotADirectoryError, PermissionError
+            The folder cannot be made, or not be written to.
+        SettingError
+            ``prefix`` is only a folder; a kind of `ValueError`.
         """
+        check_prefix(prefix)
         return write_products(self, prefix, overwrite)
 
     def plot(self):

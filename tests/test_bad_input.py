@@ -74,6 +74,67 @@ def test_millijansky_are_converted(tmp_path, noise_image, spelling):
     assert prepare(path).rms == pytest.approx(prepare(image).rms)
 
 
+def test_megajansky_are_not_millijansky(tmp_path):
+    path = write(tmp_path / "a.fits", np.ones((64, 64)), BUNIT="MJy/beam")
+    assert read_image(path).unit.to(u.Jy / u.beam) == pytest.approx(1e6)
+
+
+def test_a_number_is_no_unit(tmp_path):
+    path = write(tmp_path / "a.fits", np.ones((64, 64)), BUNIT=5)
+    with pytest.raises(DirtyImageError, match=r"a\.fits: BUNIT=5 is no unit; set it to 'Jy/beam'"):
+        read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("cards", "cause"),
+    [
+        ({"CDELT1": 0.0}, "matrix is singular"),
+        ({"CTYPE2": "LINEAR"}, "Unmatched celestial axes"),
+        ({"CTYPE2": "RA---XXX"}, "Unrecognized projection code"),
+    ],
+)
+def test_broken_wcs(tmp_path, cards, cause):
+    path = write(tmp_path / "a.fits", np.ones((64, 64)), **cards)
+    with pytest.raises(DirtyImageError, match=rf"a\.fits: the WCS cannot be used \(.*{cause}.*correct CTYPE"):
+        read_image(path)
+
+
+def test_broken_wcs_in_memory(noise_image):
+    image = noise_image()
+    image.wcs.wcs.cd = np.zeros((2, 2))
+    with pytest.raises(DirtyImageError, match=r"dirty: the WCS cannot be used \(.*matrix is singular"):
+        prepare(image)
+
+
+@pytest.mark.parametrize(
+    ("cards", "shown"),
+    [
+        ({"RADESYS": "GAPPT"}, "RADESYS='GAPPT'"),
+        ({"CTYPE1": "HPLN-TAN", "CTYPE2": "HPLT-TAN"}, "CTYPE1='HPLN-TAN'"),
+        ({"CTYPE1": "XLON-TAN", "CTYPE2": "XLAT-TAN"}, "CTYPE1='XLON-TAN'"),
+        ({"CTYPE1": "ELON-TAN", "CTYPE2": "ELAT-TAN", "RADESYS": "FK5"}, "CTYPE1='ELON-TAN' with RADESYS='FK5'"),
+    ],
+)
+def test_frames_of_no_known_place_on_the_sky(tmp_path, cards, shown):
+    path = write(tmp_path / "a.fits", np.ones((64, 64)), **cards)
+    with pytest.raises(DirtyImageError, match=rf"a\.fits: the frame .* not known, .*{shown}.*; image it, or regrid it"):
+        read_image(path)
+
+
+def test_galactic_images_are_read(tmp_path):
+    path = write(tmp_path / "a.fits", np.ones((64, 64)), CTYPE1="GLON-TAN", CTYPE2="GLAT-TAN")
+    assert read_image(path).wcs.wcs.lngtyp == "GLON"
+
+
+def test_declination_on_the_first_axis(tmp_path, noise_image):
+    header = make_wcs((96, 96)).swapaxes(0, 1).to_header()
+    path = write(tmp_path / "a.fits", noise_image().data.T, **header)
+    with pytest.raises(
+        DirtyImageError, match=r"a\.fits: axis 1 is DEC and axis 2 RA; swap them.*wcs\.swapaxes\(0, 1\)"
+    ):
+        read_image(path)
+
+
 def test_all_blank(noise_image):
     image = noise_image()
     image.data[:] = np.nan
@@ -159,6 +220,8 @@ def test_beam_of_a_channel_comes_from_casas_table(tmp_path):
     beams.dtype.names = ("BMAJ", "BMIN", "BPA", "CHAN", "POL")
     fits.append(path, beams, fits.Header({"EXTNAME": "BEAMS"}))
     assert prepare(read_image(path, channel=1)).beam.major.to_value(u.arcsec) == pytest.approx(0.7)
+    with pytest.raises(DirtyImageError, match=r"cube\.fits: channel=2 does not exist; there are planes 0 to 1"):
+        read_image(path, channel=2)
 
 
 def test_integers(noise_image):

@@ -31,10 +31,10 @@ def test_qtable_reads_units_and_values_back(catalog, tmp_path, name, options):
     assert table["ra"].unit == u.deg
 
 
-def test_ecsv_and_csv_keep_provenance(catalog, tmp_path):
-    for name in ("a.ecsv", "a.csv"):
+def test_ecsv_csv_and_votable_keep_provenance(catalog, tmp_path):
+    for name in ("a.ecsv", "a.csv", "a.vot"):
         table = catalog_files.read_catalog(catalog_files.write_catalog(catalog, tmp_path / name))
-        assert table.meta["seed"] == 1 and table.meta["frame"] == catalog.meta["frame"]
+        assert table.meta == catalog.meta
         assert table["flux"].info.description == COLUMNS["flux"][1]
     lines = [line for line in (tmp_path / "a.csv").read_text().splitlines() if not line.startswith("#")]
     assert lines[0].split(",") == list(COLUMNS) and len(lines) == len(catalog) + 1
@@ -55,7 +55,10 @@ def test_votable_has_a_valid_ucd_for_every_column(catalog, tmp_path):
     assert [field.ucd for field in table.fields] == [catalog_files.UCDS[name] for name in COLUMNS]
     for ucd in catalog_files.UCDS.values():
         assert votable.ucd.check_ucd(ucd, check_controlled_vocabulary=True), ucd
-    assert {field.name: field.unit for field in table.fields}["flux"] == u.Jy
+    fields = {field.name: field for field in table.fields}
+    assert fields["flux"].unit == u.Jy
+    (system,) = votable.parse(path).iter_coosys()
+    assert (system.system, system.equinox) == ("eq_FK5", "J2000") and fields["ra"].ref == fields["dec"].ref == system.ID
 
 
 def test_an_empty_catalog_keeps_its_columns(catalog, tmp_path):
@@ -70,6 +73,14 @@ def test_files_are_not_replaced_unasked(catalog, tmp_path):
         catalog_files.write_catalog(catalog, path)
     catalog_files.write_catalog(catalog[:1], path, overwrite=True)
     assert len(catalog_files.read_catalog(path)) == 1
+
+
+def test_the_home_folder_is_found(catalog, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert catalog_files.write_catalog(catalog, "~/a.ecsv") == tmp_path / "a.ecsv"
+    assert len(catalog_files.read_catalog("~/a.ecsv")) == len(catalog)
+    with pytest.raises(FileExistsError, match=r"a\.ecsv exists; give overwrite=True"):
+        catalog_files.write_catalog(catalog[:1], "~/a.ecsv")
 
 
 def test_unknown_formats_are_named(catalog, tmp_path):

@@ -1,9 +1,13 @@
 """The command line as its users call it."""
 
+import bz2
+import gzip
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import QTable
 
 from astro_ddpm_imager.cli import main
@@ -30,11 +34,59 @@ def test_image_writes_products_and_prints_the_catalogue(demo, tmp_path, capsys):
     assert (tmp_path / "out" / "second.reg").exists()
 
 
+@pytest.mark.parametrize(("axis", "option"), [(1, "--channel"), (0, "--stokes")])
+def test_a_plane_of_a_cube_has_the_psf_and_the_primary_beam_of_that_plane(demo, tmp_path, axis, option):
+    """Given cubes, or one plane for all."""
+    cubes = {}
+    for name, path in demo.items():
+        cubes[name] = tmp_path / f"cube.{name}.fits"
+        with fits.open(path) as hdus:
+            wrong = np.roll(hdus[0].data, 5, axis=-1)
+            fits.PrimaryHDU(np.concatenate([wrong, hdus[0].data], axis), hdus[0].header).writeto(cubes[name])
+    models = []
+    for number, (dirty, psf, pb) in enumerate(
+        [(demo["dirty"], demo["psf"], demo["pb"]), cubes.values(), (cubes["dirty"], cubes["psf"], demo["pb"])]
+    ):
+        plane = [option, "1"] if number else []
+        call = ["image", dirty, "--psf", psf, "--pb", pb, "--mask", pb, *plane, "--output-dir", tmp_path / "out"]
+        assert main([*map(str, call), *QUICK, "--overwrite"]) == 0
+        name = "cube" if number else "demo"
+        models.append(fits.getdata(tmp_path / "out" / f"{name}.model.fits"))
+    np.testing.assert_array_equal(models[1], models[0])
+    np.testing.assert_array_equal(models[2], models[0])
+
+
+def test_products_of_compressed_files_are_named_without_the_endings(demo, tmp_path):
+    content = demo["dirty"].read_bytes()
+    (tmp_path / "b.dirty.fits.bz2").write_bytes(bz2.compress(content))
+    (tmp_path / "g.dirty.fits.gz").write_bytes(gzip.compress(content))
+    with fits.open(demo["dirty"]) as hdus:
+        tiles = fits.CompImageHDU(hdus[0].data, hdus[0].header)
+        fits.HDUList([fits.PrimaryHDU(), tiles]).writeto(tmp_path / "f.fits.fz")
+    files = [str(path) for path in sorted(tmp_path.iterdir())]
+    assert main(["image", *files, *QUICK, "--output-dir", str(tmp_path / "out")]) == 0
+    assert {path.name for path in tmp_path.glob("out/*.model.fits")} == {f"{name}.model.fits" for name in "bfg"}
+
+
 def test_a_missing_file_stops_before_the_work(demo, tmp_path, capsys):
     call = ["image", str(demo["dirty"]), str(tmp_path / "none.fits"), *QUICK, "--output-dir", str(tmp_path / "out")]
     assert main(call) == 1
     assert "none.fits: there is no such file" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_stops_before_the_work(demo, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("astro_ddpm_imager.cli.DiffusionImager", None)
+    (tmp_path / "out").write_text("mine")
+    for call in (["image", str(demo["dirty"])], ["demo"]):
+        assert main([*call, *QUICK, "--output-dir", str(tmp_path / "out")]) == 1
+        assert "out is not a folder; choose another folder" in capsys.readouterr().err
+
+
+def test_products_may_be_beside_a_folder_of_their_name(demo, tmp_path):
+    (tmp_path / "demo").mkdir()
+    assert main(["image", str(demo["dirty"]), *QUICK, "--output-dir", str(tmp_path)]) == 0
+    assert (tmp_path / "demo.model.fits").exists()
 
 
 def test_two_files_of_one_name(demo, tmp_path, capsys):

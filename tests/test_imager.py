@@ -1,5 +1,7 @@
 """The whole way from a dirty image to image, uncertainty and catalogue."""
 
+import copy
+import pickle
 from dataclasses import replace
 
 import astropy.units as u
@@ -83,6 +85,14 @@ def test_the_seed_decides_and_nothing_else(demo, result):
     np.testing.assert_array_equal(more.samples[:2], result.samples)
     other = DiffusionImager(n_samples=2, steps=3, seed=2, **CPU)(**demo)
     assert np.nanmax(np.abs(other.samples - result.samples).value) > 0
+
+
+@pytest.mark.parametrize("again", [lambda imager: pickle.loads(pickle.dumps(imager)), copy.deepcopy])
+def test_pickled_and_copied_imagers_draw_the_same_samples(demo, again):
+    imager = DiffusionImager(n_samples=1, steps=2, seed=1, threads=1, **CPU)
+    other = again(imager)
+    assert repr(other) == repr(imager)
+    np.testing.assert_array_equal(other(**demo).samples, imager(**demo).samples)
 
 
 def test_without_a_seed_the_one_taken_is_kept(demo):

@@ -111,6 +111,8 @@ def test_settings_out_of_range_are_said():
         SourceRecipe(number=(5, 1))
     with pytest.raises(SimulationError, match=r"pairs=2: must be a fraction"):
         SourceRecipe(pairs=2)
+    with pytest.raises(SimulationError, match=r"bright=\[ 5\. -3\.\] mJy: must be positive"):
+        SourceRecipe(bright=[5, -3] * u.mJy)
 
 
 def test_recipes_draw_what_they_say():
@@ -160,6 +162,24 @@ def test_command_line(tmp_path, capsys):
     assert {path.name for path in tmp_path.iterdir()} == {"psf.fits", "pb.fits", "truth.ecsv", "0000.dirty.fits"}
     assert main([*command, "--overwrite", "--dec", "80"]) == 1
     assert "never above" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--fields", "0"], "number=0 of fields: must be at least 1"),
+        (["--fields", "-1"], "number=-1 of fields: must be at least 1"),
+        (["--seed", "-1"], "seed=-1: must not be negative"),
+        (["--rms", "-1"], "rms=-1.0 uJy: must be finite and not negative"),
+        (["--bandwidth", "0"], "bandwidth=0.0 GHz: must be positive"),
+        (["--bright", "-3"], "bright=[-3.] mJy: must be positive"),
+    ],
+)
+def test_nothing_is_written_with_options_out_of_range(tmp_path, capsys, options, message):
+    folder = tmp_path / "out"
+    assert main(["simulate", "--output-dir", str(folder), "--imsize", "128", *options]) == 1
+    assert f"error: {message}" in capsys.readouterr().err
+    assert not folder.exists()
 
 
 def test_without_ducc0_the_extra_is_named(monkeypatch):

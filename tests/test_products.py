@@ -10,7 +10,7 @@ from matplotlib.image import imread
 from radio_beam import Beam
 from regions import Regions
 
-from astro_ddpm_imager import products
+from astro_ddpm_imager import SettingError, products, read_image
 
 NAMES = ["catalog.ecsv", "image.fits", "model.fits", "png", "reg", "residual.fits", "uncertainty.fits"]
 
@@ -36,6 +36,13 @@ def test_all_products_are_written_and_read_back(result, tmp_path):
     assert imread(prefix + ".png").shape[1] > 800
 
 
+def test_metadata_that_fits_cannot_hold_are_left_out(noise_image, imager, tmp_path):
+    found = imager(noise_image(OBJECT="two\nlines", TELESCOP="Télescope", OBSERVER="Ada"))
+    found.write(tmp_path / "a")
+    header = fits.getheader(tmp_path / "a.model.fits")
+    assert "OBJECT" not in header and "TELESCOP" not in header and header["OBSERVER"] == "Ada"
+
+
 def test_existing_products_are_kept(result, tmp_path):
     (tmp_path / "a.reg").write_text("mine")
     with pytest.raises(FileExistsError, match=r"a\.reg exists; give overwrite=True \(--overwrite"):
@@ -43,6 +50,32 @@ def test_existing_products_are_kept(result, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.reg"]
     result.write(tmp_path / "a", overwrite=True)
     assert "DS9" in (tmp_path / "a.reg").read_text()
+
+
+@pytest.mark.parametrize(("prefix", "start"), [("", "field"), (".", "field"), ("new/", "new/field"), ("a", "a/field")])
+def test_a_folder_is_no_start_of_names(result, tmp_path, monkeypatch, prefix, start):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    with pytest.raises(SettingError, match=rf"prefix='{prefix}': is a folder; .* need a start, such as '{start}'"):
+        result.write(prefix)
+    assert [path.name for path in tmp_path.rglob("*")] == ["a"]
+
+
+@pytest.mark.parametrize("folder", ["taken", "taken/below"])
+def test_a_file_is_no_folder(result, tmp_path, folder):
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(NotADirectoryError, match="taken is not a folder; choose another folder for the products"):
+        result.write(tmp_path / folder / "a")
+
+
+def test_the_home_folder_is_found(result, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    result.write("~/new/a")
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [f"a.{name}" for name in NAMES]
+    assert read_image("~/new/a.model.fits").shape == result.image.shape
+    with pytest.raises(FileExistsError, match=r"a\.model\.fits exists"):
+        result.write("~/new/a")
 
 
 def test_nothing_half_written(result, tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from astropy.io import fits
 from ..errors import DirtyImageError
 from ..headers import product_header
 from ..imager import DiffusionImager
-from ..products import PRODUCTS, existing_products, product_path, write_products
+from ..products import PRODUCTS, check_folder, existing_products, product_path, write_products
 from ..reading import JY_PER_BEAM, read_image
 
 __all__ = ["WSCleanImages", "deconvolve", "find_images"]
@@ -87,7 +87,7 @@ class WSCleanImages:
         return len(existing_products(self.prefix, self._endings)) == len(self._endings)
 
     def check_free(self, overwrite):
-        """Raise FileExistsError if products exist that must not be replaced.
+        """Raise OSError if the products cannot be written, or exist and must not be replaced.
 
         Parameters
         ----------
@@ -95,6 +95,7 @@ class WSCleanImages:
             Nothing has to be kept. A "restored" image that WSClean has made
             with ``-niter 0`` never has to: it is the dirty image again.
         """
+        check_folder(self.prefix)
         there = [path for path in existing_products(self.prefix, self._endings) if not _uncleaned(path)]
         if there and not overwrite:
             raise FileExistsError(

@@ -9,6 +9,7 @@ from astropy.table import Table, vstack
 from tqdm.auto import tqdm
 
 from .. import __version__
+from ..errors import SimulationError
 
 __all__ = ["simulate_fields", "truth_table"]
 
@@ -45,7 +46,10 @@ def simulate_fields(observation, recipe, rms, folder, number=1, seed=1, shared_n
     ------
     FileExistsError
         A file exists and ``overwrite`` is False; nothing is written.
+    SimulationError
+        ``number``, ``seed`` or ``rms`` is out of range; nothing is written.
     """
+    _check(number, seed, rms)
     folder = Path(folder)
     names = ["psf.fits", "pb.fits", "truth.ecsv", *(f"{i:04d}.dirty.fits" for i in range(number))]
     existing = [name for name in names if (folder / name).exists()]
@@ -72,6 +76,15 @@ def simulate_fields(observation, recipe, rms, folder, number=1, seed=1, shared_n
     truth.write(part, overwrite=True)
     part.replace(folder / "truth.ecsv")
     return truth
+
+
+def _check(number, seed, rms):
+    if not number >= 1:
+        raise SimulationError(f"number={number} of fields: must be at least 1")
+    if not seed >= 0:
+        raise SimulationError(f"seed={seed}: must not be negative")
+    if not 0 <= rms.to_value(u.Jy) < np.inf:
+        raise SimulationError(f"rms={rms}: must be finite and not negative")
 
 
 def truth_table(observation, sources, field=0):

@@ -59,6 +59,8 @@ class SourceRecipe:
                 raise SimulationError(f"{name}={low} to {high}: must not be negative, the smaller one first")
         if not self.flux[0] > 0:
             raise SimulationError(f"flux={self.flux[0]}: must be positive")
+        if not (self.bright > 0).all():
+            raise SimulationError(f"bright={self.bright}: must be positive")
         if not 0 <= self.pairs <= 1:
             raise SimulationError(f"pairs={self.pairs}: must be a fraction between 0 and 1")
 

@@ -48,13 +48,17 @@ def thermal_rms(array, frequency, bandwidth, duration, pwv, elevation, polarisat
     Raises
     ------
     SimulationError
-        ``pwv`` or ``frequency`` is out of range.
+        ``pwv`` or ``frequency`` is out of range, or there is no bandwidth or
+        duration.
     """
     water, ghz = pwv.to_value(u.mm), frequency.to_value(u.GHz)
     table = QTable.read(ATMOSPHERE)
     known = table["frequency"].to_value(u.GHz)
     if not PWV_LIMITS[0] <= water <= PWV_LIMITS[1]:
         raise SimulationError(f"pwv={pwv}: must lie between {PWV_LIMITS[0]} and {PWV_LIMITS[1]:g} mm")
+    for name, value in (("bandwidth", bandwidth), ("duration", duration)):
+        if not value.value > 0:
+            raise SimulationError(f"{name}={value}: must be positive")
     if not known[0] <= ghz <= known[-1]:
         raise SimulationError(f"frequency={frequency}: must lie between {known[0]:g} and {known[-1]:g} GHz")
     dry, wet = (np.interp(ghz, known, table[name].value) for name in ("dry_opacity", "wet_opacity"))
