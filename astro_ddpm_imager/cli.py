@@ -19,7 +19,7 @@ from .denoiser import DEVICES
 from .errors import DirtyImageError, EvaluationError, ModelError, SettingError, SimulationError
 from .imager import DiffusionImager
 from .models import list_models, load_card
-from .products import PRODUCTS, check_free, existing_products, write_products
+from .products import PRODUCTS, check_free, existing_products
 from .reading import read_companion, read_image
 from .sampling import SAMPLERS
 from .simulate import Observation, SourceRecipe, read_array, simulate_fields, thermal_rms
@@ -304,7 +304,7 @@ def _image(args):
                 for companion in (args.psf, args.pb, args.mask)
             ]
             result = imager(dirty, *companions, beam)
-            _report(result, prefix, write_products(result, prefix, args.overwrite or args.resume))
+            _report(result, prefix, result.write(prefix, args.overwrite or args.resume))
 
 
 def _image_wsclean(args, beam):
@@ -327,7 +327,7 @@ def _demo(args):
     check_free(prefix, args.overwrite)
     with _imager(args, 1) as imager:
         result = imager(**demo_files())
-        _report(result, prefix, write_products(result, prefix, args.overwrite))
+        _report(result, prefix, result.write(prefix, args.overwrite))
 
 
 @contextmanager

@@ -100,7 +100,7 @@ def write_products(result, prefix, overwrite=False, products=PRODUCTS):
 
 def check_prefix(prefix):
     """Raise SettingError if a prefix is only a folder: the products would be beside it."""
-    if os.fspath(prefix).endswith(("/", os.sep)) or Path(prefix).expanduser().is_dir():
+    if os.fspath(prefix).endswith(("/", os.sep)) or Path(prefix).name in ("", ".."):
         example = str(Path(prefix) / "field")
         raise SettingError(f"prefix={os.fspath(prefix)!r}: is a folder; the names need a start, such as {example!r}")
 

@@ -52,7 +52,7 @@ def test_existing_products_are_kept(result, tmp_path):
     assert "DS9" in (tmp_path / "a.reg").read_text()
 
 
-@pytest.mark.parametrize(("prefix", "start"), [("", "field"), (".", "field"), ("new/", "new/field"), ("a", "a/field")])
+@pytest.mark.parametrize(("prefix", "start"), [("", "field"), (".", "field"), ("new/", "new/field"), ("a/", "a/field")])
 def test_a_folder_is_no_start_of_names(result, tmp_path, monkeypatch, prefix, start):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a").mkdir()
