@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -281,6 +282,8 @@ def _image(args):
     beam = None
     if args.beam is not None:
         major, minor, angle = args.beam
+        if not 0 < minor <= major < math.inf:
+            raise SettingError(f"--beam {major:g} {minor:g} {angle:g}: the axes must be positive, the longer one first")
         beam = Beam(major * u.arcsec, minor * u.arcsec, angle * u.deg)
     if args.wsclean:
         _image_wsclean(args, beam)

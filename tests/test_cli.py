@@ -126,3 +126,9 @@ def test_the_package_never_imports_torch():
     code = "import sys, astro_ddpm_imager.cli, astro_ddpm_imager.simulate; print('torch' in sys.modules)"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "False"
+
+
+@pytest.mark.parametrize("axes", [("1", "2"), ("-1", "-1"), ("nan", "nan"), ("0", "0")])
+def test_a_beam_that_is_none(axes, demo, capsys):
+    assert main(["image", str(demo["dirty"]), "--beam", *axes, "0"]) == 1
+    assert "the axes must be positive, the longer one first" in capsys.readouterr().err

@@ -199,6 +199,10 @@ def _header_beam(header, path):
         raise RuntimeError(
             f"{path}: no beam in the header (BMAJ, BMIN, BPA); give beam=(major, minor, position angle) in degrees"
         ) from error
+    except ValueError as error:
+        raise RuntimeError(
+            f"{path}: the beam in the header is none ({error}); give beam=(major, minor, position angle) in degrees"
+        ) from error
     return tuple(axis.to_value("deg") for axis in (beam.major, beam.minor, beam.pa))
 
 
