@@ -254,7 +254,7 @@ def _as_companion(image, name, dirty):
                 f"{name}: has pixels of {scale:.4g} arcsec, but the dirty image of {wanted:.4g} arcsec; "
                 f"make {name} with the same cell"
             )
-        if name != "psf":
+        if name == "mask":
             _check_place(image.wcs, dirty, name)
     if image.mask is not None:
         image.data = np.where(image.mask, np.nan, image.data)
@@ -262,7 +262,7 @@ def _as_companion(image, name, dirty):
 
 
 def _check_place(wcs, dirty, name):
-    """Fail if another image does not lie where the dirty image does; a PSF may."""
+    """Fail if another image does not lie where the dirty image does; PSF and primary beam may be of another pointing."""
     ny, nx = dirty.shape
     corners = [0, nx - 1, 0, nx - 1], [0, 0, ny - 1, ny - 1]
     theirs, ours = wcs.pixel_to_world(*corners), dirty.wcs.pixel_to_world(*corners)
