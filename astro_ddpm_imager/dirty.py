@@ -255,22 +255,22 @@ def _as_companion(image, name, dirty):
                 f"make {name} with the same cell"
             )
         if name == "mask":
-            _check_place(image.wcs, dirty, name)
+            _check_place(image.wcs, dirty)
     if image.mask is not None:
         image.data = np.where(image.mask, np.nan, image.data)
     return image
 
 
-def _check_place(wcs, dirty, name):
-    """Fail if another image does not lie where the dirty image does; PSF and primary beam may be of another pointing."""
+def _check_place(wcs, dirty):
+    """Fail if a mask does not lie where the dirty image does; PSF and primary beam may be of another pointing."""
     ny, nx = dirty.shape
     corners = [0, nx - 1, 0, nx - 1], [0, 0, ny - 1, ny - 1]
     theirs, ours = wcs.pixel_to_world(*corners), dirty.wcs.pixel_to_world(*corners)
     away, cell = theirs.separation(ours).arcsec.max(), 3600 * np.sqrt(abs(np.linalg.det(dirty.wcs.pixel_scale_matrix)))
     if not away < cell:
         raise DirtyImageError(
-            f"{name}: lies up to {away:.4g} arcsec from the dirty image, whose pixels are {cell:.4g} arcsec; "
-            f"make {name} with the same phase centre, or regrid it"
+            f"mask: lies up to {away:.4g} arcsec from the dirty image, whose pixels are {cell:.4g} arcsec; "
+            "make it with the same phase centre, or regrid it"
         )
 
 
