@@ -47,6 +47,12 @@ def subtract_bright(dirty, brightest, kept):
         With ``rms`` measured in the residual, and ``bright`` set where a
         source is that bright; ``data`` is unchanged but for pixels whose
         sidelobes are not known, because the PSF image ends before: NaN.
+
+    Raises
+    ------
+    DirtyImageError
+        Of most of the flux of the bright sources, too, sidelobes of others are
+        not known.
     """
     dirty = _within_reach(dirty)
     components, residual, rms = np.zeros(dirty.shape), np.nan_to_num(dirty.data), dirty.rms

@@ -20,7 +20,8 @@ class GriddedObservation:
     covariance of the noise that natural weighting has, the PSF P itself, a sky
     s has the log-likelihood s.d - s.P s / 2 for a dirty image d (Briggs 1995,
     PhD thesis, section 3.2). The model's pixels hold the flux of a square, not
-    of a point, which broadens a sky by a tenth of the beam: that is undone.
+    of a point, which adds a tenth of the beam's variance to a sky: that is
+    undone.
 
     Parameters
     ----------
