@@ -177,8 +177,10 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
     data = np.where(finite, data, np.nan)
 
     psf_image = None if psf is None else _as_companion(psf, "psf", image)
-    beams = (_checked_beam(beam, "beam:"), _beam_of(image, "dirty"), _beam_of(psf_image, "psf"))
-    beam = next((beam for beam in beams if beam is not None), None)
+    beam = _checked_beam(beam, "beam:")
+    for source, name in ((image, "dirty"), (psf_image, "psf")):
+        if beam is None:
+            beam = _beam_of(source, name)
     if beam is None:
         raise DirtyImageError(
             "dirty: no beam in the header (BMAJ, BMIN, BPA) and none given; give beam=radio_beam.Beam(...), "

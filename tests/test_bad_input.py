@@ -369,6 +369,7 @@ def test_beams_that_are_given_are_checked(noise_image, axes):
 def test_headers_whose_beam_is_none(noise_image, key, value):
     with pytest.raises(DirtyImageError, match=rf"dirty: the beam in the header, .*{key}=.*; give another with beam="):
         prepare(noise_image(**{key: value}))
+    assert prepare(noise_image(**{key: value}), beam=Beam(0.6 * u.arcsec)).beam_pixels == pytest.approx(6)
 
 
 def test_a_primary_beam_of_zero_is_blank_whatever_the_limit(noise_image):
