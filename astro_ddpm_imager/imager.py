@@ -53,7 +53,7 @@ class DiffusionImager:
         Steps of the sampler; by default the model's own number, or 250 for
         ``"ddpm"``.
     sampler : {"dpm-solver", "ddpm"}, optional
-        ``"dpm-solver"`` is DPM-Solver++(2M), good with some 15 steps;
+        ``"dpm-solver"`` is DPM-Solver++(2M), good with 8 steps;
         ``"ddpm"`` the paper's ancestral sampling, which takes 250.
     aggregate : {"median", "mean", "single"}, optional
         How the samples become the reconstruction, pixel by pixel.
@@ -255,7 +255,8 @@ class DiffusionImager:
         """Sources merged from the samples, each with the bright part added, on the model's pixels."""
         per_beam = self.card.pixels_per_beam
         find = partial(find_sources, gridded=gridded, threshold=self.threshold, pixels_per_beam=per_beam)
-        found = Detections.concatenate([find(sample, sample=index) for index, sample in enumerate(samples)])
+        found = _in_parallel(lambda i: find(samples[i], sample=i), self.n_samples, self.denoiser.workers)
+        found = Detections.concatenate(found)
         seen = seeds = None
         if self.catalog == "aggregate-detect":
             seen = find(sky)

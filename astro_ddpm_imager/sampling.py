@@ -15,6 +15,8 @@ from .errors import SettingError
 
 __all__ = ["SAMPLERS", "LinearSchedule", "ddpm", "dpm_solver", "evenly_in_log_ratio", "respaced"]
 
+UNSETTLED, SETTLED = -1.2, 3.0  # logarithm of signal to noise, for pixels of unit range
+
 
 @dataclass(frozen=True)
 class LinearSchedule:
@@ -71,23 +73,25 @@ def respaced(schedule, steps):
 
 
 def evenly_in_log_ratio(schedule, steps):
-    """Steps spaced evenly in the logarithm of signal to noise, where DPM-Solver++ is accurate.
+    """A long step from pure noise, then even ones in the logarithm of signal to noise.
 
-    Lu et al. 2022 (arXiv:2206.00927, section 3.4). Evenly spaced steps end
-    with one that is too long, and the samples spread too far.
+    Lu et al. 2022 (arXiv:2206.00927, section 3.4) take even steps all along.
+    But what is expected hardly depends on the noisy image while the signal in
+    it is far below the noise, and is settled once it is far above: all steps
+    but the first are spent between the two.
 
     Parameters
     ----------
     schedule : `LinearSchedule`
     steps : int
-        How many; a few less where the schedule is too coarse for them.
+        How many, at least 1; a few less where the schedule is too coarse for them.
 
     Returns
     -------
-    1D array of int, decreasing, from T - 1 to 0.
+    1D array of int, decreasing, from T - 1; the last ones have a ratio of up to exp(`SETTLED`).
     """
     log_ratio = np.log(schedule.signal / schedule.noise)
-    wanted = np.linspace(log_ratio[-1], log_ratio[0], steps)
+    wanted = np.append(log_ratio[-1], np.linspace(SETTLED, UNSETTLED, steps - 1)[::-1])
     return np.unique(np.round(np.interp(wanted, log_ratio[::-1], np.arange(schedule.steps)[::-1])).astype(int))[::-1]
 
 

@@ -12,6 +12,7 @@ from astro_ddpm_imager.data import demo_files
 from astro_ddpm_imager.dirty import prepare
 from astro_ddpm_imager.errors import EvaluationError
 from astro_ddpm_imager.evaluate import (
+    match_catalogs,
     match_positions,
     matched_filter,
     read_folder,
@@ -137,3 +138,12 @@ def test_folders_without_truth_or_fields(folder, tmp_path):
         read_folder(tmp_path)
     with pytest.raises(EvaluationError, match=r"holds no field"):
         read_folder(tmp_path, folder / "truth.ecsv")
+
+
+def test_a_doubtful_source_does_not_take_the_partner_of_a_certain_one():
+    truth = table([0], np.array([150.0]), np.array([2.0]), np.array([1e-4]))
+    offset = np.array([0.3, 0.1]) / 3600
+    candidates = table([0, 0], np.full(2, 150.0), 2 + offset, np.full(2, 1e-4))
+    candidates["reliability"] = [0.9, 0.1]
+    assert list(match_catalogs(truth, candidates, 0.45 * u.arcsec)[1]) == [1]
+    assert list(match_catalogs(truth, candidates, 0.45 * u.arcsec, most_reliable_first=True)[1]) == [0]

@@ -4,12 +4,12 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 
-from .matching import match_positions
+from .matching import match_in_order, match_positions
 
 __all__ = ["match_catalogs", "score_catalog"]
 
 
-def match_catalogs(truth, catalog, radius):
+def match_catalogs(truth, catalog, radius, most_reliable_first=False):
     """Match a catalogue with the truth, one to one in each field.
 
     Parameters
@@ -18,6 +18,10 @@ def match_catalogs(truth, catalog, radius):
         With columns ``field``, ``ra`` and ``dec``.
     radius : `~astropy.units.Quantity`
         Largest separation of a pair.
+    most_reliable_first : bool, optional
+        The most reliable source takes its partner first, instead of the
+        nearest pair: a source that nobody would keep must not take the partner
+        of one that is certain.
 
     Returns
     -------
@@ -26,12 +30,15 @@ def match_catalogs(truth, catalog, radius):
     catalog_row : 1D array of int
         Their partners in the catalogue.
     """
+    match = match_in_order if most_reliable_first else match_positions
     pairs = [[], []]
     fields = [np.asarray(table["field"]) for table in (truth, catalog)]
     for name in np.unique(fields[0]):
         rows = [np.flatnonzero(field == name) for field in fields]
+        if most_reliable_first:
+            rows[1] = rows[1][np.argsort(-catalog["reliability"][rows[1]], kind="stable")]
         positions = [SkyCoord(t["ra"][r], t["dec"][r]) for t, r in zip((truth, catalog), rows, strict=True)]
-        for kept, index, row in zip(pairs, match_positions(*positions, radius), rows, strict=True):
+        for kept, index, row in zip(pairs, match(*positions, radius), rows, strict=True):
             kept.append(row[index])
     return tuple(np.concatenate(kept).astype(int) if kept else np.zeros(0, int) for kept in pairs)
 

@@ -124,7 +124,8 @@ class Summary:
         #: Every candidate of this package, and whether it is true.
         self.candidates = evaluation.catalogs[OURS].copy()
         self.candidates["true"] = np.zeros(len(self.candidates), dtype=bool)
-        self.candidates["true"][match_catalogs(self.truth, self.candidates, self.radius)[1]] = True
+        true = match_catalogs(self.truth, self.candidates, self.radius, most_reliable_first=True)[1]
+        self.candidates["true"][true] = True
 
     @property
     def methods(self):
