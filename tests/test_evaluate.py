@@ -6,7 +6,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
-from astropy.table import QTable, Table
+from astropy.table import MaskedColumn, QTable, Table
 
 from astro_ddpm_imager.data import demo_files
 from astro_ddpm_imager.dirty import prepare
@@ -24,6 +24,10 @@ from astro_ddpm_imager.simulate import Observation, SourceRecipe, read_array, si
 
 def table(field, ra, dec, flux, **columns):
     return QTable({"field": field, "ra": ra * u.deg, "dec": dec * u.deg, "flux": flux * u.Jy, **columns})
+
+
+def masked_first(column):
+    return MaskedColumn(column, mask=np.arange(len(column)) == 0)
 
 
 def test_matching_is_one_to_one_and_nearest_first():
@@ -123,6 +127,13 @@ def test_the_matched_filter_knows_its_significance():
         (lambda t: t.remove_column("flux_jy"), r"lacks the column\(s\) flux_jy"),
         (lambda t: t.replace_column("field", t["field"] + 50), r"none of its fields is among those of"),
         (lambda t: t.replace_column("flux_jy", t["flux_jy"] * np.nan), r"flux\(es\) are not numbers"),
+        (lambda t: t.replace_column("flux_jy", -t["flux_jy"]), r"flux\(es\) are not positive; mend or remove"),
+        (lambda t: t.replace_column("flux_jy", ["faint"] * len(t)), r"flux\(es\) are not numbers"),
+        (lambda t: t.replace_column("dec", t["dec"] + 120), r"value\(s\) of dec are not from -90 to 90 deg"),
+        (lambda t: t.replace_column("maj_arcsec", t["maj_arcsec"] - 9), r"value\(s\) of maj_arcsec are not 0 or more"),
+        (lambda t: setattr(t["flux_jy"], "unit", "m"), r"column flux_jy: 'm' \(length\) and 'Jy'"),
+        (lambda t: t.replace_column("ra", masked_first(t["ra"])), r"1 value\(s\) of ra are not numbers"),
+        (lambda t: t.replace_column("field", masked_first(t["field"])), r"1 value\(s\) of field are not numbers"),
     ],
 )
 def test_a_truth_that_cannot_be_used(folder, tmp_path, change, message):
@@ -147,3 +158,32 @@ def test_a_doubtful_source_does_not_take_the_partner_of_a_certain_one():
     candidates["reliability"] = [0.9, 0.1]
     assert list(match_catalogs(truth, candidates, 0.45 * u.arcsec)[1]) == [1]
     assert list(match_catalogs(truth, candidates, 0.45 * u.arcsec, most_reliable_first=True)[1]) == [0]
+
+
+def test_units_of_the_truth_count(folder, tmp_path):
+    table = Table.read(folder / "truth.ecsv")
+    table["flux_jy"] = table["flux_jy"] * 1e3 * u.mJy
+    table["ra"] = table["ra"] / 15 * u.hourangle
+    table.write(tmp_path / "truth.ecsv")
+    expected, found = read_folder(folder)[1], read_folder(folder, tmp_path / "truth.ecsv")[1]
+    for name in ("flux", "ra"):
+        np.testing.assert_allclose(found[name].to_value(expected[name].unit), expected[name].value)
+
+
+def test_a_truth_that_is_no_table(folder, tmp_path):
+    for name, content in (("truth.txt", b"1 2 3"), ("truth.ecsv", b""), ("noise.ecsv", b"\xff\xfe\x00" * 50)):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(EvaluationError, match=rf"truth=.*{name}.*no table that astropy can read"):
+            read_folder(folder, tmp_path / name)
+
+
+def test_only_numbers_name_fields(folder, tmp_path):
+    for name in ("0.dirty.fits", "0000.robust.dirty.fits", "1a.dirty.fits"):
+        (tmp_path / name).touch()
+    inputs, _ = read_folder(tmp_path, folder / "truth.ecsv")
+    assert {number: images["dirty"].name for number, images in inputs.items()} == {0: "0.dirty.fits"}
+    (tmp_path / "0000.dirty.fits").touch()
+    with pytest.raises(EvaluationError, match=r"0.dirty.fits and 0000.dirty.fits are both field 0|0000.*and 0.dirty"):
+        read_folder(tmp_path, folder / "truth.ecsv")
+    with pytest.raises(EvaluationError, match=r"folder=.*nowhere': there is no such folder"):
+        read_folder(tmp_path / "nowhere")

@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from astropy.table import QTable, Table
 
 from astro_ddpm_imager import DiffusionImager, load_card
 from astro_ddpm_imager.cli import main
+from astro_ddpm_imager.dirty import prepare
 from astro_ddpm_imager.errors import EvaluationError
 from astro_ddpm_imager.evaluate import (
     FieldBootstrap,
@@ -24,8 +26,9 @@ from astro_ddpm_imager.evaluate import (
     write_report,
 )
 from astro_ddpm_imager.evaluate.aggregates import aggregate_catalogs
+from astro_ddpm_imager.evaluate.calibration_tables import _errors
 from astro_ddpm_imager.evaluate.figures import draw_figures
-from astro_ddpm_imager.evaluate.finders import FINDERS, FinderError, measurement_sets
+from astro_ddpm_imager.evaluate.finders import FINDERS, FinderError, _table, measurement_sets
 from astro_ddpm_imager.evaluate.images import (
     image_scores,
     pixel_coverage,
@@ -324,6 +327,51 @@ def test_a_truth_of_positions_that_are_no_numbers(folder, tmp_path):
         run_fields(folder, tmp_path / "out", DiffusionImager(**settings()), truth=tmp_path / "truth.ecsv")
 
 
+def test_a_run_does_not_go_on_with_other_images(folder, without_finders, tmp_path):
+    """The same sources in another noise: only the images tell."""
+    fields, output = tmp_path / "fields", tmp_path / "out"
+    shutil.copytree(folder, fields)
+    imager = DiffusionImager(**settings(n_samples=2, steps=2))
+    run_fields(fields, output, imager, fields=1)
+    shutil.copy(folder / "0001.dirty.fits", fields / "0000.dirty.fits")
+    with pytest.raises(EvaluationError, match=r"holds field 0 of another dirty than .*0000.dirty.fits has now; remove"):
+        run_fields(fields, output, imager, fields=1)
+    (output / "fields" / "0000.json").write_text('{"half": ')
+    with pytest.raises(EvaluationError, match=r"0000.json: is damaged .*; remove it"):
+        run_fields(fields, output, imager, fields=1)
+    (output / "fields" / "0000.json").unlink()
+    (fields / "0000.dirty.fits").write_bytes(b"no image")
+    with pytest.raises(EvaluationError, match=r"field 0, .*0000.dirty.fits: "):
+        run_fields(fields, output, imager, fields=1)
+
+
+def test_errors_of_positions_where_right_ascension_starts_again():
+    """A source at 0 deg, found half an arcsec to the west."""
+    columns = {"field": [0], "dec": [60.0] * u.deg, "flux": [1e-3] * u.Jy}
+    truth = QTable({**columns, "ra": [0.0] * u.deg})
+    errors = {f"{name}_err": [1e-4] * u.deg for name in ("ra", "dec")} | {"flux_err": [1e-4] * u.Jy}
+    found = QTable({**columns, **errors, "ra": [360 - 1 / 3600] * u.deg})
+    summary = SimpleNamespace(truth=truth, radius=1 * u.arcsec, catalog=lambda method: found)
+    np.testing.assert_allclose(_errors(summary, "any")["ra"][0] * 3600, -0.5, atol=1e-3)
+
+
+@pytest.mark.parametrize("radius", [0, -1, np.nan, np.inf])
+def test_a_radius_that_matches_nothing_or_all(evaluated, radius):
+    with pytest.raises(EvaluationError, match="must be positive and finite"):
+        Summary(evaluated[0], radius * u.arcsec)
+    with pytest.raises(EvaluationError, match="must be an angle"):
+        Summary(evaluated[0], radius)
+
+
+def test_sources_beyond_the_images_are_said(folder, without_finders, tmp_path, caplog):
+    truth = Table.read(folder / "truth.ecsv")
+    truth["dec"][0] += 0.1
+    truth.write(tmp_path / "truth.ecsv")
+    imager = DiffusionImager(**settings(n_samples=2, steps=2))
+    run_fields(folder, tmp_path / "out", imager, truth=tmp_path / "truth.ecsv", fields=1)
+    assert "1 of 3 true sources lie where the images are blank, and count as missed" in caplog.text
+
+
 def test_measurement_sets_are_found(tmp_path):
     (tmp_path / "ms").mkdir()
     (tmp_path / "0001.ms").mkdir()
@@ -335,6 +383,8 @@ def test_measurement_sets_are_found(tmp_path):
 
 
 def test_a_program_that_fails_on_a_field_finds_nothing_there(folder, without_finders, tmp_path, caplog):
+    """And the others are kept, whatever the order of the fields."""
+
     class Failing:
         name, restore = "failing", None
 
@@ -346,7 +396,10 @@ def test_a_program_that_fails_on_a_field_finds_nothing_there(folder, without_fin
 
         def __enter__(self):
             def find(arguments, measurement_set):
-                raise FinderError("no reason")
+                if arguments["dirty"].name == "0000.dirty.fits":
+                    raise FinderError("no reason")
+                answer = {"ra": [150], "dec": [-10], "ra_err": [0], "dec_err": [0], "flux": [1], "flux_err": [1]}
+                return _table(answer | {"peak": [1]}, prepare(**arguments), 2.0)
 
             return find
 
@@ -355,8 +408,9 @@ def test_a_program_that_fails_on_a_field_finds_nothing_there(folder, without_fin
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("astro_ddpm_imager.evaluate.run.FINDERS", (Failing(),))
-        evaluation = run_fields(folder, tmp_path, DiffusionImager(**settings(n_samples=2, steps=2)), fields=1)
-    assert len(evaluation.catalogs["failing"]) == 0
+        evaluation = run_fields(folder, tmp_path, DiffusionImager(**settings(n_samples=2, steps=2)), fields=2)
+    assert list(evaluation.catalogs["failing"]["field"]) == [1] and set(evaluation.seconds["failing"]) == {0, 1}
+    assert [row["method"] for row in Summary(evaluation).scores()][-1] == "failing"
     assert "failing fails on field 0, which counts as nothing found: no reason" in caplog.text
 
 

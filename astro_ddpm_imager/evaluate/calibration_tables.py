@@ -4,6 +4,7 @@ import itertools
 
 import astropy.units as u
 import numpy as np
+from astropy.coordinates import SkyCoord
 
 from ..calibration import calibrated_reliability
 from .bootstrap import fraction_with_interval, ratio
@@ -56,7 +57,7 @@ def reliabilities(summary):
 
 
 def calibration_errors(summary):
-    """Expected calibration error of the reliability, raw and calibrated on the other half of the fields.
+    """Expected calibration error of the reliability; of a raw one also as calibrated on the other half of the fields.
 
     Parameters
     ----------
@@ -67,15 +68,19 @@ def calibration_errors(summary):
     `~astropy.table.Table`
     """
     candidates = summary.candidates
-    raw, true = np.asarray(candidates["reliability"]), np.asarray(candidates["true"])
+    given, true = np.asarray(candidates["reliability"]), np.asarray(candidates["true"])
+    kinds = {"calibrated by the model's card" if summary.settings["calibrated"] else "raw": given}
     odd = np.isin(candidates["field"], summary.fields[1::2])
-    fitted = raw.copy()
-    for half in (odd, ~odd):
-        calibration = fit_reliability(raw[~half], true[~half], summary.settings["n_samples"])
-        fitted[half] = calibrated_reliability(raw[half], calibration)
+    if not summary.settings["calibrated"] and odd.any() and not odd.all():
+        fitted = given.copy()
+        for half in (odd, ~odd):
+            calibration = fit_reliability(given[~half], true[~half], summary.settings["n_samples"])
+            fitted[half] = calibrated_reliability(given[half], calibration)
+        kinds["calibrated on the other half of the fields"] = fitted
     rows = []
-    for name, reliability in (("raw", raw), ("calibrated on the other half of the fields", fitted)):
-        for which, chosen in (("all", np.ones(len(raw), dtype=bool)), (f"above {WORTH_A_LOOK:g}", raw >= WORTH_A_LOOK)):
+    for name, reliability in kinds.items():
+        for which, least in (("all", 0), (f"above {WORTH_A_LOOK:g}", WORTH_A_LOOK)):
+            chosen = given >= least
             error, by_chance = calibration_error(reliability[chosen], true[chosen])
             known = bool(chosen.any())
             rows.append(
@@ -127,11 +132,12 @@ def _errors(summary, method):
     """Of the matched sources with a claimed error: the true one and the claimed, by quantity."""
     truth, catalog = summary.truth, summary.catalog(method)
     i, j = match_catalogs(truth, catalog, summary.radius)
-    cos_dec = np.cos(truth["dec"][i])
+    true, found = (SkyCoord(table["ra"][rows], table["dec"][rows]) for table, rows in ((truth, i), (catalog, j)))
+    east, north = true.spherical_offsets_to(found)
     errors = {
         "flux": ((catalog["flux"][j] - truth["flux"][i]).to_value(u.Jy), catalog["flux_err"][j].to_value(u.Jy)),
-        "ra": (((catalog["ra"][j] - truth["ra"][i]) * cos_dec).to_value(u.deg), catalog["ra_err"][j].to_value(u.deg)),
-        "dec": ((catalog["dec"][j] - truth["dec"][i]).to_value(u.deg), catalog["dec_err"][j].to_value(u.deg)),
+        "ra": (east.to_value(u.deg), catalog["ra_err"][j].to_value(u.deg)),
+        "dec": (north.to_value(u.deg), catalog["dec_err"][j].to_value(u.deg)),
     }
     return {name: tuple(values[pair[1] > 0] for values in pair) for name, pair in errors.items()}
 

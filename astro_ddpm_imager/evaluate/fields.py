@@ -1,9 +1,11 @@
 """Folders of simulated fields with the truth beside them."""
 
+import re
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
+from astropy.io.registry import IORegistryError
 from astropy.stats import gaussian_fwhm_to_sigma
 from astropy.table import QTable, Table
 from scipy.ndimage import map_coordinates
@@ -12,7 +14,16 @@ from ..errors import EvaluationError
 
 __all__ = ["read_folder", "true_snr"]
 
-COLUMNS = ("field", "ra", "dec", "flux_jy", "maj_arcsec", "min_arcsec", "pa_deg")
+# Where a column of the truth has no unit, it is this one.
+COLUMNS = {
+    "ra": u.deg, "dec": u.deg, "flux_jy": u.Jy, "maj_arcsec": u.arcsec, "min_arcsec": u.arcsec, "pa_deg": u.deg,
+}  # fmt: skip
+RANGES = {  # and what its values may be
+    "dec": ("from -90 to 90 deg", lambda values: abs(values) <= 90),
+    "flux_jy": ("positive", lambda values: values > 0),
+    "maj_arcsec": ("0 or more", lambda values: values >= 0),
+    "min_arcsec": ("0 or more", lambda values: values >= 0),
+}
 
 
 def read_folder(folder, truth=None):
@@ -25,6 +36,8 @@ def read_folder(folder, truth=None):
         or ``NNNN.psf.fits`` and ``NNNN.pb.fits`` for each, where there are any.
     truth : path-like, optional
         Table of the true sources; by default ``truth.ecsv`` in the folder.
+        Columns ``field``, ``ra``, ``dec``, ``flux_jy``, ``maj_arcsec``,
+        ``min_arcsec`` and ``pa_deg``; units of columns count.
 
     Returns
     -------
@@ -38,24 +51,45 @@ def read_folder(folder, truth=None):
     Raises
     ------
     EvaluationError
-        The truth lacks a column or is of other fields, or there are no fields.
+        The truth lacks a column, has impossible values or is of other fields,
+        or there are no fields.
     """
     folder = Path(folder)
+    if not folder.is_dir():
+        raise EvaluationError(f"folder={str(folder)!r}: there is no such folder")
     path = folder / "truth.ecsv" if truth is None else Path(truth)
     if not path.is_file():
         raise EvaluationError(f"truth={str(path)!r}: there is no such file")
-    table = Table.read(path)
-    missing = [name for name in COLUMNS if name not in table.colnames]
+    try:
+        table = Table.read(path)
+    except (OSError, ValueError, IORegistryError) as error:
+        raise EvaluationError(f"truth={str(path)!r}: no table that astropy can read ({error}); ECSV is best") from error
+    missing = [name for name in ("field", *COLUMNS) if name not in table.colnames]
     if missing:
         raise EvaluationError(f"truth={str(path)!r}: lacks the column(s) {', '.join(missing)}")
-    for name in COLUMNS[1:]:
-        values = np.asarray(table[name], dtype=float)
-        if not np.isfinite(values).all():
-            bad, kind = (~np.isfinite(values)).sum(), "flux(es)" if name == "flux_jy" else f"value(s) of {name}"
-            raise EvaluationError(f"truth={str(path)!r}: {bad} {kind} are not numbers; mend or remove these rows")
+    field = _numbers(table["field"], path)
+    values = {name: _numbers(table[name], path, unit) for name, unit in COLUMNS.items()}
+    inputs = _inputs(folder)
+    here = np.isin(field, list(inputs))
+    if len(table) and not here.any():
+        raise EvaluationError(f"truth={str(path)!r}: none of its fields is among those of {folder}")
+    names = {"flux_jy": "flux", "maj_arcsec": "major", "min_arcsec": "minor", "pa_deg": "pa"}
+    return inputs, QTable(
+        {"field": field[here].astype(int)} | {names.get(name, name): column[here] for name, column in values.items()},
+        meta={"noise_protocol": table.meta.get("noise_protocol", "independent")},
+    )
+
+
+def _inputs(folder):
+    """What the images of each field are."""
     inputs = {}
-    for image in sorted(folder.glob("[0-9]*.dirty.fits")):
-        name = image.name.split(".")[0]
+    for image in sorted(folder.glob("*.dirty.fits")):
+        name = image.name.removesuffix(".dirty.fits")
+        if not re.fullmatch("[0-9]+", name):
+            continue
+        if int(name) in inputs:
+            before = inputs[int(name)]["dirty"].name
+            raise EvaluationError(f"folder={str(folder)!r}: {before} and {image.name} are both field {int(name)}")
         companions = {}
         for kind in ("psf", "pb"):
             found = [p for p in (folder / f"{name}.{kind}.fits", folder / f"{kind}.fits") if p.is_file()]
@@ -63,21 +97,32 @@ def read_folder(folder, truth=None):
         inputs[int(name)] = {"dirty": image, **companions}
     if not inputs:
         raise EvaluationError(f"folder={str(folder)!r}: holds no field (NNNN.dirty.fits)")
-    if len(table) and not set(table["field"]) & set(inputs):
-        raise EvaluationError(f"truth={str(path)!r}: none of its fields is among those of {folder}")
-    table = table[np.isin(table["field"], list(inputs))]
-    return inputs, QTable(
-        {
-            "field": np.asarray(table["field"], dtype=int),
-            "ra": np.asarray(table["ra"], dtype=float) * u.deg,
-            "dec": np.asarray(table["dec"], dtype=float) * u.deg,
-            "flux": np.asarray(table["flux_jy"], dtype=float) * u.Jy,
-            "major": np.asarray(table["maj_arcsec"], dtype=float) * u.arcsec,
-            "minor": np.asarray(table["min_arcsec"], dtype=float) * u.arcsec,
-            "pa": np.asarray(table["pa_deg"], dtype=float) * u.deg,
-        },
-        meta={"noise_protocol": table.meta.get("noise_protocol", "independent")},
-    )
+    return inputs
+
+
+def _numbers(column, path, unit=None):
+    """The values of a column of the truth, in a unit."""
+    name = column.name
+    kind = "flux(es)" if name == "flux_jy" else f"value(s) of {name}"
+
+    def check(good, wanted):
+        if not good.all():
+            bad = (~good).sum()
+            raise EvaluationError(f"truth={str(path)!r}: {bad} {kind} are not {wanted}; mend or remove these rows")
+
+    try:
+        values = np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
+        if unit is not None and column.unit is not None:
+            values = (values * column.unit).to_value(unit)
+    except u.UnitConversionError as error:
+        raise EvaluationError(f"truth={str(path)!r}: column {name}: {error}") from error
+    except (ValueError, TypeError):
+        values = np.full(len(column), np.nan)
+    check(np.isfinite(values), "numbers")
+    if name in RANGES:
+        wanted, test = RANGES[name]
+        check(test(values), wanted)
+    return values if unit is None else values * unit
 
 
 def true_snr(truth, dirty):

@@ -22,7 +22,7 @@ from ..errors import EvaluationError
 from ..reading import read_image
 from ..simulate.casa import CONFIGURATION
 
-__all__ = ["FINDERS", "Finder", "FinderError", "measurement_sets"]
+__all__ = ["FINDERS", "Finder", "FinderError", "measurement_sets", "nothing_found"]
 
 DRIVER = Path(__file__).with_name("finder_driver.py")
 DEPTH = 3.0  # where CLEAN stops, times the noise
@@ -205,6 +205,24 @@ def _write_plane(path, data, dirty):
     header = dirty.wcs.to_header()
     header["BUNIT"] = "Jy/beam"
     fits.PrimaryHDU(data.astype("float32"), header).writeto(path)
+
+
+def nothing_found(seconds):
+    """The catalogue of a program that failed.
+
+    Parameters
+    ----------
+    seconds : float
+        Wall time until then.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        Without rows, and with the columns of the others.
+    """
+    units = {"ra": u.deg, "dec": u.deg, "ra_err": u.deg, "dec_err": u.deg, "flux": u.Jy, "flux_err": u.Jy}
+    numbers = {name: np.zeros(0) for name in ("snr", "pb")}
+    return QTable({name: np.zeros(0) * unit for name, unit in units.items()} | numbers, meta={"seconds": seconds})
 
 
 def _table(answer, dirty, seconds):

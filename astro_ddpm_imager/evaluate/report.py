@@ -139,6 +139,11 @@ def write_report(evaluation, output, radius=None):
     -------
     `~pathlib.Path`
         Of ``report.html``.
+
+    Raises
+    ------
+    EvaluationError
+        The radius is no positive angle.
     """
     output = Path(output)
     (output / "figures").mkdir(parents=True, exist_ok=True)

@@ -15,10 +15,10 @@ from scipy.ndimage import map_coordinates
 from tqdm.auto import tqdm
 
 from .. import __version__
-from ..errors import EvaluationError
+from ..errors import DirtyImageError, EvaluationError
 from .aggregates import aggregate_catalogs
 from .fields import read_folder, true_snr
-from .finders import FINDERS, FinderError, measurement_sets
+from .finders import FINDERS, FinderError, measurement_sets, nothing_found
 from .images import image_scores, pixel_coverage, true_ranks, true_sky
 from .matched_filter import matched_filter
 
@@ -42,15 +42,15 @@ class Evaluation:
     truth : `~astropy.table.QTable`
         As `read_folder` gives it, with ``snr`` and ``pb`` besides.
     catalogs : dict of `~astropy.table.QTable`
-        By method, over all fields. Every candidate with its raw
-        ``reliability``, or ``significance`` for the matched filter; the
-        integer n is detect-aggregate with the first n samples.
+        By method, over all fields. Every candidate with its ``reliability``,
+        calibrated if the settings say so, or ``significance`` for the matched
+        filter; the integer n is detect-aggregate with the first n samples.
     seconds : dict of dict
         Wall time by method and number of the field.
     measured : dict of dict
         By number of the field: ``images`` (`image_scores`), ``coverage``
-        (`pixel_coverage`), ``ranks`` (`true_ranks`), ``rms`` (Jy/beam) and
-        ``beam`` (arcsec).
+        (`pixel_coverage`), ``ranks`` (`true_ranks`), ``rms`` (Jy/beam),
+        ``beam`` (arcsec) and ``inputs`` (SHA-256 of the files).
     settings : dict
         Of the imager, and the noise protocol of the fields.
     """
@@ -91,8 +91,8 @@ def run_fields(folder, output, imager, truth=None, fields=None, progress=None):
     Raises
     ------
     EvaluationError
-        The truth or the settings cannot be used, or ``output`` holds a run
-        with others.
+        The truth, an image or the settings cannot be used, or ``output`` holds
+        a run with others.
     """
     _check(imager)
     if fields is not None and fields < 1:
@@ -120,8 +120,12 @@ def run_fields(folder, output, imager, truth=None, fields=None, progress=None):
     _check_settings(Path(output) / "settings.json", settings)
     disable = None if progress is None else not progress
     for number in tqdm(inputs, desc="imaging", unit="field", disable=disable):
-        if not (parts / f"{number:04d}.json").exists():
-            _image_field(parts, number, inputs[number], sources[sources["field"] == number], imager, fwhm)
+        files = {kind: _sha256(path) for kind, path in inputs[number].items() if path is not None}
+        if (parts / f"{number:04d}.json").exists():
+            _check_files(parts, number, inputs[number], files)
+        else:
+            truth_here = sources[sources["field"] == number]
+            _image_field(parts, number, inputs[number], files, truth_here, imager, fwhm)
     names = [OURS, "single", "mean", "median", MATCHED_FILTER]
     sets = measurement_sets(folder, inputs)
     for finder in FINDERS:
@@ -147,7 +151,7 @@ def _check_settings(path, settings):
     if not path.exists():
         _write(path, settings)
         return
-    before = json.loads(path.read_text())
+    before = _read(path)
     now = json.loads(json.dumps(settings))
     changed = [name for name in now if before.get(name) != now[name]]
     if changed:
@@ -157,10 +161,24 @@ def _check_settings(path, settings):
         )
 
 
-def _image_field(parts, number, arguments, truth, imager, fwhm):
+def _check_files(parts, number, arguments, files):
+    """A field that is there already must be of the same images."""
+    before = _read(parts / f"{number:04d}.json").get("inputs", {})
+    changed = [kind for kind in arguments if before.get(kind) != files.get(kind)]
+    if changed:
+        raise EvaluationError(
+            f"output={str(parts.parent)!r}: holds field {number} of another {' and '.join(changed)} than "
+            f"{arguments['dirty']} has now; remove it or give another folder"
+        )
+
+
+def _image_field(parts, number, arguments, files, truth, imager, fwhm):
     """Everything that comes from the samples of one field, drawn once; and the matched filter."""
     started = time.perf_counter()
-    result = imager(**arguments)
+    try:
+        result = imager(**arguments)
+    except DirtyImageError as error:
+        raise EvaluationError(f"field {number}, {arguments['dirty']}: {error}") from error
     _ = tuple(result)
     seconds = {OURS: time.perf_counter() - started}
     dirty, per_beam = result.dirty, imager.card.pixels_per_beam
@@ -184,6 +202,7 @@ def _image_field(parts, number, arguments, truth, imager, fwhm):
         kept = [column for column in (*COLUMNS, "significance", "first") if column in table.colnames]
         _write_table(_path(parts, number, name), table[kept], number)
     measured = {
+        "inputs": files,
         "seconds": seconds,
         "rms": dirty.rms,
         "beam": float(np.sqrt(dirty.beam.major * dirty.beam.minor).to_value(u.arcsec)),
@@ -207,19 +226,19 @@ def _find_fields(parts, finder, numbers, inputs, sets, pblimit, disable):
     if todo:
         with finder.started(pblimit) as find:
             for number in tqdm(todo, desc=finder.name, unit="field", disable=disable):
+                started = time.perf_counter()
                 try:
                     table = find(inputs[number], sets.get(number))
                 except FinderError as error:
                     log.warning("%s fails on field %d, which counts as nothing found: %s", finder.name, number, error)
-                    empty = {"ra": u.deg, "dec": u.deg, "flux": u.Jy, "flux_err": u.Jy, "snr": u.one}
-                    table = QTable({column: [] * unit for column, unit in empty.items()})
+                    table = nothing_found(time.perf_counter() - started)
                 _write_table(paths[number], table, number)
     return True
 
 
 def _collect(parts, numbers, truth, names, settings):
     """Read all fields again."""
-    measured = {number: json.loads((parts / f"{number:04d}.json").read_text()) for number in numbers}
+    measured = {number: _read(parts / f"{number:04d}.json") for number in numbers}
     seconds = {name: {n: measured[n]["seconds"][name] for n in numbers} for name in (OURS, MATCHED_FILTER)}
     catalogs = {}
     for name in [*names, FIRST_SAMPLES]:
@@ -237,6 +256,9 @@ def _collect(parts, numbers, truth, names, settings):
         truth[column] = np.zeros(len(truth))
         for number, where in zip(numbers, rows, strict=True):
             truth[column][where] = measured[number][f"true_{column}"]
+    unseen = (truth["pb"] == 0).sum()
+    if unseen:
+        log.warning("%d of %d true sources lie where the images are blank, and count as missed", unseen, len(truth))
     return Evaluation(truth, catalogs, seconds, measured, settings)
 
 
@@ -250,6 +272,18 @@ def _write_table(path, table, number):
     part = path.with_suffix(".part")
     table.write(part, format="ascii.ecsv", overwrite=True)
     part.replace(path)
+
+
+def _sha256(path):
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(path):
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise EvaluationError(f"{path}: is damaged ({error}); remove it, and what it held is made again") from error
 
 
 def _write(path, content):

@@ -7,6 +7,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable, Table
 
+from ..errors import EvaluationError
 from .bootstrap import FieldBootstrap, fraction_with_interval, ratio
 from .run import MATCHED_FILTER, OURS
 from .scores import match_catalogs, score_catalog
@@ -103,6 +104,16 @@ def _with_ends(name, interval):
     return dict(zip((name, f"{name}_low", f"{name}_high"), interval, strict=True))
 
 
+def _checked_radius(radius):
+    try:
+        value = u.Quantity(radius).to_value(u.arcsec)
+    except (TypeError, u.UnitConversionError) as error:
+        raise EvaluationError(f"radius={radius!r}: must be an angle, such as 0.45 * u.arcsec") from error
+    if not (np.isscalar(value) and 0 < value < np.inf):
+        raise EvaluationError(f"radius={radius}: must be positive and finite")
+    return value * u.arcsec
+
+
 class Summary:
     """Tables of an evaluation.
 
@@ -111,13 +122,18 @@ class Summary:
     evaluation : `~astro_ddpm_imager.evaluate.Evaluation`
     radius : `~astropy.units.Quantity`, optional
         Matching radius; by default half of the mean beam.
+
+    Raises
+    ------
+    EvaluationError
+        The radius is no positive angle.
     """
 
     def __init__(self, evaluation, radius=None):
         self.evaluation, self.truth, self.settings = evaluation, evaluation.truth, evaluation.settings
         self.fields = list(evaluation.measured)
         self.beam = np.mean([measured["beam"] for measured in evaluation.measured.values()]) * u.arcsec
-        self.radius = self.beam / 2 if radius is None else radius.to(u.arcsec)
+        self.radius = self.beam / 2 if radius is None else _checked_radius(radius)
         self.bootstrap = FieldBootstrap(self.fields)
         self.threshold = self.settings["default_reliability"]
         self.significance = self._best_significance()
