@@ -54,8 +54,7 @@ def main(arguments=None):
         print(f"astro-ddpm-imager: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        way = "the same command" if args.run is _evaluate else "--resume"
-        print(f"astro-ddpm-imager: interrupted; files written so far are whole, {way} goes on", file=sys.stderr)
+        print(f"astro-ddpm-imager: interrupted; files written so far are whole, {args.way}", file=sys.stderr)
         return 130
     return 0
 
@@ -93,7 +92,7 @@ def _parser():
     )  # fmt: skip
     image.add_argument("--resume", action="store_true", help="skip files whose products are all there")
     _add_settings(image)
-    image.set_defaults(run=_image)
+    image.set_defaults(run=_image, way="--resume goes on")
 
     demo = commands.add_parser(
         "demo",
@@ -101,7 +100,7 @@ def _parser():
         description="Reconstruct a simulated ALMA field, exported by CASA, that comes with the package.",
     )
     _add_settings(demo)
-    demo.set_defaults(run=_demo)
+    demo.set_defaults(run=_demo, way="--overwrite starts again")
 
     simulate = commands.add_parser(
         "simulate",
@@ -111,7 +110,7 @@ def _parser():
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     _add_simulation(simulate)
-    simulate.set_defaults(run=_simulate)
+    simulate.set_defaults(run=_simulate, way="--overwrite starts again")
 
     evaluate = commands.add_parser(
         "evaluate",
@@ -122,10 +121,10 @@ def _parser():
         "interruption.",
     )
     _add_evaluation(evaluate)
-    evaluate.set_defaults(run=_evaluate)
+    evaluate.set_defaults(run=_evaluate, way="the same command goes on")
 
     models = commands.add_parser("models", help="list the models and what their cards say")
-    models.set_defaults(run=_models, quiet=False)
+    models.set_defaults(run=_models, way="the same command goes on", quiet=False)
     return parser
 
 
@@ -214,7 +213,7 @@ def _add_simulation(parser):
     parser.add_argument("--clustering", type=float, metavar="ARCSEC", help="gather the sources, with this spread")
     parser.add_argument("--bright", nargs="*", type=float, default=(), metavar="MJY", help="further sources")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same fields")
-    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
+    parser.add_argument("--overwrite", action="store_true", help="replace all fields in the folder")
     parser.add_argument("--quiet", action="store_true", help="no log but warnings")
 
 
@@ -245,8 +244,8 @@ def _simulate(args):
     )
     if args.rms is None:
         rms = thermal_rms(
-            array, observation.frequency, args.bandwidth * u.GHz, observation.duration, args.pwv * u.mm,
-            array.elevation(observation.declination, observation.hour_angle),
+            array, observation.frequency, args.bandwidth * u.GHz, observation.time_on_source, args.pwv * u.mm,
+            observation.elevations,
         )  # fmt: skip
     else:
         rms = args.rms * u.uJy
@@ -255,7 +254,7 @@ def _simulate(args):
     )
     beam = observation.beam
     print(
-        f"{args.output_dir}: {args.fields} field(s), {len(truth)} sources, noise {rms.to_value(u.uJy):.3g} uJy/beam, "
+        f"{args.output_dir}: {args.fields} field(s), {len(truth)} sources, noise {truth.meta['rms_uJy']:.3g} uJy/beam, "
         f"beam {beam.major.to_value(u.arcsec):.3g} x {beam.minor.to_value(u.arcsec):.3g} arcsec"
     )
 
@@ -264,8 +263,8 @@ def _evaluate(args):
     # Here, so that the other commands do not wait for matplotlib.
     from .evaluate import run_fields, write_report
 
-    if args.radius is not None and not args.radius > 0:
-        raise SettingError(f"radius={args.radius:g}: must be positive")
+    if args.radius is not None and not 0 < args.radius < math.inf:
+        raise SettingError(f"radius={args.radius:g}: must be positive and finite")
     # Every candidate is wanted; thresholds come later.
     imager = DiffusionImager(
         args.model, n_samples=args.samples, steps=args.steps, sampler=args.sampler, reliability=0,

@@ -6,7 +6,7 @@ import pytest
 from astropy.coordinates import EarthLocation
 
 from astro_ddpm_imager.errors import SimulationError
-from astro_ddpm_imager.simulate import list_arrays, read_array, thermal_rms
+from astro_ddpm_imager.simulate import Array, Observation, list_arrays, read_array, thermal_rms
 
 TWO = "# observatory=ALMA\n# coordsys=LOC (local tangent plane)\n# x y z diam pad\n0 0 0 12. A1\n100 0 0 12. A2\n"
 
@@ -52,11 +52,41 @@ def test_geocentric_and_local_positions_are_the_same_array(tmp_path):
         (TWO.replace("100 0 0 12. A2\n", ""), r"has 1 antenna\(s\); an interferometer needs two"),
         (TWO.replace("ALMA", "NOEMA"), r"observatory='NOEMA' is none of ALMA.*give location="),
         (TWO.replace("LOC", "UTM"), r"coordsys='UTM' cannot be read; give LOC"),
+        (TWO.replace("100 0 0", "100 nan 0"), r"line 5, '100 nan 0 12. A2', does not begin with four numbers"),
+        (TWO.replace("100 0 0", "0 0 0"), r"antennas 1 and 2, counted from 1, are at one place"),
+        (TWO.replace("12.", "0"), r"diameter=0 m: must be positive"),
+        (TWO.replace("12.", "-12"), r"diameter=-12 m: must be positive"),
+        (TWO.replace("12. A2", "7. A2"), r"has dishes of 7, 12 m, and one diameter is all"),
+        (TWO.replace("LOC", "XYZ"), r"coordsys='XYZ', but positions 0.1 km from 0, 0, 0 are not geocentric; give LOC"),
+        (
+            "# observatory=ALMA\n2225060 -5440060 -2481680 12\n2225160 -5440060 -2481680 12\n",
+            r"coordsys='LOC', but positions 6380 km from 0, 0, 0 are geocentric; give XYZ",
+        ),
     ],
 )
 def test_array_files_that_cannot_be_used(tmp_path, text, message):
     with pytest.raises(SimulationError, match=message):
         read_array(written(tmp_path, text))
+
+
+def test_array_files_of_editors_and_other_hands(tmp_path):
+    header = "\ufeff# observatory=alma  # the large one\n  # coordsys=loc # local\n  # a note\n"
+    array = read_array(written(tmp_path, header + "0 0 0 12.\n 100 0 0 12. # A2\n"))
+    assert array.positions.tolist() == [[0, 0, 0], [100, 0, 0]]
+    assert array.location.lat.deg == pytest.approx(-23.02, abs=0.01)
+
+
+def test_a_file_that_is_no_text(tmp_path):
+    path = tmp_path / "ls"
+    path.write_bytes(b"\x7fELF\xff\xfe")
+    with pytest.raises(SimulationError, match=r"ls': is no text in UTF-8; give a .cfg file"):
+        read_array(path)
+
+
+def test_positions_that_are_not_finite():
+    array = read_array("alma.cycle5.3")
+    with pytest.raises(SimulationError, match=r"array='some': positions must be finite"):
+        Array("some", array.location, array.positions * np.nan, 12.0)
 
 
 def test_unknown_arrays_are_refused_with_the_known_ones():
@@ -87,3 +117,37 @@ def test_noise_is_that_of_casa_and_grows_with_the_water_vapour():
             thermal_rms(*settings, pwv * u.mm, 64.5 * u.deg)
     with pytest.raises(SimulationError, match=r"frequency=1.4 GHz: must lie between 80 and 950 GHz"):
         thermal_rms(settings[0], 1.4 * u.GHz, *settings[2:], 1 * u.mm, 60 * u.deg)
+    for bandwidth in (np.inf, np.nan):
+        with pytest.raises(SimulationError, match=rf"bandwidth={bandwidth} GHz: must be positive and finite"):
+            thermal_rms(*settings[:2], bandwidth * u.GHz, 20 * u.min, 1 * u.mm, 60 * u.deg)
+    for elevation in (0, -5, np.nan):
+        with pytest.raises(SimulationError, match=rf"elevation={elevation:.1f} deg: must be above 0, the horizon"):
+            thermal_rms(*settings, 1 * u.mm, [60, elevation] * u.deg)
+
+
+def test_noise_is_that_of_the_integrations_that_are_seen():
+    """Each integration with its elevation; all have the same weight."""
+
+    def noise(observation):
+        return thermal_rms(
+            observation.array, 230 * u.GHz, 1.872 * u.GHz, observation.time_on_source, 1.796 * u.mm,
+            observation.elevations,
+        ).to_value(u.uJy)  # fmt: skip
+
+    def seen(minutes, hours):
+        return Observation(
+            read_array("alma.cycle5.3"), 150 * u.deg, 2.2 * u.deg, minutes * u.min, hour_angle=hours * u.hourangle
+        )
+
+    short = seen(20, 0)
+    middle = short.array.elevation(short.declination, short.hour_angle)
+    assert noise(short) == pytest.approx(
+        thermal_rms(short.array, 230 * u.GHz, 1.872 * u.GHz, 20 * u.min, 1.796 * u.mm, middle).to_value(u.uJy), rel=0.01
+    )
+    assert short.time_on_source == 20 * u.min
+    # Half of the second is too low; the middle of the third is below the horizon.
+    for minutes, hours, expected in ((240, 3.5, 20.6), (240, 5.3, 33.7), (240, 5.9, 44.4)):
+        low = seen(minutes, hours)
+        assert noise(low) == pytest.approx(expected, rel=0.01)
+        assert len(low.uv) == len(low.elevations) * 903
+    assert low.time_on_source < 90 * u.min

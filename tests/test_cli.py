@@ -132,3 +132,21 @@ def test_the_package_never_imports_torch():
 def test_a_beam_that_is_none(axes, demo, capsys):
     assert main(["image", str(demo["dirty"]), "--beam", *axes, "0"]) == 1
     assert "the axes must be positive, the longer one first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "way"),
+    [
+        (["image", "some.fits"], "--resume goes on"),
+        (["demo"], "--overwrite starts again"),
+        (["simulate"], "--overwrite starts again"),
+        (["evaluate", "some"], "the same command goes on"),
+    ],
+)
+def test_an_interruption_says_how_to_go_on(command, way, capsys, monkeypatch):
+    def interrupted(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"astro_ddpm_imager.cli._{command[0]}", interrupted)
+    assert main(command) == 130
+    assert capsys.readouterr().err.strip().endswith(f"files written so far are whole, {way}")

@@ -1,6 +1,7 @@
 """Simulated observations, from antennas to files."""
 
 import sys
+from pathlib import Path
 
 import astropy.units as u
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
+from astropy.wcs import WCS
 from radio_beam import Beam
 
 from astro_ddpm_imager import read_image
@@ -76,6 +78,14 @@ def test_weightings_trade_noise_for_resolution():
     assert noise[0] == pytest.approx(1, rel=0.08) and noise[0] < noise[2] < noise[3]
 
 
+def test_the_noise_of_other_weightings_is_said(tmp_path):
+    seen = observation(weighting="uniform")
+    truth = simulate_fields(seen, SourceRecipe(number=(0, 0)), 30 * u.uJy, tmp_path)
+    assert truth.meta["natural_rms_uJy"] == pytest.approx(30)
+    assert fits.getdata(tmp_path / "0000.dirty.fits").std() * 1e6 == pytest.approx(truth.meta["rms_uJy"], rel=0.05)
+    assert seen.noise_factor > 1.2 and observation().noise_factor == 1
+
+
 @pytest.mark.parametrize("pa", [-80, -30, 0, 20, 65])
 def test_the_fitted_beam_is_the_gaussian_that_was_drawn(pa):
     beam = Beam(0.9 * u.arcsec, 0.6 * u.arcsec, pa * u.deg)
@@ -86,6 +96,18 @@ def test_the_fitted_beam_is_the_gaussian_that_was_drawn(pa):
     assert (fitted.pa.to_value(u.deg) - pa + 90) % 180 - 90 == pytest.approx(0, abs=1)
 
 
+def test_a_beam_larger_than_the_image_is_refused(tmp_path):
+    small = observation(frequency=1 * u.GHz, shape=(64, 64))
+    with pytest.raises(SimulationError, match=r"shape=\(64, 64\), cell=0.1 arcsec: .* 6.4 x 6.4 arcsec; take a larger"):
+        simulate_fields(small, SourceRecipe(), 1 * u.mJy, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    # The lobe of a narrow beam may be long as long as it is on the image.
+    narrow = Beam(40 * u.arcsec, 4 * u.arcsec, 0 * u.deg).as_kernel(1 * u.arcsec, x_size=127, y_size=127).array
+    assert fit_beam(np.pad(narrow / narrow.max(), ((1, 0), (1, 0))), 1 * u.arcsec).major.value == pytest.approx(
+        40, 1e-3
+    )
+
+
 @pytest.mark.parametrize(
     "settings, message",
     [
@@ -93,6 +115,13 @@ def test_the_fitted_beam_is_the_gaussian_that_was_drawn(pa):
         ({"shape": (255, 256)}, r"shape=\(255, 256\): must be even"),
         ({"cell": 2 * u.arcsec}, r"cell=2.0 arcsec: too large for the longest baseline.*take at most"),
         ({"declination": 75 * u.deg}, r"declination=75 deg: .* never above"),
+        ({"declination": -95 * u.deg}, r"declination=-95.0 deg: must lie between -90 and 90 deg"),
+        ({"ra": np.inf * u.deg}, r"ra=inf deg: must be finite"),
+        ({"hour_angle": np.nan * u.hourangle}, r"hour_angle=nan hourangle: must be finite"),
+        ({"duration": np.inf * u.min}, r"duration=inf min: must be positive and finite"),
+        ({"shape": (10**6, 10**6)}, r"shape=\(1000000, 1000000\): must be even numbers from 32 to 16384"),
+        ({"integration": 1e-9 * u.s}, r"integration=1e-09 s: makes 1.2e\+12 integrations .* take at least 0.0108 s"),
+        ({"weighting": "briggs", "robust": np.nan}, r"robust=nan: must lie between -2 and 2"),
     ],
 )
 def test_observations_that_cannot_be_simulated(settings, message):
@@ -130,6 +159,62 @@ def test_recipes_draw_what_they_say():
     assert gathered.x.std() < 6 < uniform.x.std()
 
 
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"slope": np.nan}, r"slope=nan: must be finite"),
+        ({"flux": [50, np.inf] * u.uJy}, r"flux=50.0 uJy to inf uJy: must be finite and not negative"),
+        ({"size": [0, np.inf] * u.arcsec}, r"size=0.0 arcsec to inf arcsec: must be finite"),
+        ({"bright": [np.inf] * u.mJy}, r"bright=\[inf\] mJy: must be positive and finite"),
+        ({"reach": -2 * u.arcsec}, r"reach=-2.0 arcsec: must lie between 0 and 30 deg"),
+        ({"reach": np.nan * u.arcsec}, r"reach=nan arcsec: must lie between 0 and 30 deg"),
+        ({"clustering": -1 * u.arcsec}, r"clustering=-1.0 arcsec: must not be negative, and at most reach=10"),
+        ({"clustering": 11 * u.arcsec}, r"clustering=11.0 arcsec: .*leave it out to spread the sources evenly"),
+        ({"pairs": 0.5, "pair_distance": -1 * u.arcsec}, r"pair_distance=-1.0 arcsec: must be positive"),
+        ({"pairs": 0.5, "reach": 0.5 * u.arcsec}, r"pair_distance=1.0 arcsec: .*at most reach=0.5 arcsec"),
+    ],
+)
+def test_recipes_that_cannot_be_drawn(settings, message):
+    with pytest.raises(SimulationError, match=message):
+        SourceRecipe(**settings)
+
+
+@pytest.mark.parametrize("number", [2, 3, 50])
+@pytest.mark.parametrize("pairs", [0.1, 0.5, 1])
+def test_as_many_sources_are_pairs_as_are_asked_for(number, pairs):
+    """In a field so wide that few lie close by chance."""
+    rng, fractions = np.random.default_rng(0), []
+    recipe = SourceRecipe(number=(number, number), pairs=pairs, reach=200 * u.arcsec)
+    for _ in range(100_000 // number if number == 50 else 4000):
+        sources = recipe.draw(rng, (512, 512), CELL)
+        distance = np.hypot(sources.x - sources.x[:, None], sources.y - sources.y[:, None])
+        fractions.append(((distance <= 10 + 1e-6).sum(1) > 1).mean())
+    assert np.mean(fractions) == pytest.approx(pairs, abs=0.02)
+
+
+@pytest.mark.parametrize("settings", [{"pairs": 1.0}, {"clustering": 10 * u.arcsec}])
+def test_close_and_gathered_sources_stay_within_reach_and_not_on_its_edge(settings):
+    drawn = SourceRecipe(number=(2000, 2000), **settings).draw(np.random.default_rng(0), (512, 512), CELL)
+    offset = np.abs([drawn.x - 256, drawn.y - 256])
+    assert 98 < offset.max() < 100
+
+
+def test_a_faint_source_may_be_beside_a_bright_one():
+    recipe = SourceRecipe(number=(1, 1), bright=[50] * u.mJy, pairs=1)
+    faint, bright = np.transpose([(s := recipe.draw(np.random.default_rng(0), (512, 512), CELL)).x, s.y])
+    assert 5 <= np.hypot(*(faint - bright)) <= 10
+
+
+@pytest.mark.parametrize(
+    ("slope", "median", "within"),
+    [(1000, 499.65, 1e-4), (100, 496.58, 1e-3), (-1 - 1e-12, 158.1, 0.03), (-1000, 50.035, 1e-4)],
+)
+def test_steep_counts_are_exact(slope, median, within):
+    drawn = SourceRecipe(number=(4000, 4000), slope=slope).draw(np.random.default_rng(0), (512, 512), CELL).flux * 1e6
+    assert drawn.min() >= 50 and drawn.max() <= 500
+    assert np.median(drawn) == pytest.approx(median, rel=within)
+
+
 def test_files_are_casas_and_tell_the_truth(tmp_path):
     seen = observation()
     recipe = SourceRecipe(number=(1, 1), flux=[5, 5] * u.mJy, reach=6 * u.arcsec)
@@ -145,6 +230,57 @@ def test_files_are_casas_and_tell_the_truth(tmp_path):
     assert Table.read(tmp_path / "a" / "truth.ecsv")["flux_jy"].tolist() == truth["flux_jy"].tolist()
     with pytest.raises(FileExistsError, match=r"exists already; remove it or give overwrite"):
         simulate_fields(seen, recipe, 47 * u.uJy, tmp_path / "a")
+
+
+def test_overwriting_leaves_nothing_of_the_run_before(tmp_path):
+    seen, recipe = observation(shape=(64, 64)), SourceRecipe(reach=2 * u.arcsec)
+    simulate_fields(seen, recipe, 47 * u.uJy, tmp_path, 3)
+    others = ("0009.dirty.fits.bak", "mine.0001.dirty.fits", "001.dirty.fits")
+    for name in others:
+        (tmp_path / name).touch()
+    simulate_fields(seen, recipe, 47 * u.uJy, tmp_path, 1, overwrite=True)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"psf.fits", "pb.fits", "truth.ecsv", "0000.dirty.fits", *others}
+    (tmp_path / "0000.dirty.fits").rename(tmp_path / "0007.dirty.fits")
+    for name in ("psf.fits", "pb.fits", "truth.ecsv"):
+        (tmp_path / name).unlink()
+    with pytest.raises(FileExistsError, match=r"0007.dirty.fits: exists already"):
+        simulate_fields(seen, recipe, 47 * u.uJy, tmp_path)
+
+
+def test_an_interruption_leaves_no_truth_and_no_part(tmp_path, capsys, monkeypatch):
+    command = ["simulate", "--output-dir", str(tmp_path), "--imsize", "64", "--reach", "2", "--fields", "3"]
+    assert main(command) == 0
+
+    def interrupted(self, target):
+        if target.name == "0001.dirty.fits":
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    rename = Path.replace
+    monkeypatch.setattr(Path, "replace", interrupted)
+    assert main([*command, "--overwrite"]) == 130
+    assert capsys.readouterr().err.strip().endswith("files written so far are whole, --overwrite starts again")
+    assert {path.name for path in tmp_path.iterdir()} == {"psf.fits", "pb.fits", "0000.dirty.fits"}
+
+
+def test_headers_have_four_axes(tmp_path):
+    seen = observation(shape=(64, 64))
+    simulate_fields(seen, SourceRecipe(number=(0, 0)), 47 * u.uJy, tmp_path)
+    header = fits.getheader(tmp_path / "0000.dirty.fits")
+    assert header["WCSAXES"] == header["NAXIS"] == WCS(header).naxis == 4
+    sky = WCS(header).celestial.pixel_to_world(20, 30)
+    assert sky.separation(seen.wcs.pixel_to_world(20, 30)) < 1e-6 * u.arcsec
+
+
+def test_sources_outside_the_image_are_counted(tmp_path, caplog):
+    seen = observation(shape=(64, 64))
+    simulate_fields(seen, SourceRecipe(number=(5, 5), reach=3 * u.arcsec), 47 * u.uJy, tmp_path)
+    assert "outside the image" not in caplog.text
+    truth = simulate_fields(seen, SourceRecipe(number=(50, 50)), 47 * u.uJy, tmp_path, overwrite=True)
+    x, y = seen.wcs.world_to_pixel(SkyCoord(truth["ra"], truth["dec"], unit="deg"))
+    outside = (np.maximum(np.abs(x - 31.5), np.abs(y - 31.5)) > 32).sum()
+    assert f"{outside} of 50 sources lie outside the image, which reaches 3.2 arcsec" in caplog.text
 
 
 def test_noise_is_new_in_each_field_unless_shared(tmp_path):
@@ -173,6 +309,9 @@ def test_command_line(tmp_path, capsys):
         (["--rms", "-1"], "rms=-1.0 uJy: must be finite and not negative"),
         (["--bandwidth", "0"], "bandwidth=0.0 GHz: must be positive"),
         (["--bright", "-3"], "bright=[-3.] mJy: must be positive"),
+        (["--reach", "-2"], "reach=-2.0 arcsec: must lie between 0 and 30 deg"),
+        (["--weighting", "briggs", "--robust", "5"], "robust=5.0: must lie between -2 and 2"),
+        (["--frequency", "1", "--rms", "10"], "shape=(128, 128), cell=0.1 arcsec: the main lobe"),
     ],
 )
 def test_nothing_is_written_with_options_out_of_range(tmp_path, capsys, options, message):

@@ -106,6 +106,19 @@ def test_drawn_instruments_have_the_beam_they_say():
         assert drawn.psf[32, 32] == pytest.approx(1, abs=0.1) and drawn.psf.argmax() == 32 * 64 + 32
 
 
+def test_close_sources_of_the_population_are_beside_others_and_on_the_field():
+    """Here of such low density that few are close by chance."""
+    rng, close, total = np.random.default_rng(0), 0, 0
+    population = Population(other_density=0.004, pairs=0.4)
+    for _ in range(60):
+        sources = population.draw(rng, (256, 256), 2.2, None)
+        position = np.array([sources.x, sources.y])
+        assert position.size == 0 or (position.min() >= -0.5 and position.max() <= 255.5)
+        distance = np.hypot(*(position[:, :, None] - position[:, None]))
+        close, total = close + ((distance <= 4.4 + 1e-9).sum(1) > 1).sum(), total + len(sources)
+    assert close / total == pytest.approx(0.4, abs=0.06)
+
+
 def apparent_sources(rows, header, pb):
     """True sources of a CASA field as pixels of its image, multiplied by the primary beam."""
     with warnings.catch_warnings():

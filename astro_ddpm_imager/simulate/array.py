@@ -6,6 +6,7 @@ from pathlib import Path
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import EarthLocation
+from scipy.spatial.distance import pdist
 
 from ..errors import SimulationError
 
@@ -21,6 +22,8 @@ SITES = {
     "ATCA": (149.5501, -30.3129, 236.9),
     "SMA": (-155.4782, 19.8242, 4080.0),
 }
+MIN_ELEVATION = 10 * u.deg
+EARTH = (6.3e6, 6.4e6)  # radii that hold all of its surface, m
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,12 @@ class Array:
         East, north and up of each antenna, m.
     diameter : float
         Diameter of the dishes, m.
+
+    Raises
+    ------
+    SimulationError
+        There are no two antennas, two are at one place, or a number is not
+        finite or not positive.
     """
 
     name: str
@@ -43,7 +52,22 @@ class Array:
     positions: np.ndarray
     diameter: float
 
-    def uv_coverage(self, declination, hour_angles, min_elevation=10 * u.deg):
+    def __post_init__(self):
+        number = len(self.positions)
+        if number < 2:
+            raise SimulationError(f"array={self.name!r}: has {number} antenna(s); an interferometer needs two at least")
+        if not np.isfinite(self.positions).all():
+            raise SimulationError(f"array={self.name!r}: positions must be finite")
+        if not 0 < self.diameter < np.inf:
+            raise SimulationError(f"array={self.name!r}: diameter={self.diameter:g} m: must be positive")
+        same = pdist(self.positions) == 0
+        if same.any():
+            first, second = (index[same][0] + 1 for index in np.triu_indices(number, 1))
+            raise SimulationError(
+                f"array={self.name!r}: antennas {first} and {second}, counted from 1, are at one place; remove one"
+            )
+
+    def uv_coverage(self, declination, hour_angles, min_elevation=MIN_ELEVATION):
         """Baselines as a source sees them (Thompson, Moran & Swenson 2017, equation 4.1).
 
         Parameters
@@ -66,13 +90,13 @@ class Array:
         """
         latitude, dec = self.location.lat.to_value(u.rad), declination.to_value(u.rad)
         hour = np.atleast_1d(hour_angles.to_value(u.rad))
-        elevation = np.arcsin(np.sin(latitude) * np.sin(dec) + np.cos(latitude) * np.cos(dec) * np.cos(hour))
-        up = elevation >= min_elevation.to_value(u.rad)
+        elevation = np.atleast_1d(self.elevation(declination, hour_angles))
+        up = elevation >= min_elevation
         if not up.any():
             raise SimulationError(
                 f"declination={declination.to_value(u.deg):g} deg: seen from {self.name} (latitude "
                 f"{self.location.lat.to_value(u.deg):.1f} deg) the source is never above {min_elevation:g} within the "
-                f"hour angles given; the highest is {np.rad2deg(elevation.max()):.1f} deg"
+                f"hour angles given; the highest is {elevation.max().to_value(u.deg):.1f} deg"
             )
         hour = hour[up, None]
         first, second = np.triu_indices(len(self.positions), 1)
@@ -114,7 +138,7 @@ def read_array(name, location=None):
         One of `list_arrays`, or the path of a ``.cfg`` file: comment lines that
         begin with ``#`` and name the observatory and the coordinate system,
         ``LOC`` (local tangent plane) or ``XYZ`` (geocentric), then x, y, z and
-        diameter (m) of an antenna in each line.
+        diameter (m) of an antenna in each line. All dishes are of one size.
     location : `~astropy.coordinates.EarthLocation`, optional
         Centre of the array, where the file names no observatory that is known.
 
@@ -134,38 +158,56 @@ def read_array(name, location=None):
             f"it has {', '.join(list_arrays())}"
         )
     header, rows = {"coordsys": "LOC"}, []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise SimulationError(
+            f"array={str(name)!r}: is no text in UTF-8; give a .cfg file of CASA, or one of {', '.join(list_arrays())}"
+        ) from None
+    for number, line in enumerate(map(str.strip, lines), 1):
         if line.startswith("#"):
             key, _, value = line.strip("# ").partition("=")
-            header[key.strip()] = value.split("(")[0].strip()
-        elif line.strip():
+            header[key.strip().lower()] = value.split("#")[0].split("(")[0].strip()
+        elif line:
             try:
                 rows.append([float(value) for value in line.split()[:4]])
-                if len(rows[-1]) < 4:
+                if len(rows[-1]) < 4 or not np.isfinite(rows[-1]).all():
                     raise ValueError
             except ValueError:
                 raise SimulationError(
-                    f"array={str(name)!r}: line {number}, {line.strip()!r}, does not begin with four numbers "
+                    f"array={str(name)!r}: line {number}, {line!r}, does not begin with four numbers "
                     "(x, y, z and diameter in m)"
                 ) from None
-    if len(rows) < 2:
-        raise SimulationError(f"array={str(name)!r}: has {len(rows)} antenna(s); an interferometer needs two at least")
-    rows = np.array(rows)
+    rows = np.reshape(rows, (-1, 4))
     if location is None:
-        if header.get("observatory") not in SITES:
+        sites = {site.upper(): place for site, place in SITES.items()}
+        place = sites.get(header.get("observatory", "").upper())
+        if place is None:
             raise SimulationError(
                 f"array={str(name)!r}: observatory={header.get('observatory')!r} is none of {', '.join(SITES)}; "
                 "give location=EarthLocation(...)"
             )
-        location = EarthLocation.from_geodetic(*SITES[header["observatory"]])
-    positions = rows[:, :3]
-    if header["coordsys"] == "XYZ":
-        positions = _local(positions, location)
-    elif header["coordsys"] != "LOC":
+        location = EarthLocation.from_geodetic(*place)
+    positions, system = rows[:, :3], header["coordsys"].upper()
+    if system not in ("LOC", "XYZ"):
         raise SimulationError(
             f"array={str(name)!r}: coordsys={header['coordsys']!r} cannot be read; give LOC (east, north, up) or XYZ"
         )
-    return Array(path.stem, location, positions, float(np.median(rows[:, 3])))
+    radii, diameters = np.linalg.norm(positions, axis=1), np.unique(rows[:, 3])
+    geocentric = ((radii > EARTH[0]) & (radii < EARTH[1])).all()
+    if len(rows) and geocentric != (system == "XYZ"):
+        better = "LOC (east, north, up)" if system == "XYZ" else "XYZ"
+        raise SimulationError(
+            f"array={str(name)!r}: coordsys={header['coordsys']!r}, but positions {radii.max() / 1e3:.4g} km from "
+            f"0, 0, 0 are {'geocentric' if geocentric else 'not geocentric'}; give {better}"
+        )
+    if len(diameters) > 1:
+        raise SimulationError(
+            f"array={str(name)!r}: has dishes of {', '.join(f'{value:g}' for value in diameters)} m, and one diameter "
+            "is all that can be simulated; make a file of each"
+        )
+    positions = _local(positions, location) if geocentric else positions
+    return Array(path.stem, location, positions, float(diameters[0]) if len(rows) else 0.0)
 
 
 def _local(geocentric, location):

@@ -98,8 +98,8 @@ def simulate_with_casa(
         )
     if pwv is not None and not pwv.to_value(u.mm) > 0:
         raise SimulationError(f"pwv={pwv}: must be positive, or None for no noise")
-    if not bandwidth.to_value(u.Hz) > 0:
-        raise SimulationError(f"bandwidth={bandwidth}: must be positive")
+    if not 0 < bandwidth.to_value(u.Hz) < np.inf:
+        raise SimulationError(f"bandwidth={bandwidth}: must be positive and finite")
     with tempfile.TemporaryDirectory(prefix="astro_ddpm_imager") as work:
         work = Path(work)
         (work / "array.cfg").write_text(_array_file(observation.array))

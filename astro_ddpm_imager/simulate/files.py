@@ -1,9 +1,12 @@
 """Simulated fields as files: FITS as CASA exports it, and the truth."""
 
+import logging
+import re
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table, vstack
 from tqdm.auto import tqdm
@@ -13,12 +16,15 @@ from ..errors import SimulationError
 
 __all__ = ["simulate_fields", "truth_table"]
 
+log = logging.getLogger(__name__)
+
 
 def simulate_fields(observation, recipe, rms, folder, number=1, seed=1, shared_noise=False, overwrite=False):
     """Simulate fields and write them, laid out for `astro_ddpm_imager` and for CASA.
 
     ``psf.fits`` and ``pb.fits`` are the same for all fields, ``NNNN.dirty.fits``
-    is the dirty image of each, ``truth.ecsv`` lists the sources of all.
+    is the dirty image of each, ``truth.ecsv`` lists the sources of all and is
+    written last: a folder without it is not complete.
 
     Parameters
     ----------
@@ -36,26 +42,35 @@ def simulate_fields(observation, recipe, rms, folder, number=1, seed=1, shared_n
         The same noise in all fields, to reproduce the protocol of Drozdova et
         al. 2024; by default it is new in each, as on the sky.
     overwrite : bool, optional
+        Replace the fields in the folder, all of them, by the new ones.
 
     Returns
     -------
     `~astropy.table.Table`
-        The truth.
+        The truth. Its ``meta`` has the noise of the images, ``rms_uJy``, which
+        is more than ``natural_rms_uJy``, the one given, unless weighting is natural.
 
     Raises
     ------
     FileExistsError
-        A file exists and ``overwrite`` is False; nothing is written.
+        A file or another field exists and ``overwrite`` is False; nothing is
+        written.
     SimulationError
-        ``number``, ``seed`` or ``rms`` is out of range; nothing is written.
+        ``number``, ``seed`` or ``rms`` is out of range, or the image is smaller
+        than the beam; nothing is written.
     """
     _check(number, seed, rms)
     folder = Path(folder)
     names = ["psf.fits", "pb.fits", "truth.ecsv", *(f"{i:04d}.dirty.fits" for i in range(number))]
-    existing = [name for name in names if (folder / name).exists()]
+    fields = sorted(path.name for path in folder.glob("*.dirty.fits") if re.fullmatch(r"[0-9]{4,}", path.name[:-11]))
+    existing = [name for name in [*names, *fields] if (folder / name).exists()]
     if existing and not overwrite:
         raise FileExistsError(f"{folder / existing[0]}: exists already; remove it or give overwrite")
+    _ = observation.beam  # which can fail
     folder.mkdir(parents=True, exist_ok=True)
+    # The truth first: what is not whole after an interruption has none.
+    for name in ["truth.ecsv", *fields]:
+        (folder / name).unlink(missing_ok=True)
     _write(folder / "psf.fits", observation, observation.psf, "")
     _write(folder / "pb.fits", observation, observation.pb, "")
     tables = []
@@ -68,14 +83,33 @@ def simulate_fields(observation, recipe, rms, folder, number=1, seed=1, shared_n
     truth = vstack(tables)
     truth.meta = {
         "array": observation.array.name,
-        "rms_uJy": float(rms.to_value(u.uJy)),
+        "rms_uJy": float(rms.to_value(u.uJy) * observation.noise_factor),
+        "natural_rms_uJy": float(rms.to_value(u.uJy)),
         "noise_protocol": "shared" if shared_noise else "independent",
         "seed": seed,
     }
     part = folder / "truth.part.ecsv"
-    truth.write(part, overwrite=True)
-    part.replace(folder / "truth.ecsv")
+    try:
+        truth.write(part, overwrite=True)
+        part.replace(folder / "truth.ecsv")
+    finally:
+        part.unlink(missing_ok=True)
+    _warn_outside(observation, truth)
     return truth
+
+
+def _warn_outside(observation, truth):
+    """Say how many sources are not on the image."""
+    sky = SkyCoord(truth["ra"], truth["dec"], unit="deg")
+    x, y = observation.wcs.world_to_pixel(sky)
+    ny, nx = observation.shape
+    outside = np.sum((x < -0.5) | (x > nx - 0.5) | (y < -0.5) | (y > ny - 0.5))
+    if outside:
+        half = min(ny, nx) / 2 * observation.cell.to_value(u.arcsec)
+        log.warning(
+            "%d of %d sources lie outside the image, which reaches %.3g arcsec from its centre; take a larger shape "
+            "(--imsize) or cell, or a smaller reach", outside, len(truth), half,
+        )  # fmt: skip
 
 
 def _check(number, seed, rms):
@@ -127,7 +161,7 @@ def _write(path, observation, image, unit):
     frequency = observation.frequency.to_value(u.Hz)
     header.update(
         {
-            "BUNIT": unit, "BTYPE": "Intensity", "TELESCOP": observation.array.name.split(".")[0].upper(),
+            "WCSAXES": 4, "BUNIT": unit, "BTYPE": "Intensity", "TELESCOP": observation.array.name.split(".")[0].upper(),
             "BMAJ": observation.beam.major.to_value(u.deg), "BMIN": observation.beam.minor.to_value(u.deg),
             "BPA": observation.beam.pa.to_value(u.deg), "RESTFRQ": frequency, "SPECSYS": "LSRK",
             "CTYPE3": "FREQ", "CRVAL3": frequency, "CDELT3": 1e9, "CRPIX3": 1.0, "CUNIT3": "Hz",
@@ -136,5 +170,8 @@ def _write(path, observation, image, unit):
         }
     )  # fmt: skip
     part = path.with_suffix(".part")
-    fits.PrimaryHDU(image[None, None].astype("float32"), header).writeto(part, overwrite=True)
-    part.replace(path)
+    try:
+        fits.PrimaryHDU(image[None, None].astype("float32"), header).writeto(part, overwrite=True)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -12,12 +12,31 @@ from scipy.special import j1
 
 from ..errors import SimulationError
 
-__all__ = ["WEIGHTINGS", "fit_beam", "image_visibilities", "imaging_weights", "primary_beam"]
+__all__ = ["WEIGHTINGS", "check_weighting", "fit_beam", "image_visibilities", "imaging_weights", "primary_beam"]
 
 WEIGHTINGS = ("natural", "uniform", "briggs")
 MAIN_LOBE = 0.35  # of the peak: the part of the PSF that CASA fits
 EFFECTIVE_DIAMETER = 10.7 / 12  # of a 12 m ALMA dish, as CASA has it, with a hole of 0.75 m
 BLOCKED = 0.75 / 10.7
+
+
+def check_weighting(weighting, robust):
+    """Refuse a weighting that does not exist.
+
+    Parameters
+    ----------
+    weighting : str
+    robust : float
+
+    Raises
+    ------
+    SimulationError
+        An argument is unknown or out of range.
+    """
+    if weighting not in WEIGHTINGS:
+        raise SimulationError(f"weighting={weighting!r}: choose one of {', '.join(map(repr, WEIGHTINGS))}")
+    if weighting == "briggs" and not -2 <= robust <= 2:
+        raise SimulationError(f"robust={robust!r}: must lie between -2 and 2")
 
 
 def imaging_weights(uv, weighting, shape, cell, robust=0.5):
@@ -45,12 +64,9 @@ def imaging_weights(uv, weighting, shape, cell, robust=0.5):
     SimulationError
         An argument is unknown or out of range.
     """
-    if weighting not in WEIGHTINGS:
-        raise SimulationError(f"weighting={weighting!r}: choose one of {', '.join(map(repr, WEIGHTINGS))}")
+    check_weighting(weighting, robust)
     if weighting == "natural":
         return np.ones(len(uv))
-    if weighting == "briggs" and not -2 <= robust <= 2:
-        raise SimulationError(f"robust={robust!r}: must lie between -2 and 2")
     ny, nx = shape
     # The cells of each visibility and of its conjugate; CASA's have integers for edges.
     cells = [
@@ -127,12 +143,25 @@ def fit_beam(psf, cell):
     Returns
     -------
     `~radio_beam.Beam`
+
+    Raises
+    ------
+    SimulationError
+        The main lobe is larger than the image.
     """
     y0, x0 = (n // 2 for n in psf.shape)
+    lobes, _ = label(psf > MAIN_LOBE)
+    extent = np.abs(np.argwhere(lobes == lobes[y0, x0]) - (y0, x0)).max()
+    if extent >= min(y0, x0) - 1:
+        height, width = (n * cell.to_value(u.arcsec) for n in psf.shape)
+        raise SimulationError(
+            f"shape={psf.shape}, cell={cell:.3g}: the main lobe of the PSF reaches the edge of the image, which is "
+            f"{width:.3g} x {height:.3g} arcsec; take a larger shape (--imsize) or cell"
+        )
     reach = 2
     while reach < min(y0, x0) - 1 and psf[y0, x0 - reach : x0 + reach + 1].min() > MAIN_LOBE / 2:
         reach += 1
-    reach = min(4 * reach, y0 - 1, x0 - 1)
+    reach = min(max(4 * reach, extent + 2), y0 - 1, x0 - 1)
     around = psf[y0 - reach : y0 + reach + 1, x0 - reach : x0 + reach + 1]
     finer = max(1, round(60 / reach))
     side = (len(around) - 1) * finer + 1

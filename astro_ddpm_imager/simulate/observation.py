@@ -9,10 +9,13 @@ from astropy.constants import c
 from astropy.wcs import WCS
 
 from ..errors import SimulationError
-from .array import Array
-from .imaging import fit_beam, image_visibilities, imaging_weights, primary_beam
+from .array import MIN_ELEVATION, Array
+from .imaging import check_weighting, fit_beam, image_visibilities, imaging_weights, primary_beam
 
 __all__ = ["Observation"]
+
+MAX_PIXELS = 16384  # on a side
+MAX_VISIBILITIES = 1e8  # some 10 GB
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,24 @@ class Observation:
     def __post_init__(self):
         for name, unit in (("duration", u.s), ("integration", u.s), ("frequency", u.Hz), ("cell", u.rad)):
             value = getattr(self, name)
-            if not value.to_value(unit) > 0:
-                raise SimulationError(f"{name}={value}: must be positive")
-        if any(n % 2 or n < 32 for n in self.shape):
-            raise SimulationError(f"shape={self.shape}: must be even numbers of at least 32")
+            if not 0 < value.to_value(unit) < np.inf:
+                raise SimulationError(f"{name}={value}: must be positive and finite")
+        for name in ("ra", "hour_angle"):
+            if not np.isfinite(getattr(self, name)):
+                raise SimulationError(f"{name}={getattr(self, name)}: must be finite")
+        if not abs(self.declination.to_value(u.deg)) <= 90:
+            raise SimulationError(f"declination={self.declination}: must lie between -90 and 90 deg")
+        if any(n % 2 or not 32 <= n <= MAX_PIXELS for n in self.shape):
+            raise SimulationError(f"shape={self.shape}: must be even numbers from 32 to {MAX_PIXELS}")
+        check_weighting(self.weighting, self.robust)
+        baselines = len(self.array.positions) * (len(self.array.positions) - 1) // 2
+        number = (self.duration / self.integration).to_value(u.one)
+        if number * baselines > MAX_VISIBILITIES:
+            raise SimulationError(
+                f"integration={self.integration}: makes {number:.3g} integrations of {baselines} baselines in "
+                f"{self.duration}, more than {MAX_VISIBILITIES:g} visibilities; take at least "
+                f"{(self.duration * baselines / MAX_VISIBILITIES).to(u.s):.3g}, or a shorter duration"
+            )
         longest = np.hypot(*self.uv.T[:2]).max()
         if self._cell * longest > 0.5:
             raise SimulationError(
@@ -82,6 +99,17 @@ class Observation:
         return self.hour_angle + steps * self.duration.to_value(u.hour) / 0.99727 * u.hourangle
 
     @cached_property
+    def elevations(self):
+        """Elevation of the source in the middle of each integration, without those that are left out."""
+        elevation = self.array.elevation(self.declination, self.hour_angles)
+        return elevation[elevation >= MIN_ELEVATION]
+
+    @property
+    def time_on_source(self):
+        """Duration of the integrations that are not left out."""
+        return self.duration * (len(self.elevations) / len(self.hour_angles))
+
+    @cached_property
     def uv(self):
         """Baselines of all visibilities, wavelengths, shape (n, 3)."""
         baselines = self.array.uv_coverage(self.declination, self.hour_angles)
@@ -91,6 +119,11 @@ class Observation:
     def weights(self):
         """Imaging weights, shape (n,)."""
         return imaging_weights(self.uv, self.weighting, self.shape, self._cell, self.robust)
+
+    @property
+    def noise_factor(self):
+        """Noise of the image over that of the naturally weighted one."""
+        return np.sqrt(len(self.weights) * (self.weights**2).sum()) / self.weights.sum()
 
     def image(self, visibilities):
         """The dirty image of visibilities, shape (n,)."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.stats import gaussian_sigma_to_fwhm
 
-__all__ = ["Population", "Sources", "sky_pixels", "sky_spectrum"]
+__all__ = ["Population", "Sources", "place_pairs", "sky_pixels", "sky_spectrum"]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Population:
         Fraction of these that have as much more flux as they are larger, so
         that they peak as high.
     pairs : float
-        Fraction of their sources that have moved to within two beams of another.
+        Fraction of their sources that lie within two beams of another, besides those that do by chance.
     """
 
     density: float = 8 / 845
@@ -110,7 +110,7 @@ class Population:
     extended_fraction: float = 0.3
     extended_fwhm: tuple = (0.0, 3.0)
     boosted_fraction: float = 0.6
-    pairs: float = 0.1
+    pairs: float = 0.2
 
     def place(self, rng, shape, pixels_per_beam, density, power=1):
         """Draw how many sources there are, and where: uniform over the field.
@@ -192,14 +192,9 @@ class Population:
             spread = np.sqrt((1 + fwhm[0] ** 2) * (1 + fwhm[1] ** 2)) / (1 + np.mean(self.fwhm) ** 2)
             boosted = extended & (rng.random(number) < self.boosted_fraction)
             flux[boosted] *= spread[boosted]
-            close = np.flatnonzero(rng.random(number) < self.pairs)
-            if number > 1:
-                distance, angle = (
-                    rng.uniform(0.5, 2, len(close)) * pixels_per_beam,
-                    rng.uniform(0, 2 * np.pi, len(close)),
-                )
-                partner = position[:, (close + 1) % number]
-                position[:, close] = partner + distance * np.stack([np.cos(angle), np.sin(angle)])
+            distance = (0.5 * pixels_per_beam, 2 * pixels_per_beam)
+            edge = np.array([[shape[1]], [shape[0]]]) - 0.5
+            place_pairs(rng, position, rng.random(number) < self.pairs, distance, -0.5, edge)
         return Sources(
             x=position[0],
             y=position[1],
@@ -208,6 +203,39 @@ class Population:
             minor=fwhm.min(0) * pixels_per_beam,
             angle=rng.uniform(0, np.pi, number),
         )
+
+
+def place_pairs(rng, position, close, distance, low, high):
+    """Move sources beside others, which stay where they are, until the chosen ones are pairs.
+
+    Where their number is odd, one more or one fewer is paired, or three lie
+    together where there is no other: the mean number is that of the chosen.
+
+    Parameters
+    ----------
+    rng : `numpy.random.Generator`
+    position : 2D array, shape (2, n)
+        Changed in place.
+    close : 1D boolean array, shape (n,)
+        Sources that are to have another beside them.
+    distance : tuple of float
+        Range of the distances.
+    low, high : float or array, shape (2, 1)
+        Limits of the positions.
+    """
+    chosen, others = np.flatnonzero(close), np.flatnonzero(~close)
+    if len(close) < 2:
+        return
+    if len(chosen) % 2 and not len(others):
+        chosen = np.insert(chosen, -1, chosen[0])
+    elif len(chosen) % 2:
+        chosen = np.append(chosen, rng.choice(others)) if rng.random() < 0.5 else chosen[:-1]
+    anchor, moved = chosen[::2], chosen[1::2]
+    while len(moved):
+        radius, angle = rng.uniform(*distance, len(moved)), rng.uniform(0, 2 * np.pi, len(moved))
+        position[:, moved] = position[:, anchor] + radius * np.stack([np.cos(angle), np.sin(angle)])
+        outside = ((position[:, moved] < low) | (position[:, moved] > high)).any(0)
+        anchor, moved = anchor[outside], moved[outside]
 
 
 def sky_spectrum(sources, shape):

@@ -35,10 +35,11 @@ def thermal_rms(array, frequency, bandwidth, duration, pwv, elevation, polarisat
     frequency, bandwidth : `~astropy.units.Quantity`
         80 to 950 GHz.
     duration : `~astropy.units.Quantity`
-        Time on source.
+        Time on source, evenly spread over the elevations.
     pwv : `~astropy.units.Quantity`
         Precipitable water vapour at the zenith, 0.05 to 20 mm.
-    elevation : `~astropy.units.Quantity`
+    elevation : `~astropy.units.Quantity`, a scalar or of shape (n,)
+        Of the source, in each integration where there are many.
     polarisations : int, optional
 
     Returns
@@ -48,8 +49,8 @@ def thermal_rms(array, frequency, bandwidth, duration, pwv, elevation, polarisat
     Raises
     ------
     SimulationError
-        ``pwv`` or ``frequency`` is out of range, or there is no bandwidth or
-        duration.
+        ``pwv`` or ``frequency`` is out of range, the source is not above the
+        horizon, or bandwidth or duration are not positive or not finite.
     """
     water, ghz = pwv.to_value(u.mm), frequency.to_value(u.GHz)
     table = QTable.read(ATMOSPHERE)
@@ -57,8 +58,10 @@ def thermal_rms(array, frequency, bandwidth, duration, pwv, elevation, polarisat
     if not PWV_LIMITS[0] <= water <= PWV_LIMITS[1]:
         raise SimulationError(f"pwv={pwv}: must lie between {PWV_LIMITS[0]} and {PWV_LIMITS[1]:g} mm")
     for name, value in (("bandwidth", bandwidth), ("duration", duration)):
-        if not value.value > 0:
-            raise SimulationError(f"{name}={value}: must be positive")
+        if not 0 < value.value < np.inf:
+            raise SimulationError(f"{name}={value}: must be positive and finite")
+    if not (elevation > 0).all():
+        raise SimulationError(f"elevation={elevation.min()}: must be above 0, the horizon")
     if not known[0] <= ghz <= known[-1]:
         raise SimulationError(f"frequency={frequency}: must lie between {known[0]:g} and {known[-1]:g} GHz")
     dry, wet = (np.interp(ghz, known, table[name].value) for name in ("dry_opacity", "wet_opacity"))
@@ -71,4 +74,6 @@ def thermal_rms(array, frequency, bandwidth, duration, pwv, elevation, polarisat
     area = np.pi / 4 * (array.diameter * u.m) ** 2
     number = len(array.positions)
     samples = polarisations * number * (number - 1) / 2 * (2 * bandwidth * duration).to_value(u.one)
+    # All integrations have the same weight in the image, low ones too: their variances add.
+    system = np.sqrt(np.mean(system**2))
     return (2 * k_B * system / (CORRELATOR * efficiency * area) / np.sqrt(samples)).to(u.Jy)
