@@ -147,9 +147,10 @@ def test_without_iterations_it_is_casa(clean, tmp_path):
 
 
 def test_threshold_and_nsigma_say_how_deep(clean):
+    doubtful = DiffusionImager(n_samples=4, steps=6, seed=1, reliability=0.05, device="cpu", threads=1, progress=False)
     found = {}
     for name, depth in (("all", {}), ("some", {"threshold": "0.2mJy"}), ("none", {"nsigma": 50.0})):
-        found[name] = clean(imagename=name, **depth)["catalog"]
+        found[name] = clean(imagename=name, imager=doubtful, **depth)["catalog"]
         assert (pixels(f"{name}.model")[0] != 0).any() == (len(found[name]) > 0)
     assert len(found["all"]) > len(found["some"]) > len(found["none"]) == 0
     image = pixels("all.image")[0]
