@@ -255,8 +255,7 @@ class DiffusionImager:
         """Sources merged from the samples, each with the bright part added, on the model's pixels."""
         per_beam = self.card.pixels_per_beam
         find = partial(find_sources, gridded=gridded, threshold=self.threshold, pixels_per_beam=per_beam)
-        found = _in_parallel(lambda i: find(samples[i], sample=i), self.n_samples, self.denoiser.workers)
-        found = Detections.concatenate(found)
+        found = Detections.concatenate([find(sample, sample=index) for index, sample in enumerate(samples)])
         seen = seeds = None
         if self.catalog == "aggregate-detect":
             seen = find(sky)
