@@ -30,6 +30,7 @@ UCDS = {
     "pb": "arith.factor;instr.beam",
     "sample_fraction": "stat.value",
 }
+FITS_KEYWORDS = PROVENANCE | {"RADESYS": "frame", "NOISE": "rms"}
 SYSTEMS = {"icrs": ("ICRS", None), "fk5": ("eq_FK5", "J2000"), "fk4": ("eq_FK4", "B1950")}  # COOSYS of VOTable
 
 
@@ -81,7 +82,7 @@ def read_catalog(path, format=None):
     Returns
     -------
     `~astropy.table.QTable`
-        With units; of VOTable with ``meta`` too, as ECSV and CSV have it.
+        With units, descriptions and ``meta``, as they were written; FITS keeps 15 digits of numbers in ``meta``.
     """
     names = {"ecsv": "ascii.ecsv", "csv": "ascii.ecsv", "fits": "fits", "votable": "votable"}
     path = Path(path).expanduser()
@@ -89,7 +90,19 @@ def read_catalog(path, format=None):
     table = QTable.read(path, format=names[format])
     if format == "votable":
         table.meta.update(_meta_of_votable(path))
+    elif format == "fits":
+        for number, name in enumerate(table.colnames, 1):
+            table[name].info.description = table.meta.get(f"TCOMM{number}")
+        table.meta = _meta_of_fits(table.meta)
     return table
+
+
+def _meta_of_fits(header):
+    """What `_write_fits` has written of a catalogue's meta."""
+    meta = {name: header[keyword] for keyword, name in FITS_KEYWORDS.items() if keyword in header}
+    if "frame" in meta:
+        meta["frame"] = meta["frame"].lower()
+    return meta
 
 
 def _meta_of_votable(path):
@@ -134,13 +147,13 @@ def _write_fits(catalog, path):
             hdu.header[f"TCOMM{number}"] = catalog[name].info.description
         if name in UCDS:
             hdu.header[f"TUCD{number}"] = UCDS[name]
-    for keyword, name in PROVENANCE.items():
+    for keyword, name in FITS_KEYWORDS.items():
         if name in catalog.meta:
             hdu.header[keyword] = catalog.meta[name]
     if "frame" in catalog.meta:
         hdu.header["RADESYS"] = catalog.meta["frame"].upper()
     if "rms" in catalog.meta:
-        hdu.header["NOISE"] = (catalog.meta["rms"], "Jy/beam, of the dirty image")
+        hdu.header.comments["NOISE"] = "Jy/beam, of the dirty image"
     hdu.writeto(path, overwrite=True)
 
 

@@ -156,7 +156,7 @@ def _add_sampling(parser):
         "--samples", type=int, default=20, metavar="N", help="number of posterior samples (default: 20)"
     )
     parser.add_argument("--steps", type=int, metavar="N", help="sampling steps (default: the model's)")
-    parser.add_argument("--sampler", choices=SAMPLERS, default="dpm-solver", help="default: dpm-solver")
+    parser.add_argument("--sampler", choices=SAMPLERS, default="unipc", help="default: unipc")
     parser.add_argument(
         "--pblimit", type=float, default=0.2, metavar="P", help="blank below this primary beam (default: 0.2)"
     )

@@ -14,7 +14,8 @@ CARRIED = (
 )  # fmt: skip
 PROVENANCE = {
     "ORIGIN": "software", "DMODEL": "model", "DSHA256": "model_sha256", "DNOISE": "noise_protocol",
-    "DNSAMP": "n_samples", "DSTEPS": "steps", "DSAMPLER": "sampler", "DAGGREG": "aggregate", "DSEED": "seed",
+    "DNSAMP": "n_samples", "DSTEPS": "steps", "DSAMPLER": "sampler", "DAGGREG": "aggregate", "DCATALOG": "catalog",
+    "DTHRESH": "threshold", "DRELIAB": "reliability", "DCALIB": "calibrated", "DPBLIMIT": "pblimit", "DSEED": "seed",
 }  # fmt: skip
 
 

@@ -52,8 +52,8 @@ class DiffusionImager:
     steps : int, optional
         Steps of the sampler; by default the model's own number, or 250 for
         ``"ddpm"``.
-    sampler : {"dpm-solver", "ddpm"}, optional
-        ``"dpm-solver"`` is DPM-Solver++(2M), good with 8 steps;
+    sampler : {"unipc", "ddpm"}, optional
+        ``"unipc"`` is a predictor and corrector, good with 7 steps;
         ``"ddpm"`` the paper's ancestral sampling, which takes 250.
     aggregate : {"median", "mean", "single"}, optional
         How the samples become the reconstruction, pixel by pixel.
@@ -107,7 +107,7 @@ class DiffusionImager:
         *,
         n_samples=20,
         steps=None,
-        sampler="dpm-solver",
+        sampler="unipc",
         aggregate="median",
         catalog="detect-aggregate",
         threshold=None,

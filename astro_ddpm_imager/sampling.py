@@ -5,6 +5,7 @@ A sampler is called as ``sampler(predict, draw, schedule, steps)``, where
 and ``draw()`` an image of Gaussian noise of unit variance.
 """
 
+from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -13,9 +14,11 @@ import numpy as np
 
 from .errors import SettingError
 
-__all__ = ["SAMPLERS", "LinearSchedule", "ddpm", "dpm_solver", "evenly_in_log_ratio", "respaced"]
+__all__ = ["SAMPLERS", "LinearSchedule", "ddpm", "evenly_in_log_ratio", "respaced", "unipc"]
 
-UNSETTLED, SETTLED = -1.2, 3.0  # logarithm of signal to noise, for pixels of unit range
+SETTLED = 3.0  # logarithm of signal to noise, for pixels of unit range: nothing is open any more
+FIRST = 6  # length of the first step, in units of the others
+ORDER = 3
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,7 @@ def evenly_in_log_ratio(schedule, steps):
 
     Lu et al. 2022 (arXiv:2206.00927, section 3.4) take even steps all along.
     But what is expected hardly depends on the noisy image while the signal in
-    it is far below the noise, and is settled once it is far above: all steps
-    but the first are spent between the two.
+    it is far below the noise, so that the first step can be longer.
 
     Parameters
     ----------
@@ -91,7 +93,8 @@ def evenly_in_log_ratio(schedule, steps):
     1D array of int, decreasing, from T - 1; the last ones have a ratio of up to exp(`SETTLED`).
     """
     log_ratio = np.log(schedule.signal / schedule.noise)
-    wanted = np.append(log_ratio[-1], np.linspace(SETTLED, UNSETTLED, steps - 1)[::-1])
+    width = (SETTLED - log_ratio[-1]) / (FIRST + max(0, steps - 2))
+    wanted = np.append(log_ratio[-1], log_ratio[-1] + width * (FIRST + np.arange(steps - 1)))
     return np.unique(np.round(np.interp(wanted, log_ratio[::-1], np.arange(schedule.steps)[::-1])).astype(int))[::-1]
 
 
@@ -123,10 +126,12 @@ def ddpm(predict, draw, schedule, steps):
     return predict(x, times[-1])
 
 
-def dpm_solver(predict, draw, schedule, steps):
-    """DPM-Solver++(2M), second order in the log of signal to noise.
+def unipc(predict, draw, schedule, steps):
+    """Predictor and corrector of third order in the logarithm of signal to noise.
 
-    Lu et al. 2022 (arXiv:2211.01095, algorithm 2).
+    UniPC (Zhao et al. 2023, arXiv:2302.04867, algorithms 1 and 2): each step is
+    taken with the expected images of the steps before, and taken again once
+    that of its end is known, at no further cost.
 
     Parameters
     ----------
@@ -144,16 +149,41 @@ def dpm_solver(predict, draw, schedule, steps):
     """
     x = draw()
     times = evenly_in_log_ratio(schedule, steps)
+    expected = deque([(times[0], predict(x, times[0]))], maxlen=ORDER)
+    for t, after in pairwise(times):
+        end = _along_polynomial(x, t, after, expected, schedule)
+        expected.append((after, predict(end, after)))
+        x = _along_polynomial(x, t, after, expected, schedule)
+    return expected[-1][1]
+
+
+def _along_polynomial(x, t, after, expected, schedule):
+    """The noisy image after a step, if what is expected is a polynomial in the logarithm of signal to noise.
+
+    The solution of the probability flow is then exact (Lu et al. 2022,
+    arXiv:2211.01095, proposition 4.1): with l for the logarithm, the expected
+    images are weighted with exp(l), integrated over the step.
+
+    Parameters
+    ----------
+    x : array
+        At step ``t``.
+    t, after : int
+    expected : sequence of (int, array)
+        The steps and the expected images that the polynomial goes through.
+    schedule : `LinearSchedule`
+    """
     signal, noise = schedule.signal, schedule.noise
     log_ratio = np.log(signal / noise)
-    last, last_width = None, None
-    for t, after in pairwise(times):
-        clean = predict(x, t)
-        width = log_ratio[after] - log_ratio[t]
-        slope = clean if last is None else clean + (clean - last) * width / (2 * last_width)
-        x = (noise[after] / noise[t] * x - signal[after] * np.expm1(-width) * slope).astype(np.float32)
-        last, last_width = clean, width
-    return predict(x, times[-1])
+    width = log_ratio[after] - log_ratio[t]
+    moments = [-np.expm1(-width)]  # of powers of l, from 0 at t, with the weight exp(l - width)
+    for power in range(1, len(expected)):
+        moments.append(width**power - power * moments[-1])
+    known, images = zip(*expected, strict=True)
+    distance = log_ratio[list(known)] - log_ratio[t]
+    weights = np.linalg.solve(np.vander(distance, increasing=True).T, moments)
+    mean = sum(weight * image for weight, image in zip(weights, images, strict=True))
+    return (noise[after] / noise[t] * x + signal[after] * mean).astype(np.float32)
 
 
-SAMPLERS = {"ddpm": ddpm, "dpm-solver": dpm_solver}
+SAMPLERS = {"ddpm": ddpm, "unipc": unipc}

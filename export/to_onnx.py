@@ -118,7 +118,7 @@ def main():
         },
         threshold=1.0,
         reliability=0.5,
-        steps=8,
+        steps=7,
     )
     card = export(model, card, args.output)
     if args.weights:

@@ -40,6 +40,12 @@ def test_ecsv_csv_and_votable_keep_provenance(catalog, tmp_path):
     assert lines[0].split(",") == list(COLUMNS) and len(lines) == len(catalog) + 1
 
 
+def test_fits_keeps_provenance(catalog, tmp_path):
+    table = catalog_files.read_catalog(catalog_files.write_catalog(catalog, tmp_path / "a.fits"))
+    assert table.meta == catalog.meta | {"rms": pytest.approx(catalog.meta["rms"], rel=1e-12)}
+    assert {name: table[name].info.description for name in COLUMNS} == {k: text for k, (_, text) in COLUMNS.items()}
+
+
 def test_fits_says_units_and_meaning(catalog, tmp_path):
     header = fits.getheader(catalog_files.write_catalog(catalog, tmp_path / "a.fits"), 1)
     number = list(COLUMNS).index("peak_flux") + 1

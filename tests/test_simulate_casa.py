@@ -213,8 +213,11 @@ def test_files_are_not_replaced_unasked(tmp_path):
 
 def test_settings_that_casa_cannot_take(tmp_path, monkeypatch):
     monkeypatch.setattr(casa_module, "find_spec", lambda name: True)
-    with pytest.raises(SimulationError, match=r"pwv=0.0 mm: must be positive, or None"):
-        simulate_with_casa(OBSERVATIONS["natural"], SOURCES, tmp_path, pwv=0 * u.mm)
+    for pwv in (0, np.inf):
+        with pytest.raises(SimulationError, match=rf"pwv={pwv:.1f} mm: must lie between 0.05 and 20 mm, or be None"):
+            simulate_with_casa(OBSERVATIONS["natural"], SOURCES, tmp_path, pwv=pwv * u.mm)
+    with pytest.raises(SimulationError, match="seed=-1: must not be negative"):
+        simulate_with_casa(OBSERVATIONS["natural"], SOURCES, tmp_path, seed=-1)
     with pytest.raises(SimulationError, match=r"bandwidth=-1.0 GHz: must be positive"):
         simulate_with_casa(OBSERVATIONS["natural"], SOURCES, tmp_path, bandwidth=-1 * u.GHz)
     array = read_array("alma.cycle5.3")

@@ -17,6 +17,7 @@ from astropy.coordinates import EarthLocation, SkyCoord
 from ..errors import SimulationError
 from .array import SITES
 from .files import truth_table
+from .thermal import PWV_LIMITS
 
 __all__ = ["simulate_with_casa"]
 
@@ -82,7 +83,8 @@ def simulate_with_casa(
     Raises
     ------
     SimulationError
-        CASA is not installed, does not know the observatory or has failed.
+        CASA is not installed, does not know the observatory or has failed;
+        ``pwv``, ``seed`` or ``bandwidth`` is out of range.
     FileExistsError
         A file exists and ``overwrite`` is False; nothing is written.
     """
@@ -96,8 +98,10 @@ def simulate_with_casa(
         raise SimulationError(
             f"CASA is needed for this, and {', '.join(missing)} cannot be imported: pip install astro_ddpm_imager[casa]"
         )
-    if pwv is not None and not pwv.to_value(u.mm) > 0:
-        raise SimulationError(f"pwv={pwv}: must be positive, or None for no noise")
+    if pwv is not None and not PWV_LIMITS[0] <= pwv.to_value(u.mm) <= PWV_LIMITS[1]:
+        raise SimulationError(f"pwv={pwv}: must lie between {PWV_LIMITS[0]} and {PWV_LIMITS[1]:g} mm, or be None")
+    if not seed >= 0:
+        raise SimulationError(f"seed={seed}: must not be negative")
     if not 0 < bandwidth.to_value(u.Hz) < np.inf:
         raise SimulationError(f"bandwidth={bandwidth}: must be positive and finite")
     with tempfile.TemporaryDirectory(prefix="astro_ddpm_imager") as work:
