@@ -14,7 +14,10 @@ from scipy.fft import irfft2, rfft2
 from scipy.ndimage import map_coordinates
 from scipy.sparse import csr_array
 
-__all__ = ["ModelGrid", "Tile", "fourier_resample", "tiles", "turn", "turn_back"]
+__all__ = ["ORIENTATIONS", "ModelGrid", "Tile", "fourier_resample", "tiles", "turn", "turn_back"]
+
+
+ORIENTATIONS = 8  # of a square grid, mirrored ones too
 
 
 def fourier_resample(image, shape):
@@ -228,7 +231,7 @@ def turn(images, orientation):
     ----------
     images : array, shape (..., ny, nx)
     orientation : int
-        Modulo 8; 0 leaves them as they are, odd ones exchange the axes.
+        Modulo `ORIENTATIONS`; 0 leaves them as they are, odd ones exchange the axes.
 
     Returns
     -------

@@ -19,7 +19,7 @@ from .denoiser import Denoiser
 from .detection import SMOOTHING_BEAMS
 from .dirty import prepare
 from .errors import SettingError
-from .grid import ModelGrid, turn, turn_back
+from .grid import ORIENTATIONS, ModelGrid, turn, turn_back
 from .gridded import GriddedObservation
 from .refinement import find_sources
 from .result import ImagingResult
@@ -228,27 +228,33 @@ class DiffusionImager:
         seen = _bounding_box(pb > 0, card.multiple)
         conditions, inside = conditions[:, *seen], pb[seen] > 0
         schedule, stretch = card.noise_schedule, card.stretch
-        sampler = SAMPLERS[self.sampler]
+        first, sampler = schedule.steps - 1, SAMPLERS[self.sampler]
+        # The sky has no preferred direction, the network a little: samples average over all.
+        turned = [np.ascontiguousarray(turn(conditions, i)) for i in range(min(ORIENTATIONS, self.n_samples))]
+
+        def start(i):
+            """What is expected of pure noise, which hardly depends on the noise."""
+            return self.denoiser.predict(_noise(seed, i, turned[i].shape[1:])(), turned[i], first)
+
+        starts = _in_parallel(start, len(turned), self.denoiser.workers)
         with _progress(self.progress, self.n_samples * self.steps) as update:
 
             def sample(i):
-                # The sky has no preferred direction, the network a little: samples average over all.
-                turned, predicted = np.ascontiguousarray(turn(conditions, i)), {}
+                seen_from = turned[i % ORIENTATIONS]
 
                 def predict(noisy, t):
                     update()
-                    clean = self.denoiser.predict(noisy, turned, t)
-                    predicted.setdefault("first", clean)
-                    return clean
+                    return starts[i % ORIENTATIONS] if t == first else self.denoiser.predict(noisy, seen_from, t)
 
-                drawn = sampler(predict, _noise(seed, i, turned.shape[1:]), schedule, self.steps)
-                return np.where(inside, stretch.inverse(turn_back(drawn, i)), 0), turn_back(predicted["first"], i)
+                drawn = sampler(predict, _noise(seed, i, seen_from.shape[1:]), schedule, self.steps)
+                return np.where(inside, stretch.inverse(turn_back(drawn, i)), 0)
 
-            samples, first = zip(*_in_parallel(sample, self.n_samples, self.denoiser.workers), strict=True)
+            samples = _in_parallel(sample, self.n_samples, self.denoiser.workers)
         full = np.zeros((self.n_samples, *pb.shape), dtype=np.float32)
         full[:, *seen] = samples
         expected = np.full(pb.shape, -1.0)
-        expected[seen] = np.where(inside, np.mean(first, axis=0), -1)
+        mean = np.mean([turn_back(image, i) for i, image in enumerate(starts)], axis=0)
+        expected[seen] = np.where(inside, mean, -1)
         return full, expected
 
     def _sources(self, gridded, samples, expected, sky):
