@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 from astropy.stats import mad_std
-from scipy.ndimage import label
+from scipy.ndimage import distance_transform_edt, label
 
 from .conditioning import clean
 from .errors import DirtyImageError
@@ -135,7 +135,9 @@ def _within_reach(dirty):
         np.nanmax(dirty.data) / rms, lost.sum(), 100 * lost.sum() / inside.sum(),
     )  # fmt: skip
     blank = {name: np.where(known, getattr(dirty, name), np.nan) for name in ("data", "pb")}
-    return replace(dirty, **blank, allowed=dirty.allowed & known, rms=float(mad_std(blank["data"], ignore_nan=True)))
+    # Half of a source at the edge would pass for all of it.
+    whole = distance_transform_edt(~lost) > dirty.beam_pixels
+    return replace(dirty, **blank, allowed=dirty.allowed & whole, rms=float(mad_std(blank["data"], ignore_nan=True)))
 
 
 def _reached(positions, dirty):

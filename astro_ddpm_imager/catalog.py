@@ -28,6 +28,7 @@ COLUMNS = {
     "pb": (None, "Primary beam at the source"),
     "sample_fraction": (None, "Fraction of the samples that contain the source"),
 }
+NARROWEST = 0.25  # area of a source convolved with the beam, in units of the beam's
 FRAMES = (ICRS(), FK5(), FK4())  # of catalogues and region files: J2000, B1950
 
 
@@ -65,9 +66,10 @@ def build_catalog(sources, grid, dirty, reliability, meta):
     # The moments hold the variance of the model's pixel, 1/12.
     covariance = (sources.covariance - np.eye(2) / 12) * np.outer(ratio, ratio)
     sky, scale = _on_sky(dirty.wcs, x, y)
-    major, minor, pa, covariance = _axes(covariance, scale)
+    major, minor, pa = _axes(covariance, scale)
+    # Of points, half seem narrower than the beam: with these cut off, their peaks would be too low on average.
     spread = np.linalg.det(dirty.beam_covariance + covariance) / np.linalg.det(dirty.beam_covariance)
-    peak = sources.flux / np.sqrt(spread)
+    peak = sources.flux / np.sqrt(spread.clip(NARROWEST))
     pixel_variance = np.stack([(sources.x_err * ratio[0]) ** 2, (sources.y_err * ratio[1]) ** 2], -1)
     world_err = np.sqrt((scale**2 @ pixel_variance[:, :, None])[:, :, 0])
 
@@ -112,11 +114,7 @@ def _on_sky(wcs, x, y):
 
 
 def _axes(covariance, scale):
-    """FWHM (arcsec) and position angle (deg) of second moments in pixels, and the moments made positive."""
+    """FWHM (arcsec) and position angle (deg) of second moments in pixels; an axis narrower than a point is 0."""
     sky, vectors = np.linalg.eigh(scale @ covariance @ np.swapaxes(scale, 1, 2))
-    sky = sky.clip(0)
-    inverse = np.linalg.inv(scale)
-    positive = inverse @ (vectors * sky[:, None, :]) @ np.swapaxes(vectors, 1, 2) @ np.swapaxes(inverse, 1, 2)
-    pa = np.rad2deg(np.arctan2(vectors[:, 0, 1], vectors[:, 1, 1])) % 180
-    major, minor = gaussian_sigma_to_fwhm * np.sqrt(sky[:, 1]), gaussian_sigma_to_fwhm * np.sqrt(sky[:, 0])
-    return major, minor, pa, positive
+    minor, major = gaussian_sigma_to_fwhm * np.sqrt(sky.clip(0)).T
+    return major, minor, np.rad2deg(np.arctan2(vectors[:, 0, 1], vectors[:, 1, 1])) % 180

@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import numpy as np
+from astropy.stats import gaussian_fwhm_to_sigma
+from scipy.fft import fftfreq, irfft2, rfftfreq
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from .detection import SMOOTHING_BEAMS, detect
@@ -11,11 +13,11 @@ __all__ = ["find_sources", "refine"]
 
 POSITION_DOUBT = 0.3  # beams: how far the network may be off, a standard deviation
 FLUX_DOUBT = 0.01  # relative, for each unit of S/N: of faint sources the network knows more than the data
-MOST_DOUBT = 0.15  # relative, of the flux; twice that, of the second moments
+MOST_DOUBT = 0.15  # relative, of the flux; twice that, of the second moments as the beam shows them
 FURTHEST = np.array([3, 1, 1, 3, 3, 3])  # standard deviations: largest change of flux, position and moments
 CLEAN_DOUBT = 0.005  # relative, of the flux that CLEAN has subtracted
 REACH_BEAMS = 5.5  # half the side of the patch that a detection is compared with
-NARROWEST = 0.02  # variance of a source, square pixels, that its profile has slopes
+ITERATIONS = 2  # of Gauss and Newton
 
 
 def find_sources(sky, gridded, threshold, pixels_per_beam, sample=0):
@@ -42,6 +44,9 @@ def find_sources(sky, gridded, threshold, pixels_per_beam, sample=0):
         at, sigma = [detections.y, detections.x], SMOOTHING_BEAMS * pixels_per_beam
         part, whole = (map_coordinates(gaussian_filter(image, sigma), at, order=1) for image in (sky, whole_sky))
         drawn = np.divide(part, whole, out=np.ones_like(whole), where=whole > 0)
+        # Pixels share what CLEAN has subtracted, which broadens it by 1/6 of a pixel squared and not by 1/12.
+        broadened = (1 - drawn)[:, None, None] * np.eye(2) / 12
+        detections = replace(detections, covariance=detections.covariance - broadened)
     return refine(detections, sky, gridded, pixels_per_beam, drawn)
 
 
@@ -52,9 +57,9 @@ def refine(detections, sky, gridded, pixels_per_beam, drawn=1.0):
     less sharply than the data have them, while the likelihood of a source is
     known (`~astro_ddpm_imager.gridded.GriddedObservation`). The network's
     flux, position and second moments of a source, each with the doubt that it
-    deserves, are the prior; the rest of the sky stays as it is. To first order
-    the posterior is Gaussian, and its mean takes their place (a Gibbs step, of
-    which the mean is taken instead of a draw).
+    deserves, are the prior; the rest of the sky stays as it is. The mean of the
+    posterior takes their place, where it is Gaussian, which it is nearly (a
+    Gibbs step, of which the mean is taken instead of a draw).
 
     The doubt about a flux is small where the S/N is: the network knows that
     faint sources are found where the noise is positive, and the likelihood
@@ -85,55 +90,65 @@ def refine(detections, sky, gridded, pixels_per_beam, drawn=1.0):
     rows, columns = (middle[:, None] + np.arange(2 * reach + 1) for middle in nearest)  # of the padded image
     left = np.pad(gridded.gradient(sky), reach)[rows[:, :, None], columns[:, None, :]].reshape(len(detections), -1, 1)
 
-    slopes, size = _slopes(detections, nearest, reach)
     dy, dx = (axis.ravel() for axis in np.mgrid[: 2 * reach + 1, : 2 * reach + 1])
     between = gridded.information[ny + dy[:, None] - dy, nx + dx[:, None] - dx]
-    precision = slopes @ (between @ slopes.transpose(0, 2, 1))
-    flux_doubt = np.minimum(FLUX_DOUBT * np.sqrt(precision[:, 0, 0]), MOST_DOUBT)
-    position_doubt = np.full_like(flux_doubt, POSITION_DOUBT * pixels_per_beam)
-    moment_doubt = 2 * flux_doubt * size
-    doubt = np.stack(
-        [flux_doubt, position_doubt, position_doubt, moment_doubt, moment_doubt / np.sqrt(2), moment_doubt], axis=1
-    )
-    doubt *= np.reshape(drawn, (-1, 1))
-    covariance = np.linalg.inv(precision + np.eye(6) / doubt[:, None, :] ** 2)
-    change = (covariance @ (slopes @ left))[:, :, 0]
-    flux_variance = covariance[:, 0, 0] + (CLEAN_DOUBT * (1 - np.reshape(drawn, -1))) ** 2
-    flux, x, y, xx, xy, yy = np.clip(change, -FURTHEST * doubt, FURTHEST * doubt).T
+    drawn = np.broadcast_to(drawn, detections.flux.shape)
+    change, first = np.zeros((len(detections), 6)), None
+    for _ in range(ITERATIONS):
+        slopes = _slopes(detections, change, nearest, reach)
+        profile = slopes[:, 0] * (1 + change[:, :1])
+        precision = slopes @ (between @ slopes.transpose(0, 2, 1))
+        if first is None:
+            first, doubt = profile, _doubt(detections, precision, drawn, pixels_per_beam)
+        covariance = np.linalg.inv(precision + np.eye(6) / doubt[:, None, :] ** 2)
+        gradient = slopes @ (left - between @ (profile - first)[:, :, None])
+        change = change + (covariance @ (gradient - (change / doubt**2)[:, :, None]))[:, :, 0]
+        change = np.clip(change, -FURTHEST * doubt, FURTHEST * doubt)
+    changed = _changed(detections, change)
+    flux_variance = covariance[:, 0, 0] + (CLEAN_DOUBT * (1 - drawn)) ** 2
+    variance = [covariance[:, 1, 1], covariance[:, 2, 2], detections.flux**2 * flux_variance]
+    return replace(changed, variance=np.stack(variance, axis=1))
+
+
+def _changed(detections, change):
+    """Detections after a change, shape (n, 6): relative of the flux, then of x, y and the moments xx, xy, yy."""
+    flux, x, y, xx, xy, yy = change.T
     return replace(
         detections,
         flux=detections.flux * (1 + flux),
         x=detections.x + x,
         y=detections.y + y,
         covariance=detections.covariance + np.stack([xx, xy, xy, yy], axis=1).reshape(-1, 2, 2),
-        variance=np.stack([covariance[:, 1, 1], covariance[:, 2, 2], detections.flux**2 * flux_variance], axis=1),
     )
 
 
-def _slopes(detections, nearest, reach):
-    """How the pixels of a patch around each detection change with its parameters, and its size.
+def _doubt(detections, precision, drawn, pixels_per_beam):
+    """Standard deviations of what the network says of flux, position and moments, shape (n, 6)."""
+    flux = np.minimum(FLUX_DOUBT * np.sqrt(precision[:, 0, 0]), MOST_DOUBT)
+    position = np.full_like(flux, POSITION_DOUBT * pixels_per_beam)
+    seen = np.trace(detections.covariance, axis1=1, axis2=2) / 2 + (gaussian_fwhm_to_sigma * pixels_per_beam) ** 2
+    moment = 2 * flux * seen
+    return np.stack([flux, position, position, moment, moment / np.sqrt(2), moment], axis=1) * drawn[:, None]
 
-    Parameters are the logarithm of the flux, x, y, and the second moments xx, xy, yy.
 
-    Returns
-    -------
-    slopes : 3D array, shape (n, 6, pixels)
-    size : 1D array, shape (n,)
-        Mean variance of the two axes, square pixels.
+def _slopes(detections, change, nearest, reach):
+    """How the pixels of a patch around each detection, once changed, go with the change, shape (n, 6, pixels).
+
+    The patches hold what the data can see of a Gaussian, the frequencies that
+    pixels can hold: so it may lie anywhere between pixels and be as narrow as
+    a point.
     """
-    variances, axes = np.linalg.eigh(detections.covariance - np.eye(2) / 12)
-    variances = variances.clip(NARROWEST) + 1 / 12  # of the pixels again
-    inverse = (axes / variances[:, None, :]) @ axes.transpose(0, 2, 1)
-    offset = np.arange(-reach, reach + 1)
-    x = offset + (nearest[1] - detections.x)[:, None]
-    y = offset + (nearest[0] - detections.y)[:, None]
-    n, side = x.shape
-    x, y = np.broadcast_to(x[:, None, :], (n, side, side)), np.broadcast_to(y[:, :, None], (n, side, side))
-    away = np.stack([x, y], axis=1).reshape(n, 2, -1)
-    gx, gy = np.moveaxis(inverse @ away, 1, 0)
-    profile = np.exp(-0.5 * (away[:, 0] * gx + away[:, 1] * gy))
-    profile *= (detections.flux / profile.sum(1))[:, None]
-    ixx, ixy, iyy = inverse[:, 0, 0, None], inverse[:, 0, 1, None], inverse[:, 1, 1, None]
-    moments = (gx**2 - ixx) / 2, gx * gy - ixy, (gy**2 - iyy) / 2
-    slopes = np.stack([np.ones_like(gx), gx, gy, *moments], axis=1) * profile[:, None, :]
-    return slopes, variances.mean(1)
+    changed = _changed(detections, change)
+    side = 2 * reach + 1
+    v, u = fftfreq(side)[:, None], rfftfreq(side)
+    middle_y, middle_x = nearest - reach
+    x, y = changed.x - middle_x, changed.y - middle_y
+    moments = changed.covariance - np.eye(2) / 12
+    xx, xy, yy = (moments[:, i, j, None, None] for i, j in ((0, 0), (0, 1), (1, 1)))
+    exponent = -2 * np.pi**2 * (xx * u**2 + 2 * xy * u * v + yy * v**2)
+    spectrum = changed.flux[:, None, None] * np.sinc(u) * np.sinc(v)
+    spectrum = spectrum * np.exp(exponent - 2j * np.pi * (u * x[:, None, None] + v * y[:, None, None]))
+    by_moments = [-2 * (np.pi * u) ** 2, -4 * np.pi**2 * u * v, -2 * (np.pi * v) ** 2]
+    by = [1 / (1 + change[:, :1, None]), -2j * np.pi * u, -2j * np.pi * v, *by_moments]
+    patches = np.stack([irfft2(spectrum * factor, s=(side, side)) for factor in by], axis=1)
+    return patches.reshape(len(detections), 6, -1)
