@@ -5,9 +5,10 @@ import numpy as np
 from astropy.coordinates import FK4, FK5, ICRS
 from astropy.stats import gaussian_sigma_to_fwhm
 from astropy.table import QTable
+from radio_beam import Beam
 from scipy.ndimage import map_coordinates
 
-__all__ = ["COLUMNS", "build_catalog"]
+__all__ = ["COLUMNS", "build_catalog", "on_sky", "restoring_beams"]
 
 COLUMNS = {
     "source_id": (None, "Number of the source, from 1, by falling S/N"),
@@ -65,7 +66,7 @@ def build_catalog(sources, grid, dirty, reliability, meta):
     ratio = np.array(grid.ratio[::-1])
     # The moments hold the variance of the model's pixel, 1/12.
     covariance = (sources.covariance - np.eye(2) / 12) * np.outer(ratio, ratio)
-    sky, scale = _on_sky(dirty.wcs, x, y)
+    sky, scale = on_sky(dirty.wcs, x, y)
     major, minor, pa = _axes(covariance, scale)
     # Of points, half seem narrower than the beam: with these cut off, their peaks would be too low on average.
     spread = np.linalg.det(dirty.beam_covariance + covariance) / np.linalg.det(dirty.beam_covariance)
@@ -97,10 +98,43 @@ def _interpolate(image, y, x):
     return np.where(np.isfinite(values), values, nearest)
 
 
-def _on_sky(wcs, x, y):
-    """Positions of pixels in one of the `FRAMES`, and there arcsec east and north for each pixel in x and y.
+def restoring_beams(dirty, x, y):
+    """The restoring beam at some pixels, its position angle east of the north that catalogues have there.
 
-    The axes of the image are not those of the frame in Galactic images and near the poles.
+    Parameters
+    ----------
+    dirty : `~astro_ddpm_imager.dirty.DirtyImage`
+    x, y : 1D arrays, shape (n,)
+        0-based pixels.
+
+    Returns
+    -------
+    list of `~radio_beam.Beam`
+    """
+    _, scale = on_sky(dirty.wcs, x, y)
+    axes = np.transpose(_axes(dirty.beam_covariance, scale))
+    return [Beam(major * u.arcsec, minor * u.arcsec, pa * u.deg) for major, minor, pa in axes]
+
+
+def on_sky(wcs, x, y):
+    """Where pixels are in the frame of catalogues.
+
+    The axes of the image are not those of this frame in Galactic images and
+    near the poles.
+
+    Parameters
+    ----------
+    wcs : `~astropy.wcs.WCS`
+        Celestial, two axes.
+    x, y : 1D arrays, shape (n,)
+        0-based pixels.
+
+    Returns
+    -------
+    sky : `~astropy.coordinates.SkyCoord`, shape (n,)
+        In the frame of the image if that is one of the `FRAMES`, else in ICRS.
+    scale : 3D array, shape (n, 2, 2)
+        Arcsec east and north (rows) for each pixel in x and y (columns).
     """
 
     def at(x, y):

@@ -4,6 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from .catalog import restoring_beams
 from .errors import SettingError
 from .headers import to_hdu
 from .region_files import catalog_to_regions, ds9_text
@@ -16,8 +17,9 @@ def _write_png(result, path):
 
 
 def _write_regions(result, path):
-    regions = catalog_to_regions(result.catalog, result.dirty.beam, result.catalog.meta["frame"])
-    path.write_text(ds9_text(regions))
+    catalog = result.catalog
+    beams = restoring_beams(result.dirty, catalog["x"], catalog["y"])
+    path.write_text(ds9_text(catalog_to_regions(catalog, beams, catalog.meta["frame"])))
 
 
 PRODUCTS = {

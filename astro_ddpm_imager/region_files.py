@@ -29,8 +29,9 @@ def catalog_to_regions(catalog, beam, frame):
     Parameters
     ----------
     catalog : `~astropy.table.QTable`
-    beam : `~radio_beam.Beam`
-        Restoring beam, with which the sources are convolved.
+    beam : `~radio_beam.Beam` or list of these
+        Restoring beam, with which the sources are convolved; one for each where
+        its position angle varies, see `~astro_ddpm_imager.catalog.restoring_beams`.
     frame : str
         Frame of ``ra`` and ``dec``, for instance ``"icrs"``.
 
@@ -39,9 +40,10 @@ def catalog_to_regions(catalog, beam, frame):
     `~regions.Regions`
     """
     regions = []
-    for row in catalog:
+    beams = [beam] * len(catalog) if isinstance(beam, Beam) else beam
+    for row, beam_here in zip(catalog, beams, strict=True):
         color = reliability_color(row["reliability"])
-        shape = Beam(row["major"], row["minor"], row["pa"]).convolve(beam)
+        shape = Beam(row["major"], row["minor"], row["pa"]).convolve(beam_here)
         name = f"{row['source_id']} ({row['reliability']:.2f})"
         regions.append(
             EllipseSkyRegion(

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
+from astropy.nddata import CCDData
 from astropy.table import QTable
 from radio_beam import Beam
 from regions import Regions
 
+from astro_ddpm_imager.dirty import beam_covariance
 from astro_ddpm_imager.region_files import catalog_to_regions, ds9_text
 
 from .conftest import make_wcs
@@ -91,6 +93,14 @@ def test_ds9_keeps_positions_axes_names_and_colours(catalog, ds9, tmp_path, fram
     assert [region.visual["edgecolor"] for region in saved] == ["green", "yellow", "red"]
 
 
+def ends_of_major_axis(region, wcs):
+    """Pixels of the centre of an ellipse and of the end of its longer axis towards the right."""
+    along = region.angle - 90 * u.deg
+    ends = [region.center.directional_offset_by(along + half, region.width / 2) for half in (0, 180) * u.deg]
+    pixels = [wcs.world_to_pixel(place) for place in (region.center, *ends)]
+    return [float(value) for place in (pixels[0], max(pixels[1:])) for value in place]
+
+
 @pytest.mark.ds9
 def test_ds9_draws_ellipses_where_the_sources_are(catalog, ds9, tmp_path):
     """In pixels, so that DS9's own idea of position angles counts."""
@@ -129,3 +139,23 @@ def test_ds9_loads_regions_as_pybdsf_writes_them(run, ds9, tmp_path):
     assert_same(saved, Regions.read(tmp_path / "sources.reg", format="ds9"))
     assert len(saved) == img.nsrc > 0
     assert [region.meta["text"] for region in saved] == [f"field_i{s.island_id}_s{s.source_id}" for s in img.sources]
+
+
+def test_ellipses_in_galactic_images_lie_on_the_image_as_in_others(imager, tmp_path):
+    """The same pixels; position angles of catalogues are from the north of ICRS in both."""
+    beam = {"BMAJ": 0.9 / 3600, "BMIN": 0.5 / 3600, "BPA": 20.0, "BUNIT": "Jy/beam"}
+    equatorial, galactic = make_wcs(), make_wcs()
+    galactic.wcs.ctype, galactic.wcs.radesys = ["GLON-SIN", "GLAT-SIN"], ""
+    y, x = np.mgrid[:96, :96]
+    (xx, xy), (_, yy) = np.linalg.inv(beam_covariance(BEAM, equatorial))
+    data = 1e-4 * np.random.default_rng(0).standard_normal((96, 96))
+    for x0, y0 in ((30, 40), (60.3, 65.8)):
+        dx, dy = x - x0, y - y0
+        data += 3e-3 * np.exp(-0.5 * (xx * dx**2 + 2 * xy * dx * dy + yy * dy**2))
+    drawn = {}
+    for name, wcs in (("equatorial", equatorial), ("galactic", galactic)):
+        imager(CCDData(data, unit="Jy/beam", wcs=wcs, meta=beam)).write(tmp_path / name)
+        regions = Regions.read(tmp_path / f"{name}.reg", format="ds9")
+        drawn[name] = sorted(ends_of_major_axis(region, wcs) for region in regions)
+    assert len(drawn["equatorial"]) >= 2
+    np.testing.assert_allclose(drawn["galactic"], drawn["equatorial"], atol=0.05)

@@ -3,6 +3,8 @@
 import numpy as np
 from astropy.stats import gaussian_sigma_to_fwhm
 
+from ...catalog import on_sky
+
 __all__ = ["condon_errors", "from_axes", "north_angle", "to_axes"]
 
 
@@ -88,14 +90,14 @@ def north_angle(wcs, x=None, y=None):
     Returns
     -------
     float
-        Angle from the second pixel axis to north, degrees, turning the way
-        that position angles do: towards east.
+        Angle from the second pixel axis to the north of the image, or, at a
+        pixel, of catalogues there (which have no Galactic coordinates),
+        degrees, turning the way that position angles do: towards east.
     """
     handed = -np.sign(np.linalg.det(wcs.pixel_scale_matrix))  # 1 where east is to the left of north
     if x is None:
         along_x, along_y = np.linalg.inv(wcs.pixel_scale_matrix) @ [0, 1]
     else:
-        lon, lat = wcs.all_pix2world(x, y, 0)
-        step = np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix))) * (1 if lat < 89 else -1)
-        along_x, along_y = np.sign(step) * (np.array(wcs.all_world2pix(lon, lat + step, 0)) - (x, y))
+        (scale,) = on_sky(wcs, np.array([x]), np.array([y]))[1]
+        along_x, along_y = np.linalg.inv(scale) @ [0, 1]
     return float(handed * np.rad2deg(np.arctan2(-along_x, along_y)))

@@ -41,12 +41,13 @@ def make_gaussians(catalog, field):
     for row in catalog:
         x, y = float(row["x"]), float(row["y"])
         pixel = tuple(np.clip(np.round([y, x]).astype(int), 0, np.array(field.data.shape) - 1))
-        deconvolved = from_axes(*(float(row[name].to_value("deg")) for name in ("major", "minor", "pa")))
         rms, mean, pb = (float(image[pixel]) for image in (field.background.rms, field.background.mean, field.pb))
         peak, flux = float(row["peak_flux"].value), float(row["flux"].to_value("Jy"))
         flux_error = float(row["flux_err"].to_value("Jy"))
         errors = [float(row[name].to_value("deg")) for name in ("ra_err", "dec_err")]
         at_reference, here = north_angle(field.wcs), north_angle(field.wcs, x, y)
+        major, minor, pa = (float(row[name].to_value("deg")) for name in ("major", "minor", "pa"))
+        deconvolved = from_axes(major, minor, pa + here - at_reference)
         gaussian = Gaussian(
             total_flux=flux, total_fluxE=flux_error, peak_flux=peak, peak_fluxE=flux_error * peak / flux,
             centre_sky=[float(row[name].to_value("deg")) for name in ("ra", "dec")], centre_skyE=errors,
@@ -176,14 +177,15 @@ def _source(group, island, code, field):
     around = np.array(brightest.centre_sky)
     offsets = (np.array([gaussian.centre_sky for gaussian in group]) - around + 180) % 360 - 180
     centre = weights @ offsets
-    sky, pixel = around + centre, weights @ np.array([gaussian.centre_pix for gaussian in group])
+    pixels = np.array([gaussian.centre_pix for gaussian in group])
+    sky, pixel = around + centre, weights @ pixels
     sky[0] %= 360
     sky_error, pixel_error = (
         np.sqrt(weights**2 @ np.square([getattr(gaussian, name) for gaussian in group]))
         for name in ("centre_skyE", "centre_pixE")
     )
-    offsets = (offsets - centre) * [np.cos(np.deg2rad(sky[1])), 1]
-    covariance = sum(w * (g.covariance + np.outer(o, o)) for w, g, o in zip(weights, group, offsets, strict=True))
+    apart = (pixels - pixel) @ field.wcs.pixel_scale_matrix.T
+    covariance = sum(w * (g.covariance + np.outer(o, o)) for w, g, o in zip(weights, group, apart, strict=True))
     source = Source(
         source_id=group[0].source_id, island_id=island.island_id, code=code, gaussians=group, ngaus=len(group),
         jlevel=0, total_flux=float(flux.sum()),

@@ -10,6 +10,7 @@ import astropy.units as u
 import numpy as np
 from astropy.table import vstack
 
+from ...catalog import restoring_beams
 from ...catalog_files import write_catalog
 from ...errors import DirtyImageError, SettingError
 from ...products import product_path
@@ -185,7 +186,8 @@ class Cleaning:
         catalog["source_id"][:] = np.arange(1, len(catalog) + 1)
         first = next(iter(self.results.values()))
         write_catalog(catalog, self._path(".catalog.ecsv"))
-        regions = catalog_to_regions(catalog, first.dirty.beam, catalog.meta["frame"])
+        beams = restoring_beams(first.dirty, catalog["x"], catalog["y"])
+        regions = catalog_to_regions(catalog, beams, catalog.meta["frame"])
         self._path(".reg").write_text(ds9_text(regions))
         return catalog
 
