@@ -28,6 +28,8 @@ from .simulate.imaging import WEIGHTINGS
 
 __all__ = ["main"]
 
+log = logging.getLogger(__name__)
+
 FITS_ENDINGS = (".gz", ".bz2", ".fz", ".fits", ".fit", ".dirty")
 
 
@@ -299,7 +301,8 @@ def _image(args):
             raise FileNotFoundError(f"{path}: there is no such file")
         check_free(prefix, args.overwrite or args.resume)
     with _imager(args, len(jobs)) as imager:
-        for path, prefix in jobs:
+
+        def image(path, prefix):
             dirty = read_image(path, args.channel, args.stokes)
             companions = [
                 None if companion is None else read_companion(companion, args.channel, args.stokes)
@@ -307,6 +310,29 @@ def _image(args):
             ]
             result = imager(dirty, *companions, beam)
             _report(result, prefix, result.write(prefix, args.overwrite or args.resume))
+
+        _one_by_one(image, jobs)
+
+
+def _one_by_one(image, jobs):
+    """Image every job, the first item of which is its name; one that cannot be used does not stop the others."""
+    failed = []
+    for job in jobs:
+        name = str(job[0])
+        if len(jobs) > 1:
+            log.info("%s", name)
+        try:
+            image(*job)
+        except DirtyImageError as error:
+            said = str(error) if name in str(error) else f"{name}: {error}"
+            if len(jobs) == 1:
+                raise DirtyImageError(said) from error
+            log.error("%s", said)
+            failed.append(name)
+    if failed:
+        raise DirtyImageError(
+            f"{len(failed)} of {len(jobs)} images could not be used, for the reasons above: {', '.join(failed)}"
+        )
 
 
 def _image_wsclean(args, beam):
@@ -319,9 +345,12 @@ def _image_wsclean(args, beam):
     for run in runs:
         run.check_free(args.overwrite)
     with _imager(args, len(runs)) as imager:
-        for run in runs:
+
+        def image(prefix, run):
             result = run.image(imager, args.mask, beam)
-            _report(result, run.prefix, run.write(result, args.overwrite))
+            _report(result, prefix, run.write(result, args.overwrite))
+
+        _one_by_one(image, [(run.prefix, run) for run in runs])
 
 
 def _demo(args):

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 MINIMUM_BEAM_PIXELS = 2.0
 MINIMUM_FIELD_BEAMS = 8.0
+MOST_ODD = 0.5  # of a PSF: the standard deviation of what is not symmetric
+STOKES = {2: "Q", 3: "U", 4: "V", -3: "RL", -4: "LR", -7: "XY", -8: "YX"}  # where sources may be negative
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,7 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
             "or --beam MAJ MIN PA on the command line"
         )
     _check_sampling(beam, image)
+    _warn_polarised(image.meta)
 
     pb_values = np.ones(data.shape) if pb is None else _checked_pb(_as_companion(pb, "pb", image).data)
     with np.errstate(invalid="ignore"):
@@ -295,18 +298,26 @@ def _beam_of(image, name):
     if image is None:
         return None
     header = image.meta
-    if not isinstance(header, fits.Header):
-        header = fits.Header({key: header[key] for key in ("BMAJ", "BMIN", "BPA") if key in header})
-    axes = {key: header[key] for key in ("BMAJ", "BMIN", "BPA") if key in header}
+    axes = {key: _in_degrees(header[key]) for key in ("BMAJ", "BMIN", "BPA") if key in header}
     numbers = all(isinstance(value, int | float | np.number) for value in axes.values())
     if not numbers or axes.get("BMIN", 0) > axes.get("BMAJ", np.inf):
         said = ", ".join(f"{key}={value!r}" for key, value in axes.items())
         raise DirtyImageError(f"{name}: the beam in the header, {said}, is none; give another with beam=")
     try:
-        beam = Beam.from_fits_header(header)
+        # An old header may have it in its HISTORY only.
+        beam = Beam.from_fits_header(header if isinstance(header, fits.Header) else fits.Header(axes))
     except NoBeamException:
         return None
+    if "BMAJ" in axes and "BMIN" not in axes:
+        log.warning("%s: no BMIN in the header; the beam is taken for round, with BMAJ=%r deg", name, axes["BMAJ"])
+    elif "BPA" not in axes and axes.get("BMIN") != axes.get("BMAJ"):
+        log.warning("%s: no BPA in the header; the position angle of the beam is taken for 0", name)
     return _checked_beam(beam, f"{name}: the beam in the header", "; give another with beam=")
+
+
+def _in_degrees(value):
+    """A value of a header; metadata in memory may be quantities."""
+    return value.to_value(u.deg) if isinstance(value, u.Quantity) and value.unit.is_equivalent(u.deg) else value
 
 
 def _checked_beam(beam, name, way_out=""):
@@ -344,6 +355,16 @@ def _check_sampling(beam, image):
         )
 
 
+def _warn_polarised(meta):
+    """Say if an image is not of total intensity, where sources are positive."""
+    for axis in range(3, 5):
+        value = meta.get(f"CRVAL{axis}")
+        if str(meta.get(f"CTYPE{axis}", "")).startswith("STOKES") and value in STOKES:
+            log.warning(
+                "dirty: is of Stokes %s, which may be negative; the model only knows positive sources", STOKES[value]
+            )
+
+
 def _checked_pb(pb):
     peak = np.nanmax(pb) if np.isfinite(pb).any() else np.nan
     if not 0 < peak <= 1.01:
@@ -363,4 +384,18 @@ def _checked_psf(psf):
     if tuple(found) != centre:
         log.warning("psf: peaks at pixel (x, y) = %s instead of %s; moved", tuple(map(int, found[::-1])), centre[::-1])
         psf = np.roll(psf, np.subtract(centre, found), axis=(0, 1))
-    return psf / peak
+    psf = psf / peak
+    if psf.min() < -1:
+        raise DirtyImageError(
+            f"psf: its lowest value is {psf.min():.3g} times its highest; a PSF is 1 at its centre and nothing like -1 "
+            "elsewhere: is it the right file, with the right sign?"
+        )
+    # The transform of a PSF is real. Near the middle: far from there, it may be cut off or wrapped on one side.
+    inner = psf[tuple(slice(c - c // 2, c + c // 2 + 1) for c in centre)]
+    odd, all_of_it = (inner - inner[::-1, ::-1]).std(), inner.std()
+    if odd > MOST_ODD * all_of_it:
+        raise DirtyImageError(
+            f"psf: is not symmetric about its peak, by {odd / all_of_it:.2g} of its standard deviation, as a dirty "
+            "beam (PSF) would be; is it another image?"
+        )
+    return psf

@@ -40,7 +40,7 @@ def product_header(dirty, meta):
                 header[key] = dirty.meta[key]
     for axis in range(3, 6):
         if str(dirty.meta.get(f"CTYPE{axis}", "")).startswith("FREQ") and f"CRVAL{axis}" in dirty.meta:
-            header["FREQ"] = (dirty.meta[f"CRVAL{axis}"], "Hz, of the reference channel")
+            header["FREQ"] = (dirty.meta[f"CRVAL{axis}"], "Hz")
     header["BMAJ"], header["BMIN"] = dirty.beam.major.to_value("deg"), dirty.beam.minor.to_value("deg")
     header["BPA"] = dirty.beam.pa.to_value("deg")
     header["NOISE"] = (dirty.rms, "Jy/beam, of the dirty image")

@@ -5,6 +5,7 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from os import PathLike
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -128,6 +129,12 @@ class DiffusionImager:
         for name, value, low in (("seed", seed, 0), ("threads", threads, 1)):
             if value is not None:
                 _check_number(name, value, low, np.inf, whole=True)
+        if not isinstance(calibrate, bool | np.bool_):
+            raise SettingError(f"calibrate={calibrate!r}: must be True or False")
+        if not (progress is None or isinstance(progress, bool) or hasattr(progress, "update")):
+            raise SettingError(f"progress={progress!r}: must be True, False, None or a progress bar")
+        if not isinstance(model, str | PathLike):
+            raise SettingError(f"model={model!r}: must be a name or a path")
         self.denoiser = Denoiser(model, device, threads)
         self.model = model
         card = self.card
@@ -329,7 +336,7 @@ def _progress(progress, total):
 
 
 def _check_choice(name, value, choices):
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise SettingError(f"{name}={value!r}: choose one of {', '.join(map(repr, choices))}")
 
 

@@ -147,7 +147,10 @@ def _parse_unit(text, name):
     try:
         return u.Unit(text)
     except ValueError as error:
-        raise DirtyImageError(f"{name}: the unit {text!r} is unknown; set BUNIT in the header to 'Jy/beam'") from error
+        raise DirtyImageError(
+            f"{name}: the unit {text!r} is unknown; set BUNIT in the header to 'Jy/beam' if that is what it is, "
+            "or convert the image"
+        ) from error
 
 
 def select_plane(data, unit, wcs, meta, channel=None, stokes=None, name="dirty"):
@@ -178,8 +181,13 @@ def select_plane(data, unit, wcs, meta, channel=None, stokes=None, name="dirty")
         raise DirtyImageError(f"{name}: has {data.ndim} axes; an image has at least two")
     celestial = _celestial(wcs, name)
     wanted = {"channel": channel, "stokes": stokes}
-    index = []
-    for kind, length in _plane_axes(data, wcs):
+    index, axes = [], _plane_axes(data, wcs)
+    for kind, plane in wanted.items():
+        if plane is not None and (isinstance(plane, bool) or not isinstance(plane, int | np.integer)):
+            raise DirtyImageError(f"{name}: {kind}={plane!r}: must be a whole number")
+        if plane and kind not in [axis for axis, _ in axes]:
+            raise DirtyImageError(f"{name}: {kind}={plane} does not exist; the image has no {kind} axis")
+    for number, (kind, length) in enumerate(axes):
         plane = wanted[kind]
         if plane is None and length > 1:
             raise DirtyImageError(
@@ -189,7 +197,19 @@ def select_plane(data, unit, wcs, meta, channel=None, stokes=None, name="dirty")
         if plane is not None and not 0 <= plane < length:
             raise DirtyImageError(f"{name}: {kind}={plane} does not exist; there are planes 0 to {length - 1}")
         index.append(plane or 0)
+        meta = _of_plane(meta, data.ndim - number, plane or 0)
     return CCDData(np.array(data[tuple(index)]), unit=unit, wcs=celestial, meta=meta)
+
+
+def _of_plane(meta, axis, plane):
+    """A header with a plane as the reference pixel of its axis, so that CRVAL is its frequency or Stokes parameter."""
+    cards = {key: f"{key}{axis}" for key in ("CRVAL", "CDELT", "CRPIX")}
+    if not all(isinstance(meta.get(card), int | float) for card in cards.values()):
+        return meta
+    meta = meta.copy()
+    meta[cards["CRVAL"]] += (plane + 1 - meta[cards["CRPIX"]]) * meta[cards["CDELT"]]
+    meta[cards["CRPIX"]] = plane + 1.0
+    return meta
 
 
 def _plane_axes(data, wcs):

@@ -200,6 +200,52 @@ def test_psf_off_centre_is_moved_and_said(noise_image, caplog):
     assert "peaks at pixel (x, y) = (47, 50) instead of (48, 48); moved" in caplog.text
 
 
+def test_psf_that_is_none(noise_image, demo):
+    psf = fits.getdata(demo["psf"]).squeeze().astype(float)
+    y, x = (n // 2 for n in psf.shape)
+    psf = psf[y - 48 : y + 48, x - 48 : x + 48]
+    assert prepare(noise_image(), psf=psf).psf[48, 48] == 1
+    with pytest.raises(DirtyImageError, match=r"psf: its lowest value is -\d+.* times its highest; .*the right sign\?"):
+        prepare(noise_image(), psf=-psf)
+    with pytest.raises(DirtyImageError, match=r"psf: is not symmetric about its peak, by 1.* is it another image"):
+        prepare(noise_image(), psf=noise_image().data.clip(-5e-5))
+
+
+def test_a_plane_of_an_axis_that_is_not_there(tmp_path):
+    path = write(tmp_path / "a.fits", np.zeros((64, 64)))
+    for name in ("channel", "stokes"):
+        assert read_image(path, **{name: 0}).shape == (64, 64)
+        with pytest.raises(DirtyImageError, match=rf"a.fits: {name}=3 does not exist; the image has no {name} axis"):
+            read_image(path, **{name: 3})
+    for channel in ("1", 1.0, True):
+        with pytest.raises(DirtyImageError, match=rf"channel={channel!r}: must be a whole number"):
+            read_image(path, channel=channel)
+
+
+def test_polarised_emission_is_not_taken_for_sources_without_a_word(noise_image, caplog):
+    prepare(noise_image(CTYPE3="STOKES", CRVAL3=1.0))
+    assert "Stokes" not in caplog.text
+    prepare(noise_image(CTYPE3="STOKES", CRVAL3=2.0))
+    assert "dirty: is of Stokes Q, which may be negative" in caplog.text
+
+
+def test_a_beam_that_is_not_all_there(noise_image, caplog):
+    image = noise_image(BMIN=0.4 / 3600)
+    del image.meta["BPA"]
+    assert prepare(image).beam.pa == 0
+    assert "no BPA in the header" in caplog.text
+    del image.meta["BMIN"]
+    assert prepare(image).beam.minor.to_value(u.arcsec) == pytest.approx(0.5)
+    assert "no BMIN in the header; the beam is taken for round" in caplog.text
+
+
+def test_a_beam_of_quantities(noise_image):
+    image = noise_image(BMAJ=0.6 * u.arcsec, BMIN=0.5 * u.arcsec, BPA=20 * u.deg)
+    assert prepare(image).beam.major.to_value(u.arcsec) == pytest.approx(0.6)
+    with pytest.raises(DirtyImageError, match=r"dirty: the beam in the header, BMAJ=<Quantity 3. mm>.* is none"):
+        prepare(noise_image(BMAJ=3 * u.mm))
+
+
 @pytest.mark.parametrize(("ctype", "name"), [("FREQ", "channel"), ("STOKES", "stokes")])
 def test_cube_says_how_to_choose_a_plane(tmp_path, ctype, name):
     cube = np.random.default_rng(0).standard_normal((3, 64, 64))
@@ -211,6 +257,12 @@ def test_cube_says_how_to_choose_a_plane(tmp_path, ctype, name):
     np.testing.assert_array_equal(read_image(path, **{name: 2}).data, cube[2])
     with pytest.raises(DirtyImageError, match=rf"{name}=3 does not exist; there are planes 0 to 2"):
         read_image(path, **{name: 3})
+
+
+def test_products_have_the_frequency_of_their_channel(tmp_path, imager):
+    cube = 1e-4 * np.random.default_rng(0).standard_normal((3, 64, 64))
+    path = write(tmp_path / "cube.fits", cube, CTYPE3="FREQ", CRVAL3=2.3e11, CDELT3=1e9, CRPIX3=1.0)
+    assert imager(read_image(path, channel=2)).image.meta["FREQ"] == 2.32e11
 
 
 def test_beam_of_a_channel_comes_from_casas_table(tmp_path):
@@ -274,6 +326,10 @@ def test_not_an_image(imager):
         ({"seed": -1}, "seed=-1: must be a whole number of at least 0"),
         ({"threads": 0}, "threads=0: must be a whole number of at least 1"),
         ({"device": "tpu"}, "device='tpu': choose one of 'auto', 'cpu', 'cuda'"),
+        ({"aggregate": ["median"]}, r"aggregate=\['median'\]: choose one of"),
+        ({"calibrate": "no"}, "calibrate='no': must be True or False"),
+        ({"progress": "yes"}, "progress='yes': must be True, False, None or a progress bar"),
+        ({"model": 3}, "model=3: must be a name or a path"),
     ],
 )
 def test_settings(setting, message):

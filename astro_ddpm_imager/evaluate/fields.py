@@ -37,7 +37,8 @@ def read_folder(folder, truth=None):
     truth : path-like, optional
         Table of the true sources; by default ``truth.ecsv`` in the folder.
         Columns ``field``, ``ra``, ``dec``, ``flux_jy``, ``maj_arcsec``,
-        ``min_arcsec`` and ``pa_deg``; units of columns count.
+        ``min_arcsec`` and ``pa_deg``; units of columns count. Positions are in
+        the frame of the images, ICRS or FK5.
 
     Returns
     -------

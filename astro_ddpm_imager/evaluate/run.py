@@ -10,7 +10,9 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
+from astropy.coordinates import FK5, ICRS
 from astropy.table import QTable, vstack
+from astropy.wcs.utils import wcs_to_celestial_frame
 from scipy.ndimage import map_coordinates
 from tqdm.auto import tqdm
 
@@ -179,6 +181,12 @@ def _image_field(parts, number, arguments, files, truth, imager, fwhm):
         result = imager(**arguments)
     except DirtyImageError as error:
         raise EvaluationError(f"field {number}, {arguments['dirty']}: {error}") from error
+    frame = wcs_to_celestial_frame(result.dirty.wcs)
+    if not any(frame.is_equivalent_frame(known) for known in (ICRS(), FK5())):
+        raise EvaluationError(
+            f"field {number}, {arguments['dirty']}: the image is in {frame.name} coordinates, and a truth has "
+            "positions of ICRS or FK5 (J2000); image it in one of these"
+        )
     _ = tuple(result)
     seconds = {OURS: time.perf_counter() - started}
     dirty, per_beam = result.dirty, imager.card.pixels_per_beam
