@@ -93,6 +93,8 @@ def test_where_the_sidelobes_of_a_bright_source_are_not_known_the_image_is_blank
     after = subtract_bright(prepare(**cut, beam=inputs["beam"]), 30, 15)
     first = round(truth.x[0]) - 128 - 128
     assert np.isnan(after.data[120, :first]).all() and np.isfinite(after.data[120, first + 4 :]).all()
+    # No source is catalogued of which only a part is seen.
+    assert not after.allowed[120, : first + 8].any() and after.allowed[120, first + 16 :].all()
     assert after.rms == pytest.approx(47e-6, rel=0.15)
     assert "make the images twice as wide" in caplog.text
 

@@ -1,5 +1,7 @@
 """Positions, fluxes and shapes that the data sharpen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.stats import gaussian_fwhm_to_sigma
@@ -105,6 +107,19 @@ def test_a_bright_source_gets_flux_and_size_from_the_data():
     assert found.flux.item() == pytest.approx(80, rel=0.03)
     xx, xy, yy = np.array(true.covariance)[:, 0]
     np.testing.assert_allclose(found.covariance[0] - np.eye(2) / 12, [[xx, xy], [xy, yy]], atol=0.1 * xx)
+
+
+@pytest.mark.parametrize(("x", "y"), [(30.0, 30.0), (30.5, 30.0), (30.5, 30.5), (30.3, 29.8)])
+def test_a_point_that_the_network_draws_too_large_is_one(x, y):
+    """Wherever between pixels it lies; the flux it was drawn with is 14% too high."""
+    rows, columns = np.mgrid[:N, :N]
+    dirty = 50 * np.exp(-0.5 * ((columns - x) ** 2 + (rows - y) ** 2) / SIGMA**2)
+    drawn = sky_pixels(Sources(*(np.array([value], float) for value in (x, y, 57.0, 1.0, 0.8, 0.3))), (N, N))
+    observed = replace(observe(drawn), dirty=dirty)
+    found = refine(detect(drawn, 1.0, PIXELS_PER_BEAM), drawn, observed, PIXELS_PER_BEAM)
+    assert found.flux.item() == pytest.approx(50, rel=0.035)
+    assert (found.x.item(), found.y.item()) == pytest.approx((x, y), abs=0.02 * PIXELS_PER_BEAM)
+    np.testing.assert_allclose(found.covariance[0] - np.eye(2) / 12, 0, atol=0.06 * SIGMA**2)
 
 
 def test_what_clean_has_subtracted_stays_and_is_known_to_half_a_percent():
