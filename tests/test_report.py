@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import QTable, Table
 
 from astro_ddpm_imager import DiffusionImager, load_card
@@ -325,6 +326,16 @@ def test_a_truth_of_positions_that_are_no_numbers(folder, tmp_path):
     truth.write(tmp_path / "truth.ecsv")
     with pytest.raises(EvaluationError, match=r"1 value\(s\) of ra are not numbers"):
         run_fields(folder, tmp_path / "out", DiffusionImager(**settings()), truth=tmp_path / "truth.ecsv")
+
+
+def test_images_in_other_coordinates_than_the_truth(folder, without_finders, tmp_path):
+    fields = tmp_path / "fields"
+    shutil.copytree(folder, fields)
+    with fits.open(fields / "0000.dirty.fits", mode="update") as (hdu,):
+        hdu.header["CTYPE1"], hdu.header["CTYPE2"] = "GLON-SIN", "GLAT-SIN"
+        hdu.header.remove("RADESYS", ignore_missing=True)
+    with pytest.raises(EvaluationError, match=r"field 0, .*0000.dirty.fits: the image is in galactic coordinates"):
+        run_fields(fields, tmp_path / "out", DiffusionImager(**settings(n_samples=2, steps=2)), fields=1)
 
 
 def test_a_run_does_not_go_on_with_other_images(folder, without_finders, tmp_path):
