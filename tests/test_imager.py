@@ -60,7 +60,7 @@ def test_products_fit_together(result):
 
 @pytest.mark.parametrize(
     "n_samples",
-    [20, pytest.param(8, marks=pytest.mark.xfail(strict=False, reason="3.4 of its errors off with 8 samples"))],
+    [20, 8],
 )
 def test_the_bright_source_of_the_demonstration_is_found(demo, n_samples):
     """Its position within a third of the beam, its flux within the paper's noise amplitude or three errors."""
