@@ -58,10 +58,7 @@ def test_products_fit_together(result):
     )
 
 
-@pytest.mark.parametrize(
-    "n_samples",
-    [20, 8],
-)
+@pytest.mark.parametrize("n_samples", [20, 8])
 def test_the_bright_source_of_the_demonstration_is_found(demo, n_samples):
     """Its position within a third of the beam, its flux within the paper's noise amplitude or three errors."""
     catalog = DiffusionImager(n_samples=n_samples, steps=12, seed=3, **CPU)(**demo).catalog
