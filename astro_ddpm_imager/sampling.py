@@ -52,6 +52,11 @@ class LinearSchedule:
         """Noise amplitude sigma_t, shape (T,)."""
         return np.sqrt(1 - self.alpha_bar)
 
+    @cached_property
+    def log_ratio(self):
+        """Logarithm of signal to noise, shape (T,)."""
+        return np.log(self.signal / self.noise)
+
 
 def respaced(schedule, steps):
     """Evenly spaced steps from the last to the first.
@@ -92,7 +97,7 @@ def evenly_in_log_ratio(schedule, steps):
     -------
     1D array of int, decreasing, from T - 1; the last ones have a ratio of up to exp(`SETTLED`).
     """
-    log_ratio = np.log(schedule.signal / schedule.noise)
+    log_ratio = schedule.log_ratio
     width = (SETTLED - log_ratio[-1]) / (FIRST + max(0, steps - 2))
     wanted = np.append(log_ratio[-1], log_ratio[-1] + width * (FIRST + np.arange(steps - 1)))
     return np.unique(np.round(np.interp(wanted, log_ratio[::-1], np.arange(schedule.steps)[::-1])).astype(int))[::-1]
@@ -173,8 +178,7 @@ def _along_polynomial(x, t, after, expected, schedule):
         The steps and the expected images that the polynomial goes through.
     schedule : `LinearSchedule`
     """
-    signal, noise = schedule.signal, schedule.noise
-    log_ratio = np.log(signal / noise)
+    signal, noise, log_ratio = schedule.signal, schedule.noise, schedule.log_ratio
     width = log_ratio[after] - log_ratio[t]
     moments = [-np.expm1(-width)]  # of powers of l, from 0 at t, with the weight exp(l - width)
     for power in range(1, len(expected)):
