@@ -7,14 +7,13 @@ from os import PathLike
 
 import astropy.units as u
 import numpy as np
-from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.stats import gaussian_sigma_to_fwhm, mad_std
 from radio_beam import Beam
-from radio_beam.beam import NoBeamException
 from scipy.ndimage import label
 from scipy.signal import fftconvolve
 
+from .beam import beam_covariance, check_sampling, checked_beam, header_beam
 from .errors import DirtyImageError
 from .reading import JY_PER_BEAM, read_image, select_plane
 
@@ -22,8 +21,6 @@ __all__ = ["DirtyImage", "prepare"]
 
 log = logging.getLogger(__name__)
 
-MINIMUM_BEAM_PIXELS = 2.0
-MINIMUM_FIELD_BEAMS = 8.0
 MOST_ODD = 0.5  # of a PSF: the standard deviation of what is not symmetric
 STOKES = {2: "Q", 3: "U", 4: "V", -3: "RL", -4: "LR", -7: "XY", -8: "YX"}  # where sources may be negative
 
@@ -122,27 +119,6 @@ def _convolve(sky, kernel):
     return full[y : y + sky.shape[0], x : x + sky.shape[1]]
 
 
-def beam_covariance(beam, wcs):
-    """Second moments of a beam in pixels.
-
-    Parameters
-    ----------
-    beam : `~radio_beam.Beam`
-    wcs : `~astropy.wcs.WCS`
-        Celestial, two axes; any rotation, handedness and pixel shape.
-
-    Returns
-    -------
-    2D array, shape (2, 2), pixels squared, order x, y
-    """
-    angle = beam.pa.to_value(u.rad)
-    major, minor = (axis.to_value(u.deg) / gaussian_sigma_to_fwhm for axis in (beam.major, beam.minor))
-    # Position angles run from north (second world axis) to east (first).
-    axes = np.array([[np.sin(angle), np.cos(angle)], [np.cos(angle), -np.sin(angle)]])
-    to_pixels = np.linalg.inv(wcs.pixel_scale_matrix)
-    return to_pixels @ (axes.T @ np.diag([major**2, minor**2]) @ axes) @ to_pixels.T
-
-
 def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
     """Read and check a dirty image and what belongs to it.
 
@@ -179,16 +155,16 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
     data = np.where(finite, data, np.nan)
 
     psf_image = None if psf is None else _as_companion(psf, "psf", image)
-    beam = _checked_beam(beam, "beam:")
+    beam = checked_beam(beam, "beam:")
     for source, name in ((image, "dirty"), (psf_image, "psf")):
         if beam is None:
-            beam = _beam_of(source, name)
+            beam = header_beam(source, name)
     if beam is None:
         raise DirtyImageError(
             "dirty: no beam in the header (BMAJ, BMIN, BPA) and none given; give beam=radio_beam.Beam(...), "
             "or --beam MAJ MIN PA on the command line"
         )
-    _check_sampling(beam, image)
+    check_sampling(beam, image)
     _warn_polarised(image.meta)
 
     pb_values = np.ones(data.shape) if pb is None else _checked_pb(_as_companion(pb, "pb", image).data)
@@ -291,68 +267,6 @@ def _in_jy_per_beam(image):
         raise DirtyImageError(
             f"dirty: the unit is {image.unit.to_string()!r}, not Jy/beam or a multiple of it; convert the image first"
         ) from error
-
-
-def _beam_of(image, name):
-    """The beam in a header, or None."""
-    if image is None:
-        return None
-    header = image.meta
-    axes = {key: _in_degrees(header[key]) for key in ("BMAJ", "BMIN", "BPA") if key in header}
-    numbers = all(isinstance(value, int | float | np.number) for value in axes.values())
-    if not numbers or axes.get("BMIN", 0) > axes.get("BMAJ", np.inf):
-        said = ", ".join(f"{key}={value!r}" for key, value in axes.items())
-        raise DirtyImageError(f"{name}: the beam in the header, {said}, is none; give another with beam=")
-    try:
-        # An old header may have it in its HISTORY only.
-        beam = Beam.from_fits_header(header if isinstance(header, fits.Header) else fits.Header(axes))
-    except NoBeamException:
-        return None
-    if "BMAJ" in axes and "BMIN" not in axes:
-        log.warning("%s: no BMIN in the header; the beam is taken for round, with BMAJ=%r deg", name, axes["BMAJ"])
-    elif "BPA" not in axes and axes.get("BMIN") != axes.get("BMAJ"):
-        log.warning("%s: no BPA in the header; the position angle of the beam is taken for 0", name)
-    return _checked_beam(beam, f"{name}: the beam in the header", "; give another with beam=")
-
-
-def _in_degrees(value):
-    """A value of a header; metadata in memory may be quantities."""
-    return value.to_value(u.deg) if isinstance(value, u.Quantity) and value.unit.is_equivalent(u.deg) else value
-
-
-def _checked_beam(beam, name, way_out=""):
-    """A beam, or None, with axes that are positive and finite."""
-    if beam is None:
-        return None
-    if not isinstance(beam, Beam):
-        raise TypeError(f"{name} expected a radio_beam.Beam, got {type(beam).__name__}")
-    if not (np.isfinite(beam.sr) and beam.minor > 0 and np.isfinite(beam.pa)):
-        raise DirtyImageError(
-            f"{name} has axes of {beam.major.to(u.arcsec):.4g} (at {beam.pa:.4g}) and {beam.minor.to(u.arcsec):.4g}"
-            f"{way_out}"
-        )
-    return beam
-
-
-def _check_sampling(beam, image):
-    covariance = beam_covariance(beam, image.wcs)
-    height, width = np.hypot(*image.wcs.pixel_scale_matrix) * 3600
-    if abs(np.log(height / width)) > 0.02:
-        raise DirtyImageError(
-            f"dirty: the pixels are not square, {height:.4g} x {width:.4g} arcsec; image it again with one cell size"
-        )
-    minor = gaussian_sigma_to_fwhm * np.sqrt(np.linalg.eigvalsh(covariance)[0])
-    if minor < MINIMUM_BEAM_PIXELS:
-        raise DirtyImageError(
-            f"dirty: the beam is under-sampled, {minor:.2f} pixels across its minor axis; "
-            f"image it again with a cell of at most {beam.minor.to_value(u.arcsec) / 3:.3g} arcsec (3 pixels)"
-        )
-    across = min(image.shape) / (gaussian_sigma_to_fwhm * np.linalg.det(covariance) ** 0.25)
-    if across < MINIMUM_FIELD_BEAMS:
-        raise DirtyImageError(
-            f"dirty: {image.shape[1]} x {image.shape[0]} pixels are only {across:.1f} beams across; "
-            f"at least {MINIMUM_FIELD_BEAMS:.0f} are needed to tell sources from noise: make a larger image"
-        )
 
 
 def _warn_polarised(meta):

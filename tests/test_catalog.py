@@ -8,8 +8,9 @@ from radio_beam import Beam
 from regions import Regions
 
 from astro_ddpm_imager.aggregation import MergedSources
+from astro_ddpm_imager.beam import beam_covariance
 from astro_ddpm_imager.catalog import build_catalog
-from astro_ddpm_imager.dirty import beam_covariance, prepare
+from astro_ddpm_imager.dirty import prepare
 from astro_ddpm_imager.grid import ModelGrid
 from astro_ddpm_imager.region_files import catalog_to_regions, ds9_text
 

@@ -13,7 +13,7 @@ from astropy.table import QTable
 from radio_beam import Beam
 from regions import Regions
 
-from astro_ddpm_imager.dirty import beam_covariance
+from astro_ddpm_imager.beam import beam_covariance
 from astro_ddpm_imager.region_files import catalog_to_regions, ds9_text
 
 from .conftest import make_wcs

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from .. import __version__
 from ..errors import DirtyImageError, EvaluationError
+from ..reading import read_image
 from .aggregates import aggregate_catalogs
 from .fields import read_folder, true_snr
 from .finders import FINDERS, FinderError, measurement_sets, nothing_found
@@ -176,17 +177,18 @@ def _check_files(parts, number, arguments, files):
 
 def _image_field(parts, number, arguments, files, truth, imager, fwhm):
     """Everything that comes from the samples of one field, drawn once; and the matched filter."""
-    started = time.perf_counter()
+    path = arguments["dirty"]
     try:
+        frame = wcs_to_celestial_frame(read_image(path).wcs)
+        if not any(frame.is_equivalent_frame(known) for known in (ICRS(), FK5())):
+            raise EvaluationError(
+                f"field {number}, {path}: the image is in {frame.name} coordinates, and a truth has "
+                "positions of ICRS or FK5 (J2000); image it in one of these"
+            )
+        started = time.perf_counter()
         result = imager(**arguments)
     except DirtyImageError as error:
-        raise EvaluationError(f"field {number}, {arguments['dirty']}: {error}") from error
-    frame = wcs_to_celestial_frame(result.dirty.wcs)
-    if not any(frame.is_equivalent_frame(known) for known in (ICRS(), FK5())):
-        raise EvaluationError(
-            f"field {number}, {arguments['dirty']}: the image is in {frame.name} coordinates, and a truth has "
-            "positions of ICRS or FK5 (J2000); image it in one of these"
-        )
+        raise EvaluationError(f"field {number}, {path}: {error}") from error
     _ = tuple(result)
     seconds = {OURS: time.perf_counter() - started}
     dirty, per_beam = result.dirty, imager.card.pixels_per_beam

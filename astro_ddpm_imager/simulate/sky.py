@@ -54,14 +54,15 @@ class Population:
     its beam (0.856") and its noise (47.3 uJy/beam), with continuous positions,
     for a part of the fields. A second part is the same sky as other arrays
     see it in other weather. Some fields of both are more crowded. In the
-    others there are more sources, brighter or fainter, some of any size up to
-    a few beams, some of them close pairs.
+    others there may be none or many more, brighter or fainter, of any size up
+    to a few beams, some of them close pairs; in half of these fields all are
+    bright, so that bright sources do not promise faint ones beside them.
 
     Parameters
     ----------
     density : float
         Largest mean number of sources in a square beam; each field has a
-        uniformly drawn fraction of it, other fields the square of one.
+        uniformly drawn fraction of it, other fields the cube of one.
     flux : tuple of float
         Range of the fluxes before the primary beam, in units of the noise.
     fwhm : tuple of float
@@ -80,11 +81,16 @@ class Population:
         one of Table 1, and of a factor on the fluxes.
     other_fraction : float
         Fraction of the fields with sources of other sizes, fluxes and numbers.
-    other_density, other_bright_fraction, other_scale : float, float, tuple of float
-        Their largest density, the fraction of bright sources, and the range of
-        a factor on the fluxes of a field, uniform in the logarithm.
-    extended_fraction, extended_fwhm : float, tuple of float
-        Fraction of their sources with other sizes, and the range of the major axes of these.
+    other_density, other_scale : float, tuple of float
+        Their largest density, and the range of a factor on the fluxes of a
+        field, uniform in the logarithm.
+    all_bright : float
+        Fraction of these fields with bright sources only; in the rest a
+        fraction of them, uniformly drawn for each field, is bright.
+    extended_fwhm : tuple of float
+        Range of the major axes of those of their sources that have other
+        sizes, a fraction uniformly drawn for each field; the upper end is
+        drawn uniformly in this range, too.
     boosted_fraction : float
         Fraction of these that have as much more flux as they are larger, so
         that they peak as high.
@@ -105,9 +111,8 @@ class Population:
     seen_flux: tuple = (0.3, 1.2)
     other_fraction: float = 0.3
     other_density: float = 0.045
-    other_bright_fraction: float = 0.25
     other_scale: tuple = (0.4, 1.5)
-    extended_fraction: float = 0.3
+    all_bright: float = 0.5
     extended_fwhm: tuple = (0.0, 3.0)
     boosted_fraction: float = 0.6
     pairs: float = 0.2
@@ -174,19 +179,23 @@ class Population:
         if rng.random() > self.crowded_fraction:
             crowd = 1
         if other:
-            density, power = self.other_density, 2
+            density, power = self.other_density, 3
         else:
             density, power = min(self.density * crowd * beam**2, self.crowded_density), 1
         position = self.place(rng, shape, pixels_per_beam, density, power)
         number = position.shape[1]
-        bright = rng.random(number) < (self.other_bright_fraction if other else self.bright_fraction)
+        bright_fraction = self.bright_fraction
+        if other:
+            bright_fraction = 1 if rng.random() < self.all_bright else rng.random()
+        bright = rng.random(number) < bright_fraction
         flux = np.where(bright, np.exp(rng.uniform(*np.log(self.bright_flux), number)), rng.uniform(*self.flux, number))
         fwhm = rng.uniform(*self.fwhm, (2, number))
         if seen:
             flux, fwhm = flux * scale, fwhm / beam
         if other:
-            major = rng.uniform(*self.extended_fwhm, number)
-            extended = rng.random(number) < self.extended_fraction
+            longest = rng.uniform(*self.extended_fwhm)
+            major = rng.uniform(self.extended_fwhm[0], longest, number)
+            extended = rng.random(number) < rng.random()
             fwhm = np.where(extended, [major, major * rng.uniform(0.3, 1, number)], fwhm)
             flux *= np.exp(rng.uniform(*np.log(self.other_scale)))
             spread = np.sqrt((1 + fwhm[0] ** 2) * (1 + fwhm[1] ** 2)) / (1 + np.mean(self.fwhm) ** 2)

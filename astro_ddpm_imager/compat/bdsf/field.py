@@ -12,8 +12,8 @@ from astropy.stats import mad_std
 from radio_beam import Beam
 from radio_beam.beam import NoBeamException
 
+from ...beam import beam_covariance
 from ...casa_images import read_casa_header
-from ...dirty import beam_covariance
 from ...reading import JY_PER_BEAM, read_image
 from .background import Background
 
