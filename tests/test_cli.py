@@ -76,7 +76,7 @@ def test_a_missing_file_stops_before_the_work(demo, tmp_path, capsys):
 
 
 def test_a_folder_that_cannot_be_stops_before_the_work(demo, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("astro_ddpm_imager.cli.DiffusionImager", None)
+    monkeypatch.setattr("astro_ddpm_imager.batch.DiffusionImager", None)
     (tmp_path / "out").write_text("mine")
     for call in (["image", str(demo["dirty"])], ["demo"]):
         assert main([*call, *QUICK, "--output-dir", str(tmp_path / "out")]) == 1
@@ -150,18 +150,18 @@ def test_a_beam_that_is_none(axes, demo, capsys):
 
 
 @pytest.mark.parametrize(
-    ("command", "way"),
+    ("command", "function", "way"),
     [
-        (["image", "some.fits"], "--resume goes on"),
-        (["demo"], "--overwrite starts again"),
-        (["simulate"], "--overwrite starts again"),
-        (["evaluate", "some"], "the same command goes on"),
+        (["image", "some.fits"], "image_files", "--resume goes on"),
+        (["demo"], "image_demo", "--overwrite starts again"),
+        (["simulate"], "_simulate", "--overwrite starts again"),
+        (["evaluate", "some"], "_evaluate", "the same command goes on"),
     ],
 )
-def test_an_interruption_says_how_to_go_on(command, way, capsys, monkeypatch):
+def test_an_interruption_says_how_to_go_on(command, function, way, capsys, monkeypatch):
     def interrupted(args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"astro_ddpm_imager.cli._{command[0]}", interrupted)
+    monkeypatch.setattr(f"astro_ddpm_imager.cli.{function}", interrupted)
     assert main(command) == 130
     assert capsys.readouterr().err.strip().endswith(f"files written so far are whole, {way}")
