@@ -32,8 +32,9 @@ FIELDS = (
     "ten with sources as in Table 1 of Taran et al. 2023 at continuous positions, 8% of them brighter (10 to 60 "
     "sigma); three in ten the same sky seen with beams of 0.35 to 2.3 times that one, fluxes scaled by 0.3 to 1.2; "
     "in both the primary beam is 30.7 beams of Table 1 wide, within 25%, and a third have up to eight times as many "
-    "sources; three in ten with primary beams of 10 to 120 beams, up to 8 sources in 180 square beams, a quarter of "
-    "them brighter (10 to 60 sigma), fluxes scaled by 0.4 to 1.5, 30% of them of 0 to 3 beams, a fifth in close pairs; "
+    "sources; three in ten with primary beams of 10 to 120 beams, up to 8 sources in 180 square beams, but often none "
+    "or few, in half of these fields all of them brighter (10 to 60 sigma), in the rest a fraction that differs from "
+    "field to field, fluxes scaled by 0.4 to 1.5, another fraction of up to 0 to 3 beams, a fifth in close pairs; "
     "in seven of ten sources within 0.38 FWHM of the pointing centre; one in seven without a primary beam"
 )
 
