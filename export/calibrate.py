@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 from astropy.table import QTable
+from scipy.ndimage import gaussian_filter1d
 
 from astro_ddpm_imager import load_card
 from astro_ddpm_imager.calibration import calibrated_reliability
 
 LEVELS = np.round(np.arange(0.05, 0.96, 0.01), 2)
+SMOOTHING = 3  # levels: standard deviation; the curve is flat, and its steps are single candidates
 
 
 def f1_by_level(report, calibration):
@@ -41,7 +43,7 @@ def f1_by_level(report, calibration):
 
 
 def best_level(curves):
-    """The level with the best F1 on average over kinds of fields, each relative to its own best.
+    """The level with the best F1, smoothed, on average over kinds of fields, each relative to its own best.
 
     Parameters
     ----------
@@ -51,7 +53,7 @@ def best_level(curves):
     -------
     float
     """
-    curves = np.asarray(curves)
+    curves = gaussian_filter1d(curves, SMOOTHING, axis=1, mode="nearest")
     return float(LEVELS[(curves / curves.max(axis=1, keepdims=True)).mean(0).argmax()])
 
 

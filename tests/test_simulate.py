@@ -119,6 +119,15 @@ def test_close_sources_of_the_population_are_beside_others_and_on_the_field():
     assert close / total == pytest.approx(0.4, abs=0.06)
 
 
+def test_bright_sources_of_the_population_do_not_promise_faint_ones():
+    """Half of the fields have bright sources only; a quarter has one or none."""
+    rng, population = np.random.default_rng(1), Population(boosted_fraction=0, other_scale=(1, 1))
+    fields = [population.draw(rng, (96, 96), 2.2, None).flux for _ in range(400)]
+    all_bright = [flux.min() >= population.bright_flux[0] for flux in fields if len(flux) > 20]
+    assert np.mean(all_bright) == pytest.approx(population.all_bright, abs=0.1)
+    assert np.mean([len(flux) < 2 for flux in fields]) == pytest.approx(0.25, abs=0.07)
+
+
 def apparent_sources(rows, header, pb):
     """True sources of a CASA field as pixels of its image, multiplied by the primary beam."""
     with warnings.catch_warnings():
