@@ -15,7 +15,7 @@ POSITION_DOUBT = 0.3  # beams: how far the network may be off, a standard deviat
 FLUX_DOUBT = 0.01  # relative, for each unit of S/N: of faint sources the network knows more than the data
 MOST_DOUBT = 0.15  # relative, of the flux; twice that, of the second moments as the beam shows them
 FURTHEST = np.array([3, 1, 1, 3, 3, 3])  # standard deviations: largest change of flux, position and moments
-CLEAN_DOUBT = 0.005  # relative, of the flux that CLEAN has subtracted
+CLEAN_DOUBT = 0.01  # relative, of the flux that CLEAN has subtracted: its shape is not quite that of the source
 REACH_BEAMS = 5.5  # half the side of the patch that a detection is compared with
 ITERATIONS = 2  # of Gauss and Newton
 
