@@ -128,10 +128,10 @@ def check_sampling(beam, image):
     DirtyImageError
     """
     covariance = beam_covariance(beam, image.wcs)
-    height, width = np.hypot(*image.wcs.pixel_scale_matrix) * 3600
+    width, height = np.hypot(*image.wcs.pixel_scale_matrix) * 3600
     if abs(np.log(height / width)) > 0.02:
         raise DirtyImageError(
-            f"dirty: the pixels are not square, {height:.4g} x {width:.4g} arcsec; image it again with one cell size"
+            f"dirty: the pixels are not square, {width:.4g} x {height:.4g} arcsec; image it again with one cell size"
         )
     minor = gaussian_sigma_to_fwhm * np.sqrt(np.linalg.eigvalsh(covariance)[0])
     if minor < MINIMUM_BEAM_PIXELS:

@@ -6,7 +6,6 @@ from astropy.coordinates import FK4, FK5, ICRS
 from astropy.stats import gaussian_sigma_to_fwhm
 from astropy.table import QTable
 from radio_beam import Beam
-from scipy.ndimage import map_coordinates
 
 __all__ = ["COLUMNS", "build_catalog", "on_sky", "restoring_beams"]
 
@@ -62,7 +61,7 @@ def build_catalog(sources, grid, dirty, reliability, meta):
     inside[inside] = dirty.allowed[nearest[0][inside], nearest[1][inside]]
     sources, y, x = sources.select(inside), y[inside], x[inside]
 
-    pb = _interpolate(dirty.pb, y, x)
+    pb = dirty.primary_beam_at(x, y)
     ratio = np.array(grid.ratio[::-1])
     # The moments hold the variance of the model's pixel, 1/12.
     covariance = (sources.covariance - np.eye(2) / 12) * np.outer(ratio, ratio)
@@ -89,13 +88,6 @@ def build_catalog(sources, grid, dirty, reliability, meta):
         table[name] = column if unit is None else column * unit
         table[name].info.description = description
     return table
-
-
-def _interpolate(image, y, x):
-    """Linear interpolation, or the nearest pixel where a blank one is near."""
-    values = map_coordinates(image, [y, x], order=1, mode="nearest")
-    nearest = map_coordinates(image, [y, x], order=0, mode="nearest")
-    return np.where(np.isfinite(values), values, nearest)
 
 
 def restoring_beams(dirty, x, y):

@@ -32,7 +32,7 @@ class Denoiser:
     device : {"auto", "cpu", "cuda"}
         ``"auto"`` takes CUDA where it works and else the CPU, and logs which.
     threads : int, optional
-        CPU threads; by default one for each core.
+        CPU threads; by default one for each core that the process may use.
 
     Raises
     ------
@@ -59,7 +59,7 @@ class Denoiser:
         self._session = _open_session(self._path, self._device)
         self.provider = self._session.get_providers()[0]
         # Samples in parallel, a thread each, are faster than threads inside a sample, and always the same.
-        self.workers = 1 if self.provider == "CUDAExecutionProvider" else self._threads or os.cpu_count()
+        self.workers = 1 if self.provider == "CUDAExecutionProvider" else self._threads or _cores()
         log.info("model %r runs on %s", self.card.name, self.provider)
 
     def __getstate__(self):
@@ -115,6 +115,11 @@ def _open_session(path, device):
             "and cuDNN (onnxruntime-gpu[cuda,cudnn] brings the libraries), or choose device='cpu' or 'auto'"
         )
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _cores():
+    """Those that the process may use, which on a shared machine may be few."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _has_cuda():

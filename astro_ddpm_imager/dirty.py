@@ -10,7 +10,7 @@ import numpy as np
 from astropy.nddata import CCDData
 from astropy.stats import gaussian_sigma_to_fwhm, mad_std
 from radio_beam import Beam
-from scipy.ndimage import label
+from scipy.ndimage import label, map_coordinates
 from scipy.signal import fftconvolve
 
 from .beam import beam_covariance, check_sampling, checked_beam, header_beam
@@ -103,6 +103,23 @@ class DirtyImage:
         """``data`` without what ``bright`` looks like."""
         return self.data if self.bright is None else self.data - self.convolve_psf(self.bright)
 
+    def primary_beam_at(self, x, y):
+        """The primary beam between pixels; of the nearest pixel where a blank one is near.
+
+        Parameters
+        ----------
+        x, y : 1D arrays, shape (n,)
+            0-based pixels.
+
+        Returns
+        -------
+        1D array, shape (n,); NaN where the nearest pixel is blank or there is none.
+        """
+        at = np.reshape([y, x], (2, -1))
+        linear, nearest = (map_coordinates(self.pb, at, order=order, mode="nearest") for order in (1, 0))
+        outside = np.any(np.abs(at.T - (np.array(self.shape) - 1) / 2) > np.array(self.shape) / 2, axis=1)
+        return np.where(outside, np.nan, np.where(np.isfinite(linear), linear, nearest))
+
     def convolve_beam(self, sky):
         """A sky in Jy/pixel convolved with the restoring beam, Jy/beam."""
         return _convolve(sky, self.beam_kernel)
@@ -174,21 +191,20 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
         raise DirtyImageError(f"pb: nowhere reaches pblimit={pblimit} inside the image; lower pblimit or check pb")
     data, pb_values = np.where(inside, data, np.nan), np.where(inside, pb_values, np.nan)
 
-    values = data[inside]
-    if np.ptp(values) == 0:
-        raise DirtyImageError(f"dirty: the image is constant ({values[0]:g} Jy/beam); there is no noise to measure")
-    rms = float(mad_std(values))
-    if rms == 0:
-        raise DirtyImageError(
-            "dirty: more than half of the pixels are equal; there is no noise to measure (blank pixels should be NaN)"
-        )
+    lowest, highest = data[inside].min(), data[inside].max()
+    if lowest == highest:
+        raise DirtyImageError(f"dirty: the image is constant ({lowest:g} Jy/beam); there is no noise to measure")
     beam_area = 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(beam, image.wcs)))
     empty = inside & _filled_with_zeros(data, beam_area)
     if empty.any():
         log.warning("dirty: %d pixels in a piece are exactly 0; they are taken for blank, as if NaN", empty.sum())
         inside &= ~empty
         data, pb_values = np.where(inside, data, np.nan), np.where(inside, pb_values, np.nan)
-        rms = float(mad_std(data[inside]))
+    rms = float(mad_std(data[inside]))
+    if rms == 0:
+        raise DirtyImageError(
+            "dirty: more than half of the pixels are equal; there is no noise to measure (blank pixels should be NaN)"
+        )
 
     allowed = inside if mask is None else inside & (np.nan_to_num(_as_companion(mask, "mask", image).data) != 0)
     checked_psf = None if psf is None else _checked_psf(psf_image.data)

@@ -77,7 +77,7 @@ class DiffusionImager:
     device : {"auto", "cpu", "cuda"}, optional
         ``"auto"`` takes CUDA where it works and logs what it took.
     threads : int, optional
-        CPU threads; by default all cores. The result does not depend on it.
+        CPU threads; by default all cores that the process may use. The result does not depend on it.
     seed : int, optional
         The same seed gives the same samples. By default a new one each call,
         kept in ``meta`` of the results.
@@ -316,7 +316,7 @@ def _noise(seed, i, shape):
 
 
 def _in_parallel(function, number, workers):
-    """The function's values for 0 to number - 1; stops at once when interrupted."""
+    """The function's values for 0 to number - 1; starts no more when interrupted."""
     executor = ThreadPoolExecutor(workers)
     try:
         return list(executor.map(function, range(number)))

@@ -93,21 +93,27 @@ def refine(detections, sky, gridded, pixels_per_beam, drawn=1.0):
     dy, dx = (axis.ravel() for axis in np.mgrid[: 2 * reach + 1, : 2 * reach + 1])
     between = gridded.information[ny + dy[:, None] - dy, nx + dx[:, None] - dx]
     drawn = np.broadcast_to(drawn, detections.flux.shape)
-    change, first = np.zeros((len(detections), 6)), None
+    change = np.zeros((len(detections), 6))  # in units of the doubt, which is 0 where CLEAN has subtracted all
+    slopes = _slopes(detections, change, nearest, reach)
+    first, doubt = slopes[:, 0], _doubt(detections, _precision(slopes, between), drawn, pixels_per_beam)
     for _ in range(ITERATIONS):
-        slopes = _slopes(detections, change, nearest, reach)
-        profile = slopes[:, 0] * (1 + change[:, :1])
-        precision = slopes @ (between @ slopes.transpose(0, 2, 1))
-        if first is None:
-            first, doubt = profile, _doubt(detections, precision, drawn, pixels_per_beam)
-        covariance = np.linalg.inv(precision + np.eye(6) / doubt[:, None, :] ** 2)
+        slopes = _slopes(detections, change * doubt, nearest, reach)
+        profile = slopes[:, 0] * (1 + change * doubt)[:, :1]
+        slopes = slopes * doubt[:, :, None]
+        covariance = np.linalg.inv(_precision(slopes, between) + np.eye(6))
         gradient = slopes @ (left - between @ (profile - first)[:, :, None])
-        change = change + (covariance @ (gradient - (change / doubt**2)[:, :, None]))[:, :, 0]
-        change = np.clip(change, -FURTHEST * doubt, FURTHEST * doubt)
-    changed = _changed(detections, change)
-    flux_variance = covariance[:, 0, 0] + (CLEAN_DOUBT * (1 - drawn)) ** 2
-    variance = [covariance[:, 1, 1], covariance[:, 2, 2], detections.flux**2 * flux_variance]
+        change = change + (covariance @ (gradient - change[:, :, None]))[:, :, 0]
+        change = np.clip(change, -FURTHEST, FURTHEST)
+    changed = _changed(detections, change * doubt)
+    variance = np.diagonal(covariance, axis1=1, axis2=2) * doubt**2
+    flux_variance = variance[:, 0] + (CLEAN_DOUBT * (1 - drawn)) ** 2
+    variance = [variance[:, 1], variance[:, 2], detections.flux**2 * flux_variance]
     return replace(changed, variance=np.stack(variance, axis=1))
+
+
+def _precision(slopes, information):
+    """What the data know of changes, shape (n, 6, 6)."""
+    return slopes @ (information @ slopes.transpose(0, 2, 1))
 
 
 def _changed(detections, change):

@@ -151,7 +151,7 @@ def test_constant(noise_image):
 
 def test_no_noise(noise_image):
     image = noise_image()
-    image.data[:80] = 0
+    image.data[:80] = 1e-5
     with pytest.raises(DirtyImageError, match="dirty: more than half of the pixels are equal"):
         prepare(image)
 
@@ -368,7 +368,7 @@ def test_beyond_the_training_is_said(noise_image, imager, caplog):
     assert "the beam is 3 times as long as wide, the model was trained for up to 2.5" in caplog.text
 
 
-@pytest.mark.parametrize("rows", [10, 30])
+@pytest.mark.parametrize("rows", [10, 30, 80])
 def test_borders_filled_with_zeros_are_blank_and_it_is_said(noise_image, caplog, rows):
     image, blank = noise_image(), noise_image()
     image.data[:rows], blank.data[:rows] = 0, np.nan
@@ -377,6 +377,16 @@ def test_borders_filled_with_zeros_are_blank_and_it_is_said(noise_image, caplog,
     assert filled.rms == expected.rms
     np.testing.assert_array_equal(filled.data, expected.data)
     np.testing.assert_array_equal(filled.allowed, expected.allowed)
+
+
+def test_the_primary_beam_between_pixels(noise_image):
+    """Where a blank pixel is near, that of the nearest; outside none."""
+    pb = np.tile(np.linspace(0.1, 1, 96), (96, 1))
+    dirty = prepare(noise_image(), pb=pb, pblimit=0.2)
+    first = np.flatnonzero(np.isfinite(dirty.pb[0]))[0]
+    x = np.array([50.5, first - 0.4, first - 0.6, 95.4, 95.6, -0.6])
+    expected = [pb[0, 50:52].mean(), pb[0, first], np.nan, 1, np.nan, np.nan]
+    np.testing.assert_allclose(dirty.primary_beam_at(x, np.full(6, 40.0)), expected)
 
 
 def test_a_zero_here_and_there_is_a_value(noise_image):

@@ -43,6 +43,12 @@ def test_attributes_that_scripts_read(img):
     assert len(img.result.samples) == 2
 
 
+@pytest.mark.parametrize("reliability", [90, -0.1, "0.5"])
+def test_a_reliability_that_is_none_is_refused(run, reliability):
+    with pytest.raises(RuntimeError, match=rf"reliability={reliability!r}: must be a number from 0 to 1"):
+        run(reliability=reliability)
+
+
 def test_arrays_are_transposed_and_add_up(img, field):
     data = fits.getdata(field)[0, 0]
     inside = np.isfinite(img.model_gaus_arr)

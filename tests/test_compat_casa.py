@@ -196,6 +196,7 @@ def test_cube(clean, caplog):
     assert set(answer["catalog"]["channel"]) == {0, 2}
     assert list(answer["catalog"]["source_id"]) == list(range(1, len(answer["catalog"]) + 1))
     assert "channel" not in answer["results"][0].catalog.colnames and answer["catalog"]["source_id"].info.description
+    assert answer["catalog"].meta["model"] == "default" and "rms" not in answer["catalog"].meta  # the channels' own
     for ending in (".image", ".model", ".residual", ".uncertainty"):
         assert [bool(pixels(f"x{ending}", channel)[0].any()) for channel in range(3)] == [True, False, True]
     beams = casatasks.imhead("x.image")["perplanebeams"]["beams"]

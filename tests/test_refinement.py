@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 from astro_ddpm_imager.aggregation import Detections, merge
 from astro_ddpm_imager.detection import detect
 from astro_ddpm_imager.gridded import GriddedObservation
-from astro_ddpm_imager.refinement import POSITION_DOUBT, refine
+from astro_ddpm_imager.refinement import CLEAN_DOUBT, POSITION_DOUBT, refine
 from astro_ddpm_imager.simulate import Sources, sky_pixels
 
 N, PIXELS_PER_BEAM = 64, 2.2
@@ -122,12 +122,21 @@ def test_a_point_that_the_network_draws_too_large_is_one(x, y):
     np.testing.assert_allclose(found.covariance[0] - np.eye(2) / 12, 0, atol=0.06 * SIGMA**2)
 
 
-def test_what_clean_has_subtracted_stays_and_is_known_to_half_a_percent():
+def test_what_clean_has_subtracted_stays_and_is_known_to_a_percent():
     observed = observe(source(30, 30, 15.0))
     whole = detection(30, 30, 700.0)
     found = refine(whole, source(30, 30, 15.0), observed, PIXELS_PER_BEAM, drawn=15 / 700)
     assert found.flux.item() == pytest.approx(700, rel=1e-3)
-    assert 0.0045 < np.sqrt(found.variance[0, 2]) / 700 < 0.006
+    assert np.sqrt(found.variance[0, 2]) / 700 == pytest.approx(CLEAN_DOUBT, rel=0.1)
+
+
+def test_where_clean_has_subtracted_all_nothing_changes():
+    """Beside a bright source the network may draw nothing of another one."""
+    whole = detection(30, 30, 700.0)
+    found = refine(whole, source(20, 20, 9.0), observe(source(20, 20, 9.0)), PIXELS_PER_BEAM, drawn=0.0)
+    for name in ("x", "y", "flux", "covariance"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
+    np.testing.assert_allclose(found.variance, [[0, 0, (700 * CLEAN_DOUBT) ** 2]])
 
 
 def test_a_faint_source_keeps_the_flux_that_the_network_gave_it():

@@ -8,7 +8,6 @@ import numpy as np
 from astropy.io.registry import IORegistryError
 from astropy.stats import gaussian_fwhm_to_sigma
 from astropy.table import QTable, Table
-from scipy.ndimage import map_coordinates
 
 from ..errors import EvaluationError
 
@@ -140,7 +139,7 @@ def true_snr(truth, dirty):
     1D array, shape (len(truth),); 0 where the image is blank.
     """
     x, y = dirty.wcs.world_to_pixel_values(truth["ra"].to_value(u.deg), truth["dec"].to_value(u.deg))
-    pb = map_coordinates(np.nan_to_num(dirty.pb), [y, x], order=1)
+    pb = np.nan_to_num(dirty.primary_beam_at(x, y))
     scale = gaussian_fwhm_to_sigma / np.sqrt(abs(np.linalg.det(dirty.wcs.pixel_scale_matrix)))
     beam = np.sqrt(np.linalg.det(dirty.beam_covariance))  # of a round beam of the same area
     area = np.ones(len(truth))

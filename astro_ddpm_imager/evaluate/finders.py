@@ -15,7 +15,6 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.table import QTable
-from scipy.ndimage import map_coordinates
 
 from ..dirty import prepare
 from ..errors import EvaluationError
@@ -229,7 +228,8 @@ def _table(answer, dirty, seconds):
     """PyBDSF's answer as a catalogue, corrected for the primary beam."""
     columns = {name: np.array(values, dtype=float) for name, values in answer.items() if name != "seconds"}
     x, y = dirty.wcs.world_to_pixel_values(columns["ra"], columns["dec"])
-    pb = map_coordinates(np.nan_to_num(dirty.pb, nan=1.0), np.reshape([y, x], (2, -1)), order=1, mode="nearest")
+    pb = dirty.primary_beam_at(x, y)
+    pb[np.isnan(pb)] = np.nanmin(dirty.pb)  # centred on a blank pixel beside the edge
     table = QTable({name: columns[name] * u.deg for name in ("ra", "dec", "ra_err", "dec_err")})
     for name in ("flux", "flux_err"):
         table[name] = columns[name] / pb * u.Jy

@@ -5,7 +5,6 @@ import numpy as np
 from astropy.stats import gaussian_fwhm_to_sigma
 from astropy.table import QTable
 from scipy.fft import fftfreq, irfft2, next_fast_len, rfft2, rfftfreq
-from scipy.ndimage import map_coordinates
 
 from ..conditioning import clean
 
@@ -44,10 +43,10 @@ def matched_filter(dirty, fwhm, threshold=2.0):
     y, x = np.nonzero(flux)
     dy, dx = _offsets(filtered, y, x)
     sky = dirty.wcs.pixel_to_world(x + dx, y + dy)
-    pb = map_coordinates(np.nan_to_num(dirty.pb, nan=1.0), [y, x], order=1)
     return QTable(
         {
-            "ra": sky.ra, "dec": sky.dec, "flux": flux[y, x] / pb * u.Jy, "significance": flux[y, x] / noise,
+            "ra": sky.ra, "dec": sky.dec,
+            "flux": flux[y, x] / dirty.pb[y, x] * u.Jy, "significance": flux[y, x] / noise,
         }
     )  # fmt: skip
 

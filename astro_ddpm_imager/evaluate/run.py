@@ -13,7 +13,6 @@ import numpy as np
 from astropy.coordinates import FK5, ICRS
 from astropy.table import QTable, vstack
 from astropy.wcs.utils import wcs_to_celestial_frame
-from scipy.ndimage import map_coordinates
 from tqdm.auto import tqdm
 
 from .. import __version__
@@ -217,7 +216,7 @@ def _image_field(parts, number, arguments, files, truth, imager, fwhm):
         "rms": dirty.rms,
         "beam": float(np.sqrt(dirty.beam.major * dirty.beam.minor).to_value(u.arcsec)),
         "true_snr": true_snr(truth, dirty).tolist(),
-        "true_pb": map_coordinates(np.nan_to_num(dirty.pb), np.reshape([y, x], (2, -1)), order=1).tolist(),
+        "true_pb": np.nan_to_num(dirty.primary_beam_at(x, y)).tolist(),
         "images": image_scores(result, sky),
         "coverage": pixel_coverage(result, sky, per_beam, number),
         "ranks": true_ranks(result, sky, per_beam, number),

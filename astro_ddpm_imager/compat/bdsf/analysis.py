@@ -3,6 +3,7 @@
 import copy
 import logging
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import astropy.units as u
 import numpy as np
@@ -67,6 +68,8 @@ def analyse(field, options, psf=None, pb=None, reliability=None, imager=None):
     -------
     `Analysis`
     """
+    if reliability is not None and not (isinstance(reliability, Real) and 0 <= reliability <= 1):
+        raise RuntimeError(f"reliability={reliability!r}: must be a number from 0 to 1")
     imager = DiffusionImager(threads=options.ncores) if imager is None else copy.copy(imager)
     pblimit, imager.reliability = imager.pblimit, 0.0
     psf = None if psf is None else crop_psf(_companion(psf, "psf", field), field.data.shape)

@@ -182,17 +182,25 @@ class Cleaning:
         put_planes(self._path(".mask"), np.ones_like(self.model) if allowed is None else allowed.astype(float))
 
     def _write_catalog(self):
+        beams = []
+        for catalog, result in zip(self.catalogs, self.results.values(), strict=True):
+            beams += restoring_beams(result.dirty, catalog["x"], catalog["y"])
         catalog = vstack(self.catalogs, metadata_conflicts="silent")
+        catalog.meta = self._common([catalog.meta for catalog in self.catalogs])
         catalog["source_id"][:] = np.arange(1, len(catalog) + 1)
-        first = next(iter(self.results.values()))
         write_catalog(catalog, self._path(".catalog.ecsv"))
-        beams = restoring_beams(first.dirty, catalog["x"], catalog["y"])
         regions = catalog_to_regions(catalog, beams, catalog.meta["frame"])
         self._path(".reg").write_text(ds9_text(regions))
         return catalog
 
+    @staticmethod
+    def _common(metas):
+        """What the metadata of all channels agree on; the noise and the seed are each channel's own."""
+        first, *others = metas
+        return {name: value for name, value in first.items() if all(meta.get(name) == value for meta in others)}
+
     def _write_history(self):
-        meta = next(iter(self.results.values())).meta
+        meta = self._common([result.meta for result in self.results.values()])
         lines = [f"the sky is a reconstruction, not CLEAN components: {self.imagename}"]
         lines += [f"{name} = {value}" for name, value in meta.items()]
         for suffix in (".image", ".image.pbcor", ".model", ".residual", ".uncertainty"):
