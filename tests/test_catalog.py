@@ -1,5 +1,8 @@
 """From model pixels to the sky: positions, angles, sizes and regions."""
 
+import re
+from pathlib import Path
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from regions import Regions
 
 from astro_ddpm_imager.aggregation import MergedSources
 from astro_ddpm_imager.beam import beam_covariance
-from astro_ddpm_imager.catalog import build_catalog
+from astro_ddpm_imager.catalog import COLUMNS, build_catalog
 from astro_ddpm_imager.dirty import prepare
 from astro_ddpm_imager.grid import ModelGrid
 from astro_ddpm_imager.region_files import catalog_to_regions, ds9_text
@@ -113,3 +116,11 @@ def test_regions_come_back_from_ds9_format(noise_image):
     # The longer axis on the sky is north-south here: the region's angle runs from the west-east axis.
     assert (table["pa"][0].to_value(u.deg) + 90) % 180 - 90 == pytest.approx(0, abs=1e-6)
     assert region.width > region.height and region.angle.to_value(u.deg) == pytest.approx(90)
+
+
+def test_the_columns_are_those_of_the_documentation():
+    page = (Path(__file__).parents[1] / "docs" / "usage.rst").read_text()
+    table = page.split("The catalogue\n---")[1].split("Its ``meta``")[0]
+    rows = [re.split(r"  +", line.strip()) for line in table.splitlines() if line.startswith("``")]
+    units = {name: "" if unit is None else unit.to_string() for name, (unit, _) in COLUMNS.items()}
+    assert rows == [[f"``{name}``", units[name] or "\\", COLUMNS[name][1]] for name in COLUMNS]
