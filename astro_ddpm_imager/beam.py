@@ -139,6 +139,11 @@ def check_sampling(beam, image):
             f"dirty: the beam is under-sampled, {minor:.2f} pixels across its minor axis; "
             f"image it again with a cell of at most {beam.minor.to_value(u.arcsec) / 3:.3g} arcsec (3 pixels)"
         )
+    if beam.major.to_value(u.deg) > max(image.shape) * width / 3600:
+        raise DirtyImageError(
+            f"dirty: the beam, {beam.major.to_value(u.deg):.4g} deg (BMAJ), is longer than the image is wide; "
+            "BMAJ and BMIN are in degrees"
+        )
     across = min(image.shape) / (gaussian_sigma_to_fwhm * np.linalg.det(covariance) ** 0.25)
     if across < MINIMUM_FIELD_BEAMS:
         raise DirtyImageError(

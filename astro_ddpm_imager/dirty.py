@@ -10,18 +10,20 @@ import numpy as np
 from astropy.nddata import CCDData
 from astropy.stats import gaussian_sigma_to_fwhm, mad_std
 from radio_beam import Beam
-from scipy.ndimage import label, map_coordinates
+from scipy.ndimage import map_coordinates
 from scipy.signal import fftconvolve
 
 from .beam import beam_covariance, check_sampling, checked_beam, header_beam
 from .errors import DirtyImageError
+from .psf import checked_psf, filled_with_zeros
 from .reading import JY_PER_BEAM, read_image, select_plane
 
 __all__ = ["DirtyImage", "prepare"]
 
 log = logging.getLogger(__name__)
 
-MOST_ODD = 0.5  # of a PSF: the standard deviation of what is not symmetric
+MOST_UNEVEN = 1.7  # noise where the primary beam is low, in units of that where it is high
+FEWEST_BEAMS = 30  # that it can be measured in
 STOKES = {2: "Q", 3: "U", 4: "V", -3: "RL", -4: "LR", -7: "XY", -8: "YX"}  # where sources may be negative
 
 
@@ -39,8 +41,9 @@ class DirtyImage:
         Restoring beam.
     rms : float
         Noise, Jy/beam.
-    psf : 2D array, shape (ny, nx), or None
-        PSF with its peak, 1, at pixel ``(ny // 2, nx // 2)``.
+    psf : 2D array or None
+        PSF with its peak, 1, in the middle, pixel ``n // 2``; of the shape of the
+        image, or smaller where the rest of it is blank.
     pb : 2D array, shape (ny, nx)
         Primary beam; 1 everywhere if none was given, NaN where ``data`` is blank.
     allowed : 2D array of bool, shape (ny, nx)
@@ -195,7 +198,7 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
     if lowest == highest:
         raise DirtyImageError(f"dirty: the image is constant ({lowest:g} Jy/beam); there is no noise to measure")
     beam_area = 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(beam, image.wcs)))
-    empty = inside & _filled_with_zeros(data, beam_area)
+    empty = inside & filled_with_zeros(data, beam_area)
     if empty.any():
         log.warning("dirty: %d pixels in a piece are exactly 0; they are taken for blank, as if NaN", empty.sum())
         inside &= ~empty
@@ -206,17 +209,11 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
             "dirty: more than half of the pixels are equal; there is no noise to measure (blank pixels should be NaN)"
         )
 
+    _warn_corrected(data, pb_values, beam_area)
+
     allowed = inside if mask is None else inside & (np.nan_to_num(_as_companion(mask, "mask", image).data) != 0)
-    checked_psf = None if psf is None else _checked_psf(psf_image.data)
-    return DirtyImage(data, image.wcs, beam, rms, checked_psf, pb_values, allowed, image.meta)
-
-
-def _filled_with_zeros(data, area):
-    """Where exact zeros fill more than some area, pixels, in one piece, as noise never does."""
-    pieces, _ = label(data == 0)
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    return sizes[pieces] > area
+    psf_values = None if psf is None else checked_psf(psf_image.data, np.sqrt(beam_area * 4 * np.log(2) / np.pi))
+    return DirtyImage(data, image.wcs, beam, rms, psf_values, pb_values, allowed, image.meta)
 
 
 def _as_plane(image, name, **options):
@@ -240,9 +237,10 @@ def _as_companion(image, name, dirty):
     else:
         image = _as_plane(image, name, **({} if isinstance(image, CCDData) else {"unit": u.one}))
     if image.shape != dirty.shape:
+        cut = "its middle, with the peak at pixel n // 2" if name == "psf" else "it to the same pixels"
         raise DirtyImageError(
             f"{name}: has shape {image.shape} (ny, nx), but the dirty image {dirty.shape}; "
-            f"make {name} with the same imsize, or cut it to the same pixels"
+            f"make {name} with the same imsize, or cut {cut}"
         )
     if image.wcs is not None:
         scale, wanted = (abs(np.linalg.det(w.pixel_scale_matrix)) ** 0.5 * 3600 for w in (image.wcs, dirty.wcs))
@@ -253,6 +251,7 @@ def _as_companion(image, name, dirty):
             )
         if name == "mask":
             _check_place(image.wcs, dirty)
+    image.data = np.asarray(image.data, dtype=float)
     if image.mask is not None:
         image.data = np.where(image.mask, np.nan, image.data)
     return image
@@ -295,37 +294,22 @@ def _warn_polarised(meta):
             )
 
 
+def _warn_corrected(data, pb, beam_area):
+    """Say if the noise grows where the primary beam falls, as in an image that is corrected for it."""
+    low, high = (data[chosen] for chosen in (pb < 0.4, pb > 0.8))
+    if min(low.size, high.size) < FEWEST_BEAMS * beam_area:
+        return
+    ratio = mad_std(low) / mad_std(high)
+    if ratio > MOST_UNEVEN:
+        log.warning(
+            "dirty: the noise where the primary beam is below 0.4 is %.2g times that where it is above 0.8; if the "
+            "image is corrected for the primary beam (.pbcor), give the one that is not; fluxes are corrected later",
+            ratio,
+        )
+
+
 def _checked_pb(pb):
     peak = np.nanmax(pb) if np.isfinite(pb).any() else np.nan
     if not 0 < peak <= 1.01:
         raise DirtyImageError(f"pb: its largest value is {peak:g}; a primary beam is 1 at its centre and positive")
     return pb
-
-
-def _checked_psf(psf):
-    """The PSF with a peak of 1 at the central pixel; says what it had to change."""
-    psf = np.where(np.isfinite(psf), psf, 0)
-    peak, centre = psf.max(), tuple(n // 2 for n in psf.shape)
-    if peak <= 0:
-        raise DirtyImageError(f"psf: its largest value is {peak:g}; a PSF is 1 at its centre")
-    if abs(peak - 1) > 0.01:
-        log.warning("psf: peaks at %.4g instead of 1; normalised", peak)
-    found = np.unravel_index(psf.argmax(), psf.shape)
-    if tuple(found) != centre:
-        log.warning("psf: peaks at pixel (x, y) = %s instead of %s; moved", tuple(map(int, found[::-1])), centre[::-1])
-        psf = np.roll(psf, np.subtract(centre, found), axis=(0, 1))
-    psf = psf / peak
-    if psf.min() < -1:
-        raise DirtyImageError(
-            f"psf: its lowest value is {psf.min():.3g} times its highest; a PSF is 1 at its centre and nothing like -1 "
-            "elsewhere: is it the right file, with the right sign?"
-        )
-    # The transform of a PSF is real. Near the middle: far from there, it may be cut off or wrapped on one side.
-    inner = psf[tuple(slice(c - c // 2, c + c // 2 + 1) for c in centre)]
-    odd, all_of_it = (inner - inner[::-1, ::-1]).std(), inner.std()
-    if odd > MOST_ODD * all_of_it:
-        raise DirtyImageError(
-            f"psf: is not symmetric about its peak, by {odd / all_of_it:.2g} of its standard deviation, as a dirty "
-            "beam (PSF) would be; is it another image?"
-        )
-    return psf

@@ -19,7 +19,7 @@ from .conditioning import condition
 from .denoiser import Denoiser
 from .detection import SMOOTHING_BEAMS
 from .dirty import prepare
-from .errors import SettingError
+from .errors import DirtyImageError, SettingError
 from .grid import ORIENTATIONS, ModelGrid, turn, turn_back
 from .gridded import GriddedObservation
 from .refinement import find_sources
@@ -212,6 +212,8 @@ class DiffusionImager:
         grid = ModelGrid(observation.shape, observation.beam_pixels, self.card.pixels_per_beam, self.card.multiple)
         log.info("noise %.4g Jy/beam, model grid %s, seed %d", observation.rms, grid.shape, seed)
         gridded = GriddedObservation.of(observation, grid)
+        if not gridded.pb.any():
+            raise DirtyImageError(f"dirty: hardly a pixel is not blank; lower pblimit={self.pblimit}, or check pb")
         samples, expected = self._draw(gridded, seed)
         sky = aggregate(samples, self.aggregate)
         meta = self._provenance(seed)

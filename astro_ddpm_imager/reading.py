@@ -105,9 +105,9 @@ def _wcs_error(name, error):
 def _read_fits(path, channel):
     """Pixels and header of the first image in a FITS file."""
     try:
+        # Odd letters in a header, or missing padding, do no harm; where pixels are missing, reading them fails.
         with warnings.catch_warnings():
-            warnings.simplefilter("error", AstropyWarning)
-            warnings.filterwarnings("ignore", category=fits.verify.VerifyWarning)
+            warnings.simplefilter("ignore", AstropyWarning)
             with path.open("rb") as stream, fits.open(stream, memmap=False) as hdus:
                 hdu = next((hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), None)
                 header, data = (hdu.header, hdu.data) if hdu is not None else (None, None)
@@ -115,7 +115,7 @@ def _read_fits(path, channel):
                     _copy_beam(hdus["BEAMS"].data, channel, header)
     except FileNotFoundError:
         raise
-    except (OSError, TypeError, ValueError, IndexError, AstropyWarning, fits.VerifyError) as error:
+    except (OSError, TypeError, ValueError, IndexError, fits.VerifyError) as error:
         raise DirtyImageError(
             f"{path} is not a FITS file, or it is cut off ({error}); export or copy it again"
         ) from error

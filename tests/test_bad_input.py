@@ -1,5 +1,7 @@
 """Every odd input gets an error that names what is wrong and what to do."""
 
+import copy
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -211,6 +213,57 @@ def test_psf_that_is_none(noise_image, demo):
         prepare(noise_image(), psf=noise_image().data.clip(-5e-5))
 
 
+def test_a_psf_of_which_a_part_is_not_known(noise_image, demo, caplog):
+    """Padded with zeros, blank beyond a radius, its peak not in the middle: it is cut, or mirrored, never made up."""
+    psf = fits.getdata(demo["psf"]).squeeze().astype(float)
+    y, x = (n // 2 for n in psf.shape)
+    psf = psf[y - 48 : y + 48, x - 48 : x + 48]
+    padded = np.pad(psf[8:89, 8:89], [(8, 7), (8, 7)])
+    checked = prepare(noise_image(), psf=padded).psf
+    np.testing.assert_array_equal(checked, psf[8:89, 8:89])
+    assert "psf: is blank or 0 beyond 81 x 81 pixels around its peak" in caplog.text
+    disc = np.where(np.hypot(*np.ogrid[-48:48, -48:48]) < 40, psf, np.nan)
+    cut = prepare(noise_image(), psf=disc).psf
+    assert min(cut.shape) >= 51 and np.isfinite(cut).all()
+    middle = tuple(slice(48 - n // 2, 48 + n // 2 + 1) for n in cut.shape)
+    np.testing.assert_array_equal(cut, psf[middle])
+    moved = prepare(noise_image(), psf=np.roll(psf, (3, -2), (0, 1))).psf
+    inner = tuple(slice(48 - n // 2, 48 + n // 2 + 1) for n in np.minimum(moved.shape, 91))
+    at = tuple(slice(n // 2 - (s.stop - s.start) // 2, n // 2 + (s.stop - s.start) // 2 + 1)
+               for n, s in zip(moved.shape, inner, strict=True))  # fmt: skip
+    np.testing.assert_allclose(moved[at], psf[inner], atol=0.02)
+
+
+def test_a_primary_beam_in_the_place_of_the_psf(noise_image):
+    radius = np.hypot(*np.ogrid[-48:48, -48:48])
+    pb = np.exp(-0.5 * (radius / 30) ** 2)
+    with pytest.raises(DirtyImageError, match=r"psf: is 0\.94 two beams from its peak, .* perhaps the primary beam\?"):
+        prepare(noise_image(), psf=pb)
+
+
+def test_an_image_corrected_for_the_primary_beam_is_noticed(noise_image, caplog):
+    image = noise_image((300, 300))
+    pb = np.exp(-4 * np.log(2) * np.hypot(*np.ogrid[-150:150, -150:150]) ** 2 / 200**2)
+    prepare(image, pb=pb)
+    assert "pbcor" not in caplog.text
+    image.data /= pb
+    prepare(image, pb=pb)
+    assert "is corrected for the primary beam (.pbcor), give the one that is not" in caplog.text
+
+
+def test_a_beam_in_arcsec(noise_image):
+    with pytest.raises(DirtyImageError, match=r"the beam, 0\.9 deg \(BMAJ\), is longer than the image .* in degrees"):
+        prepare(noise_image(BMAJ=0.9, BMIN=0.8))
+
+
+def test_hardly_a_pixel_that_is_not_blank(noise_image, imager):
+    pb = np.full((96, 96), 0.1)
+    pb[48, 48:50] = 1
+    image = noise_image()
+    with pytest.raises(DirtyImageError, match=r"dirty: hardly a pixel is not blank; lower pblimit=0\.2"):
+        imager(image, pb=pb)
+
+
 def test_a_plane_of_an_axis_that_is_not_there(tmp_path):
     path = write(tmp_path / "a.fits", np.zeros((64, 64)))
     for name in ("channel", "stokes"):
@@ -295,6 +348,18 @@ def test_cut_off(tmp_path, demo):
     path.write_bytes(demo["dirty"].read_bytes()[:200_000])
     with pytest.raises(DirtyImageError, match=r"half\.fits is not a FITS file, or it is cut off"):
         read_image(path)
+
+
+def test_flaws_of_a_file_that_do_no_harm(tmp_path, demo, caplog):
+    """Letters beyond ASCII in the header, the last block not filled up, blocks too many."""
+    raw, expected = demo["dirty"].read_bytes(), read_image(demo["dirty"]).data
+    end = raw.index(b"END" + b" " * 77)
+    latin = raw[:end] + b"OBSERVER= 'Andr\xe9'".ljust(80) + raw[end : end + 80] + raw[end + 160 :]
+    pixels = len(raw) - (-4 * expected.size) % 2880
+    for number, content in enumerate((latin, raw[:pixels], raw + bytes(8640))):
+        path = tmp_path / f"{number}.fits"
+        path.write_bytes(content)
+        np.testing.assert_array_equal(read_image(path).data, expected)
 
 
 def test_empty_fits_and_folder_and_nothing(tmp_path):
@@ -402,7 +467,10 @@ def test_another_piece_of_sky(noise_image):
     other.wcs.wcs.crval = other.wcs.wcs.crval + [0, 1]
     with pytest.raises(DirtyImageError, match=r"mask: lies up to 3600 arcsec from the dirty image, .* regrid it"):
         prepare(noise_image(), mask=other)
-    assert np.isfinite(prepare(noise_image(), pb=other, psf=other).data).all()
+    psf = copy.deepcopy(other)
+    psf.data[:] = 0
+    psf.data[48, 48] = 1
+    assert np.isfinite(prepare(noise_image(), pb=other, psf=psf).data).all()
 
 
 def test_masked_pixels_of_companions(noise_image):

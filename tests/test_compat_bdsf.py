@@ -43,6 +43,13 @@ def test_attributes_that_scripts_read(img):
     assert len(img.result.samples) == 2
 
 
+def test_formats_may_be_in_capitals_and_names_empty(img):
+    """As in PyBDSF."""
+    assert img.write_catalog(format="FITS", outfile="") and Path("field.pybdsf.gaul.fits").exists()
+    assert img.write_catalog(format="BBS", bbs_patches="Single", outfile="patches.sky_in")
+    assert img.export_image(img_format="FITS", img_type="rms", outfile="") and Path("field.pybdsf_rms.fits").exists()
+
+
 @pytest.mark.parametrize("reliability", [90, -0.1, "0.5"])
 def test_a_reliability_that_is_none_is_refused(run, reliability):
     with pytest.raises(RuntimeError, match=rf"reliability={reliability!r}: must be a number from 0 to 1"):

@@ -16,6 +16,7 @@ from astro_ddpm_imager.data import demo_files
 from .conftest import BRIGHT, near
 
 DOCS = Path(__file__).parents[1] / "docs"
+read = functools.partial(bdsf.process_image, stop_at="read", quiet=True)
 
 
 def test_lower_threshold_finds_more(run):
@@ -121,6 +122,56 @@ def test_mean_map_and_rms_value(run, field, quick):
     assert np.nanmax(np.abs(run(mean_map="zero").mean_arr)) == 0
     img = run(rms_map=False, rms_value=1e-4)
     assert np.nanmax(img.rms_arr) == np.float32(1e-4) == np.nanmin(img.rms_arr)
+
+
+def test_channels_without_data_do_not_count(field, caplog):
+    """Flagged to 0 or blank, or blank in a part of the image only: the mean is of the channels that have a pixel."""
+    with fits.open(field, mode="update") as (hdu,):
+        plane = hdu.data[0, 0].copy()
+        half = plane.copy()
+        half[:, :100] = np.nan
+        hdu.data = np.stack([plane, np.zeros_like(plane), np.full_like(plane, np.nan), half])[None]
+        hdu.header["CDELT3"] = 1e9
+    for options in ({}, {"collapse_wt": "rms"}):
+        caplog.clear()
+        mean = read(field, **options).ch0_arr.T
+        np.testing.assert_allclose(mean, plane, rtol=1e-6)
+        assert "channel(s) 1, 2 without data or noise are left out" in caplog.text
+    with fits.open(field, mode="update") as (hdu,):
+        hdu.data[:] = np.nan
+    with pytest.raises(RuntimeError, match=r"field\.fits: every channel is blank"):
+        read(field)
+
+
+def test_borders_of_zeros_are_blank(field, caplog):
+    with fits.open(field, mode="update") as (hdu,):
+        hdu.data[..., :60] = 0
+    data = read(field).ch0_arr.T
+    assert np.isnan(data[:, :60]).all() and np.isfinite(data[100:200, 100:200]).all()
+    assert "pixels in a piece are exactly 0; they are taken for blank" in caplog.text
+
+
+def test_images_without_a_unit_or_with_another(field, caplog):
+    """PyBDSF looks at none, and writes none."""
+    with_unit = read(field).ch0_arr
+    fits.delval(field, "BUNIT")
+    np.testing.assert_array_equal(read(field).ch0_arr, with_unit)
+    assert "field.fits: no BUNIT in the header; the pixels are taken for Jy/beam" in caplog.text
+    fits.setval(field, "BUNIT", value="K")
+    with pytest.raises(RuntimeError, match=r"field\.fits: the unit is 'K', not Jy/beam or a multiple of it"):
+        read(field)
+
+
+def test_maps_of_noise_and_mean_have_units_and_are_cut(run, field):
+    data = fits.getdata(field)
+    header = fits.getheader(field)
+    noise = np.linspace(4e-5, 6e-5, data.size).reshape(data.shape)
+    fits.writeto("mean.fits", np.zeros_like(data), header)
+    header["BUNIT"] = "mJy/beam"
+    fits.writeto("rms.fits", 1e3 * noise, header)
+    img = run(rmsmean_map_filename=["mean.fits", "rms.fits"], trim_box=(60, 260, 50, 250))
+    np.testing.assert_allclose(img.rms_arr.T, noise[0, 0, 50:250, 60:260], rtol=1e-5)
+    assert len(near(img.sources)) == 1
 
 
 def test_cubes_are_collapsed(field):

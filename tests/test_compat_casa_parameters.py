@@ -44,7 +44,7 @@ def test_threshold_that_is_none(given):
     ("setting", "message"),
     [
         ({"imagename": ""}, "imagename='': give the start"),
-        ({"imagename": "nowhere/a"}, "imagename='nowhere/a': there is no folder 'nowhere'"),
+        ({"imagename": "no/where/a"}, "imagename='no/where/a': there is no folder 'no/where'"),
         ({"niter": -1}, "niter=-1: must be a whole number of at least 0"),
         ({"niter": "1000"}, "niter='1000': must be a whole number"),
         ({"nsigma": -1}, "nsigma=-1: must be a number of at least 0"),

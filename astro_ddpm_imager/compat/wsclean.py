@@ -191,7 +191,7 @@ def find_images(prefix, pb=None, folder=None):
     `~astro_ddpm_imager.errors.DirtyImageError`
         The primary beam is incomplete.
     """
-    prefix = Path(prefix)
+    prefix = Path(prefix).expanduser()
     pattern = re.compile(f"(?P<start>{re.escape(prefix.name)}{PLANE})-(dirty|image)[.]fits")
     names = sorted(path.name for path in prefix.parent.glob(f"{glob.escape(prefix.name)}*.fits"))
     images = {match["start"]: match for match in map(pattern.fullmatch, names) if match}

@@ -141,7 +141,7 @@ def load_card(model):
         The model is unknown, has no card, or the card does not fit the file.
     """
     if Path(model).suffix == ".onnx":
-        path = Path(model)
+        path = Path(model).expanduser()
     elif model in list_models():
         path = SHIPPED / f"{model}.onnx"
     else:

@@ -79,7 +79,7 @@ def analyse(field, options, psf=None, pb=None, reliability=None, imager=None):
             data = np.where(given >= pblimit, field.data, np.nan)
         field = replace(field, data=data)
     beam_pixels = np.sqrt(field.beam_area * 4 * np.log(2) / np.pi)
-    background = measure_background(field.data, options, beam_pixels)
+    background = measure_background(field, options, beam_pixels)
     field = replace(field, background=background, pb=np.ones(field.data.shape) if given is None else given)
     result = _image(field, imager, psf)
     catalog = _select(result.catalog, field, options, psf, reliability, imager)
@@ -150,7 +150,7 @@ def _select(candidates, field, options, psf, reliability, imager):
             f"{field.full_shape}; regrid one to the other"
         )
     beam_pixels = np.sqrt(field_there.beam_area * 4 * np.log(2) / np.pi)
-    background = measure_background(field_there.data, options, beam_pixels)
+    background = measure_background(field_there, options, beam_pixels)
     result = _image(replace(field_there, background=background, pb=field.pb), imager, psf)
     there = select_certain(result.catalog, options.thresh_pix, reliability)
     catalog, found = select_near(candidates, there["x"], there["y"], MATCHING_BEAMS * beam_pixels)

@@ -6,7 +6,7 @@ import numpy as np
 from astropy.stats import sigma_clipped_stats
 from scipy.ndimage import distance_transform_edt, map_coordinates
 
-from ...reading import read_image
+from .planes import read_plane
 
 __all__ = ["Background", "measure_background"]
 
@@ -38,13 +38,12 @@ class Background:
     rms_box: tuple
 
 
-def measure_background(data, options, beam_pixels):
+def measure_background(field, options, beam_pixels):
     """Measure noise and mean as the options ask for.
 
     Parameters
     ----------
-    data : 2D array, shape (ny, nx)
-        Jy/beam, NaN where blank.
+    field : `~astro_ddpm_imager.compat.bdsf.field.Field`
     options : `~astro_ddpm_imager.compat.bdsf.parameters.Options`
     beam_pixels : float
         FWHM of the beam.
@@ -53,7 +52,7 @@ def measure_background(data, options, beam_pixels):
     -------
     `Background`
     """
-    kappa = options.kappa_clip or 3.0
+    kappa, data = options.kappa_clip or 3.0, field.data
     values = data[np.isfinite(data)]
     if not values.size:
         raise RuntimeError("filename: every pixel of the image is blank (NaN)")
@@ -66,7 +65,7 @@ def measure_background(data, options, beam_pixels):
     if min(box) < 1:
         raise RuntimeError(f"rms_box={options.rms_box!r}: box and step must be at least 1 pixel")
     if options.rmsmean_map_filename:
-        mean_map, rms_map = _given_maps(options.rmsmean_map_filename, data.shape)
+        mean_map, rms_map = _given_maps(options.rmsmean_map_filename, field)
         return Background(rms_map, mean_map, rms, mean, True, box)
     varies, rms_map = options.rms_map is True, None
     if options.rms_map is not False or options.mean_map == "map":
@@ -86,14 +85,14 @@ def measure_background(data, options, beam_pixels):
     )
 
 
-def _given_maps(names, shape):
+def _given_maps(names, field):
     if len(names) != 2:
         raise RuntimeError(f"rmsmean_map_filename={names!r}: must be two images, [mean map, rms map]")
-    maps = [read_image(name, channel=0, stokes=0).data.astype(float) for name in names]
+    maps = [read_plane(name).data for name in names]
     for name, image in zip(names, maps, strict=True):
-        if image.shape != shape:
-            raise RuntimeError(f"rmsmean_map_filename: {name} has shape {image.shape}, the image {shape}")
-    return maps
+        if image.shape != field.full_shape:
+            raise RuntimeError(f"rmsmean_map_filename: {name} has shape {image.shape}, the image {field.full_shape}")
+    return [field.cut(image) for image in maps]
 
 
 def _maps(data, box, step, kappa):

@@ -1,23 +1,23 @@
 """The image of one run: read, collapsed to one plane, and cut as PyBDSF would."""
 
-import math
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
-from astropy.nddata import CCDData
-from astropy.stats import mad_std
 from radio_beam import Beam
 from radio_beam.beam import NoBeamException
 
 from ...beam import beam_covariance
-from ...casa_images import read_casa_header
-from ...reading import JY_PER_BEAM, read_image
+from ...psf import filled_with_zeros
 from .background import Background
+from .planes import collapse
 
 __all__ = ["Field", "crop_psf", "read_field"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -118,19 +118,23 @@ def read_field(path, options):
     Raises
     ------
     RuntimeError
-        The image has no beam or frequency and none is given; the channels or ``trim_box`` do not exist.
+        The image has no beam or frequency and none is given, or is in another unit than Jy/beam; the channels or
+        ``trim_box`` do not exist.
     """
     if options.collapse_mode == "file":
         path = Path(options.collapse_file)
-    image, channels = _collapse(path, options)
-    data = image.data.astype(float) * image.unit.to(JY_PER_BEAM)
+    image, channels = collapse(path, options)
+    data = image.data
     if options.blank_limit is not None:
         data = np.where(np.abs(data) < options.blank_limit, np.nan, data)
-    data = np.where(np.isfinite(data), data, np.nan)
     field = Field(
         data, image.wcs, image.meta, options.beam or _header_beam(image.meta, path),
         options.frequency or _header_frequency(image.meta, channels, path), (0, 0), data.shape,
     )  # fmt: skip
+    empty = filled_with_zeros(data, field.beam_area)
+    if empty.any():
+        log.warning("%s: %d pixels in a piece are exactly 0; they are taken for blank, as if NaN", path, empty.sum())
+        field = replace(field, data=np.where(empty, np.nan, data))
     return field if options.trim_box is None else _trim(field, options.trim_box)
 
 
@@ -151,45 +155,6 @@ def crop_psf(psf, shape):
     height, width = shape
     y, x = psf.shape[0] // 2 - height // 2, psf.shape[1] // 2 - width // 2
     return psf[y : y + height, x : x + width]
-
-
-def _collapse(path, options):
-    """One plane, and the channels that it was made of."""
-    number = _count_channels(path)
-    channels = list(range(number))
-    if options.collapse_mode == "single":
-        channels = [options.collapse_ch0]
-    elif options.collapse_av:
-        channels = [int(channel) for channel in options.collapse_av]
-    wrong = [channel for channel in channels if not 0 <= channel < number]
-    if wrong:
-        name = "collapse_ch0" if options.collapse_mode == "single" else "collapse_av"
-        raise RuntimeError(f"{name}: the image has no channel {wrong[0]}; there are 0 to {number - 1}")
-    planes = [read_image(path, channel=channel, stokes=0) for channel in channels]
-    if len(planes) == 1:
-        return planes[0], channels
-    weights = [
-        1.0 if options.collapse_wt == "unity" else mad_std(plane.data, ignore_nan=True) ** -2 for plane in planes
-    ]
-    data = np.average([plane.data for plane in planes], axis=0, weights=weights)
-    return CCDData(data, unit=planes[0].unit, wcs=planes[0].wcs, meta=planes[0].meta), channels
-
-
-def _count_channels(path):
-    try:
-        if Path(path).is_dir():
-            header = read_casa_header(path)
-        else:
-            with fits.open(path) as hdus:
-                header = next((hdu.header for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), {})
-    except OSError as error:
-        raise RuntimeError(f"Cannot open file '{path}': {error}") from error
-    axes = [axis for axis in range(3, header.get("NAXIS", 0) + 1) if not _is_stokes(header, axis)]
-    return math.prod(header[f"NAXIS{axis}"] for axis in axes)
-
-
-def _is_stokes(header, axis):
-    return header.get(f"CTYPE{axis}", "").startswith("STOKES")
 
 
 def _header_beam(header, path):

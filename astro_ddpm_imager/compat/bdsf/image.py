@@ -232,6 +232,7 @@ class Image:
             True, or None for ``"casabox"``, also where its file exists; False
             if nothing is written, which is printed, not raised.
         """
+        format, bbs_patches = format.lower(), bbs_patches and bbs_patches.lower()
         if catalog_type not in ("gaul", "srl"):
             if catalog_type == "shap":
                 return _error(f"catalog_type='shap': {SHAPELETS}.")
@@ -250,7 +251,7 @@ class Image:
         ending, called, of_sources = FORMATS[format]
         if catalog_type == "srl" and not of_sources:
             return _error(f"Only catalog_type = 'gaul' is supported with {format} files.")
-        if outfile is None:
+        if not outfile:
             kind = f".{catalog_type}" if format in ("fits", "ascii", "csv", "ds9") else ""
             outfile = f"{self.imagename}{kind}{ending}"
         path = Path(outfile)
@@ -309,7 +310,7 @@ class Image:
         bool
             True; False if nothing is written, which is printed, not raised.
         """
-        if img_format != "fits":
+        if img_format.lower() != "fits":
             return _error(
                 f"img_format={img_format!r}: only 'fits' is written; CASA's importfits makes a CASA image of it"
             )
@@ -327,7 +328,7 @@ class Image:
             return _error(f"img_type={img_type!r} not recognized: choose one of {', '.join(images)}")
         if not hasattr(self, "analysis"):
             return _error("the image has not been processed. Please run process_image first.")
-        path = Path(f"{self.imagename}_{img_type}.fits" if outfile is None else outfile)
+        path = Path(outfile or f"{self.imagename}_{img_type}.fits")
         if path.exists() and not clobber:
             return _error(f"File exists and clobber = False: {path}")
         write_image(path, images[img_type](self.analysis), self.analysis.field, pad_image)

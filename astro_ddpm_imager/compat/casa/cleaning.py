@@ -70,6 +70,7 @@ class Cleaning:
             CASA's summary and ``imagename``, ``catalog`` and ``results``.
         """
         final = Path(self.imagename)
+        final.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=final.parent, prefix="tclean_") as scratch:
             self.made = Path(scratch).absolute() / final.name
             self._tclean(restoration=True)

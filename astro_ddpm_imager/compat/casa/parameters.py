@@ -198,7 +198,7 @@ def check(values):
     if not values["imagename"]:
         raise SettingError("imagename='': give the start of the names of the products")
     folder = Path(values["imagename"]).parent
-    if not folder.is_dir():
+    if not (folder.is_dir() or folder.parent.is_dir()):  # CASA makes one folder, not two
         raise SettingError(f"imagename={values['imagename']!r}: there is no folder {str(folder)!r}; make it first")
     if values["gridder"] not in GRIDDERS:
         raise SettingError(

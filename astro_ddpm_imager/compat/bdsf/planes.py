@@ -1,0 +1,116 @@
+"""Planes of images as PyBDSF reads them: in Jy/beam, the channels of a cube averaged."""
+
+import logging
+import math
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.nddata import CCDData
+from astropy.stats import mad_std
+
+from ...casa_images import read_casa_header
+from ...reading import JY_PER_BEAM, read_image
+
+__all__ = ["collapse", "read_plane"]
+
+log = logging.getLogger(__name__)
+
+
+def read_plane(path, channel=0):
+    """One plane of an image in Jy/beam; without a unit in the header, that is taken for it.
+
+    Parameters
+    ----------
+    path : path-like
+    channel : int, optional
+
+    Returns
+    -------
+    `~astropy.nddata.CCDData`
+        NaN where not finite.
+
+    Raises
+    ------
+    RuntimeError
+        The unit is another one.
+    """
+    header = read_casa_header(path) if Path(path).is_dir() else _fits_header(path)
+    unit = None if str(header.get("BUNIT") or "").strip() else JY_PER_BEAM
+    if unit:
+        log.warning("%s: no BUNIT in the header; the pixels are taken for Jy/beam", path)
+    image = read_image(path, channel=channel, stokes=0, unit=unit)
+    try:
+        data = (image.data.astype(float) * image.unit).to_value(JY_PER_BEAM)
+    except u.UnitConversionError as error:
+        raise RuntimeError(
+            f"{path}: the unit is {image.unit.to_string()!r}, not Jy/beam or a multiple of it; convert the image first"
+        ) from error
+    return CCDData(np.where(np.isfinite(data), data, np.nan), unit=JY_PER_BEAM, wcs=image.wcs, meta=image.meta)
+
+
+def collapse(path, options):
+    """One plane of a cube, and the channels that it was made of.
+
+    Parameters
+    ----------
+    path : path-like
+    options : `~astro_ddpm_imager.compat.bdsf.parameters.Options`
+
+    Returns
+    -------
+    plane : `~astropy.nddata.CCDData`
+        Jy/beam; each pixel the mean of the channels that have it.
+    channels : list of int
+
+    Raises
+    ------
+    RuntimeError
+        The channels do not exist, or are blank.
+    """
+    number = _count_channels(path)
+    channels = list(range(number))
+    if options.collapse_mode == "single":
+        channels = [options.collapse_ch0]
+    elif options.collapse_av:
+        channels = [int(channel) for channel in options.collapse_av]
+    wrong = [channel for channel in channels if not 0 <= channel < number]
+    if wrong:
+        name = "collapse_ch0" if options.collapse_mode == "single" else "collapse_av"
+        raise RuntimeError(f"{name}: the image has no channel {wrong[0]}; there are 0 to {number - 1}")
+    planes = [read_plane(path, channel) for channel in channels]
+    if len(planes) == 1:
+        return planes[0], channels
+    cube = np.array([plane.data for plane in planes])
+    noise = np.array([mad_std(plane, ignore_nan=True) if np.isfinite(plane).any() else 0.0 for plane in cube])
+    if not noise.any():
+        raise RuntimeError(f"{path}: every channel is blank")
+    if not noise.all():
+        left_out = ", ".join(str(channel) for channel, rms in zip(channels, noise, strict=True) if not rms)
+        log.warning("%s: channel(s) %s without data or noise are left out", path, left_out)
+    good = noise > 0
+    weights = np.ones(good.sum()) if options.collapse_wt == "unity" else noise[good] ** -2
+    weights = weights[:, None, None] * np.isfinite(cube[good])
+    total = weights.sum(0)
+    data = np.divide((weights * np.nan_to_num(cube[good])).sum(0), total, np.full(total.shape, np.nan), where=total > 0)
+    used = [channel for channel, kept in zip(channels, good, strict=True) if kept]
+    return CCDData(data, unit=JY_PER_BEAM, wcs=planes[0].wcs, meta=planes[0].meta), used
+
+
+def _count_channels(path):
+    try:
+        header = read_casa_header(path) if Path(path).is_dir() else _fits_header(path)
+    except OSError as error:
+        raise RuntimeError(f"Cannot open file '{path}': {error}") from error
+    axes = [axis for axis in range(3, header.get("NAXIS", 0) + 1) if not _is_stokes(header, axis)]
+    return math.prod(header[f"NAXIS{axis}"] for axis in axes)
+
+
+def _fits_header(path):
+    with fits.open(path) as hdus:
+        return next((hdu.header for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), {})
+
+
+def _is_stokes(header, axis):
+    return header.get(f"CTYPE{axis}", "").startswith("STOKES")
