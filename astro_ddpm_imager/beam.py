@@ -133,6 +133,7 @@ def check_sampling(beam, image):
         raise DirtyImageError(
             f"dirty: the pixels are not square, {width:.4g} x {height:.4g} arcsec; image it again with one cell size"
         )
+    _warn_distorted(image, width, height)
     minor = gaussian_sigma_to_fwhm * np.sqrt(np.linalg.eigvalsh(covariance)[0])
     if minor < MINIMUM_BEAM_PIXELS:
         raise DirtyImageError(
@@ -150,3 +151,16 @@ def check_sampling(beam, image):
             f"dirty: {image.shape[1]} x {image.shape[0]} pixels are only {across:.1f} beams across; "
             f"at least {MINIMUM_FIELD_BEAMS:.0f} are needed to tell sources from noise: make a larger image"
         )
+
+
+def _warn_distorted(image, width, height):
+    """Say if the pixels of the image are not those of the reference point of its projection, far away."""
+    y, x = ((n - 1) / 2 for n in image.shape)
+    middle, right, above = image.wcs.pixel_to_world([x, x + 1, x], [y, y, y + 1])
+    here = [step.separation(middle).arcsec for step in (right, above)]
+    if np.abs(np.log(np.divide(here, [width, height]))).max() > 0.02:
+        log.warning(
+            "dirty: in its middle the pixels are %.4g x %.4g arcsec, at the reference point of the projection %.4g x "
+            "%.4g, which are taken for the beam; without a PSF fluxes will be wrong: regrid it around its middle",
+            *here, width, height,
+        )  # fmt: skip

@@ -251,6 +251,19 @@ def test_an_image_corrected_for_the_primary_beam_is_noticed(noise_image, caplog)
     assert "is corrected for the primary beam (.pbcor), give the one that is not" in caplog.text
 
 
+def test_pixels_far_from_the_reference_point(noise_image, caplog):
+    image = noise_image()
+    prepare(image)
+    assert "regrid" not in caplog.text
+    image.wcs.wcs.ctype = ["RA---CAR", "DEC--CAR"]
+    image.wcs.wcs.crval, image.wcs.wcs.crpix = [150.0, 0.0], [48, 48 + 30 * 3600 / 0.1]
+    prepare(image)
+    assert (
+        "in its middle the pixels are 0.0866 x 0.1 arcsec, at the reference point of the projection 0.1 x"
+        in caplog.text
+    )
+
+
 def test_a_beam_in_arcsec(noise_image):
     with pytest.raises(DirtyImageError, match=r"the beam, 0\.9 deg \(BMAJ\), is longer than the image .* in degrees"):
         prepare(noise_image(BMAJ=0.9, BMIN=0.8))
