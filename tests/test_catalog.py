@@ -95,6 +95,16 @@ def test_angles_and_errors_are_those_of_the_frame_of_the_positions(noise_image, 
     assert table["ra_err"][0].to_value(u.arcsec) == pytest.approx(np.hypot(*[e.arcsec for e in east]), rel=1e-3)
 
 
+def test_half_the_primary_beam_doubles_the_fluxes(noise_image):
+    """Of the same apparent source; its S/N stays."""
+    whole, half = (prepare(noise_image(), pb=np.full((96, 96), pb)) for pb in (0.8, 0.4))
+    grid = ModelGrid(whole.shape, whole.beam_pixels, 2.2, 8)
+    one, other = (build_catalog(merged(np.eye(2), grid), grid, dirty, 0, {})[0] for dirty in (whole, half))
+    for name in ("flux", "flux_err", "peak_flux"):
+        assert other[name] == pytest.approx(2 * one[name])
+    assert other["snr"] == pytest.approx(one["snr"]) and (one["pb"], other["pb"]) == (0.8, 0.4)
+
+
 def test_a_point_source_peaks_at_its_flux_and_an_extended_one_below(noise_image):
     dirty = prepare(noise_image())
     grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
