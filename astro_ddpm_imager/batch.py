@@ -53,7 +53,7 @@ def image_files(args):
         raise SettingError(f"several files would be written as {', '.join(sorted(repeated))}; give them one at a time")
     jobs = list(zip(args.files, prefixes, strict=True))
     if args.resume:
-        jobs = [(path, prefix) for path, prefix in jobs if len(existing_products(prefix)) < len(PRODUCTS)]
+        jobs = _left(jobs, lambda job: len(existing_products(job[1])) == len(PRODUCTS))
     for path, prefix in jobs:
         if not path.exists():
             raise FileNotFoundError(f"{path}: there is no such file")
@@ -70,6 +70,14 @@ def image_files(args):
             _report(result, prefix, result.write(prefix, args.overwrite or args.resume))
 
         _one_by_one(image, jobs)
+
+
+def _left(jobs, is_done):
+    """The jobs that are not done; says how many are."""
+    left = [job for job in jobs if not is_done(job)]
+    if len(left) < len(jobs):
+        log.info("%d of %d have all their products already, and are skipped", len(jobs) - len(left), len(jobs))
+    return left
 
 
 def _one_by_one(image, jobs):
@@ -99,8 +107,9 @@ def _image_wsclean(args, beam):
             raise SettingError(f"--{name}: with --wsclean the names of the files say it")
     runs = [run for prefix in args.files for run in wsclean.find_images(prefix, args.pb, args.output_dir)]
     if args.resume:
-        runs = [run for run in runs if not run.is_done()]
+        runs = _left(runs, lambda run: run.is_done())
     for run in runs:
+        # Not so after an interruption: an image of that name may be WSClean's own.
         run.check_free(args.overwrite)
     with _imager(args, len(runs)) as imager:
 
