@@ -1,12 +1,14 @@
-"""Run docs/scripts/tclean_before.py and tclean_after.py on MeasurementSets with known sources, and count.
+"""Run the scripts of docs/scripts, before and after, on MeasurementSets with known sources, and count.
 
-python docs/tclean_measured.py ../shared/casa_fields/ms ../shared/casa_fields/truth.ecsv --repeat 5
+python docs/scripts_measured.py tclean ../shared/casa_fields --repeat 5
+python docs/scripts_measured.py wsclean ../shared/casa_fields --repeat 5
 
-This needs CASA and PyBDSF (the extras casa and evaluate). Every call draws new samples, so that the script after is
-repeated.
+This needs PyBDSF, and CASA or WSClean (the extras evaluate and casa; Debian's wsclean). Every call draws new samples,
+so that the script after is repeated. The primary beam is that of the folder: WSClean may have none.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tarfile
@@ -29,19 +31,20 @@ RADIUS = 0.45 * u.arcsec  # half a beam
 def main():
     """Print a line for each repetition and catalogue."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sets", type=Path, help="folder of NNNN.ms.tar.gz")
-    parser.add_argument("truth", type=Path, help="table of the true sources: field, ra, dec, flux_jy")
+    parser.add_argument("imager", choices=("tclean", "wsclean"))
+    parser.add_argument("folder", type=Path, help="ms/NNNN.ms.tar.gz, pb.fits, and truth.ecsv: field, ra, dec, flux_jy")
     parser.add_argument("--repeat", type=int, default=1, help="of the script after")
     args = parser.parse_args()
-    truth, archives = QTable.read(args.truth), sorted(args.sets.glob("*.ms.tar.gz"))
+    truth, archives = QTable.read(args.folder / "truth.ecsv"), sorted(args.folder.glob("ms/*.ms.tar.gz"))
+    pb = read_image(args.folder / "pb.fits", unit=u.one)
     for name, number in (("before", 1), ("after", args.repeat)):
         for _ in range(number):
             counts, seconds = {}, []
             for archive in archives:
                 true = truth[truth["field"] == int(archive.name[:4])]
                 with tempfile.TemporaryDirectory() as folder:
-                    seconds.append(run(SCRIPTS / f"tclean_{name}.py", archive, Path(folder)))
-                    for label, found in catalogs(Path(folder)).items():
+                    seconds.append(run(SCRIPTS / f"{args.imager}_{name}.py", archive, Path(folder)))
+                    for label, found in catalogs(Path(folder), pb).items():
                         counts.setdefault(label, []).append(compare(true, *found))
             for label, fields in counts.items():
                 listed, matched = np.sum([field[:2] for field in fields], axis=0)
@@ -59,21 +62,21 @@ def run(script, archive, folder):
         opened.extractall(folder, filter="data")
     (folder / archive.name.removesuffix(".tar.gz")).rename(folder / "field.ms")
     started = time.perf_counter()
-    subprocess.run([sys.executable, script], cwd=folder, check=True, capture_output=True)
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    subprocess.run([sys.executable, script], cwd=folder, check=True, capture_output=True, env=environment)
     return time.perf_counter() - started
 
 
-def catalogs(folder):
+def catalogs(folder, pb):
     """Positions and fluxes, corrected for the primary beam, of the catalogues in a folder."""
-    found, pb = {}, read_image(folder / "field.pb", unit=u.one)
-    if (folder / "field.srl.fits").exists():
-        table = QTable.read(folder / "field.srl.fits")
-        places = SkyCoord(table["RA"], table["DEC"])
+    found = {}
+    for path in sorted([*folder.glob("field.srl.fits"), *folder.glob("field*catalog.ecsv")]):
+        table = QTable.read(path)
+        bdsf = path.suffix == ".fits"
+        places = SkyCoord(*(table[name] for name in (("RA", "DEC") if bdsf else ("ra", "dec"))))
         y, x = pb.wcs.world_to_array_index(places)
-        found["field.srl.fits"] = (places, table["Total_flux"].to_value(u.Jy) / pb.data[y, x])
-    if (folder / "field.catalog.ecsv").exists():
-        table = QTable.read(folder / "field.catalog.ecsv")
-        found["field.catalog.ecsv"] = (SkyCoord(table["ra"], table["dec"]), table["flux"].to_value(u.Jy))
+        corrected = 1 if bdsf else table["pb"]  # for so much of it
+        found[path.name] = (places, table["Total_flux" if bdsf else "flux"].to_value(u.Jy) * corrected / pb.data[y, x])
     return found
 
 
