@@ -113,8 +113,9 @@ def _check_symmetry(psf, centre):
 def _known_part(psf, centre, beam_pixels):
     """What is not blank or padded; what is known on one side of the peak only is mirrored."""
     psf = np.where(filled_with_zeros(psf, beam_pixels**2), np.nan, psf)
-    y, x = (np.clip(2 * c - np.arange(n), 0, n - 1) for c, n in zip(centre, psf.shape, strict=True))
-    psf = np.where(np.isnan(psf), psf[y[:, None], x], psf)
+    y, x = (2 * c - np.arange(n) for c, n in zip(centre, psf.shape, strict=True))
+    other_side = np.pad(psf, [(0, 1), (0, 1)], constant_values=np.nan)[y[:, None], x]  # of even n, row 0 has none
+    psf = np.where(np.isnan(psf), other_side, psf)
     unknown = np.argwhere(np.isnan(psf))
     if not len(unknown):
         return psf
