@@ -70,11 +70,13 @@ def run(script, archive, folder):
 def catalogs(folder, pb):
     """Positions and fluxes, corrected for the primary beam, of the catalogues in a folder."""
     found = {}
+    image = folder / "field-image.fits"
+    wcs = read_image(image if image.exists() else folder / "field.image").wcs  # that of pb is of another field
     for path in sorted([*folder.glob("field.srl.fits"), *folder.glob("field*catalog.ecsv")]):
         table = QTable.read(path)
         bdsf = path.suffix == ".fits"
         places = SkyCoord(*(table[name] for name in (("RA", "DEC") if bdsf else ("ra", "dec"))))
-        y, x = pb.wcs.world_to_array_index(places)
+        y, x = wcs.world_to_array_index(places)
         corrected = 1 if bdsf else table["pb"]  # for so much of it
         found[path.name] = (places, table["Total_flux" if bdsf else "flux"].to_value(u.Jy) * corrected / pb.data[y, x])
     return found

@@ -37,7 +37,7 @@ def test_reliable_sources_are_true_and_bright_ones_are_found(found):
     assert abs(score_catalog(truth, catalog)["flux_bias_uJy"]) < 90
 
 
-@pytest.mark.xfail(strict=False, reason="2 of 13 are false with this seed; 1 of 43 on all 60 fields with seed 1")
+@pytest.mark.xfail(reason="2 of 13 are false with this seed; 1 of 42 on all 60 fields with seed 1")
 def test_all_of_the_most_reliable_sources_are_true(found):
     truth, catalog = found
     assert score_catalog(truth, catalog[catalog["reliability"] >= 0.9])["purity"] == 1

@@ -121,7 +121,6 @@ def test_one_bright_source_amid_faint_ones(one_bright):
     assert (apart[near].min(1) < 4.5).all()
 
 
-@pytest.mark.xfail(strict=False, reason="a noise peak 4 beams away has a reliability above the default")
 def test_nothing_is_invented_near_a_bright_source(one_bright):
     """At the default reliability, within 10 beams."""
     inputs, truth = one_bright
