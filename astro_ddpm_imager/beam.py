@@ -11,7 +11,7 @@ from radio_beam.beam import NoBeamException
 
 from .errors import DirtyImageError
 
-__all__ = ["beam_covariance", "check_sampling", "checked_beam", "header_beam"]
+__all__ = ["beam_covariance", "beam_pixels", "check_sampling", "checked_beam", "header_beam"]
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,22 @@ def beam_covariance(beam, wcs):
     axes = np.array([[np.sin(angle), np.cos(angle)], [np.cos(angle), -np.sin(angle)]])
     to_pixels = np.linalg.inv(wcs.pixel_scale_matrix)
     return to_pixels @ (axes.T @ np.diag([major**2, minor**2]) @ axes) @ to_pixels.T
+
+
+def beam_pixels(beam, wcs):
+    """FWHM of a beam, the geometric mean of its axes, in pixels.
+
+    Parameters
+    ----------
+    beam : `~radio_beam.Beam`
+    wcs : `~astropy.wcs.WCS`
+        As for `beam_covariance`.
+
+    Returns
+    -------
+    float
+    """
+    return gaussian_sigma_to_fwhm * np.linalg.det(beam_covariance(beam, wcs)) ** 0.25
 
 
 def header_beam(image, name):
@@ -127,14 +143,13 @@ def check_sampling(beam, image):
     ------
     DirtyImageError
     """
-    covariance = beam_covariance(beam, image.wcs)
     width, height = np.hypot(*image.wcs.pixel_scale_matrix) * 3600
     if abs(np.log(height / width)) > 0.02:
         raise DirtyImageError(
             f"dirty: the pixels are not square, {width:.4g} x {height:.4g} arcsec; image it again with one cell size"
         )
     _warn_distorted(image, width, height)
-    minor = gaussian_sigma_to_fwhm * np.sqrt(np.linalg.eigvalsh(covariance)[0])
+    minor = gaussian_sigma_to_fwhm * np.sqrt(np.linalg.eigvalsh(beam_covariance(beam, image.wcs))[0])
     if minor < MINIMUM_BEAM_PIXELS:
         raise DirtyImageError(
             f"dirty: the beam is under-sampled, {minor:.2f} pixels across its minor axis; "
@@ -145,7 +160,7 @@ def check_sampling(beam, image):
             f"dirty: the beam, {beam.major.to_value(u.deg):.4g} deg (BMAJ), is longer than the image is wide; "
             "BMAJ and BMIN are in degrees"
         )
-    across = min(image.shape) / (gaussian_sigma_to_fwhm * np.linalg.det(covariance) ** 0.25)
+    across = min(image.shape) / beam_pixels(beam, image.wcs)
     if across < MINIMUM_FIELD_BEAMS:
         raise DirtyImageError(
             f"dirty: {image.shape[1]} x {image.shape[0]} pixels are only {across:.1f} beams across; "

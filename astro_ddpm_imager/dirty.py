@@ -8,15 +8,16 @@ from os import PathLike
 import astropy.units as u
 import numpy as np
 from astropy.nddata import CCDData
-from astropy.stats import gaussian_sigma_to_fwhm, mad_std
+from astropy.stats import mad_std
 from radio_beam import Beam
 from scipy.ndimage import map_coordinates
 from scipy.signal import fftconvolve
 
-from .beam import beam_covariance, check_sampling, checked_beam, header_beam
+from .beam import beam_covariance, beam_pixels, check_sampling, checked_beam, header_beam
+from .blank import blank_zeros
 from .errors import DirtyImageError
-from .psf import checked_psf, filled_with_zeros
-from .reading import JY_PER_BEAM, read_image, select_plane
+from .psf import checked_psf
+from .reading import in_jy_per_beam, read_image, select_plane
 
 __all__ = ["DirtyImage", "prepare"]
 
@@ -73,7 +74,7 @@ class DirtyImage:
     @cached_property
     def beam_pixels(self):
         """Beam FWHM, geometric mean of the axes, pixels."""
-        return gaussian_sigma_to_fwhm * np.linalg.det(self.beam_covariance) ** 0.25
+        return beam_pixels(self.beam, self.wcs)
 
     @cached_property
     def beam_covariance(self):
@@ -198,11 +199,9 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
     if lowest == highest:
         raise DirtyImageError(f"dirty: the image is constant ({lowest:g} Jy/beam); there is no noise to measure")
     beam_area = 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(beam, image.wcs)))
-    empty = inside & filled_with_zeros(data, beam_area)
-    if empty.any():
-        log.warning("dirty: %d pixels in a piece are exactly 0; they are taken for blank, as if NaN", empty.sum())
-        inside &= ~empty
-        data, pb_values = np.where(inside, data, np.nan), np.where(inside, pb_values, np.nan)
+    data = blank_zeros(data, beam_area, "dirty")
+    inside = np.isfinite(data)
+    pb_values = np.where(inside, pb_values, np.nan)
     rms = float(mad_std(data[inside]))
     if rms == 0:
         raise DirtyImageError(
@@ -212,7 +211,7 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
     _warn_corrected(data, pb_values, beam_area)
 
     allowed = inside if mask is None else inside & (np.nan_to_num(_as_companion(mask, "mask", image).data) != 0)
-    psf_values = None if psf is None else checked_psf(psf_image.data, np.sqrt(beam_area * 4 * np.log(2) / np.pi))
+    psf_values = None if psf is None else checked_psf(psf_image.data, beam_pixels(beam, image.wcs))
     return DirtyImage(data, image.wcs, beam, rms, psf_values, pb_values, allowed, image.meta)
 
 
@@ -276,12 +275,7 @@ def _in_jy_per_beam(image):
             f"dirty: the pixels are {image.data.dtype.name}, not floating point; if their values really are in "
             f"{image.unit}, convert them with astype(float)"
         )
-    try:
-        return (image.data.astype(float) * image.unit).to_value(JY_PER_BEAM)
-    except u.UnitConversionError as error:
-        raise DirtyImageError(
-            f"dirty: the unit is {image.unit.to_string()!r}, not Jy/beam or a multiple of it; convert the image first"
-        ) from error
+    return in_jy_per_beam(image, "dirty")
 
 
 def _warn_polarised(meta):

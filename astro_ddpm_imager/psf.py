@@ -3,11 +3,11 @@
 import logging
 
 import numpy as np
-from scipy.ndimage import label
 
+from .blank import filled_with_zeros
 from .errors import DirtyImageError
 
-__all__ = ["checked_psf", "filled_with_zeros"]
+__all__ = ["checked_psf"]
 
 log = logging.getLogger(__name__)
 
@@ -15,25 +15,6 @@ MOST_ODD = 0.5  # the standard deviation of what is not symmetric, in units of t
 LOBE = (1.5, 2.5)  # beams from the peak, where a PSF is no longer near it
 HIGHEST = 0.5  # mean there
 CUT = 1e-3  # standard deviation next to pixels of exactly 0, from which these are not the end of a Gaussian
-
-
-def filled_with_zeros(data, area):
-    """Where exact zeros fill more than some area in one piece, as neither noise nor sidelobes do.
-
-    Parameters
-    ----------
-    data : 2D array
-    area : float
-        Pixels.
-
-    Returns
-    -------
-    2D array of bool, same shape
-    """
-    pieces, _ = label(data == 0)
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    return sizes[pieces] > area
 
 
 def checked_psf(psf, beam_pixels):

@@ -15,7 +15,7 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 from .casa_images import read_casa_image
 from .errors import DirtyImageError
 
-__all__ = ["read_companion", "read_image", "select_plane"]
+__all__ = ["in_jy_per_beam", "read_companion", "read_image", "select_plane"]
 
 JY_PER_BEAM = u.Jy / u.beam
 
@@ -150,6 +150,32 @@ def _parse_unit(text, name):
         raise DirtyImageError(
             f"{name}: the unit {text!r} is unknown; set BUNIT in the header to 'Jy/beam' if that is what it is, "
             "or convert the image"
+        ) from error
+
+
+def in_jy_per_beam(image, name):
+    """The pixels of an image in Jy/beam.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+    name : str or path-like
+        What it is called in errors.
+
+    Returns
+    -------
+    array of float, of the shape of the image
+
+    Raises
+    ------
+    DirtyImageError
+        It is in another unit.
+    """
+    try:
+        return (image.data.astype(float) * image.unit).to_value(JY_PER_BEAM)
+    except u.UnitConversionError as error:
+        raise DirtyImageError(
+            f"{name}: the unit is {image.unit.to_string()!r}, not Jy/beam or a multiple of it; convert the image first"
         ) from error
 
 

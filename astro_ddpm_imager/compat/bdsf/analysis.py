@@ -78,8 +78,7 @@ def analyse(field, options, psf=None, pb=None, reliability=None, imager=None):
         with np.errstate(invalid="ignore"):
             data = np.where(given >= pblimit, field.data, np.nan)
         field = replace(field, data=data)
-    beam_pixels = np.sqrt(field.beam_area * 4 * np.log(2) / np.pi)
-    background = measure_background(field, options, beam_pixels)
+    background = measure_background(field, options)
     field = replace(field, background=background, pb=np.ones(field.data.shape) if given is None else given)
     result = _image(field, imager, psf)
     catalog = _select(result.catalog, field, options, psf, reliability, imager)
@@ -149,11 +148,10 @@ def _select(candidates, field, options, psf, reliability, imager):
             f"detection_image={options.detection_image!r}: has {field_there.full_shape} pixels (ny, nx), the image "
             f"{field.full_shape}; regrid one to the other"
         )
-    beam_pixels = np.sqrt(field_there.beam_area * 4 * np.log(2) / np.pi)
-    background = measure_background(field_there, options, beam_pixels)
+    background = measure_background(field_there, options)
     result = _image(replace(field_there, background=background, pb=field.pb), imager, psf)
     there = select_certain(result.catalog, options.thresh_pix, reliability)
-    catalog, found = select_near(candidates, there["x"], there["y"], MATCHING_BEAMS * beam_pixels)
+    catalog, found = select_near(candidates, there["x"], there["y"], MATCHING_BEAMS * field_there.beam_pixels)
     for name in ("reliability", "sample_fraction"):  # whether a source exists is what the detection image says
         catalog[name] = there[name][found]
     log.info("detection_image: %d of its %d sources are measured in the image", len(catalog), len(there))

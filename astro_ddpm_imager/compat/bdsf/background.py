@@ -6,7 +6,7 @@ import numpy as np
 from astropy.stats import sigma_clipped_stats
 from scipy.ndimage import distance_transform_edt, map_coordinates
 
-from .planes import read_plane
+from .planes import read_planes
 
 __all__ = ["Background", "measure_background"]
 
@@ -38,15 +38,13 @@ class Background:
     rms_box: tuple
 
 
-def measure_background(field, options, beam_pixels):
+def measure_background(field, options):
     """Measure noise and mean as the options ask for.
 
     Parameters
     ----------
     field : `~astro_ddpm_imager.compat.bdsf.field.Field`
     options : `~astro_ddpm_imager.compat.bdsf.parameters.Options`
-    beam_pixels : float
-        FWHM of the beam.
 
     Returns
     -------
@@ -59,7 +57,7 @@ def measure_background(field, options, beam_pixels):
     mean, _, rms = map(float, sigma_clipped_stats(values, sigma=kappa))
     box = options.rms_box
     if box is None:
-        side = int(min(max(min(data.shape) / 10, BOX_BEAMS * beam_pixels), min(data.shape)))
+        side = int(min(max(min(data.shape) / 10, BOX_BEAMS * field.beam_pixels), min(data.shape)))
         box = (side, max(side // 3, 1))
     box = tuple(int(length) for length in box)
     if min(box) < 1:
@@ -88,7 +86,7 @@ def measure_background(field, options, beam_pixels):
 def _given_maps(names, field):
     if len(names) != 2:
         raise RuntimeError(f"rmsmean_map_filename={names!r}: must be two images, [mean map, rms map]")
-    maps = [read_plane(name).data for name in names]
+    maps = [read_planes(name, [0])[0].data for name in names]
     for name, image in zip(names, maps, strict=True):
         if image.shape != field.full_shape:
             raise RuntimeError(f"rmsmean_map_filename: {name} has shape {image.shape}, the image {field.full_shape}")

@@ -1,6 +1,5 @@
 """The image of one run: read, collapsed to one plane, and cut as PyBDSF would."""
 
-import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,14 +9,12 @@ from astropy.io import fits
 from radio_beam import Beam
 from radio_beam.beam import NoBeamException
 
-from ...beam import beam_covariance
-from ...psf import filled_with_zeros
+from ...beam import beam_covariance, beam_pixels
+from ...blank import blank_zeros
 from .background import Background
 from .planes import collapse
 
 __all__ = ["Field", "crop_psf", "read_field"]
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,6 +62,11 @@ class Field:
     def beam_area(self):
         """Area of the beam, pixels."""
         return float(2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(self.radio_beam, self.wcs))))
+
+    @property
+    def beam_pixels(self):
+        """FWHM of the beam, geometric mean of the axes, pixels."""
+        return beam_pixels(self.radio_beam, self.wcs)
 
     @property
     def pixel_beam(self):
@@ -118,8 +120,9 @@ def read_field(path, options):
     Raises
     ------
     RuntimeError
-        The image has no beam or frequency and none is given, or is in another unit than Jy/beam; the channels or
-        ``trim_box`` do not exist.
+        The image has no beam or frequency and none is given; the channels or ``trim_box`` do not exist.
+    DirtyImageError
+        It is in another unit than Jy/beam.
     """
     if options.collapse_mode == "file":
         path = Path(options.collapse_file)
@@ -131,10 +134,7 @@ def read_field(path, options):
         data, image.wcs, image.meta, options.beam or _header_beam(image.meta, path),
         options.frequency or _header_frequency(image.meta, channels, path), (0, 0), data.shape,
     )  # fmt: skip
-    empty = filled_with_zeros(data, field.beam_area)
-    if empty.any():
-        log.warning("%s: %d pixels in a piece are exactly 0; they are taken for blank, as if NaN", path, empty.sum())
-        field = replace(field, data=np.where(empty, np.nan, data))
+    field = replace(field, data=blank_zeros(data, field.beam_area, path))
     return field if options.trim_box is None else _trim(field, options.trim_box)
 
 

@@ -4,50 +4,47 @@ import logging
 import math
 from pathlib import Path
 
-import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.stats import mad_std
 
 from ...casa_images import read_casa_header
-from ...reading import JY_PER_BEAM, read_image
+from ...reading import JY_PER_BEAM, in_jy_per_beam, read_image
 
-__all__ = ["collapse", "read_plane"]
+__all__ = ["collapse", "read_planes"]
 
 log = logging.getLogger(__name__)
 
 
-def read_plane(path, channel=0):
-    """One plane of an image in Jy/beam; without a unit in the header, that is taken for it.
+def read_planes(path, channels):
+    """Planes of an image in Jy/beam; without a unit in the header, that is taken for it.
 
     Parameters
     ----------
     path : path-like
-    channel : int, optional
+    channels : sequence of int
 
     Returns
     -------
-    `~astropy.nddata.CCDData`
+    list of `~astropy.nddata.CCDData`
         NaN where not finite.
 
     Raises
     ------
-    RuntimeError
+    DirtyImageError
         The unit is another one.
     """
-    header = read_casa_header(path) if Path(path).is_dir() else _fits_header(path)
-    unit = None if str(header.get("BUNIT") or "").strip() else JY_PER_BEAM
+    unit = None if str(_header(path).get("BUNIT") or "").strip() else JY_PER_BEAM
     if unit:
         log.warning("%s: no BUNIT in the header; the pixels are taken for Jy/beam", path)
-    image = read_image(path, channel=channel, stokes=0, unit=unit)
-    try:
-        data = (image.data.astype(float) * image.unit).to_value(JY_PER_BEAM)
-    except u.UnitConversionError as error:
-        raise RuntimeError(
-            f"{path}: the unit is {image.unit.to_string()!r}, not Jy/beam or a multiple of it; convert the image first"
-        ) from error
-    return CCDData(np.where(np.isfinite(data), data, np.nan), unit=JY_PER_BEAM, wcs=image.wcs, meta=image.meta)
+    planes = []
+    for channel in channels:
+        image = read_image(path, channel=channel, stokes=0, unit=unit)
+        data = in_jy_per_beam(image, path)
+        data[~np.isfinite(data)] = np.nan
+        planes.append(CCDData(data, unit=JY_PER_BEAM, wcs=image.wcs, meta=image.meta))
+    return planes
 
 
 def collapse(path, options):
@@ -79,7 +76,7 @@ def collapse(path, options):
     if wrong:
         name = "collapse_ch0" if options.collapse_mode == "single" else "collapse_av"
         raise RuntimeError(f"{name}: the image has no channel {wrong[0]}; there are 0 to {number - 1}")
-    planes = [read_plane(path, channel) for channel in channels]
+    planes = read_planes(path, channels)
     if len(planes) == 1:
         return planes[0], channels
     cube = np.array([plane.data for plane in planes])
@@ -100,14 +97,16 @@ def collapse(path, options):
 
 def _count_channels(path):
     try:
-        header = read_casa_header(path) if Path(path).is_dir() else _fits_header(path)
+        header = _header(path)
     except OSError as error:
         raise RuntimeError(f"Cannot open file '{path}': {error}") from error
     axes = [axis for axis in range(3, header.get("NAXIS", 0) + 1) if not _is_stokes(header, axis)]
     return math.prod(header[f"NAXIS{axis}"] for axis in axes)
 
 
-def _fits_header(path):
+def _header(path):
+    if Path(path).is_dir():
+        return read_casa_header(path)
     with fits.open(path) as hdus:
         return next((hdu.header for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), {})
 
