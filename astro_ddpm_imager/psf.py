@@ -100,9 +100,10 @@ def _known_part(psf, centre, beam_pixels):
     unknown = np.argwhere(np.isnan(psf))
     if not len(unknown):
         return psf
-    # The largest box around the peak, of the shape of the image, that holds none of them.
-    nearest = np.max(np.abs(unknown - centre) / centre, axis=1).min()
-    reach = [max(int(np.ceil(nearest * c)) - 1, 0) for c in centre]
+    # The largest box around the peak, of the shape of the known part, that holds none of them.
+    beyond = np.abs(np.argwhere(np.isfinite(psf)) - centre).max(0) + 1
+    nearest = np.max(np.abs(unknown - centre) / beyond, axis=1).min()
+    reach = [max(int(np.ceil(nearest * b - 1e-9)) - 1, 0) for b in beyond]
     known = psf[tuple(slice(c - r, c + r + 1) for c, r in zip(centre, reach, strict=True))]
     edge = np.concatenate([known[[0, -1]].ravel(), known[:, [0, -1]].ravel()])
     if min(reach) < beam_pixels or edge.std() < CUT:

@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-from dataclasses import replace
 
 import astropy.units as u
 import numpy as np
@@ -167,11 +166,15 @@ def test_the_primary_beam_of_the_catalogue_is_that_of_the_file(demo):
     np.testing.assert_allclose(catalog["peak_flux"].value * catalog["pb"], catalog["snr"] * found.dirty.rms, rtol=1e-6)
 
 
-def test_tiles_join_without_a_seam(monkeypatch, demo, result):
+def test_tiles_join_without_a_seam(monkeypatch, demo):
     """A field cut into tiles gives the samples of the field in one piece."""
-    monkeypatch.setattr("astro_ddpm_imager.denoiser.TILE", 72)
+    image = read_image(demo["dirty"])
+    wide = CCDData(np.tile(image.data, (1, 2)), unit=image.unit, wcs=image.wcs, meta=image.meta)
+    psf = np.pad(fits.getdata(demo["psf"]).squeeze(), ((0, 0), (160, 160)))
     imager = DiffusionImager(n_samples=1, steps=3, seed=1, **CPU)
-    imager.denoiser.card = replace(imager.card, reach=24)
-    tiled = imager(**demo)
-    difference = np.nanmax(np.abs(tiled.samples[0] - result.samples[0]).value)
-    assert difference < 0.05 * np.nanmax(result.samples[0].value)
+    whole = imager(wide, psf)
+    tile = 2 * imager.card.reach + 32
+    assert whole.grid.shape[1] > tile
+    monkeypatch.setattr("astro_ddpm_imager.denoiser.TILE", tile)
+    difference = np.nanmax(np.abs(imager(wide, psf).samples - whole.samples))
+    assert 0 < difference < 0.01 * np.nanmax(whole.samples)

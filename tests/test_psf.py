@@ -46,6 +46,8 @@ def test_a_psf_of_which_a_part_is_not_known(noise_image, demo, caplog):
     checked = prepare(noise_image(), psf=padded).psf
     np.testing.assert_array_equal(checked, psf[8:89, 8:89])
     assert "psf: is blank or 0 beyond 81 x 81 pixels around its peak" in caplog.text
+    wide = np.pad(psf[:, 28:69], [(0, 0), (28, 27)])  # along one axis: nothing is lost along the other
+    np.testing.assert_array_equal(prepare(noise_image(), psf=wide).psf, psf[:, 28:69])
     disc = np.where(np.hypot(*np.ogrid[-48:48, -48:48]) < 40, psf, np.nan)
     cut = prepare(noise_image(), psf=disc).psf
     assert min(cut.shape) >= 51 and np.isfinite(cut).all()
