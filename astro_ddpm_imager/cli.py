@@ -170,6 +170,11 @@ def _add_evaluation(parser):
         "--raw", action="store_true", help="leave out the model's calibration, and fit one: calibration.json"
     )
     parser.add_argument("--radius", type=float, metavar="ARCSEC", help="matching radius (default: half a beam)")
+    parser.add_argument(
+        "--noise-protocol",
+        metavar="P",
+        help="of the fields, if the truth does not say: independent or shared",
+    )
     _add_sampling(parser)
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the samples (default: 1)")
 
@@ -264,7 +269,7 @@ def _evaluate(args):
         calibrate=not args.raw,
     )  # fmt: skip
     progress = False if args.quiet else None
-    evaluation = run_fields(args.folder, args.output, imager, args.truth, args.fields, progress)
+    evaluation = run_fields(args.folder, args.output, imager, args.truth, args.fields, progress, args.noise_protocol)
     path = write_report(evaluation, args.output, None if args.radius is None else args.radius * u.arcsec)
     print(f"wrote {path}")
 

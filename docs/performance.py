@@ -64,13 +64,23 @@ correlation is 0 within its scatter, which the number of beams in the image sets
 ``astro-ddpm-imager simulate`` makes both kinds: independent noise, or shared with ``--shared-noise``.
 """
 #: Columns of the tables that are too wide for a page; the reports have all.
-SCORES = ("purity", "completeness", "f1", "flux_within_noise", "flux_bias_uJy", "flux_rms_uJy")
+SCORES = ("purity", "completeness", "f1", "flux_within_noise", "flux_bias_uJy", "flux_scatter_uJy", "flux_rms_uJy")
 COLUMNS = {
     "scores": ("method", "radius_arcsec", "fields", "true", "found", *SCORES, "position_error_arcsec"),
     "aggregation": ("aggregate", "found", *SCORES, "mse", "psnr", "ssim"),
-    "by_snr": ("method", "snr_from", "snr_to", "true", "completeness", "purity", "flux_bias_uJy", "flux_rms_uJy"),
+    "by_snr": (
+        "method",
+        "snr_from",
+        "snr_to",
+        "true",
+        "completeness",
+        "flux_bias_uJy",
+        "flux_rms_uJy",
+        "catalogued",
+        "purity",
+    ),
     "by_threshold": ("reliability", "found", "purity", "completeness", "f1"),
-    "by_samples": ("samples", *SCORES),
+    "by_samples": ("samples", "needed", *SCORES),
 }
 
 

@@ -15,7 +15,17 @@ from astro_ddpm_imager.evaluate import MATCHED_FILTER, OURS
 
 COUNTS = ("true", "found", "matched")
 SCORES = ("purity", "completeness", "f1", "flux_within_noise", "flux_bias_uJy", "flux_rms_uJy", "position_error_arcsec")
-BY_SNR = ("snr_from", "snr_to", *COUNTS, "completeness", "purity", "flux_bias_uJy", "flux_rms_uJy")
+BY_SNR = (
+    "snr_from",
+    "snr_to",
+    "true",
+    "matched",
+    "completeness",
+    "flux_bias_uJy",
+    "flux_rms_uJy",
+    "catalogued",
+    "purity",
+)
 DIAGRAM = ("reliability_from", "reliability_to", "candidates", "reliability", "true_fraction")
 
 

@@ -51,6 +51,8 @@ def test_what_cannot_be_estimated_is_none():
     # A single field can be measured, but says nothing of others.
     single = FieldBootstrap([3])
     assert single.interval(single.mean(np.array([1.0, 2.0]), np.array([3, 3]))) == (1.5, None, None)
+    # So do several, if all there is to measure lies in one of them.
+    assert bootstrap.interval(bootstrap.mean(np.array([1.0, 2.0]), np.array([3, 3]))) == (1.5, None, None)
 
 
 def test_all_true_of_a_few_is_not_certain():

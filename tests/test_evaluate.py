@@ -133,6 +133,8 @@ def test_the_matched_filter_knows_its_significance():
         (lambda t: t.replace_column("maj_arcsec", t["maj_arcsec"] - 9), r"value\(s\) of maj_arcsec are not 0 or more"),
         (lambda t: setattr(t["flux_jy"], "unit", "m"), r"column flux_jy: 'm' \(length\) and 'Jy'"),
         (lambda t: t.replace_column("ra", masked_first(t["ra"])), r"1 value\(s\) of ra are not numbers"),
+        (lambda t: t.replace_column("field", t["field"] + 0.5), r"value\(s\) of field are not whole numbers"),
+        (lambda t: t.meta.update(noise_protocol="new"), r"noise_protocol='new': must be independent or shared"),
         (lambda t: t.replace_column("field", masked_first(t["field"])), r"1 value\(s\) of field are not numbers"),
     ],
 )
@@ -142,6 +144,30 @@ def test_a_truth_that_cannot_be_used(folder, tmp_path, change, message):
     table.write(tmp_path / "truth.ecsv")
     with pytest.raises(EvaluationError, match=message):
         read_folder(folder, tmp_path / "truth.ecsv")
+
+
+def test_the_noise_protocol_is_stated_or_given(folder, tmp_path, caplog):
+    table = Table.read(folder / "truth.ecsv")
+    assert read_folder(folder)[1].meta["noise_protocol"] == table.meta["noise_protocol"] == "independent"
+    with pytest.raises(EvaluationError, match=r"noise_protocol='shared': the truth .* says 'independent'"):
+        read_folder(folder, noise_protocol="shared")
+    del table.meta["noise_protocol"]
+    path = tmp_path / "truth.ecsv"
+    table.write(path)
+    assert read_folder(folder, path, "shared")[1].meta["noise_protocol"] == "shared"
+    assert not caplog.text
+    assert read_folder(folder, path)[1].meta["noise_protocol"] == "unstated"
+    assert "does not state the noise_protocol; give it (independent or shared)" in caplog.text
+
+
+def test_fields_that_only_one_of_folder_and_truth_has_are_said(folder, tmp_path, caplog):
+    table = Table.read(folder / "truth.ecsv")
+    last = table["field"] == table["field"].max()
+    table["field"][last] += 10
+    table.write(tmp_path / "truth.ecsv")
+    read_folder(folder, tmp_path / "truth.ecsv")
+    assert f"{last.sum()} of {len(table)} sources are of fields that are not in" in caplog.text
+    assert "has no source in 1 of" in caplog.text and "fields, which count as empty" in caplog.text
 
 
 def test_folders_without_truth_or_fields(folder, tmp_path):

@@ -19,8 +19,10 @@ from astro_ddpm_imager.cli import main
 from astro_ddpm_imager.dirty import prepare
 from astro_ddpm_imager.errors import EvaluationError
 from astro_ddpm_imager.evaluate import (
+    MATCHED_FILTER,
     FieldBootstrap,
     Summary,
+    match_catalogs,
     run_fields,
     score_catalog,
     scores_with_intervals,
@@ -88,7 +90,11 @@ def random_catalogs(seed=0, n=60):
     field, ra = rng.integers(0, 12, n), 150 + rng.uniform(0, 2e-3, n)
     truth = table(ra, rng.uniform(5e-5, 5e-4, n), field)
     kept = rng.random(n) < 0.7
-    found = table(ra[kept] + rng.normal(0, 6e-5, kept.sum()), truth["flux"][kept].value + 4e-5, field[kept])
+    found = table(
+        ra[kept] + rng.normal(0, 6e-5, kept.sum()),
+        truth["flux"][kept].value + rng.normal(4e-5, 1e-5, kept.sum()),
+        field[kept],
+    )
     return truth, found
 
 
@@ -99,6 +105,35 @@ def test_scores_are_those_without_intervals():
         assert scores[name] == pytest.approx(value, rel=1e-12)
     for name in ("purity", "completeness", "f1", "flux_bias_uJy", "position_error_arcsec"):
         assert scores[f"{name}_low"] <= scores[name] <= scores[f"{name}_high"]
+
+
+def test_few_sources_have_no_scatter():
+    truth, found = random_catalogs()
+    i, j = match_catalogs(truth, found, RADIUS)
+    two = scores_with_intervals(truth[i[:2]], found[j[:2]], RADIUS, FieldBootstrap(range(12)))
+    assert two["matched"] == 2 and two["flux_bias_uJy"] is not None
+    assert (two["flux_scatter_uJy"], two["flux_scatter_uJy_low"]) == (None, None)
+
+
+def test_the_matched_filter_has_its_best_threshold(evaluated):
+    """However high: beside very bright sources the best one is far above what noise does."""
+    evaluation, _, _ = evaluated
+    table = evaluation.catalogs[MATCHED_FILTER].copy()
+    true = match_catalogs(evaluation.truth, table, RADIUS)[1]
+    table["significance"][true] += 100
+    summary = Summary(replace(evaluation, catalogs={**evaluation.catalogs, MATCHED_FILTER: table}), RADIUS)
+    assert summary.significance > 100
+    assert len(summary.catalog(MATCHED_FILTER)) == len(true)
+
+
+def test_what_is_needed_of_the_samples_is_best(evaluated):
+    evaluation, _, _ = evaluated
+    summary = Summary(evaluation, RADIUS)
+    for row in summary.by_samples():
+        candidates = evaluation.catalogs[row["samples"]]
+        for least in range(1, row["samples"] + 1):
+            kept = candidates[candidates["reliability"] * row["samples"] > least - 0.5]
+            assert score_catalog(evaluation.truth, kept, RADIUS)["f1"] <= row["f1"] + 1e-9
 
 
 def test_nothing_there_or_nothing_found_has_no_score():
@@ -272,7 +307,7 @@ def test_a_run_goes_on_where_it_stopped(folder, evaluated, without_finders, tmp_
     truth = Table.read(folder / "truth.ecsv")
     truth["flux_jy"] *= 2
     truth.write(tmp_path / "truth.ecsv")
-    with pytest.raises(EvaluationError, match=r"holds a run with truth_sha256"):
+    with pytest.raises(EvaluationError, match=r"holds a run with another truth; remove it"):
         run_fields(folder, output, DiffusionImager(**settings()), truth=tmp_path / "truth.ecsv")
 
 
@@ -300,6 +335,7 @@ def test_fields_without_a_single_source(folder, without_finders, tmp_path):
     assert main([*call, "--fields", "2", "--samples", "2", "--steps", "2", "--device", "cpu", "--quiet"]) == 0
     report = json.loads((tmp_path / "report" / "report.json").read_text(), parse_constant=pytest.fail)
     assert report["settings"]["noise_protocol"] == "shared"
+    assert report["settings"]["provider"] == "CPUExecutionProvider"
     for row in report["scores"]:
         assert row["true"] == 0 and row["completeness"] is None and row["f1"] is None and row["flux_bias_uJy"] is None
     assert report["blends"] == []
@@ -386,6 +422,17 @@ def test_sources_beyond_the_images_are_said(folder, without_finders, tmp_path, c
     imager = DiffusionImager(**settings(n_samples=2, steps=2))
     run_fields(folder, tmp_path / "out", imager, truth=tmp_path / "truth.ecsv", fields=1)
     assert "1 of 3 true sources lie where the images are blank, and count as missed" in caplog.text
+
+
+@pytest.mark.parametrize("change", [lambda ra: ra / 15, lambda ra: ra + 1])
+def test_a_truth_of_another_part_of_the_sky(folder, without_finders, tmp_path, change):
+    """Known before anything is imaged."""
+    truth = Table.read(folder / "truth.ecsv")
+    truth["ra"] = change(truth["ra"])
+    truth.write(tmp_path / "truth.ecsv")
+    with pytest.raises(EvaluationError, match=r"field 0, .*0000.dirty.fits: the true sources are nowhere near"):
+        run_fields(folder, tmp_path / "out", DiffusionImager(**settings()), truth=tmp_path / "truth.ecsv")
+    assert not list((tmp_path / "out" / "fields").iterdir())
 
 
 def test_measurement_sets_are_found(tmp_path):

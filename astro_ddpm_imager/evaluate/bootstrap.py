@@ -69,12 +69,14 @@ class FieldBootstrap:
         value : float or None
             None for what is not defined.
         low, high : float or None
-            Ends of the interval, which a single field does not have.
+            Ends of the interval, which cannot be told from a single field, nor
+            where every draw gives the same.
         """
         value, drawn = estimates[0], estimates[1:][np.isfinite(estimates[1:])]
         if not np.isfinite(value):
             return None, None, None
-        if len(self.fields) < 2 or not len(drawn):
+        # Sources in one of the fields, or all of them found: drawing again does not show what else might have come.
+        if not len(drawn) or np.ptp(drawn) <= 1e-12 * abs(value):
             return float(value), None, None
         low, high = np.percentile(drawn, [50 * (1 - level), 50 * (1 + level)])
         return float(value), float(low), float(high)

@@ -13,9 +13,11 @@ __all__ = [
     "fit_error_scale",
     "fit_reliability",
     "rank_test",
+    "reliability_bins",
     "reliability_threshold",
 ]
 
+FEWEST_EXPECTED = 5  # counts in a bin, for a chi-squared test (Cochran 1954, Biometrics 10, 417)
 PRIOR_WIDTH = 1.0  # of slope and intercept around 1 and 0, so that few candidates change little
 
 
@@ -39,7 +41,7 @@ def calibration_error(reliability, true, bins=10):
     reliability, true = np.asarray(reliability, dtype=float), np.asarray(true, dtype=float)
     if not len(reliability):
         return np.nan, np.nan
-    which = np.minimum((reliability * bins).astype(int), bins - 1)
+    which = reliability_bins(reliability, bins)
 
     def error(outcomes):
         return np.abs(np.bincount(which, outcomes - reliability, bins)).sum() / len(reliability)
@@ -47,6 +49,22 @@ def calibration_error(reliability, true, bins=10):
     rng = np.random.default_rng(0)
     by_chance = np.mean([error(rng.random(len(reliability)) < reliability) for _ in range(200)])
     return float(error(true)), float(by_chance)
+
+
+def reliability_bins(reliability, bins=10):
+    """Number of the bin of equal width, from 0, that each reliability is in.
+
+    Parameters
+    ----------
+    reliability : 1D array
+        From 0 to 1.
+    bins : int, optional
+
+    Returns
+    -------
+    1D array of int
+    """
+    return np.minimum((np.asarray(reliability) * bins).astype(int), bins - 1)
 
 
 def coverage(error, sigma, levels):
@@ -82,13 +100,13 @@ def rank_test(ranks, n_samples, bins=7):
     counts, expected : 1D arrays
         Numbers of ranks in each bin.
     p : float
-        Probability of counts as uneven as these, NaN without ranks. Ranks of
-        one field are not quite independent.
+        Probability of counts as uneven as these, NaN where a bin should hold
+        fewer than five. Ranks of one field are not quite independent.
     """
     edges = np.unique(np.linspace(0, n_samples + 1, bins + 1).round().astype(int))
     counts = np.histogram(ranks, edges - 0.5)[0]
     expected = len(ranks) * np.diff(edges) / (n_samples + 1)
-    p = chisquare(counts, expected).pvalue if len(ranks) else np.nan
+    p = chisquare(counts, expected).pvalue if expected.min() >= FEWEST_EXPECTED else np.nan
     return counts, expected, float(p)
 
 

@@ -14,6 +14,7 @@ from .calibration import (
     fit_error_scale,
     fit_reliability,
     rank_test,
+    reliability_bins,
     reliability_threshold,
 )
 from .images import LEVELS
@@ -82,14 +83,25 @@ def calibration_errors(summary):
         for which, least in (("all", 0), (f"above {WORTH_A_LOOK:g}", WORTH_A_LOOK)):
             chosen = given >= least
             error, by_chance = calibration_error(reliability[chosen], true[chosen])
+            low, high = _interval_of_error(summary, reliability[chosen], true[chosen], candidates["field"][chosen])
             known = bool(chosen.any())
             rows.append(
                 {
                     "reliability": name, "candidates": which, "number": int(chosen.sum()),
-                    "calibration_error": error if known else None, "by_chance_alone": by_chance if known else None,
+                    "calibration_error": error if known else None, "calibration_error_low": low,
+                    "calibration_error_high": high, "by_chance_alone": by_chance if known else None,
                 }
             )  # fmt: skip
     return as_table(rows)
+
+
+def _interval_of_error(summary, reliability, true, field):
+    """Ends of the interval of the expected calibration error, from drawing the fields again."""
+    bootstrap = summary.bootstrap
+    which = reliability_bins(reliability)
+    total = bootstrap.total(np.ones(len(true)), field)
+    away = [bootstrap.total((true - reliability)[which == k], field[which == k]) for k in np.unique(which)]
+    return bootstrap.interval(ratio(np.abs(away).sum(0), total))[1:] if away else (None, None)
 
 
 def coverages(summary):
@@ -112,16 +124,17 @@ def coverages(summary):
         if method != OURS and "flux_err" in summary.evaluation.catalogs[method].colnames:
             quantities[f"flux, {method}"] = _errors(summary, method)["flux"]
     rows = []
-    for name, (error, sigma) in quantities.items():
+    # What belongs to one field goes together: only drawing the fields again gives an interval.
+    for name, (error, sigma, field) in quantities.items():
         for level, inside in zip(LEVELS, coverage(error, sigma, LEVELS), strict=True):
             rows.append({"quantity": name, "level": level, "number": len(error)})
-            rows[-1] |= dict(zip(ENDS, fraction_with_interval(inside), strict=True))
+            estimate = summary.bootstrap.mean(inside, field)
+            rows[-1] |= dict(zip(ENDS, summary.bootstrap.interval(estimate), strict=True))
     measured = summary.evaluation.measured
     pixels = [measured[number]["coverage"]["pixels"] for number in summary.fields]
     for kind, level in itertools.product(("quantiles", "deviation"), LEVELS):
         inside = [measured[number]["coverage"][kind].get(str(level)) for number in summary.fields]
         if None not in inside:
-            # Neighbouring pixels go together: only drawing the fields again gives an interval.
             estimate = ratio(*(summary.bootstrap.total(counts, summary.fields) for counts in (inside, pixels)))
             rows.append({"quantity": f"pixels, {kind}", "level": level, "number": int(sum(pixels))})
             rows[-1] |= dict(zip(ENDS, summary.bootstrap.interval(estimate), strict=True))
@@ -129,7 +142,7 @@ def coverages(summary):
 
 
 def _errors(summary, method):
-    """Of the matched sources with a claimed error: the true one and the claimed, by quantity."""
+    """Of the matched sources with a claimed error: the true one, the claimed, and the field, by quantity."""
     truth, catalog = summary.truth, summary.catalog(method)
     i, j = match_catalogs(truth, catalog, summary.radius)
     true, found = (SkyCoord(table["ra"][rows], table["dec"][rows]) for table, rows in ((truth, i), (catalog, j)))
@@ -139,7 +152,11 @@ def _errors(summary, method):
         "ra": (east.to_value(u.deg), catalog["ra_err"][j].to_value(u.deg)),
         "dec": (north.to_value(u.deg), catalog["dec_err"][j].to_value(u.deg)),
     }
-    return {name: tuple(values[pair[1] > 0] for values in pair) for name, pair in errors.items()}
+    field = np.asarray(truth["field"][i])
+    return {
+        name: tuple(values[claimed > 0] for values in (error, claimed, field))
+        for name, (error, claimed) in errors.items()
+    }
 
 
 def ranks(summary):
@@ -159,7 +176,7 @@ def ranks(summary):
     for name in next(iter(measured.values()))["ranks"]:
         values = [rank for field in measured.values() for rank in field["ranks"][name]]
         counts, expected, p = rank_test(values, number)
-        rows.append({"quantity": name, "number": len(values), "p": p if values else None})
+        rows.append({"quantity": name, "number": len(values), "p": p if np.isfinite(p) else None})
         rows[-1] |= {"counts": counts, "expected": expected}
     return as_table(rows)
 
@@ -187,12 +204,13 @@ def fit_calibration(summary):
     reliability = fit_reliability(raw, true, summary.settings["n_samples"])
     calibrated = calibrated_reliability(raw, reliability)
     errors = _errors(summary, OURS)
-    position, claimed = (np.concatenate([errors["ra"][k], errors["dec"][k]]) for k in (0, 1))
+    flux, flux_err, _ = errors["flux"]
+    position, position_err = (np.concatenate([errors["ra"][k], errors["dec"][k]]) for k in (0, 1))
     number = len(summary.truth)
     return {
         "reliability": reliability,
-        "flux_err": fit_error_scale(*errors["flux"]),
-        "position_err": fit_error_scale(position, claimed),
+        "flux_err": fit_error_scale(flux, flux_err),
+        "position_err": fit_error_scale(position, position_err),
         "threshold": reliability_threshold(calibrated, calibrated, number),
         "purity": {str(purity): reliability_threshold(calibrated, calibrated, number, purity) for purity in PURITIES},
         "fields": len(summary.fields),

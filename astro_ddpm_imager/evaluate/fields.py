@@ -1,5 +1,6 @@
 """Folders of simulated fields with the truth beside them."""
 
+import logging
 import re
 from pathlib import Path
 
@@ -11,13 +12,19 @@ from astropy.table import QTable, Table
 
 from ..errors import EvaluationError
 
-__all__ = ["read_folder", "true_snr"]
+__all__ = ["NOISE_PROTOCOLS", "read_folder", "true_snr"]
+
+log = logging.getLogger(__name__)
+
+NOISE_PROTOCOLS = ("independent", "shared")
+NOT_STATED = "unstated"
 
 # Where a column of the truth has no unit, it is this one.
 COLUMNS = {
     "ra": u.deg, "dec": u.deg, "flux_jy": u.Jy, "maj_arcsec": u.arcsec, "min_arcsec": u.arcsec, "pa_deg": u.deg,
 }  # fmt: skip
 RANGES = {  # and what its values may be
+    "field": ("whole numbers", lambda values: values % 1 == 0),
     "dec": ("from -90 to 90 deg", lambda values: abs(values) <= 90),
     "flux_jy": ("positive", lambda values: values > 0),
     "maj_arcsec": ("0 or more", lambda values: values >= 0),
@@ -25,7 +32,7 @@ RANGES = {  # and what its values may be
 }
 
 
-def read_folder(folder, truth=None):
+def read_folder(folder, truth=None, noise_protocol=None):
     """Find the fields of a folder, as `~astro_ddpm_imager.simulate.simulate_fields` lays it out.
 
     Parameters
@@ -38,6 +45,9 @@ def read_folder(folder, truth=None):
         Columns ``field``, ``ra``, ``dec``, ``flux_jy``, ``maj_arcsec``,
         ``min_arcsec`` and ``pa_deg``; units of columns count. Positions are in
         the frame of the images, ICRS or FK5.
+    noise_protocol : {"independent", "shared"}, optional
+        Whether the noise of the fields is new in each, or the same; by default
+        what the ``meta`` of the truth says.
 
     Returns
     -------
@@ -46,13 +56,13 @@ def read_folder(folder, truth=None):
     truth : `~astropy.table.QTable`
         Columns ``field``, ``ra``, ``dec``, ``flux`` (before the primary beam),
         ``major`` and ``minor`` (FWHM), ``pa`` (east of north). Its ``meta`` has the
-        ``noise_protocol``: the table's, or ``"independent"`` where it names none.
+        ``noise_protocol``, ``"unstated"`` where neither says it.
 
     Raises
     ------
     EvaluationError
         The truth lacks a column, has impossible values or is of other fields,
-        or there are no fields.
+        there are no fields, or the noise protocol is unknown or not the truth's.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -67,17 +77,39 @@ def read_folder(folder, truth=None):
     missing = [name for name in ("field", *COLUMNS) if name not in table.colnames]
     if missing:
         raise EvaluationError(f"truth={str(path)!r}: lacks the column(s) {', '.join(missing)}")
+    noise_protocol = _noise_protocol(table.meta.get("noise_protocol"), noise_protocol, path)
     field = _numbers(table["field"], path)
     values = {name: _numbers(table[name], path, unit) for name, unit in COLUMNS.items()}
     inputs = _inputs(folder)
     here = np.isin(field, list(inputs))
     if len(table) and not here.any():
         raise EvaluationError(f"truth={str(path)!r}: none of its fields is among those of {folder}")
+    if not here.all():
+        log.warning(
+            "truth=%r: %d of %d sources are of fields that are not in %s", str(path), (~here).sum(), len(here), folder
+        )
+    empty = len(inputs) - len(np.unique(field[here]))
+    if empty and len(table):
+        log.warning("truth=%r: has no source in %d of %d fields, which count as empty", str(path), empty, len(inputs))
     names = {"flux_jy": "flux", "maj_arcsec": "major", "min_arcsec": "minor", "pa_deg": "pa"}
     return inputs, QTable(
         {"field": field[here].astype(int)} | {names.get(name, name): column[here] for name, column in values.items()},
-        meta={"noise_protocol": table.meta.get("noise_protocol", "independent")},
+        meta={"noise_protocol": noise_protocol},
     )
+
+
+def _noise_protocol(stated, given, path):
+    """The noise protocol of a truth, or as it was given."""
+    for name, value in (("noise_protocol", given), (f"truth={str(path)!r}: its noise_protocol", stated)):
+        if value not in (None, *NOISE_PROTOCOLS):
+            raise EvaluationError(f"{name}={value!r}: must be {' or '.join(NOISE_PROTOCOLS)}")
+    if None not in (stated, given) and stated != given:
+        raise EvaluationError(f"noise_protocol={given!r}: the truth {str(path)!r} says {stated!r}")
+    if stated is None and given is None:
+        log.warning(
+            "truth=%r: does not state the noise_protocol; give it (%s)", str(path), " or ".join(NOISE_PROTOCOLS)
+        )
+    return stated or given or NOT_STATED
 
 
 def _inputs(folder):

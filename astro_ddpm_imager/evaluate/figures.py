@@ -158,7 +158,7 @@ def _by_samples(summary, table):
     for axes in (left, right):
         axes.set(xlabel="number of samples", xlim=(number[0], max(number[-1], number[0] + 1)))
         axes.xaxis.get_major_locator().set_params(integer=True)
-    left.set_title(f"detect-aggregate, in {summary.threshold:g} of the samples or more")
+    left.set_title("detect-aggregate, in as many samples as is best")
     return figure
 
 
@@ -187,11 +187,11 @@ def _reliability_snr(summary, candidates):
 
 
 def _flux_flux(summary, sources):
-    figure = Figure(figsize=(6.2, 5.8), layout="constrained")
+    figure = Figure(figsize=(7.6, 5.6), layout="constrained")
     axes = figure.add_subplot()
     found = sources[sources["found"]]
     true, seen, error = (found[name].to_value(u.uJy) for name in ("flux", "found_flux", "found_flux_err"))
-    top = 1.08 * max([*(seen + np.nan_to_num(error)), *true, 100])
+    top = 1.08 * max([*(seen + np.nan_to_num(error)), *sources["flux"].to_value(u.uJy), 2 * NOISE.to_value(u.uJy)])
     line, noise = np.array([0, top]), NOISE.to_value(u.uJy)
     axes.fill_between(line, line - noise, line + noise, color="0.9", lw=0, label=f"± {noise:g} µJy")
     axes.plot(line, line, color="0.4", lw=1)
@@ -207,7 +207,7 @@ def _flux_flux(summary, sources):
     axes.set(
         xlim=(0, top), ylim=(0, top), xlabel="true flux (µJy)", ylabel="catalogued flux (µJy)", aspect="equal"
     )  # fmt: skip
-    axes.legend(loc="upper left")
+    figure.legend(loc="outside right upper")
     return figure
 
 
@@ -256,7 +256,7 @@ def _reliability_diagram(summary, table):
 
 
 def _coverage(summary, table):
-    figure = Figure(figsize=(5.8, 5.4), layout="constrained")
+    figure = Figure(figsize=(8.2, 5.2), layout="constrained")
     axes = figure.add_subplot()
     axes.plot([0.3, 1], [0.3, 1], color="0.4", lw=1)
     quantities = list(dict.fromkeys(table["quantity"]))
@@ -268,7 +268,7 @@ def _coverage(summary, table):
     axes.set(xlabel="probability of the interval", ylabel="fraction of true values inside")
     axes.set(xlim=(0.45, 1), ylim=(0, 1.03))
     axes.set_xticks([0.5, 0.68, 0.9, 0.95])
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside right upper")
     return figure
 
 
@@ -284,7 +284,8 @@ def _ranks(summary, table):
         axes.vlines(places, 0, counts, color=BLUE, lw=2)
         axes.plot(places, counts, "o", color=BLUE, ms=6)
         axes.set_ylim(0)
-        axes.set(title=f"{row['quantity']} ({row['number']}): p = {row['p']:.2g}", xlabel="rank of the truth")
+        p = "" if np.ma.is_masked(row["p"]) else f": p = {row['p']:.2g}"
+        axes.set(title=f"{row['quantity']} ({row['number']}){p}", xlabel="rank of the truth")
         axes.set_xticks(places[[0, -1]], ["lowest", "highest"])
         axes.grid(axis="x", visible=False)
     return figure

@@ -13,6 +13,7 @@ from matplotlib import rc_context
 
 from . import calibration_tables
 from .figures import STYLE, draw_figures
+from .finders import DEPTH, THRESH_ISL, THRESH_PIX
 from .summary import AUTHORS_RADIUS, BLEND_BEAMS, NOISE, Summary
 
 __all__ = ["SECTIONS", "make_tables", "rounded", "write_report"]
@@ -24,15 +25,17 @@ SECTIONS = (
         "Purity, completeness and F1 of the published catalogues; of the matched sources the fraction of fluxes within "
         f"{NOISE.value:g} µJy of the truth, the median, half of the central 68% and the root mean square of the flux "
         "errors, and the median position error. The matched filter knows PSF, noise and mean source shape, and has "
-        "the threshold that is best on these very fields. Programs that ran on some of the fields only have a row of "
-        "this package on the same fields beside them.",
+        f"the threshold that is best on these very fields. PyBDSF has thresh_pix={THRESH_PIX:g} and "
+        f"thresh_isl={THRESH_ISL:g}; tclean and WSClean clean the MeasurementSet, naturally weighted and without a "
+        f"mask, down to {DEPTH:g} times the noise, before it looks at their restored images. Programs that ran on some "
+        "of the fields only have a row of this package on the same fields beside them.",
         (),
         ("scores", "seconds"),
     ),
     (
         "Against S/N",
-        "S/N is the peak in the noiseless dirty image over the noise. Purity is in bins of the S/N that each catalogue "
-        "itself gives.",
+        "S/N is the peak in the noiseless dirty image over the noise. The number catalogued, and how many of them are "
+        "true, are in bins of the S/N that each catalogue itself gives.",
         ("metrics_snr",),
         ("by_snr",),
     ),
@@ -44,8 +47,8 @@ SECTIONS = (
     ),
     (
         "Against the number of samples",
-        "The first samples of the same draw. The reliability is the plain fraction of the samples here, not the "
-        "catalogue's.",
+        "The first samples of the same draw. A source counts if it is in so many of them as is needed for the best F1 "
+        "on these very fields; the catalogue itself knows more than this fraction.",
         ("metrics_samples",),
         ("by_samples",),
     ),
@@ -69,7 +72,8 @@ SECTIONS = (
         "Of the candidates with a reliability of 0.8, eight in ten should exist; the truth should lie in the 68% "
         "interval of flux and position in 68% of the cases. The calibration error of few candidates is not 0 by chance "
         "alone. Pixels: brightness in a beam, wherever the samples differ by more than a tenth of the noise, in "
-        "quantiles of the samples and in standard deviations.",
+        "quantiles of the samples, and in their standard deviations from their mean, which are wider: most of these "
+        "pixels are empty in most samples, which is far from Gaussian.",
         ("reliability_diagram", "coverage"),
         ("calibration_errors", "reliabilities", "coverages"),
     ),
@@ -77,7 +81,9 @@ SECTIONS = (
         "Rank test",
         "If the samples follow the posterior, and the fields what the model was trained on, then every rank of the "
         "truth among the samples is as likely as any other (simulation-based calibration). Peaks are the five highest "
-        "of each dirty image. Grey: two standard deviations.",
+        "of each dirty image, which go together a little. Grey: two standard deviations. There is a p where a "
+        "chi-squared test has enough fields. Fields of one recipe are narrower than what the model was trained on, and "
+        "fail the test if there are enough of them.",
         ("ranks",),
         ("ranks",),
     ),
@@ -96,6 +102,7 @@ summary { cursor: pointer; color: #1f5f99; } code { background: #f4f4f4; padding
 """
 )
 INTERVAL, NOT_DEFINED = " [", "\N{EM DASH}"
+ON = ("threads", "provider")
 LONG_TABLE = 14  # rows; longer ones are folded
 
 
@@ -133,7 +140,8 @@ def write_report(evaluation, output, radius=None):
         Folder, made if needed; what is there is replaced.
     radius : `~astropy.units.Quantity`, optional
         Matching radius; by default half of the mean beam. The scores are also
-        given for 0.18 arcsec, that of Drozdova et al. 2024.
+        given for half of the mean beam and for 0.18 arcsec, that of Drozdova
+        et al. 2024.
 
     Returns
     -------
@@ -176,7 +184,13 @@ def _about(summary):
         "radius_arcsec": float(summary.radius.value),
         "beam_arcsec": float(summary.beam.value),
         "matched_filter_significance": round(float(summary.significance), 2),
+        **{name: _all_of(measured[name] for measured in summary.evaluation.measured.values()) for name in ON},
     }
+
+
+def _all_of(values):
+    """What differs from field to field where a run was resumed."""
+    return " and ".join(sorted({str(value) for value in values}))
 
 
 def _rows(table):
@@ -192,8 +206,8 @@ def _html(about, tables, pictures):
     body = [
         f"<p>{about['fields']} fields with {about['sources']} sources, under <b>{escape(about['noise_protocol'])} "
         f"noise</b>; every figure and number is. Matching radius {about['radius_arcsec']:.3g}″, where nothing else is "
-        f"said; that of the paper, {AUTHORS_RADIUS.value:g}″, is among the scores. Intervals are 95%, from drawing the "
-        f"fields again (bootstrap), or Wilson's for fractions in bins, which hold few. A dash is "
+        f"said; half a beam and that of the paper, {AUTHORS_RADIUS.value:g}″, are among the scores. Intervals are 95%, "
+        f"from drawing the fields again (bootstrap), or Wilson's for fractions in bins, which hold few. A dash is "
         f"what is not defined.</p><details><summary>Settings</summary><p>{settings}</p></details>"
     ]
     for title, text, figures, shown in SECTIONS:
@@ -243,7 +257,7 @@ def rounded(table):
         if name.endswith(("_low", "_high")) and name.rsplit("_", 1)[0] in table.colnames:
             continue
         ends = [table[f"{name}{end}"] for end in ("_low", "_high") if f"{name}{end}" in table.colnames]
-        cells = [_cell(value) for value in table[name]]
+        cells = [_degrees(value) if name.endswith("_deg") else _cell(value) for value in table[name]]
         if ends:
             pairs = zip(cells, *ends, strict=True)
             cells = [
@@ -252,6 +266,10 @@ def rounded(table):
             ]  # fmt: skip
         columns[name] = cells
     return columns
+
+
+def _degrees(value):
+    return f"{value:.5f}"
 
 
 def _cell(value):

@@ -32,6 +32,7 @@ OURS = "detect-aggregate"
 MATCHED_FILTER = "matched filter"
 FIRST_SAMPLES = "first samples"  # catalogues of the first n samples, n in a column
 FAINTEST_FRACTION = 0.1  # of the samples; fewer make a candidate that no figure shows
+FURTHEST = 1.5  # sides of an image from its middle: where its nearest true source may be
 COLUMNS = ("ra", "dec", "ra_err", "dec_err", "flux", "flux_err", "snr", "reliability")
 
 
@@ -52,7 +53,8 @@ class Evaluation:
     measured : dict of dict
         By number of the field: ``images`` (`image_scores`), ``coverage``
         (`pixel_coverage`), ``ranks`` (`true_ranks`), ``rms`` (Jy/beam),
-        ``beam`` (arcsec) and ``inputs`` (SHA-256 of the files).
+        ``beam`` (arcsec), ``threads`` and ``provider`` of the imager, and
+        ``inputs`` (SHA-256 of the files).
     settings : dict
         Of the imager, and the noise protocol of the fields.
     """
@@ -64,7 +66,7 @@ class Evaluation:
     settings: dict
 
 
-def run_fields(folder, output, imager, truth=None, fields=None, progress=None):
+def run_fields(folder, output, imager, truth=None, fields=None, progress=None, noise_protocol=None):
     """Image all fields of a folder, find their sources with every method there is, and measure.
 
     What is in ``output`` already is not made again, so that an interrupted run
@@ -85,6 +87,8 @@ def run_fields(folder, output, imager, truth=None, fields=None, progress=None):
         Only the first so many fields.
     progress : bool, optional
         Show a progress bar; by default only on a terminal.
+    noise_protocol : {"independent", "shared"}, optional
+        See `read_folder`.
 
     Returns
     -------
@@ -99,7 +103,7 @@ def run_fields(folder, output, imager, truth=None, fields=None, progress=None):
     _check(imager)
     if fields is not None and fields < 1:
         raise EvaluationError(f"fields={fields}: give at least 1")
-    inputs, sources = read_folder(folder, truth)
+    inputs, sources = read_folder(folder, truth, noise_protocol)
     # Of all fields, so that a run of a few can go on with more: the matched filter knows the mean shape of the sources.
     fwhm = np.sqrt(sources["major"] * sources["minor"]).mean() if len(sources) else 0 * u.arcsec
     known = np.array([np.asarray(sources[name]) for name in ("field", "ra", "dec", "flux", "major", "minor", "pa")])
@@ -156,6 +160,10 @@ def _check_settings(path, settings):
     before = _read(path)
     now = json.loads(json.dumps(settings))
     changed = [name for name in now if before.get(name) != now[name]]
+    if changed == ["truth_sha256"]:
+        raise EvaluationError(
+            f"output={str(path.parent)!r}: holds a run with another truth; remove it or give another folder"
+        )
     if changed:
         differences = ", ".join(f"{name} {before.get(name)!r} instead of {now[name]!r}" for name in changed)
         raise EvaluationError(
@@ -178,12 +186,7 @@ def _image_field(parts, number, arguments, files, truth, imager, fwhm):
     """Everything that comes from the samples of one field, drawn once; and the matched filter."""
     path = arguments["dirty"]
     try:
-        frame = wcs_to_celestial_frame(read_image(path).wcs)
-        if not any(frame.is_equivalent_frame(known) for known in (ICRS(), FK5())):
-            raise EvaluationError(
-                f"field {number}, {path}: the image is in {frame.name} coordinates, and a truth has "
-                "positions of ICRS or FK5 (J2000); image it in one of these"
-            )
+        _check_positions(read_image(path), truth, f"field {number}, {path}")
         started = time.perf_counter()
         result = imager(**arguments)
     except DirtyImageError as error:
@@ -213,6 +216,8 @@ def _image_field(parts, number, arguments, files, truth, imager, fwhm):
     measured = {
         "inputs": files,
         "seconds": seconds,
+        "threads": imager.denoiser.workers,
+        "provider": imager.denoiser.provider,
         "rms": dirty.rms,
         "beam": float(np.sqrt(dirty.beam.major * dirty.beam.minor).to_value(u.arcsec)),
         "true_snr": true_snr(truth, dirty).tolist(),
@@ -223,6 +228,29 @@ def _image_field(parts, number, arguments, files, truth, imager, fwhm):
     }
     # Last, so that a field without it is made again.
     _write(parts / f"{number:04d}.json", measured)
+
+
+def _check_positions(image, truth, name):
+    """The truth must be of the image's part of the sky; to be known before the image is worked on."""
+    frame = wcs_to_celestial_frame(image.wcs)
+    if not any(frame.is_equivalent_frame(known) for known in (ICRS(), FK5())):
+        raise EvaluationError(
+            f"{name}: the image is in {frame.name} coordinates, and a truth has positions of ICRS or FK5 (J2000); "
+            "image it in one of these"
+        )
+    if not len(truth):
+        return
+    ny, nx = image.shape
+    x, y = image.wcs.world_to_pixel_values(truth["ra"].to_value(u.deg), truth["dec"].to_value(u.deg))
+    # Behind the tangent plane there are no pixels.
+    away = np.nan_to_num(np.maximum(np.abs(x - nx / 2) / nx, np.abs(y - ny / 2) / ny), nan=np.inf)
+    if np.isinf(away).any() or away.min() > FURTHEST:
+        middle = image.wcs.pixel_to_world(nx / 2, ny / 2)
+        raise EvaluationError(
+            f"{name}: the true sources are nowhere near the image, whose middle is at {middle.ra.deg:.6f}, "
+            f"{middle.dec.deg:.6f} deg; the first is at {truth['ra'][0]:.6f}, {truth['dec'][0]:.6f}: are ra and dec of "
+            "the truth in degrees, and of this field?"
+        )
 
 
 def _find_fields(parts, finder, numbers, inputs, sets, pblimit, disable):

@@ -9,8 +9,9 @@ from astropy.table import MaskedColumn, QTable, Table
 
 from ..errors import EvaluationError
 from .bootstrap import FieldBootstrap, fraction_with_interval, ratio
+from .calibration import reliability_threshold
 from .run import MATCHED_FILTER, OURS
-from .scores import match_catalogs, score_catalog
+from .scores import match_catalogs
 
 __all__ = ["AUTHORS_RADIUS", "NOISE", "Summary", "as_table", "scores_with_intervals"]
 
@@ -20,6 +21,7 @@ SNR_EDGES = (0, 2, 3, 4, 5, 6, 10, 30, 10000)
 BLEND_BEAMS = 1.5
 FAINT_SNR = 4.0
 EDGE_PB = 0.5
+FEWEST = 3  # errors, for a scatter
 USUAL_SIGNIFICANCE = 4.0  # where there are no true sources to choose the best for
 AGGREGATES = ("single", "mean", "median")
 
@@ -85,6 +87,8 @@ def scores_with_intervals(truth, catalog, radius, bootstrap):
 def _flux_estimates(error, field, bootstrap):
     """Of errors in uJy: fraction within the noise, median, half of the central 68%, root mean square."""
     low, high = (bootstrap.quantile(error, field, q) for q in (0.16, 0.84))
+    if len(error) < FEWEST:
+        low = np.full(len(low), np.nan)
     return {
         "flux_within_noise": bootstrap.mean(np.abs(error) < NOISE.to_value(u.uJy), field),
         "flux_bias_uJy": bootstrap.quantile(error, field, 0.5),
@@ -139,9 +143,7 @@ class Summary:
         self.significance = self._best_significance()
         #: Every candidate of this package, and whether it is true.
         self.candidates = evaluation.catalogs[OURS].copy()
-        self.candidates["true"] = np.zeros(len(self.candidates), dtype=bool)
-        true = match_catalogs(self.truth, self.candidates, self.radius, most_reliable_first=True)[1]
-        self.candidates["true"][true] = True
+        self.candidates["true"] = self._true(self.candidates, self.candidates["reliability"])
 
     @property
     def methods(self):
@@ -158,21 +160,27 @@ class Summary:
         return table[table["reliability"] >= self.threshold]
 
     def _best_significance(self):
-        if not len(self.truth):
-            return USUAL_SIGNIFICANCE
         table = self.evaluation.catalogs[MATCHED_FILTER]
-        levels = np.arange(2.5, 6, 0.1)
-        scores = [score_catalog(self.truth, table[table["significance"] >= level], self.radius) for level in levels]
-        # The curve is noisy: its smoothed maximum.
-        return levels[np.argmax(np.convolve([score["f1"] for score in scores], np.ones(3) / 3, mode="same"))]
+        if not (len(self.truth) and len(table)):
+            return USUAL_SIGNIFICANCE
+        significance = np.asarray(table["significance"])
+        return reliability_threshold(significance, self._true(table, significance), len(self.truth))
+
+    def _true(self, catalog, rank):
+        """Which sources of a catalogue are true, where those of higher rank take their partners first."""
+        ranked = QTable({name: catalog[name] for name in ("field", "ra", "dec")} | {"reliability": rank})
+        true = np.zeros(len(catalog), dtype=bool)
+        true[match_catalogs(self.truth, ranked, self.radius, most_reliable_first=True)[1]] = True
+        return true
 
     def _of_fields(self, table, fields):
         return table[np.isin(table["field"], fields)]
 
     def scores(self):
-        """Scores of all methods, with either matching radius; others on the fields they have."""
+        """Scores of all methods, with each matching radius; others on the fields they have."""
         rows = []
-        for radius, method in itertools.product((self.radius, AUTHORS_RADIUS), self.methods):
+        radii = {radius.round(6): radius for radius in (self.radius, self.beam / 2, AUTHORS_RADIUS)}
+        for radius, method in itertools.product(radii.values(), self.methods):
             fields = list(self.evaluation.seconds[method])
             for name in [method] if len(fields) == len(self.fields) else [method, OURS]:
                 label = name if name == method else f"{name}, the fields of {method}"
@@ -207,7 +215,7 @@ class Summary:
         return as_table(rows)
 
     def by_snr(self):
-        """Completeness and flux errors in bins of the true S/N, purity in bins of the catalogue's."""
+        """Completeness and flux errors in bins of the true S/N; purity in bins of the catalogue's."""
         rows = []
         for method in [name for name in self.methods if len(self.evaluation.seconds[name]) == len(self.fields)]:
             catalog = self.catalog(method)
@@ -225,10 +233,11 @@ class Summary:
                 chosen = true[i]
                 rows.append(
                     {"method": method, "snr_from": low, "snr_to": high}
-                    | {"true": int(true.sum()), "found": int(listed.sum()), "matched": int(chosen.sum())}
+                    | {"true": int(true.sum()), "matched": int(chosen.sum())}
                     | _with_ends("completeness", fraction_with_interval(was_found[true]))
-                    | _with_ends("purity", fraction_with_interval(is_true[listed]))
                     | _intervals(_flux_estimates(error[chosen], there[i][chosen], self.bootstrap), self.bootstrap)
+                    | {"catalogued": int(listed.sum()), "catalogued_true": int(is_true[listed].sum())}
+                    | _with_ends("purity", fraction_with_interval(is_true[listed]))
                 )
         return as_table(rows)
 
@@ -246,14 +255,16 @@ class Summary:
         )
 
     def by_samples(self):
-        """Scores against the number of samples; the reliability is the fraction of them."""
-        return as_table(
-            [
-                {"samples": n}
-                | scores_with_intervals(self.truth, self.catalog(n), self.radius, self.bootstrap)
-                for n in range(1, self.settings["n_samples"] + 1)
-            ]
-        )  # fmt: skip
+        """Scores against the number of samples; a source is in as many of them as gives the best F1."""
+        rows = []
+        for n in range(1, self.settings["n_samples"] + 1):
+            candidates = self.evaluation.catalogs[n]
+            detections = np.round(np.asarray(candidates["reliability"]) * n).astype(int)
+            needed = reliability_threshold(detections, self._true(candidates, detections), len(self.truth)) or 1
+            catalog = candidates[detections >= needed]
+            rows.append({"samples": n, "needed": int(needed)})
+            rows[-1] |= scores_with_intervals(self.truth, catalog, self.radius, self.bootstrap)
+        return as_table(rows)
 
     def sources(self):
         """Every true source, what was found of it, and why its flux may be wrong."""
