@@ -1,7 +1,7 @@
 """Make docs/performance.rst: evaluate folders of fields and put tables and figures on the page.
 
 astro-ddpm-imager simulate --fields 500 --seed 32 --integration 60 --imsize 256 --output-dir runs/simulated
-python docs/performance.py ../shared/casa_fields runs/simulated
+python docs/performance.py ../shared/casa_fields runs/simulated --radius 0.45 --noise-protocol independent
 
 The reports are kept in runs/performance; an interrupted run goes on from there. Without folders the page has its text
 only. Options that are not this script's are handed to astro-ddpm-imager evaluate.
@@ -28,7 +28,14 @@ Made by these commands; the second one takes up an interrupted run again, and pu
 
    {commands}
 
-For each folder it also leaves a report in one HTML file, with all numbers as ECSV and JSON.
+For each folder it also leaves a report in one HTML file, with all numbers as ECSV and JSON. The rows of PyBDSF need
+``pip install ".[evaluate]"``, those of tclean ``".[casa]"`` besides, those of WSClean the Debian package ``wsclean``;
+where one is missing the command says so, and leaves its rows out.
+
+``casa_fields`` are 60 fields that CASA 6.7 made after Table 1 of Taran et al. 2023 (``simobserve`` with a seed of its
+own for each field, then ``tclean(niter=0)``), and MeasurementSets of three of them. They are kept beside the
+repository, not in it. `~astro_ddpm_imager.simulate.simulate_with_casa` makes such fields, and
+``astro-ddpm-imager simulate``, as in the first command, their like without CASA (:doc:`simulator`).
 
 Intervals in brackets are 95%, from drawing the fields again; in bins of few sources, Wilson's.
 
@@ -79,6 +86,7 @@ COLUMNS = {
         "catalogued",
         "purity",
     ),
+    "above_snr": ("method", "snr_from", "true", "matched", "completeness", *SCORES[3:], "catalogued", "purity"),
     "by_threshold": ("reliability", "found", "purity", "completeness", "f1"),
     "by_samples": ("samples", "needed", *SCORES),
 }

@@ -1,6 +1,6 @@
 """Put the scores of a report into the card of the model it is about.
 
-astro-ddpm-imager evaluate ../shared/casa_fields --radius 0.45 --output runs/casa_fields
+astro-ddpm-imager evaluate ../shared/casa_fields --radius 0.45 --noise-protocol independent --output runs/casa_fields
 python -m export.score runs/casa_fields --name "casa_fields"
 """
 

@@ -14,7 +14,7 @@ from matplotlib import rc_context
 from . import calibration_tables
 from .figures import STYLE, draw_figures
 from .finders import DEPTH, THRESH_ISL, THRESH_PIX
-from .summary import AUTHORS_RADIUS, BLEND_BEAMS, NOISE, Summary
+from .summary import AUTHORS_RADIUS, BLEND_BEAMS, FAINT_SNR, NOISE, Summary
 
 __all__ = ["SECTIONS", "make_tables", "rounded", "write_report"]
 
@@ -35,9 +35,9 @@ SECTIONS = (
     (
         "Against S/N",
         "S/N is the peak in the noiseless dirty image over the noise. The number catalogued, and how many of them are "
-        "true, are in bins of the S/N that each catalogue itself gives.",
+        f"true, are in bins of the S/N that each catalogue itself gives. The first table has all above {FAINT_SNR}.",
         ("metrics_snr",),
-        ("by_snr",),
+        ("above_snr", "by_snr"),
     ),
     (
         "Against the reliability threshold",
@@ -117,8 +117,8 @@ def make_tables(summary):
     -------
     dict of `~astropy.table.Table`
     """
-    names = ("scores", "seconds", "aggregation", "by_snr", "by_threshold", "by_samples", "causes", "blends", "sources")
-    tables = {name: getattr(summary, name)() for name in names}
+    names = ("scores", "seconds", "aggregation", "above_snr", "by_snr", "by_threshold", "by_samples")
+    tables = {name: getattr(summary, name)() for name in (*names, "causes", "blends", "sources")}
     for name in ("reliabilities", "calibration_errors", "coverages", "ranks"):
         tables[name] = getattr(calibration_tables, name)(summary)
     return tables

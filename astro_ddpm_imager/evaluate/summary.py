@@ -19,7 +19,7 @@ AUTHORS_RADIUS = 0.18 * u.arcsec  # Drozdova et al. 2024
 NOISE = 50 * u.uJy  # the noise amplitude their flux fractions refer to
 SNR_EDGES = (0, 2, 3, 4, 5, 6, 10, 30, 10000)
 BLEND_BEAMS = 1.5
-FAINT_SNR = 4.0
+FAINT_SNR = 4
 EDGE_PB = 0.5
 FEWEST = 3  # errors, for a scatter
 USUAL_SIGNIFICANCE = 4.0  # where there are no true sources to choose the best for
@@ -216,7 +216,14 @@ class Summary:
 
     def by_snr(self):
         """Completeness and flux errors in bins of the true S/N; purity in bins of the catalogue's."""
-        rows = []
+        return self._in_bins(itertools.pairwise(SNR_EDGES))
+
+    def above_snr(self):
+        """The same of all that is well above the noise."""
+        return self._in_bins([(FAINT_SNR, SNR_EDGES[-1])])
+
+    def _in_bins(self, bins):
+        rows, bins = [], list(bins)
         for method in [name for name in self.methods if len(self.evaluation.seconds[name]) == len(self.fields)]:
             catalog = self.catalog(method)
             snr = np.asarray(catalog["significance" if method == MATCHED_FILTER else "snr"])
@@ -225,7 +232,7 @@ class Summary:
             was_found[i], is_true[j] = True, True
             error = (catalog["flux"][j] - self.truth["flux"][i]).to_value(u.uJy)
             there = np.asarray(self.truth["field"])
-            for low, high in itertools.pairwise(SNR_EDGES):
+            for low, high in bins:
                 true = (self.truth["snr"] >= low) & (self.truth["snr"] < high)
                 listed = (snr >= low) & (snr < high)
                 if not (true.any() or listed.any()):
