@@ -12,7 +12,7 @@ from .detection import SMOOTHING_BEAMS, detect
 __all__ = ["find_sources", "refine"]
 
 POSITION_DOUBT = 0.3  # beams: how far the network may be off, a standard deviation
-FLUX_DOUBT = 0.01  # relative, for each unit of S/N: of faint sources the network knows more than the data
+FLUX_DOUBT = 0.03  # relative, for each unit of S/N: of faint sources the network knows more than the data
 MOST_DOUBT = 0.15  # relative, of the flux; twice that, of the second moments as the beam shows them
 FURTHEST = np.array([3, 1, 1, 3, 3, 3])  # standard deviations: largest change of flux, position and moments
 CLEAN_DOUBT = 0.01  # relative, of the flux that CLEAN has subtracted: its shape is not quite that of the source
