@@ -102,7 +102,8 @@ def page(reports, commands, figures):
         parts.append(
             f"{settings['sources']} sources; model ``{settings['model']}`` (SHA-256 "
             f"``{settings['model_sha256'][:12]}``), {settings['n_samples']} samples of {settings['steps']} steps, seed "
-            f"{settings['seed']}; matching radius {settings['radius_arcsec']:.3f} arcsec.\n"
+            f"{settings['seed']}; {settings['threads']} thread(s), {settings['provider']}; matching radius "
+            f"{settings['radius_arcsec']:.3f} arcsec.\n"
         )
         for heading, text, pictures, tables in SECTIONS:
             parts.append(f"{heading}\n{'~' * len(heading)}\n\n{text}\n")
