@@ -6,10 +6,10 @@ from importlib.metadata import version
 __version__ = version("astro_ddpm_imager")
 
 from .dirty import DirtyImage
-from .errors import DirtyImageError, ModelError, SettingError
+from .errors import DirtyImageError, EvaluationError, ModelError, SettingError, SimulationError
 from .imager import DiffusionImager
 from .models import ModelCard, list_models, load_card
-from .reading import read_image
+from .reading import read_companion, read_image
 from .result import ImagingResult
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
@@ -18,11 +18,14 @@ __all__ = [
     "DiffusionImager",
     "DirtyImage",
     "DirtyImageError",
+    "EvaluationError",
     "ImagingResult",
     "ModelCard",
     "ModelError",
     "SettingError",
+    "SimulationError",
     "list_models",
     "load_card",
+    "read_companion",
     "read_image",
 ]

@@ -13,7 +13,7 @@ from .compat import wsclean
 from .data import demo_files
 from .errors import DirtyImageError, SettingError
 from .imager import DiffusionImager
-from .products import PRODUCTS, check_free, existing_products
+from .products import PRODUCTS, check_free, existing_products, left_by_interruption
 from .reading import read_companion, read_image
 
 __all__ = ["image_demo", "image_files"]
@@ -54,10 +54,14 @@ def image_files(args):
     jobs = list(zip(args.files, prefixes, strict=True))
     if args.resume:
         jobs = _left(jobs, lambda job: len(existing_products(job[1])) == len(PRODUCTS))
+
+    def replaced(prefix):
+        return args.overwrite or (args.resume and left_by_interruption(prefix))
+
     for path, prefix in jobs:
         if not path.exists():
             raise FileNotFoundError(f"{path}: there is no such file")
-        check_free(prefix, args.overwrite or args.resume)
+        check_free(prefix, replaced(prefix))
     with _imager(args, len(jobs)) as imager:
 
         def image(path, prefix):
@@ -67,7 +71,7 @@ def image_files(args):
                 for companion in (args.psf, args.pb, args.mask)
             ]
             result = imager(dirty, *companions, beam)
-            _report(result, prefix, result.write(prefix, args.overwrite or args.resume))
+            _report(result, prefix, result.write(prefix, replaced(prefix)))
 
         _one_by_one(image, jobs)
 

@@ -83,6 +83,13 @@ def read_catalog(path, format=None):
     -------
     `~astropy.table.QTable`
         With units, descriptions and ``meta``, as they were written; FITS keeps 15 digits of numbers in ``meta``.
+
+    Raises
+    ------
+    ValueError
+        The format is unknown, or the ending does not say it.
+    FileNotFoundError
+        There is no such file.
     """
     names = {"ecsv": "ascii.ecsv", "csv": "ascii.ecsv", "fits": "fits", "votable": "votable"}
     path = Path(path).expanduser()

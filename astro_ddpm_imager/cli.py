@@ -64,7 +64,7 @@ def _parser():
         help="reconstruct dirty images and catalogue their sources",
         description="For each FILE, write NAME.model.fits (reconstruction, Jy/pixel), NAME.uncertainty.fits, "
         "NAME.image.fits (restored, Jy/beam), NAME.residual.fits, NAME.catalog.ecsv, NAME.reg (DS9) and NAME.png, "
-        "and print the catalogue.",
+        "and print the catalogue. NAME is FILE without its ending (.dirty.fits, .fits, ...).",
     )
     image.add_argument("files", nargs="+", metavar="FILE", type=Path, help="dirty image, FITS or CASA, Jy/beam")
     image.add_argument("--psf", type=Path, metavar="F", help="PSF (dirty beam) on the same pixels")
@@ -72,7 +72,7 @@ def _parser():
     image.add_argument("--mask", type=Path, metavar="F", help="catalogue sources only where this is not 0")
     image.add_argument(
         "--beam", nargs=3, type=float, metavar=("MAJ", "MIN", "PA"),
-        help="restoring beam: FWHM of the axes in arcsec, position angle in degrees; by default the header's",
+        help="restoring beam, instead of the header's: FWHM of the axes in arcsec, position angle in degrees",
     )  # fmt: skip
     image.add_argument("--channel", type=int, metavar="N", help="0-based channel of a cube, and of F that are cubes")
     image.add_argument("--stokes", type=int, metavar="N", help="0-based Stokes plane of a cube, and of such F")
@@ -80,9 +80,11 @@ def _parser():
         "--wsclean", action="store_true",
         help="each FILE is the -name of a run of WSClean: take FILE-dirty.fits, FILE-psf.fits and its primary beam, "
         "and those of channels; write FILE-model.fits, FILE-image.fits and FILE-residual.fits as WSClean does, and "
-        "-uncertainty.fits, -catalog.ecsv, -catalog.reg, -plot.png",
+        "-uncertainty.fits, -catalog.ecsv, -catalog.reg, -plot.png, beside them or in DIR",
     )  # fmt: skip
-    image.add_argument("--resume", action="store_true", help="skip files whose products are all there")
+    image.add_argument(
+        "--resume", action="store_true", help="skip files whose products are all there; finish what was interrupted"
+    )
     _add_settings(image)
     image.set_defaults(run=image_files, way="--resume goes on")
 
@@ -121,10 +123,7 @@ def _parser():
 
 
 def _add_settings(parser):
-    parser.add_argument(
-        "--output-dir", type=Path, metavar="DIR",
-        help="folder of the products (default: here; with --wsclean, that of the run)",
-    )  # fmt: skip
+    parser.add_argument("--output-dir", type=Path, metavar="DIR", help="folder of the products (default: here)")
     _add_sampling(parser)
     parser.add_argument("--aggregate", choices=AGGREGATES, default="median", help="default: median")
     parser.add_argument(
@@ -188,8 +187,8 @@ def _add_simulation(parser):
     )
     parser.add_argument("--ra", type=float, default=150.0, metavar="DEG", help="right ascension of the pointing")
     parser.add_argument("--dec", type=float, default=2.2, metavar="DEG", help="declination of the pointing")
-    parser.add_argument("--minutes", type=float, default=20.0, help="time on source")
-    parser.add_argument("--hour-angle", type=float, default=0.0, metavar="H", help="in the middle of it, hours")
+    parser.add_argument("--minutes", type=float, default=20.0, help="length of the observation")
+    parser.add_argument("--hour-angle", type=float, default=0.0, metavar="H", help="of the source, half-way, hours")
     parser.add_argument("--integration", type=float, default=30.0, metavar="S", help="integration time, seconds")
     parser.add_argument("--frequency", type=float, default=230.0, metavar="GHZ")
     parser.add_argument("--bandwidth", type=float, default=1.872, metavar="GHZ", help="for the noise")
@@ -201,14 +200,18 @@ def _add_simulation(parser):
     noise.add_argument("--pwv", type=float, default=1.796, metavar="MM", help="precipitable water vapour")
     noise.add_argument("--rms", type=float, metavar="UJY", help="noise of the naturally weighted image, instead")
     parser.add_argument("--shared-noise", action="store_true", help="the same noise in all fields")
-    parser.add_argument("--sources", nargs=2, type=int, default=(1, 5), metavar=("LOW", "HIGH"), help="a field")
+    parser.add_argument(
+        "--sources", nargs=2, type=int, default=(1, 5), metavar=("LOW", "HIGH"), help="number in a field"
+    )
     parser.add_argument("--flux", default=(50.0, 500.0), help="total flux, uJy", **low_high)
     parser.add_argument("--slope", type=float, default=0.0, help="of the number counts: dN/dS ~ S^slope")
     parser.add_argument("--size", default=(0.4, 0.8), help="FWHM of either axis, arcsec", **low_high)
     parser.add_argument("--reach", type=float, default=10.0, metavar="ARCSEC", help="largest offset on each axis")
     parser.add_argument("--pairs", type=float, default=0.0, metavar="F", help="fraction within an arcsec of another")
     parser.add_argument("--clustering", type=float, metavar="ARCSEC", help="gather the sources, with this spread")
-    parser.add_argument("--bright", nargs="*", type=float, default=(), metavar="MJY", help="further sources")
+    parser.add_argument(
+        "--bright", nargs="*", type=float, default=(), metavar="MJY", help="total fluxes of more sources in each field"
+    )
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same fields")
     parser.add_argument("--overwrite", action="store_true", help="replace all fields in the folder")
     parser.add_argument("--quiet", action="store_true", help="no log but warnings")

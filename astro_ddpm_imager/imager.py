@@ -57,7 +57,8 @@ class DiffusionImager:
         ``"unipc"`` is a predictor and corrector, good with 7 steps;
         ``"ddpm"`` the paper's ancestral sampling, which takes 250.
     aggregate : {"median", "mean", "single"}, optional
-        How the samples become the reconstruction, pixel by pixel.
+        How the samples become the reconstruction, pixel by pixel; ``"single"``
+        is the first sample.
     catalog : {"detect-aggregate", "aggregate-detect"}, optional
         Detect in each sample and merge, or detect in the reconstruction.
     threshold : float, optional
@@ -182,8 +183,9 @@ class DiffusionImager:
             Dirty image in Jy/beam (or a multiple, such as mJy/beam), not
             corrected for the primary beam, with a celestial WCS; blank pixels
             are NaN or masked. Axes of length 1 are dropped; choose a plane of
-            a cube with `~astro_ddpm_imager.read_image`. Paths are of FITS
-            files or of CASA images.
+            a cube with `~astro_ddpm_imager.read_image`, and the same of its
+            companions with `~astro_ddpm_imager.read_companion`. Paths are of
+            FITS files or of CASA images.
         psf, pb : `~astropy.nddata.CCDData`, path or 2D array, optional
             PSF (dirty beam) and primary beam on the same pixels. Without a PSF
             the residual is made with the restoring beam; without a primary
@@ -191,7 +193,7 @@ class DiffusionImager:
         mask : `~astropy.nddata.CCDData`, path or 2D array, optional
             As for CLEAN: sources are catalogued only where it is not 0.
         beam : `~radio_beam.Beam`, optional
-            Restoring beam, if the header has none.
+            Restoring beam, instead of the header's.
 
         Returns
         -------
@@ -202,6 +204,10 @@ class DiffusionImager:
         ------
         DirtyImageError
             Something given cannot be used; the message says what and why.
+        FileNotFoundError
+            There is no such file.
+        TypeError
+            ``dirty`` is an array without unit and WCS, or ``beam`` no beam.
         """
         observation = prepare(dirty, psf, pb, mask, beam, self.pblimit)
         if psf is None:

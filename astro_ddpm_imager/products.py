@@ -4,12 +4,14 @@ import os
 import tempfile
 from pathlib import Path
 
+from astropy.io import fits
+
 from .catalog import restoring_beams
 from .errors import SettingError
 from .headers import to_hdu
 from .region_files import catalog_to_regions, ds9_text
 
-__all__ = ["PRODUCTS", "existing_products", "product_path", "write_products"]
+__all__ = ["PRODUCTS", "existing_products", "left_by_interruption", "product_path", "write_products"]
 
 
 def _write_png(result, path):
@@ -65,6 +67,24 @@ def existing_products(prefix, products=PRODUCTS):
     list of `~pathlib.Path`
     """
     return [path for path in (product_path(prefix, suffix) for suffix in products) if path.exists()]
+
+
+def left_by_interruption(prefix):
+    """Whether what is there of the products is of this package, and not other images of the same name.
+
+    Parameters
+    ----------
+    prefix : str or path-like
+
+    Returns
+    -------
+    bool
+    """
+    images = [path for path in existing_products(prefix) if path.suffix == ".fits"]
+    try:
+        return bool(images) and all("DMODEL" in fits.getheader(path) for path in images)
+    except OSError:
+        return False
 
 
 def write_products(result, prefix, overwrite=False, products=PRODUCTS):

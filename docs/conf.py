@@ -9,5 +9,8 @@ html_theme = "alabaster"
 exclude_patterns = ["_build", "model_scores.rst", "pybdsf_parameters.rst", "tclean_parameters.rst"]
 intersphinx_mapping = {
     "astropy": ("https://docs.astropy.org/en/stable", None),
+    "matplotlib": ("https://matplotlib.org/stable", None),
     "numpy": ("https://numpy.org/doc/stable", None),
+    "python": ("https://docs.python.org/3", None),
+    "radio_beam": ("https://radio-beam.readthedocs.io/en/latest", None),
 }

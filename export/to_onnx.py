@@ -35,7 +35,7 @@ FIELDS = (
     "sources; three in ten with primary beams of 10 to 120 beams, up to 8 sources in 180 square beams, but often none "
     "or few, in half of these fields all of them brighter (10 to 60 sigma), in the rest a fraction that differs from "
     "field to field, fluxes scaled by 0.4 to 1.5, another fraction of up to 0 to 3 beams, a fifth in close pairs; "
-    "in seven of ten sources within 0.38 FWHM of the pointing centre; one in seven without a primary beam"
+    "one in seven without a primary beam; in seven of ten that have one, sources within 0.38 FWHM of the centre"
 )
 
 

@@ -34,6 +34,16 @@ def test_image_writes_products_and_prints_the_catalogue(demo, tmp_path, capsys):
     assert (tmp_path / "out" / "second.reg").exists()
 
 
+def test_resume_does_not_replace_images_of_others(demo, tmp_path, capsys):
+    """A restored image of CLEAN under that name is not the rest of an interrupted run."""
+    field, restored = tmp_path / "field.dirty.fits", tmp_path / "field.image.fits"
+    for path in (field, restored):
+        path.write_bytes(demo["dirty"].read_bytes())
+    assert main(["image", str(field), *QUICK, "--output-dir", str(tmp_path), "--resume"]) == 1
+    assert "field.image.fits exists; give overwrite=True (--overwrite" in capsys.readouterr().err
+    assert restored.read_bytes() == field.read_bytes()
+
+
 @pytest.mark.parametrize(("axis", "option"), [(1, "--channel"), (0, "--stokes")])
 def test_a_plane_of_a_cube_has_the_psf_and_the_primary_beam_of_that_plane(demo, tmp_path, axis, option):
     """Given cubes, or one plane for all."""

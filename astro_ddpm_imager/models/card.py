@@ -48,14 +48,14 @@ class ModelCard:
     bright : dict
         ``brightest`` and ``kept`` of `~astro_ddpm_imager.bright.subtract_bright`.
     limits : dict
-        What the model was trained for: ``beam_axis_ratio``, the longest beam.
+        What the model was trained for: ``beam_axis_ratio``, of the beam, at most.
         Beyond it the imager warns.
     training : dict
         What the model was trained on, and for how long.
     threshold : float
         Default flux, in units of the noise, of the faintest source that counts in a sample.
     reliability : float
-        Default reliability of the faintest source in a catalogue.
+        Default of the lowest reliability in a catalogue.
     steps : int
         Default number of sampling steps.
     calibration : dict

@@ -189,7 +189,7 @@ class Observation:
         Parameters
         ----------
         rms : float
-            Noise of the naturally weighted image; other weightings have more.
+            Noise of the naturally weighted image, Jy/beam; other weightings have more.
         rng : `numpy.random.Generator`
             One with the same seed each time is the paper's shared noise.
 

@@ -38,7 +38,7 @@ def process_image(input, *, psf=None, pb=None, reliability=None, imager=None, **
     Raises
     ------
     RuntimeError
-        A parameter is unknown or cannot be what it is; the image is not
+        A parameter is unknown or has a value that cannot be used; the image is not
         there or cannot be used.
     """
     if isinstance(input, dict):

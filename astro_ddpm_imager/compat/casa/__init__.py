@@ -44,11 +44,15 @@ def tclean(*arguments, imager=None, **parameters):
     Raises
     ------
     SettingError
-        A parameter cannot be what it is; a kind of `ValueError`.
+        A parameter has a value that cannot be used; a kind of `ValueError`.
     DirtyImageError
         The dirty image cannot be reconstructed; a kind of `ValueError`.
     ImportError
         CASA is not installed.
+    TypeError
+        A parameter is unknown, or given twice.
+    RuntimeError
+        CASA made no image.
     """
     given = bind(arguments, parameters)
     values = {name: parameter.default for name, parameter in PARAMETERS.items()} | given
