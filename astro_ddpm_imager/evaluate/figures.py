@@ -207,7 +207,7 @@ def _flux_flux(summary, sources):
     axes.set(
         xlim=(0, top), ylim=(0, top), xlabel="true flux (µJy)", ylabel="catalogued flux (µJy)", aspect="equal"
     )  # fmt: skip
-    figure.legend(loc="outside right upper")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1))
     return figure
 
 
@@ -268,7 +268,7 @@ def _coverage(summary, table):
     axes.set(xlabel="probability of the interval", ylabel="fraction of true values inside")
     axes.set(xlim=(0.45, 1), ylim=(0, 1.03))
     axes.set_xticks([0.5, 0.68, 0.9, 0.95])
-    figure.legend(loc="outside right upper")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1))
     return figure
 
 
