@@ -13,11 +13,13 @@ import pytest
 from astro_ddpm_imager import DiffusionImager, load_card
 from astro_ddpm_imager.conditioning import CONDITIONS, condition
 from astro_ddpm_imager.data import demo_files
+from astro_ddpm_imager.denoiser import Denoiser
 from astro_ddpm_imager.simulate import FieldSimulator, Population, draw_instrument, sky_pixels, sky_spectrum
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
+from export.ranks import ranks_of_crop  # noqa: E402
 from export.to_onnx import export  # noqa: E402
 from export.torch_fields import TorchFields  # noqa: E402
 from export.train import CLEAN  # noqa: E402
@@ -54,6 +56,15 @@ def test_torch_and_onnx_runtime_agree(random_model, batch, size):
     (found,) = session.run(None, inputs)
     assert np.abs(expected).max() > 0.1
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_ranks_of_a_crop_are_those_of_its_seed(random_model):
+    """A model that draws nonsense far above any sky: the truth is below all of its samples."""
+    simulator = FieldSimulator((draw_instrument(np.random.default_rng(0)),))
+    ranks = [ranks_of_crop(Denoiser(random_model[1], "cpu", 1), simulator, 3, 48, 1, index) for index in (0, 0, 1)]
+    assert ranks[0] == ranks[1]
+    assert ranks[0]["brightest beam"] == ranks[2]["brightest beam"] == [0]
+    assert all(0 <= rank <= 3 for of_crop in ranks for name in of_crop for rank in of_crop[name])
 
 
 def test_an_exported_model_runs(random_model):

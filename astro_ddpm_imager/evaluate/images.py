@@ -11,7 +11,16 @@ from ..aggregation import AGGREGATES
 from ..bright import bright_sky
 from ..simulate.sky import Sources, sky_pixels
 
-__all__ = ["LEVELS", "image_scores", "pixel_coverage", "structural_similarity", "true_ranks", "true_sky"]
+__all__ = [
+    "LEVELS",
+    "beam_brightness",
+    "image_scores",
+    "pixel_coverage",
+    "ranks_of_beams",
+    "structural_similarity",
+    "true_ranks",
+    "true_sky",
+]
 
 LEVELS = (0.50, 0.68, 0.90, 0.95)
 CERTAIN = 0.1  # of the noise; where the samples differ less, nothing is at stake
@@ -115,10 +124,27 @@ def image_scores(result, sky):
 
 def _beams(result, sky, pixels_per_beam):
     """The samples and the truth as brightness in a beam, in units of the noise, and where there is an image."""
-    sigma = pixels_per_beam * gaussian_fwhm_to_sigma
     skies = [*(result.sky_samples + bright_sky(result.dirty, result.grid)), result.grid.gather(sky) / result.dirty.rms]
-    smooth = np.stack([gaussian_filter(plane, sigma) for plane in skies]) * 2 * np.pi * sigma**2
+    smooth = beam_brightness(skies, pixels_per_beam)
     return smooth[:-1], smooth[-1], result.grid.sample(result.dirty.pb) > 0
+
+
+def beam_brightness(skies, pixels_per_beam):
+    """Flux in a round Gaussian beam around each pixel.
+
+    Parameters
+    ----------
+    skies : sequence of 2D arrays, shape (n, my, mx)
+        Flux per pixel.
+    pixels_per_beam : float
+        FWHM.
+
+    Returns
+    -------
+    3D array, shape (n, my, mx), same unit
+    """
+    sigma = pixels_per_beam * gaussian_fwhm_to_sigma
+    return np.stack([gaussian_filter(sky, sigma) for sky in skies]) * 2 * np.pi * sigma**2
 
 
 def pixel_coverage(result, sky, pixels_per_beam, seed):
@@ -190,8 +216,33 @@ def true_ranks(result, sky, pixels_per_beam, seed):
         the dirty image.
     """
     samples, truth, inside = _beams(result, sky, pixels_per_beam)
-    dirty = np.where(inside, result.grid.to_model(result.dirty.data / result.dirty.rms), -np.inf)
-    found = find_peaks(dirty, 0, min_separation=2 * pixels_per_beam, n_peaks=PEAKS)
+    dirty = result.grid.to_model(result.dirty.data / result.dirty.rms)
+    return ranks_of_beams(samples, truth, dirty, inside, pixels_per_beam, seed)
+
+
+def ranks_of_beams(samples, truth, dirty, inside, pixels_per_beam, seed):
+    """Ranks of a true brightness among that of samples, see `true_ranks`.
+
+    Parameters
+    ----------
+    samples : 3D array, shape (n_samples, my, mx)
+        Brightness in a beam, in units of the noise, on the pixels of the model.
+    truth, dirty : 2D arrays, shape (my, mx)
+        Likewise; the dirty image says where the peaks are.
+    inside : 2D array of bool, shape (my, mx)
+        Where there is an image.
+    pixels_per_beam : float
+    seed : int
+        Of the ties.
+
+    Returns
+    -------
+    dict of list of int
+        As of `true_ranks`.
+    """
+    found = find_peaks(
+        np.where(inside, dirty, -np.inf), 0, min_separation=2 * pixels_per_beam, n_peaks=PEAKS
+    )  # fmt: skip
     y, x = (np.array(found[name]) for name in ("y_peak", "x_peak"))
     rng = np.random.default_rng(seed)
     beam = 2 * np.pi * (pixels_per_beam * gaussian_fwhm_to_sigma) ** 2
