@@ -26,6 +26,8 @@ BY_SNR = (
     "catalogued",
     "purity",
 )
+SETTINGS = ("n_samples", "steps", "seed", "default_reliability")
+ON = ("threads", "provider")
 DIAGRAM = ("reliability_from", "reliability_to", "candidates", "reliability", "true_fraction")
 
 
@@ -62,7 +64,7 @@ def scores_of(report):
             "threshold": settings["matched_filter_significance"],
             **chosen(theirs, (*COUNTS, *SCORES)),
         },
-        "settings": {name: settings[name] for name in ("n_samples", "steps", "seed", "default_reliability")},
+        "settings": {name: settings[name] for name in (*SETTINGS, *ON)},
     }
 
 
