@@ -34,8 +34,8 @@ where one is missing the command says so, and leaves its rows out.
 
 ``casa_fields`` are 60 fields that CASA 6.7 made after Table 1 of Taran et al. 2023 (``simobserve`` with a seed of its
 own for each field, then ``tclean(niter=0)``), and MeasurementSets of three of them. They are kept beside the
-repository, not in it. `~astro_ddpm_imager.simulate.simulate_with_casa` makes such fields, and
-``astro-ddpm-imager simulate``, as in the first command, their like without CASA (:doc:`simulator`).
+repository, not in it. Others like them are made by ``python -m export.casa_fields FOLDER``, and, without CASA, by the
+first command (:doc:`simulator`).
 
 Intervals in brackets are 95%, from drawing the fields again; in bins of few sources, Wilson's.
 

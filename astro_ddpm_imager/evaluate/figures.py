@@ -187,7 +187,7 @@ def _reliability_snr(summary, candidates):
 
 
 def _flux_flux(summary, sources):
-    figure = Figure(figsize=(7.6, 5.6), layout="constrained")
+    figure = Figure(figsize=(8.3, 5.4), layout="constrained")
     axes = figure.add_subplot()
     found = sources[sources["found"]]
     true, seen, error = (found[name].to_value(u.uJy) for name in ("flux", "found_flux", "found_flux_err"))
