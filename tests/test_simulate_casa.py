@@ -7,6 +7,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 
 from astro_ddpm_imager.data import demo_files
 from astro_ddpm_imager.errors import SimulationError
@@ -20,6 +21,7 @@ from astro_ddpm_imager.simulate import (
     truth_table,
 )
 from astro_ddpm_imager.simulate import casa as casa_module
+from export import casa_fields
 
 needs_casa = pytest.mark.skipif(
     any(find_spec(name) is None for name in ("casatasks", "casadata", "six")),
@@ -244,3 +246,20 @@ def test_components_are_the_sources_on_the_sky():
     assert point["shape"] == "point" and "majoraxis" not in point
     assert gaussian["dir"] == f"ICRS {row['ra']:.10f}deg {row['dec']:.10f}deg" and gaussian["flux"] == 2e-3
     assert gaussian["majoraxis"] == "0.540000arcsec" and gaussian["positionangle"] == f"{row['pa_deg']:.6f}deg"
+
+
+def test_fields_like_the_ones_of_development_have_noise_of_their_own(monkeypatch, tmp_path):
+    calls = []
+
+    def record(observation, sources, folder, name, pwv, seed, overwrite):
+        calls.append((name, seed, len(sources)))
+
+    monkeypatch.setattr("export.casa_fields.simulate_with_casa", record)
+    monkeypatch.setattr("sys.argv", ["casa_fields", str(tmp_path), "--fields", "4", "--seed", "2"])
+    casa_fields.main()
+    names, seeds, numbers = zip(*calls, strict=True)
+    assert names == ("0000", "0001", "0002", "0003") and len(set(seeds)) == 4
+    truth = Table.read(tmp_path / "truth.ecsv")
+    assert truth.meta["noise_protocol"] == "independent"
+    assert [int((truth["field"] == i).sum()) for i in range(4)] == list(numbers)
+    assert truth["flux_jy"].min() > 5e-5 and truth["flux_jy"].max() < 5e-4
