@@ -54,9 +54,7 @@ def test_products_fit_together(result):
     np.testing.assert_allclose(result.image.data[inside] * dirty.pb[inside], apparent[inside], atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "n_samples", [20, pytest.param(8, marks=pytest.mark.xfail(reason="3.3 of its errors too bright with this seed"))]
-)
+@pytest.mark.parametrize("n_samples", [20, 8])
 def test_the_bright_source_of_the_demonstration_is_found(demo, n_samples):
     """Its position within a third of the beam, its flux within the paper's noise amplitude or three errors."""
     catalog = DiffusionImager(n_samples=n_samples, steps=12, seed=3, **CPU)(**demo).catalog
