@@ -5,7 +5,6 @@ python -m export.ranks --crops 500
 
 import argparse
 import json
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -36,14 +35,13 @@ def draw_samples(denoiser, conditions, number, rng):
         Flux per pixel, in units of the noise; 0 where the image is blank.
     """
     card, shape = denoiser.card, conditions.shape[1:]
-    predict = partial(_predict, denoiser, conditions)
+
+    def predict(noisy, t):
+        return denoiser.predict(noisy, conditions, t)
+
     draw = partial(rng.standard_normal, shape, dtype=np.float32)
     skies = [SAMPLERS["unipc"](predict, draw, card.noise_schedule, card.steps) for _ in range(number)]
     return np.where(conditions[3] > 0, card.stretch.inverse(np.stack(skies)), 0)
-
-
-def _predict(denoiser, conditions, noisy, t):
-    return denoiser.predict(noisy, conditions, t)
 
 
 def ranks_of_crop(denoiser, simulator, number, size, seed, index):
@@ -81,8 +79,9 @@ def main():
     parser.add_argument("--psfs", type=int, default=800, help="number of observations the PSFs are of")
     parser.add_argument("--seed", type=int, default=2026, help="another than that of the training")
     args = parser.parse_args()
-    one = partial(ranks_of_crop, Denoiser("default"), draw_simulator(args.psfs), args.samples, args.size, args.seed)
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    denoiser = Denoiser("default")
+    one = partial(ranks_of_crop, denoiser, draw_simulator(args.psfs), args.samples, args.size, args.seed)
+    with ThreadPoolExecutor(denoiser.workers) as threads:
         ranks = list(tqdm(threads.map(one, range(args.crops)), "crops", args.crops))
     for name in ranks[0]:
         values = [rank for of_crop in ranks for rank in of_crop[name]]

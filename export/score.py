@@ -26,8 +26,7 @@ BY_SNR = (
     "catalogued",
     "purity",
 )
-SETTINGS = ("n_samples", "steps", "seed", "default_reliability")
-ON = ("threads", "provider")
+SETTINGS = ("n_samples", "steps", "seed", "default_reliability", "threads", "provider")
 DIAGRAM = ("reliability_from", "reliability_to", "candidates", "reliability", "true_fraction")
 
 
@@ -64,7 +63,7 @@ def scores_of(report):
             "threshold": settings["matched_filter_significance"],
             **chosen(theirs, (*COUNTS, *SCORES)),
         },
-        "settings": {name: settings[name] for name in (*SETTINGS, *ON)},
+        "settings": {name: settings[name] for name in SETTINGS},
     }
 
 

@@ -20,25 +20,16 @@ from astro_ddpm_imager.dirty import prepare
 from astro_ddpm_imager.errors import EvaluationError
 from astro_ddpm_imager.evaluate import (
     MATCHED_FILTER,
-    FieldBootstrap,
     Summary,
     match_catalogs,
     run_fields,
     score_catalog,
-    scores_with_intervals,
     write_report,
 )
 from astro_ddpm_imager.evaluate.aggregates import aggregate_catalogs
 from astro_ddpm_imager.evaluate.calibration_tables import _errors
 from astro_ddpm_imager.evaluate.figures import draw_figures
 from astro_ddpm_imager.evaluate.finders import FINDERS, FinderError, _table, measurement_sets
-from astro_ddpm_imager.evaluate.images import (
-    image_scores,
-    pixel_coverage,
-    structural_similarity,
-    true_ranks,
-    true_sky,
-)
 from astro_ddpm_imager.evaluate.report import make_tables
 from astro_ddpm_imager.simulate import Observation, SourceRecipe, read_array, simulate_fields
 from export.score import scores_of
@@ -81,40 +72,6 @@ def evaluated(folder, without_finders, tmp_path_factory):
     return evaluation, output, write_report(evaluation, output)
 
 
-def random_catalogs(seed=0, n=60):
-    rng = np.random.default_rng(seed)
-
-    def table(ra, flux, field):
-        return QTable({"field": field, "ra": ra * u.deg, "dec": np.zeros(len(ra)) * u.deg, "flux": flux * u.Jy})
-
-    field, ra = rng.integers(0, 12, n), 150 + rng.uniform(0, 2e-3, n)
-    truth = table(ra, rng.uniform(5e-5, 5e-4, n), field)
-    kept = rng.random(n) < 0.7
-    found = table(
-        ra[kept] + rng.normal(0, 6e-5, kept.sum()),
-        truth["flux"][kept].value + rng.normal(4e-5, 1e-5, kept.sum()),
-        field[kept],
-    )
-    return truth, found
-
-
-def test_scores_are_those_without_intervals():
-    truth, found = random_catalogs()
-    scores = scores_with_intervals(truth, found, RADIUS, FieldBootstrap(range(12)))
-    for name, value in score_catalog(truth, found, RADIUS).items():
-        assert scores[name] == pytest.approx(value, rel=1e-12)
-    for name in ("purity", "completeness", "f1", "flux_bias_uJy", "position_error_arcsec"):
-        assert scores[f"{name}_low"] <= scores[name] <= scores[f"{name}_high"]
-
-
-def test_few_sources_have_no_scatter():
-    truth, found = random_catalogs()
-    i, j = match_catalogs(truth, found, RADIUS)
-    two = scores_with_intervals(truth[i[:2]], found[j[:2]], RADIUS, FieldBootstrap(range(12)))
-    assert two["matched"] == 2 and two["flux_bias_uJy"] is not None
-    assert (two["flux_scatter_uJy"], two["flux_scatter_uJy_low"]) == (None, None)
-
-
 def test_the_matched_filter_has_its_best_threshold(evaluated):
     """However high: beside very bright sources the best one is far above what noise does."""
     evaluation, _, _ = evaluated
@@ -134,83 +91,6 @@ def test_what_is_needed_of_the_samples_is_best(evaluated):
         for least in range(1, row["samples"] + 1):
             kept = candidates[candidates["reliability"] * row["samples"] > least - 0.5]
             assert score_catalog(evaluation.truth, kept, RADIUS)["f1"] <= row["f1"] + 1e-9
-
-
-def test_nothing_there_or_nothing_found_has_no_score():
-    truth, found = random_catalogs()
-    bootstrap = FieldBootstrap(range(12))
-    no_truth = scores_with_intervals(truth[:0], found, RADIUS, bootstrap)
-    assert (no_truth["purity"], no_truth["completeness"], no_truth["f1"]) == (0, None, None)
-    none_found = scores_with_intervals(truth, found[:0], RADIUS, bootstrap)
-    assert (none_found["purity"], none_found["completeness"], none_found["f1"]) == (None, 0, 0)
-    neither = scores_with_intervals(truth[:0], found[:0], RADIUS, bootstrap)
-    assert {neither.pop(name) for name in ("true", "found", "matched")} == {0}
-    assert set(neither.values()) == {None}
-
-
-def one_source(result, **changes):
-    ny, nx = result.dirty.shape
-    sky = result.dirty.wcs.pixel_to_world(nx // 2 + 5.3, ny // 2 - 8.6)
-    values = {
-        "ra": [sky.ra.deg] * u.deg, "dec": [sky.dec.deg] * u.deg, "flux": [1e-3] * u.Jy,
-        "major": [0.8] * u.arcsec, "minor": [0.4] * u.arcsec, "pa": [30] * u.deg,
-    }  # fmt: skip
-    return QTable(values | changes)
-
-
-def test_the_true_sky_has_the_flux_place_and_angle_of_the_truth(result):
-    sky = true_sky(one_source(result), result.dirty)
-    ny, nx = sky.shape
-    y, x = np.mgrid[:ny, :nx] - np.array([ny // 2 - 8.6, nx // 2 + 5.3])[:, None, None]
-    pb = result.dirty.pb[ny // 2 - 9, nx // 2 + 5]
-    assert sky.sum() == pytest.approx(1e-3 * pb, rel=0.01)
-    assert [(sky * x).sum() / sky.sum(), (sky * y).sum() / sky.sum()] == pytest.approx([0, 0], abs=0.05)
-    # East is left: an angle of 30 degrees east of north leans to the left.
-    moments = [[(sky * a * b).sum() for a in (x, y)] for b in (x, y)]
-    vector = np.linalg.eigh(moments)[1][:, 1]
-    assert np.rad2deg(np.arctan2(-vector[0], vector[1])) % 180 == pytest.approx(30, abs=2)
-
-
-def test_image_scores_see_a_better_image(result):
-    sky = true_sky(one_source(result), result.dirty)
-    exact = result.grid.gather(sky) / result.dirty.rms
-    scores = [
-        image_scores(
-            SimpleNamespace(apparent=result.apparent, dirty=result.dirty, sky_samples=factor * exact[None]), sky
-        )
-        for factor in (1, 0.5)
-    ]
-    good, half = (score["mean"] for score in scores)
-    assert good["mse"] < half["mse"] / 2 and good["psnr"] > half["psnr"] + 3 and half["ssim"] < good["ssim"] <= 1
-    empty = image_scores(result, np.zeros(result.dirty.shape))["median"]
-    assert empty["psnr"] is None and empty["ssim"] is None and empty["mse"] > 0
-    assert structural_similarity(sky, sky, np.ones(sky.shape, dtype=bool)) == pytest.approx(1)
-
-
-def drawn_like_the_truth(result, brighter=1.0, fields=60, samples=20):
-    """Ranks and coverage where truth and samples are a source of a flux from one distribution."""
-    rng = np.random.default_rng(0)
-    truth = one_source(result)
-    unit = true_sky(truth, result.dirty) / 1e-3
-    on_grid = result.grid.gather(unit) / result.dirty.rms
-    ranks, inside, pixels = [], 0, 0
-    for seed in range(fields):
-        fluxes = 1e-3 * rng.lognormal(size=samples + 1)
-        skies = brighter * fluxes[1:, None, None] * on_grid
-        drawn = SimpleNamespace(grid=result.grid, dirty=result.dirty, sky_samples=skies)
-        ranks += true_ranks(drawn, fluxes[0] * unit, 2.2, seed)["total flux"]
-        counts = pixel_coverage(drawn, fluxes[0] * unit, 2.2, seed)
-        inside, pixels = inside + counts["quantiles"]["0.68"], pixels + counts["pixels"]
-    return ranks, inside / pixels
-
-
-def test_ranks_and_pixels_of_a_true_posterior(result):
-    ranks, inside = drawn_like_the_truth(result)
-    assert np.mean(ranks) == pytest.approx(10, abs=3 * 6 / np.sqrt(60))
-    assert inside == pytest.approx(0.68, abs=0.2)
-    # Samples that are three times too bright: the truth ranks low.
-    ranks, inside = drawn_like_the_truth(result, brighter=3)
-    assert np.mean(ranks) < 7 and inside < 0.65
 
 
 def test_all_samples_merged_are_the_catalogue(imager, demo):

@@ -43,8 +43,9 @@ def reliabilities(summary):
     candidates = summary.candidates
     reliability = np.asarray(candidates["reliability"])
     rows = []
-    for low, high in itertools.pairwise(np.linspace(0, 1, 11).round(1)):
-        chosen = (reliability >= low) & ((reliability < high) | (high == 1))
+    which = reliability_bins(reliability)
+    for k, (low, high) in enumerate(itertools.pairwise(np.linspace(0, 1, 11).round(1))):
+        chosen = which == k
         if chosen.any():
             true, true_low, true_high = fraction_with_interval(candidates["true"][chosen])
             rows.append(

@@ -12,7 +12,7 @@ from astropy.table import QTable, Table
 
 from ..errors import EvaluationError
 
-__all__ = ["NOISE_PROTOCOLS", "read_folder", "true_snr"]
+__all__ = ["read_folder", "true_pixels", "true_snr"]
 
 log = logging.getLogger(__name__)
 
@@ -157,6 +157,25 @@ def _numbers(column, path, unit=None):
     return values if unit is None else values * unit
 
 
+def true_pixels(truth, wcs):
+    """Where the true sources are in an image.
+
+    Parameters
+    ----------
+    truth : `~astropy.table.QTable`
+        As `read_folder` gives it, of one field.
+    wcs : `~astropy.wcs.WCS`
+        Of the image.
+
+    Returns
+    -------
+    x : 1D array, shape (len(truth),)
+    y : 1D array, shape (len(truth),)
+        0-based pixels; NaN behind the tangent plane.
+    """
+    return wcs.world_to_pixel_values(truth["ra"].to_value(u.deg), truth["dec"].to_value(u.deg))
+
+
 def true_snr(truth, dirty):
     """Peak of each true source in the noiseless dirty image, in units of the noise.
 
@@ -170,7 +189,7 @@ def true_snr(truth, dirty):
     -------
     1D array, shape (len(truth),); 0 where the image is blank.
     """
-    x, y = dirty.wcs.world_to_pixel_values(truth["ra"].to_value(u.deg), truth["dec"].to_value(u.deg))
+    x, y = true_pixels(truth, dirty.wcs)
     pb = np.nan_to_num(dirty.primary_beam_at(x, y))
     scale = gaussian_fwhm_to_sigma / np.sqrt(abs(np.linalg.det(dirty.wcs.pixel_scale_matrix)))
     beam = np.sqrt(np.linalg.det(dirty.beam_covariance))  # of a round beam of the same area

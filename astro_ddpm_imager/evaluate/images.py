@@ -10,6 +10,7 @@ from scipy.stats import norm
 from ..aggregation import AGGREGATES
 from ..bright import bright_sky
 from ..simulate.sky import Sources, sky_pixels
+from .fields import true_pixels
 
 __all__ = [
     "LEVELS",
@@ -41,7 +42,7 @@ def true_sky(truth, dirty):
     -------
     2D array, shape ``dirty.shape``, Jy/pixel; 0 where the image is blank
     """
-    x, y = dirty.wcs.world_to_pixel_values(truth["ra"].to_value(u.deg), truth["dec"].to_value(u.deg))
+    x, y = true_pixels(truth, dirty.wcs)
     scale = dirty.wcs.pixel_scale_matrix
     pa = truth["pa"].to_value(u.rad)
     along = np.linalg.inv(scale) @ np.stack([np.sin(pa), np.cos(pa)])
@@ -240,9 +241,8 @@ def ranks_of_beams(samples, truth, dirty, inside, pixels_per_beam, seed):
     dict of list of int
         As of `true_ranks`.
     """
-    found = find_peaks(
-        np.where(inside, dirty, -np.inf), 0, min_separation=2 * pixels_per_beam, n_peaks=PEAKS
-    )  # fmt: skip
+    seen = np.where(inside, dirty, -np.inf)
+    found = find_peaks(seen, 0, min_separation=2 * pixels_per_beam, n_peaks=PEAKS)
     y, x = (np.array(found[name]) for name in ("y_peak", "x_peak"))
     rng = np.random.default_rng(seed)
     beam = 2 * np.pi * (pixels_per_beam * gaussian_fwhm_to_sigma) ** 2

@@ -19,7 +19,7 @@ from .. import __version__
 from ..errors import DirtyImageError, EvaluationError
 from ..reading import read_image
 from .aggregates import aggregate_catalogs
-from .fields import read_folder, true_snr
+from .fields import read_folder, true_pixels, true_snr
 from .finders import FINDERS, FinderError, measurement_sets, nothing_found
 from .images import image_scores, pixel_coverage, true_ranks, true_sky
 from .matched_filter import matched_filter
@@ -209,7 +209,7 @@ def _image_field(parts, number, arguments, files, truth, imager, fwhm):
             firsts.append(table)
     catalogs[FIRST_SAMPLES] = vstack(firsts)
     sky = true_sky(truth, dirty)
-    x, y = dirty.wcs.world_to_pixel_values(truth["ra"].to_value(u.deg), truth["dec"].to_value(u.deg))
+    x, y = true_pixels(truth, dirty.wcs)
     for name, table in catalogs.items():
         kept = [column for column in (*COLUMNS, "significance", "first") if column in table.colnames]
         _write_table(_path(parts, number, name), table[kept], number)
@@ -241,7 +241,7 @@ def _check_positions(image, truth, name):
     if not len(truth):
         return
     ny, nx = image.shape
-    x, y = image.wcs.world_to_pixel_values(truth["ra"].to_value(u.deg), truth["dec"].to_value(u.deg))
+    x, y = true_pixels(truth, image.wcs)
     # Behind the tangent plane there are no pixels.
     away = np.nan_to_num(np.maximum(np.abs(x - nx / 2) / nx, np.abs(y - ny / 2) / ny), nan=np.inf)
     if np.isinf(away).any() or away.min() > FURTHEST:

@@ -216,14 +216,14 @@ class Summary:
 
     def by_snr(self):
         """Completeness and flux errors in bins of the true S/N; purity in bins of the catalogue's."""
-        return self._in_bins(itertools.pairwise(SNR_EDGES))
+        return self._in_bins(list(itertools.pairwise(SNR_EDGES)))
 
     def above_snr(self):
         """The same of all that is well above the noise."""
         return self._in_bins([(FAINT_SNR, SNR_EDGES[-1])])
 
     def _in_bins(self, bins):
-        rows, bins = [], list(bins)
+        rows = []
         for method in [name for name in self.methods if len(self.evaluation.seconds[name]) == len(self.fields)]:
             catalog = self.catalog(method)
             snr = np.asarray(catalog["significance" if method == MATCHED_FILTER else "snr"])
