@@ -5,11 +5,11 @@ from importlib.metadata import version
 
 __version__ = version("astro_ddpm_imager")
 
-from .dirty import DirtyImage
+from .diffusion.models import ModelCard, list_models, load_card
 from .errors import DirtyImageError, EvaluationError, ModelError, SettingError, SimulationError
 from .imager import DiffusionImager
-from .models import ModelCard, list_models, load_card
-from .reading import read_companion, read_image
+from .observation.dirty import DirtyImage
+from .observation.reading import read_companion, read_image
 from .result import ImagingResult
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

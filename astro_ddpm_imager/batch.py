@@ -13,8 +13,8 @@ from .compat import wsclean
 from .data import demo_files
 from .errors import DirtyImageError, SettingError
 from .imager import DiffusionImager
-from .products import PRODUCTS, check_free, existing_products, left_by_interruption
-from .reading import read_companion, read_image
+from .observation.reading import read_companion, read_image
+from .products.writing import PRODUCTS, check_free, existing_products, left_by_interruption
 
 __all__ = ["image_demo", "image_files"]
 

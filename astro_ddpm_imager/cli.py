@@ -10,15 +10,15 @@ import astropy.units as u
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from . import __version__
-from .aggregation import AGGREGATES
 from .batch import image_demo, image_files
-from .denoiser import DEVICES
+from .diffusion.denoiser import DEVICES
+from .diffusion.models import list_models, load_card
+from .diffusion.sampling import SAMPLERS
 from .errors import DirtyImageError, EvaluationError, ModelError, SettingError, SimulationError
 from .imager import DiffusionImager
-from .models import list_models, load_card
-from .sampling import SAMPLERS
 from .simulate import Observation, SourceRecipe, read_array, simulate_fields, thermal_rms
 from .simulate.imaging import WEIGHTINGS
+from .sources.aggregation import AGGREGATES
 
 __all__ = ["main"]
 

@@ -11,20 +11,20 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from . import __version__
-from .aggregation import AGGREGATES, Detections, aggregate, merge, without_luck
-from .bright import subtract_bright
-from .calibration import calibrate
-from .catalog import build_catalog
-from .conditioning import condition
-from .denoiser import Denoiser
-from .detection import SMOOTHING_BEAMS
-from .dirty import prepare
+from .diffusion.conditioning import condition
+from .diffusion.denoiser import Denoiser
+from .diffusion.sampling import SAMPLERS
 from .errors import DirtyImageError, SettingError
-from .grid import ORIENTATIONS, ModelGrid, turn, turn_back
-from .gridded import GriddedObservation
-from .refinement import find_sources
+from .observation.bright import subtract_bright
+from .observation.dirty import prepare
+from .observation.grid import ORIENTATIONS, ModelGrid, turn, turn_back
+from .observation.gridded import GriddedObservation
 from .result import ImagingResult
-from .sampling import SAMPLERS
+from .sources.aggregation import AGGREGATES, Detections, aggregate, merge, without_luck
+from .sources.calibration import calibrate
+from .sources.catalog import build_catalog
+from .sources.detection import SMOOTHING_BEAMS
+from .sources.refinement import find_sources
 
 __all__ = ["DiffusionImager"]
 
@@ -166,7 +166,7 @@ class DiffusionImager:
 
     @property
     def card(self):
-        """The `~astro_ddpm_imager.models.ModelCard` of the model."""
+        """The `~astro_ddpm_imager.diffusion.models.ModelCard` of the model."""
         return self.denoiser.card
 
     def __repr__(self):

@@ -6,9 +6,9 @@ import astropy.units as u
 import numpy as np
 from astropy.nddata import CCDData
 
-from .headers import product_header
-from .products import check_prefix, write_products
-from .reading import JY_PER_BEAM
+from .observation.reading import JY_PER_BEAM
+from .products.headers import product_header
+from .products.writing import check_prefix, write_products
 
 __all__ = ["ImagingResult"]
 
@@ -23,15 +23,15 @@ class ImagingResult:
 
     Parameters
     ----------
-    dirty : `~astro_ddpm_imager.dirty.DirtyImage`
-    grid : `~astro_ddpm_imager.grid.ModelGrid`
+    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
+    grid : `~astro_ddpm_imager.observation.grid.ModelGrid`
     sky : 2D array, shape ``grid.shape``
         Aggregate of the samples, in their unit.
     sky_samples : 3D array, shape (n_samples, my, mx)
         Samples on the model's pixels, flux per pixel in units of the noise,
         not corrected for the primary beam.
     catalog : `~astropy.table.QTable`
-        See `~astro_ddpm_imager.catalog.COLUMNS`.
+        See `~astro_ddpm_imager.sources.catalog.COLUMNS`.
     meta : dict
         Provenance.
     """
@@ -146,6 +146,6 @@ class ImagingResult:
         -------
         `~matplotlib.figure.Figure`
         """
-        from .plotting import plot_result
+        from .products.plotting import plot_result
 
         return plot_result(self)

@@ -15,7 +15,7 @@ from astropy.table import QTable
 from scipy.ndimage import gaussian_filter1d
 
 from astro_ddpm_imager import load_card
-from astro_ddpm_imager.calibration import calibrated_reliability
+from astro_ddpm_imager.sources.calibration import calibrated_reliability
 
 LEVELS = np.round(np.arange(0.05, 0.96, 0.01), 2)
 SMOOTHING = 3  # levels: standard deviation; the curve is flat, and its steps are single candidates
@@ -29,7 +29,7 @@ def f1_by_level(report, calibration):
     report : `~pathlib.Path`
         Folder of a report made with ``--raw``.
     calibration : dict
-        Of the reliabilities, as `~astro_ddpm_imager.calibration.calibrated_reliability` takes it.
+        Of the reliabilities, as `~astro_ddpm_imager.sources.calibration.calibrated_reliability` takes it.
 
     Returns
     -------

@@ -16,10 +16,10 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 from scipy.ndimage import map_coordinates
 from tqdm import tqdm
 
-from astro_ddpm_imager.aggregation import Detections, merge
-from astro_ddpm_imager.dirty import prepare
 from astro_ddpm_imager.evaluate import read_folder, score_catalog
 from astro_ddpm_imager.evaluate.matched_filter import convolve_gaussian
+from astro_ddpm_imager.observation.dirty import prepare
+from astro_ddpm_imager.sources.aggregation import Detections, merge
 
 FLUX = np.arange(62.5, 500, 25) * 1e-6  # Jy, for 50 to 500 uJy
 REACH, STEP = 10.0, 0.2  # arcsec: largest offset, and the raster of positions, for continuous ones
@@ -37,13 +37,13 @@ def draw_sources(dirty, rng):
 
     Parameters
     ----------
-    dirty : `~astro_ddpm_imager.dirty.DirtyImage`
+    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
         Naturally weighted, the pointing centre in the middle.
     rng : `numpy.random.Generator`
 
     Returns
     -------
-    `~astro_ddpm_imager.aggregation.Detections`
+    `~astro_ddpm_imager.sources.aggregation.Detections`
         Offsets in arcsec from the middle pixel, fluxes in Jy before the primary beam.
     """
     ny, nx = dirty.shape

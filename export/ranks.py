@@ -11,10 +11,10 @@ from functools import partial
 import numpy as np
 from tqdm import tqdm
 
-from astro_ddpm_imager.denoiser import Denoiser
+from astro_ddpm_imager.diffusion.denoiser import Denoiser
+from astro_ddpm_imager.diffusion.sampling import SAMPLERS
 from astro_ddpm_imager.evaluate import rank_test
 from astro_ddpm_imager.evaluate.images import beam_brightness, ranks_of_beams
-from astro_ddpm_imager.sampling import SAMPLERS
 
 from .train import CLEAN, draw_simulator
 
@@ -24,7 +24,7 @@ def draw_samples(denoiser, conditions, number, rng):
 
     Parameters
     ----------
-    denoiser : `~astro_ddpm_imager.denoiser.Denoiser`
+    denoiser : `~astro_ddpm_imager.diffusion.denoiser.Denoiser`
     conditions : 3D array of float32, shape (4, size, size)
     number : int
     rng : `numpy.random.Generator`
@@ -49,7 +49,7 @@ def ranks_of_crop(denoiser, simulator, number, size, seed, index):
 
     Parameters
     ----------
-    denoiser : `~astro_ddpm_imager.denoiser.Denoiser`
+    denoiser : `~astro_ddpm_imager.diffusion.denoiser.Denoiser`
     simulator : `~astro_ddpm_imager.simulate.FieldSimulator`
     number : int
         Of samples.

@@ -13,10 +13,10 @@ from pathlib import Path
 import onnx
 import torch
 
-from astro_ddpm_imager.conditioning import CONDITIONS
-from astro_ddpm_imager.models import ModelCard
-from astro_ddpm_imager.sampling import LinearSchedule
-from astro_ddpm_imager.stretch import PowerStretch
+from astro_ddpm_imager.diffusion.conditioning import CONDITIONS
+from astro_ddpm_imager.diffusion.models import ModelCard
+from astro_ddpm_imager.diffusion.sampling import LinearSchedule
+from astro_ddpm_imager.diffusion.stretch import PowerStretch
 
 from .train import CLEAN
 from .unet import UNet
@@ -45,13 +45,13 @@ def export(model, card, path):
     Parameters
     ----------
     model : `~export.unet.UNet`
-    card : `~astro_ddpm_imager.models.ModelCard`
+    card : `~astro_ddpm_imager.diffusion.models.ModelCard`
     path : path-like
         The ONNX file; the card goes beside it, ending in ``.json``.
 
     Returns
     -------
-    `~astro_ddpm_imager.models.ModelCard`, with the checksum.
+    `~astro_ddpm_imager.diffusion.models.ModelCard`, with the checksum.
     """
     path = Path(path)
     model = model.eval().float()

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from astropy.stats import gaussian_fwhm_to_sigma
 
-from astro_ddpm_imager.conditioning import MAX_COMPONENTS_PER_BEAM
+from astro_ddpm_imager.diffusion.conditioning import MAX_COMPONENTS_PER_BEAM
 
 SUBPIXELS = 3
 
@@ -77,7 +77,7 @@ class TorchFields:
         return spectrum, sky
 
     def _condition(self, dirty, psf, pb, pixels_per_beam, threshold, gain):
-        """As `astro_ddpm_imager.conditioning.condition`, for many periodic fields."""
+        """As `astro_ddpm_imager.diffusion.conditioning.condition`, for many periodic fields."""
         fields, n = len(dirty), self.n
         residual, components = dirty.clone(), torch.zeros_like(dirty)
         index = torch.arange(fields, device=self.device)

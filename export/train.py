@@ -15,9 +15,9 @@ import torch
 from torch.nn import functional
 from tqdm import tqdm
 
-from astro_ddpm_imager.sampling import LinearSchedule
+from astro_ddpm_imager.diffusion.sampling import LinearSchedule
+from astro_ddpm_imager.diffusion.stretch import PowerStretch
 from astro_ddpm_imager.simulate import FieldSimulator, draw_instrument
-from astro_ddpm_imager.stretch import PowerStretch
 
 from .torch_fields import TorchFields
 from .unet import UNet

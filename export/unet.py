@@ -53,7 +53,7 @@ class UNet(nn.Module):
     """Predict the velocity v of a noisy sky, given what is known of the observation.
 
     Called with the noisy sky, shape (n, 1, ny, nx), the images of
-    `astro_ddpm_imager.conditioning.condition`, (n, 4, ny, nx), and t, (n,).
+    `astro_ddpm_imager.diffusion.conditioning.condition`, (n, 4, ny, nx), and t, (n,).
 
     Parameters
     ----------

@@ -55,6 +55,13 @@ def make_wcs(shape=(96, 96), cell=0.1, angle=0.0):
     return wcs
 
 
+def ring_psf(n):
+    """A narrow beam with a sidelobe of 20% at ten pixels, covering an image of n pixels."""
+    y, x = np.mgrid[: 2 * n, : 2 * n] - n
+    r = np.hypot(x, y)
+    return np.exp(-((r / 1.3) ** 2)) + 0.2 * np.exp(-(((r - 10) / 1.5) ** 2))
+
+
 @pytest.fixture
 def noise_image():
     """Function making a dirty image of noise with a beam of 0.5 arcsec in its header."""

@@ -12,8 +12,8 @@ from astropy.nddata import CCDData
 from astropy.table import QTable
 
 from astro_ddpm_imager import DiffusionImager, read_image
-from astro_ddpm_imager.catalog import COLUMNS
 from astro_ddpm_imager.data import FOLDER
+from astro_ddpm_imager.sources.catalog import COLUMNS
 
 CPU = {"device": "cpu", "progress": False}
 
@@ -173,6 +173,6 @@ def test_tiles_join_without_a_seam(monkeypatch, demo):
     whole = imager(wide, psf)
     tile = 2 * imager.card.reach + 32
     assert whole.grid.shape[1] > tile
-    monkeypatch.setattr("astro_ddpm_imager.denoiser.TILE", tile)
+    monkeypatch.setattr("astro_ddpm_imager.diffusion.denoiser.TILE", tile)
     difference = np.nanmax(np.abs(imager(wide, psf).samples - whole.samples))
     assert 0 < difference < 0.01 * np.nanmax(whole.samples)

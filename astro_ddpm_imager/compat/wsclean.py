@@ -13,10 +13,10 @@ import numpy as np
 from astropy.io import fits
 
 from ..errors import DirtyImageError
-from ..headers import product_header
 from ..imager import DiffusionImager
-from ..products import PRODUCTS, check_folder, existing_products, product_path, write_products
-from ..reading import JY_PER_BEAM, read_image
+from ..observation.reading import JY_PER_BEAM, read_image
+from ..products.headers import product_header
+from ..products.writing import PRODUCTS, check_folder, existing_products, product_path, write_products
 
 __all__ = ["WSCleanImages", "deconvolve", "find_images"]
 

@@ -2,11 +2,11 @@
 
 from functools import partial
 
-from ..aggregation import AGGREGATES, Detections, merge
-from ..catalog import build_catalog
-from ..gridded import GriddedObservation
 from ..imager import MERGING_BEAMS
-from ..refinement import find_sources
+from ..observation.gridded import GriddedObservation
+from ..sources.aggregation import AGGREGATES, Detections, merge
+from ..sources.catalog import build_catalog
+from ..sources.refinement import find_sources
 
 __all__ = ["aggregate_catalogs"]
 

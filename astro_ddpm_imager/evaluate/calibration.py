@@ -5,7 +5,7 @@ from scipy.optimize import minimize
 from scipy.special import log_expit
 from scipy.stats import chisquare, norm
 
-from ..calibration import reliability_logit
+from ..sources.calibration import reliability_logit
 
 __all__ = [
     "calibration_error",
@@ -129,7 +129,7 @@ def fit_reliability(reliability, true, n_samples):
     -------
     dict
         ``slope``, ``intercept`` and ``n_samples``, as
-        `~astro_ddpm_imager.calibration.calibrated_reliability` takes them.
+        `~astro_ddpm_imager.sources.calibration.calibrated_reliability` takes them.
     """
     x = reliability_logit(reliability, n_samples)
     sign = np.where(np.asarray(true, dtype=bool), 1, -1)

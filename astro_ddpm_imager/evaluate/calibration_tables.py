@@ -6,7 +6,7 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 
-from ..calibration import calibrated_reliability
+from ..sources.calibration import calibrated_reliability
 from .bootstrap import fraction_with_interval, ratio
 from .calibration import (
     calibration_error,
@@ -194,7 +194,7 @@ def fit_calibration(summary):
     Returns
     -------
     dict
-        ``reliability``, as `~astro_ddpm_imager.calibration.calibrated_reliability` takes it; ``flux_err`` and
+        ``reliability``, as `~astro_ddpm_imager.sources.calibration.calibrated_reliability` takes it; ``flux_err`` and
         ``position_err``, factors (None without matched sources); the
         calibrated ``threshold`` of the best F1, and by purity, as text,
         ``purity`` (None where it is not reached); ``fields`` and

@@ -183,7 +183,7 @@ def true_snr(truth, dirty):
     ----------
     truth : `~astropy.table.QTable`
         As `read_folder` gives it, of one field.
-    dirty : `~astro_ddpm_imager.dirty.DirtyImage`
+    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
 
     Returns
     -------

@@ -16,9 +16,9 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import QTable
 
-from ..dirty import prepare
 from ..errors import EvaluationError
-from ..reading import read_image
+from ..observation.dirty import prepare
+from ..observation.reading import read_image
 from ..simulate.casa import CONFIGURATION
 
 __all__ = ["FINDERS", "Finder", "FinderError", "measurement_sets", "nothing_found"]

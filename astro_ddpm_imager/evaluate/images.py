@@ -7,9 +7,9 @@ from photutils.detection import find_peaks
 from scipy.ndimage import gaussian_filter
 from scipy.stats import norm
 
-from ..aggregation import AGGREGATES
-from ..bright import bright_sky
+from ..observation.bright import bright_sky
 from ..simulate.sky import Sources, sky_pixels
+from ..sources.aggregation import AGGREGATES
 from .fields import true_pixels
 
 __all__ = [
@@ -36,7 +36,7 @@ def true_sky(truth, dirty):
     ----------
     truth : `~astropy.table.QTable`
         As `read_folder` gives it, of one field.
-    dirty : `~astro_ddpm_imager.dirty.DirtyImage`
+    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
 
     Returns
     -------

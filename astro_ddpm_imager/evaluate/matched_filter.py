@@ -6,7 +6,7 @@ from astropy.stats import gaussian_fwhm_to_sigma
 from astropy.table import QTable
 from scipy.fft import fftfreq, irfft2, next_fast_len, rfft2, rfftfreq
 
-from ..conditioning import clean
+from ..observation.clean import clean
 
 __all__ = ["convolve_gaussian", "matched_filter"]
 
@@ -19,7 +19,7 @@ def matched_filter(dirty, fwhm, threshold=2.0):
 
     Parameters
     ----------
-    dirty : `~astro_ddpm_imager.dirty.DirtyImage`
+    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
         With a PSF.
     fwhm : `~astropy.units.Quantity`
         Of the sources.

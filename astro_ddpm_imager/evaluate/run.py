@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from .. import __version__
 from ..errors import DirtyImageError, EvaluationError
-from ..reading import read_image
+from ..observation.reading import read_image
 from .aggregates import aggregate_catalogs
 from .fields import read_folder, true_pixels, true_snr
 from .finders import FINDERS, FinderError, measurement_sets, nothing_found

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..conditioning import condition
+from ..diffusion.conditioning import condition
 from .instruments import Instrument
 from .sky import Population, Sources, sky_pixels, sky_spectrum
 
@@ -144,12 +144,12 @@ class FieldSimulator:
         size : int
             Side of a crop, pixels.
         clean : dict
-            Threshold and gain of `~astro_ddpm_imager.conditioning.condition`.
+            Threshold and gain of `~astro_ddpm_imager.diffusion.conditioning.condition`.
 
         Returns
         -------
         conditions : 4D array of float32, shape (number, 4, size, size)
-            As `~astro_ddpm_imager.conditioning.condition` makes them.
+            As `~astro_ddpm_imager.diffusion.conditioning.condition` makes them.
         skies : 3D array of float32, shape (number, size, size)
         """
         conditions, skies = [], []

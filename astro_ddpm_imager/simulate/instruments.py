@@ -7,7 +7,7 @@ import astropy.units as u
 import numpy as np
 from astropy.constants import c
 
-from ..grid import fourier_resample
+from ..observation.grid import fourier_resample
 from .array import list_arrays, read_array
 from .imaging import fit_beam, image_visibilities, imaging_weights
 from .noise import noise_amplitude

@@ -11,7 +11,7 @@ from astropy.nddata import CCDData
 from photutils.aperture import CircularAperture, aperture_photometry
 
 from ...imager import DiffusionImager
-from ...reading import JY_PER_BEAM, read_image
+from ...observation.reading import JY_PER_BEAM, read_image
 from .background import measure_background
 from .certainty import select_certain, select_near
 from .field import crop_psf, read_field

@@ -9,8 +9,8 @@ from astropy.io import fits
 from radio_beam import Beam
 from radio_beam.beam import NoBeamException
 
-from ...beam import beam_covariance, beam_pixels
-from ...blank import blank_zeros
+from ...observation.beam import beam_covariance, beam_pixels
+from ...observation.blank import blank_zeros
 from .background import Background
 from .planes import collapse
 

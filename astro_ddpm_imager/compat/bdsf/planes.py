@@ -9,8 +9,8 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.stats import mad_std
 
-from ...casa_images import read_casa_header
-from ...reading import JY_PER_BEAM, in_jy_per_beam, read_image
+from ...observation.casa_images import read_casa_header
+from ...observation.reading import JY_PER_BEAM, in_jy_per_beam, read_image
 
 __all__ = ["collapse", "read_planes"]
 

@@ -4,8 +4,8 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import Angle
 
-from ...reading import read_image
-from ...region_files import reliability_color
+from ...observation.reading import read_image
+from ...products.region_files import reliability_color
 from .shapes import from_axes
 
 __all__ = ["bbs_text", "casabox_text", "ds9_text", "kvis_text", "star_text"]

@@ -3,7 +3,7 @@
 import numpy as np
 from astropy.stats import gaussian_sigma_to_fwhm
 
-from ...catalog import on_sky
+from ...sources.catalog import on_sky
 
 __all__ = ["condon_errors", "from_axes", "north_angle", "to_axes"]
 

@@ -10,12 +10,12 @@ import astropy.units as u
 import numpy as np
 from astropy.table import vstack
 
-from ...catalog import restoring_beams
-from ...catalog_files import write_catalog
 from ...errors import DirtyImageError, SettingError
-from ...products import product_path
-from ...reading import read_image
-from ...region_files import catalog_to_regions, ds9_text
+from ...observation.reading import read_image
+from ...products.catalog_files import write_catalog
+from ...products.region_files import catalog_to_regions, ds9_text
+from ...products.writing import product_path
+from ...sources.catalog import restoring_beams
 from .depth import deep_model, deep_sources, parse_threshold
 from .parameters import passed_on
 from .products import copy_image, move_products, note, numbered, planes, put_planes

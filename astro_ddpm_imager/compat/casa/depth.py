@@ -5,7 +5,7 @@ import numpy as np
 from scipy.ndimage import label, maximum, maximum_filter
 
 from ...errors import SettingError
-from ...reading import JY_PER_BEAM
+from ...observation.reading import JY_PER_BEAM
 
 __all__ = ["deep_model", "deep_sources", "parse_threshold"]
 
@@ -52,7 +52,7 @@ def deep_model(sky, dirty, seen, peak):
     ----------
     sky : 2D array, shape (ny, nx)
         Times the primary beam, Jy/pixel.
-    dirty : `~astro_ddpm_imager.dirty.DirtyImage`
+    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
     seen : 2D array, shape (ny, nx)
         Restored image, Jy/beam; NaN where blank.
     peak : float
@@ -80,7 +80,7 @@ def deep_sources(catalog, dirty, seen, peak):
     Parameters
     ----------
     catalog : `~astropy.table.QTable`
-    dirty : `~astro_ddpm_imager.dirty.DirtyImage`
+    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
     seen : 2D array, shape (ny, nx)
         Restored image, Jy/beam; NaN where blank.
     peak : float

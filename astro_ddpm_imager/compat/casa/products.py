@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...products import product_path
+from ...products.writing import product_path
 
 __all__ = ["PRODUCTS", "copy_image", "move_products", "note", "numbered", "planes", "put_planes"]
 

@@ -1,0 +1,133 @@
+"""One ONNX Runtime session behind one call."""
+
+import ctypes
+import json
+import logging
+import os
+import sys
+from functools import cached_property
+
+import numpy as np
+import onnxruntime
+
+from ..errors import ModelError, SettingError
+from ..observation.grid import tiles
+from .models import load_card
+
+__all__ = ["DEVICES", "Denoiser"]
+
+log = logging.getLogger(__name__)
+
+DEVICES = ("auto", "cpu", "cuda")
+TILE = 512  # model pixels; bounds the memory, some 200 MB at work
+
+
+class Denoiser:
+    """A model, ready to run.
+
+    Parameters
+    ----------
+    model : str or path-like
+        Name or path, see `~astro_ddpm_imager.diffusion.models.load_card`.
+    device : {"auto", "cpu", "cuda"}
+        ``"auto"`` takes CUDA where it works and else the CPU, and logs which.
+    threads : int, optional
+        CPU threads; by default one for each core that the process may use.
+
+    Raises
+    ------
+    SettingError
+        ``device`` is unknown.
+    ModelError
+        The files of the model do not fit together, or ``device="cuda"``
+        cannot be had.
+    """
+
+    def __init__(self, model="default", device="auto", threads=None):
+        if device not in DEVICES:
+            raise SettingError(f"device={device!r}: choose one of {', '.join(map(repr, DEVICES))}")
+        self.card, path = load_card(model)
+        self._path, self._device, self._threads = path.absolute(), device, threads
+        self._open()
+        stored = self._session.get_modelmeta().custom_metadata_map.get("astro_ddpm_imager")
+        if stored is None or json.loads(stored) != json.loads(json.dumps(self.card.configuration)):
+            raise ModelError(
+                f"{path.name}: the configuration in the file is not that of its card; export the model again"
+            )
+
+    def _open(self):
+        self._session = _open_session(self._path, self._device)
+        self.provider = self._session.get_providers()[0]
+        # Samples in parallel, a thread each, are faster than threads inside a sample, and always the same.
+        self.workers = 1 if self.provider == "CUDAExecutionProvider" else self._threads or _cores()
+        log.info("model %r runs on %s", self.card.name, self.provider)
+
+    def __getstate__(self):
+        # A session cannot be pickled or copied; another process opens its own.
+        return {name: value for name, value in self.__dict__.items() if name != "_session"}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._open()
+
+    def predict(self, noisy, conditions, t):
+        """Expected noiseless sky.
+
+        Parameters
+        ----------
+        noisy : 2D array of float32, shape (my, mx)
+            Stretched sky with noise.
+        conditions : 3D array of float32, shape (4, my, mx)
+            See `~astro_ddpm_imager.diffusion.conditioning.condition`.
+        t : int
+            Step of the noise schedule.
+
+        Returns
+        -------
+        2D array of float32, shape (my, mx)
+            Stretched sky.
+        """
+        velocity = np.empty_like(noisy)
+        step = np.array([t], dtype=np.float32)
+        for tile in tiles(noisy.shape, TILE, self.card.reach):
+            inputs = {"x": noisy[tile.window][None, None], "condition": conditions[:, *tile.window][None], "t": step}
+            (out,) = self._session.run(None, inputs)
+            velocity[tile.core] = out[0, 0][tile.inner]
+        return np.float32(self._schedule.signal[t]) * noisy - np.float32(self._schedule.noise[t]) * velocity
+
+    @cached_property
+    def _schedule(self):
+        return self.card.noise_schedule
+
+
+def _open_session(path, device):
+    """A session on the device asked for; ONNX Runtime itself falls back without raising."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    if device != "cpu" and _has_cuda():
+        onnxruntime.preload_dlls()
+        session = onnxruntime.InferenceSession(path, options, providers=["CUDAExecutionProvider"])
+        if device == "auto" or session.get_providers()[0] == "CUDAExecutionProvider":
+            return session
+    if device == "cuda":
+        raise ModelError(
+            "device='cuda': ONNX Runtime cannot use CUDA here; install onnxruntime-gpu and an NVIDIA driver with CUDA "
+            "and cuDNN (onnxruntime-gpu[cuda,cudnn] brings the libraries), or choose device='cpu' or 'auto'"
+        )
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _cores():
+    """Those that the process may use, which on a shared machine may be few."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _has_cuda():
+    """Whether ONNX Runtime was built for CUDA and there is an NVIDIA driver."""
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        return False
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,171 @@
+"""What a model is, how it was made and how good it is: the card beside each ONNX file."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from ...errors import ModelError
+from ..sampling import LinearSchedule
+from ..stretch import PowerStretch
+
+__all__ = ["ModelCard", "list_models", "load_card"]
+
+SHIPPED = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Card of one model.
+
+    The fields down to ``training`` are the model's configuration, which
+    travels in the metadata of the ONNX file too.
+
+    Parameters
+    ----------
+    name : str
+    description : str
+    date : str
+        ISO date of the training.
+    noise_protocol : str
+        ``"independent"``, a new noise realisation per field as on the sky, or
+        ``"shared"``, one realisation for all fields.
+    gamma, c : float
+        Stretch of the sky, see `~astro_ddpm_imager.diffusion.stretch.PowerStretch`.
+    schedule : dict
+        Arguments of `~astro_ddpm_imager.diffusion.sampling.LinearSchedule`.
+    pixels_per_beam : float
+        Pixels per beam FWHM of the model's grid.
+    multiple : int
+        The sides of the model's images are multiples of it.
+    reach : int
+        Pixels beyond which a pixel has no noticeable influence.
+    parameters : int
+        Number of weights.
+    clean : dict
+        ``threshold`` (in units of the noise) and ``gain`` of the CLEAN that the
+        network is shown, see `~astro_ddpm_imager.diffusion.conditioning.condition`.
+    bright : dict
+        ``brightest`` and ``kept`` of `~astro_ddpm_imager.observation.bright.subtract_bright`.
+    limits : dict
+        What the model was trained for: ``beam_axis_ratio``, of the beam, at most.
+        Beyond it the imager warns.
+    training : dict
+        What the model was trained on, and for how long.
+    threshold : float
+        Default flux, in units of the noise, of the faintest source that counts in a sample.
+    reliability : float
+        Default of the lowest reliability in a catalogue.
+    steps : int
+        Default number of sampling steps.
+    calibration : dict
+        Of reliabilities and errors, see `~astro_ddpm_imager.evaluate.fit_calibration`; empty if there is none.
+    scores : dict
+        Measured quality, by test set.
+    sha256 : str
+        Checksum of the ONNX file.
+    """
+
+    name: str
+    description: str
+    date: str
+    noise_protocol: str
+    gamma: float
+    c: float
+    schedule: dict
+    pixels_per_beam: float
+    multiple: int
+    reach: int
+    parameters: int
+    clean: dict
+    bright: dict
+    limits: dict
+    training: dict
+    threshold: float
+    reliability: float
+    steps: int
+    calibration: dict = field(default_factory=dict)
+    scores: dict = field(default_factory=dict)
+    sha256: str = ""
+
+    @property
+    def configuration(self):
+        """The part that must agree with the metadata of the ONNX file."""
+        beside = {"threshold", "reliability", "steps", "calibration", "scores", "sha256"}
+        return {key: value for key, value in asdict(self).items() if key not in beside}
+
+    @property
+    def stretch(self):
+        """The stretch as a `~astro_ddpm_imager.diffusion.stretch.PowerStretch`."""
+        return PowerStretch(self.gamma, self.c)
+
+    @property
+    def noise_schedule(self):
+        """The schedule as a `~astro_ddpm_imager.diffusion.sampling.LinearSchedule`."""
+        return LinearSchedule(**self.schedule)
+
+    def write(self, path):
+        """Write the card as JSON."""
+        Path(path).write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+
+def list_models():
+    """List the models that come with the package.
+
+    Returns
+    -------
+    list of str
+        Their names, sorted.
+    """
+    return sorted(path.stem for path in SHIPPED.glob("*.onnx"))
+
+
+def load_card(model):
+    """Find a model and read its card.
+
+    Parameters
+    ----------
+    model : str or path-like
+        Name of a model of `list_models`, or the path of an ONNX file with a
+        card of the same name, ending in ``.json``, beside it.
+
+    Returns
+    -------
+    card : `ModelCard`
+    path : `~pathlib.Path`
+        The ONNX file.
+
+    Raises
+    ------
+    ModelError
+        The model is unknown, has no card, or the card does not fit the file.
+    """
+    if Path(model).suffix == ".onnx":
+        path = Path(model).expanduser()
+    elif model in list_models():
+        path = SHIPPED / f"{model}.onnx"
+    else:
+        raise ModelError(
+            f"model={str(model)!r} is unknown; there are {', '.join(map(repr, list_models()))}, "
+            "or give the path of an .onnx file"
+        )
+    if not path.is_file():
+        raise ModelError(f"model={str(model)!r}: there is no such file")
+    beside = path.with_suffix(".json")
+    if not beside.is_file():
+        raise ModelError(f"model={str(model)!r}: its card {beside.name} is missing beside it")
+    try:
+        content = json.loads(beside.read_text())
+        unknown = set(content) - {f.name for f in fields(ModelCard)}
+        if unknown:
+            raise TypeError(f"unknown entries {sorted(unknown)}")
+        card = ModelCard(**content)
+    except (TypeError, json.JSONDecodeError) as error:
+        raise ModelError(f"model={str(model)!r}: its card {beside.name} cannot be read ({error})") from error
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != card.sha256:
+        raise ModelError(
+            f"model={str(model)!r}: the SHA-256 of {path.name} is {digest[:12]}..., but its card says "
+            f"{card.sha256[:12] or 'nothing'}...; the file is damaged or not the card's: install the package again"
+        )
+    return card, path

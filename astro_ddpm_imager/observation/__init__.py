@@ -1,0 +1,1 @@
+"""From a file to a checked observation on the model's pixels."""

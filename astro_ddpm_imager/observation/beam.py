@@ -1,0 +1,181 @@
+"""The restoring beam: from headers, checked, and its moments on the pixels."""
+
+import logging
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.stats import gaussian_sigma_to_fwhm
+from radio_beam import Beam
+from radio_beam.beam import NoBeamException
+
+from ..errors import DirtyImageError
+
+__all__ = ["beam_covariance", "beam_pixels", "check_sampling", "checked_beam", "header_beam"]
+
+log = logging.getLogger(__name__)
+
+MINIMUM_BEAM_PIXELS = 2.0
+MINIMUM_FIELD_BEAMS = 8.0
+
+
+def beam_covariance(beam, wcs):
+    """Second moments of a beam in pixels.
+
+    Parameters
+    ----------
+    beam : `~radio_beam.Beam`
+    wcs : `~astropy.wcs.WCS`
+        Celestial, two axes; any rotation, handedness and pixel shape.
+
+    Returns
+    -------
+    2D array, shape (2, 2), pixels squared, order x, y
+    """
+    angle = beam.pa.to_value(u.rad)
+    major, minor = (axis.to_value(u.deg) / gaussian_sigma_to_fwhm for axis in (beam.major, beam.minor))
+    # Position angles run from north (second world axis) to east (first).
+    axes = np.array([[np.sin(angle), np.cos(angle)], [np.cos(angle), -np.sin(angle)]])
+    to_pixels = np.linalg.inv(wcs.pixel_scale_matrix)
+    return to_pixels @ (axes.T @ np.diag([major**2, minor**2]) @ axes) @ to_pixels.T
+
+
+def beam_pixels(beam, wcs):
+    """FWHM of a beam, the geometric mean of its axes, in pixels.
+
+    Parameters
+    ----------
+    beam : `~radio_beam.Beam`
+    wcs : `~astropy.wcs.WCS`
+        As for `beam_covariance`.
+
+    Returns
+    -------
+    float
+    """
+    return gaussian_sigma_to_fwhm * np.linalg.det(beam_covariance(beam, wcs)) ** 0.25
+
+
+def header_beam(image, name):
+    """The beam in a header.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData` or None
+    name : str
+        What the image is called in errors.
+
+    Returns
+    -------
+    `~radio_beam.Beam` or None
+
+    Raises
+    ------
+    DirtyImageError
+        What the header says is no beam.
+    """
+    if image is None:
+        return None
+    header = image.meta
+    axes = {key: _in_degrees(header[key]) for key in ("BMAJ", "BMIN", "BPA") if key in header}
+    numbers = all(isinstance(value, int | float | np.number) for value in axes.values())
+    if not numbers or axes.get("BMIN", 0) > axes.get("BMAJ", np.inf):
+        said = ", ".join(f"{key}={value!r}" for key, value in axes.items())
+        raise DirtyImageError(f"{name}: the beam in the header, {said}, is none; give another with beam=")
+    try:
+        # An old header may have it in its HISTORY only.
+        beam = Beam.from_fits_header(header if isinstance(header, fits.Header) else fits.Header(axes))
+    except NoBeamException:
+        return None
+    if "BMAJ" in axes and "BMIN" not in axes:
+        log.warning("%s: no BMIN in the header; the beam is taken for round, with BMAJ=%r deg", name, axes["BMAJ"])
+    elif "BPA" not in axes and axes.get("BMIN") != axes.get("BMAJ"):
+        log.warning("%s: no BPA in the header; the position angle of the beam is taken for 0", name)
+    return checked_beam(beam, f"{name}: the beam in the header", "; give another with beam=")
+
+
+def _in_degrees(value):
+    """A value of a header; metadata in memory may be quantities."""
+    return value.to_value(u.deg) if isinstance(value, u.Quantity) and value.unit.is_equivalent(u.deg) else value
+
+
+def checked_beam(beam, name, way_out=""):
+    """A beam, or None, with axes that are positive and finite.
+
+    Parameters
+    ----------
+    beam : `~radio_beam.Beam` or None
+    name : str
+        What it is called in errors.
+    way_out : str, optional
+        End of the message.
+
+    Returns
+    -------
+    `~radio_beam.Beam` or None, as given
+
+    Raises
+    ------
+    TypeError, DirtyImageError
+        It is something else, or its axes are not.
+    """
+    if beam is None:
+        return None
+    if not isinstance(beam, Beam):
+        raise TypeError(f"{name} expected a radio_beam.Beam, got {type(beam).__name__}")
+    if not (np.isfinite(beam.sr) and beam.minor > 0 and np.isfinite(beam.pa)):
+        raise DirtyImageError(
+            f"{name} has axes of {beam.major.to(u.arcsec):.4g} (at {beam.pa:.4g}) and {beam.minor.to(u.arcsec):.4g}"
+            f"{way_out}"
+        )
+    return beam
+
+
+def check_sampling(beam, image):
+    """Fail if the pixels are not square, too large for the beam, or too few of them.
+
+    Parameters
+    ----------
+    beam : `~radio_beam.Beam`
+    image : `~astropy.nddata.CCDData`
+
+    Raises
+    ------
+    DirtyImageError
+    """
+    width, height = np.hypot(*image.wcs.pixel_scale_matrix) * 3600
+    if abs(np.log(height / width)) > 0.02:
+        raise DirtyImageError(
+            f"dirty: the pixels are not square, {width:.4g} x {height:.4g} arcsec; image it again with one cell size"
+        )
+    _warn_distorted(image, width, height)
+    minor = gaussian_sigma_to_fwhm * np.sqrt(np.linalg.eigvalsh(beam_covariance(beam, image.wcs))[0])
+    if minor < MINIMUM_BEAM_PIXELS:
+        raise DirtyImageError(
+            f"dirty: the beam is under-sampled, {minor:.2f} pixels across its minor axis; "
+            f"image it again with a cell of at most {beam.minor.to_value(u.arcsec) / 3:.3g} arcsec (3 pixels)"
+        )
+    if beam.major.to_value(u.deg) > max(image.shape) * width / 3600:
+        raise DirtyImageError(
+            f"dirty: the beam, {beam.major.to_value(u.deg):.4g} deg (BMAJ), is longer than the image is wide; "
+            "BMAJ and BMIN are in degrees"
+        )
+    across = min(image.shape) / beam_pixels(beam, image.wcs)
+    if across < MINIMUM_FIELD_BEAMS:
+        raise DirtyImageError(
+            f"dirty: {image.shape[1]} x {image.shape[0]} pixels are only {across:.1f} beams across; "
+            f"at least {MINIMUM_FIELD_BEAMS:.0f} are needed to tell sources from noise: make a larger image"
+        )
+
+
+def _warn_distorted(image, width, height):
+    """Say if the pixels of the image are not those of the reference point of its projection, far away."""
+    y, x = ((n - 1) / 2 for n in image.shape)
+    middle, right, above = image.wcs.pixel_to_world([x, x + 1, x], [y, y, y + 1])
+    here = [step.separation(middle).arcsec for step in (right, above)]
+    if np.abs(np.log(np.divide(here, [width, height]))).max() > 0.02:
+        log.warning(
+            "dirty: in its middle the pixels are %.4g x %.4g arcsec, at the reference point of the projection %.4g x "
+            "%.4g, which are taken for the beam; without a PSF fluxes will be wrong: regrid it around its middle",
+            *here, width, height,
+        )  # fmt: skip

@@ -1,0 +1,131 @@
+"""CASA's own image format (a folder), read without CASA."""
+
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.wcs import FITSFixedWarning
+
+from ..errors import DirtyImageError
+
+__all__ = ["is_casa_image", "read_casa_header", "read_casa_image"]
+
+
+def is_casa_image(path):
+    """Whether a path is the folder of a CASA image.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    bool
+    """
+    return _table_type(path) == "Image"
+
+
+def read_casa_image(path, channel=0):
+    """Read the pixels and the header of a CASA image.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder.
+    channel : int, optional
+        Whose beam goes into the header, if each channel has its own.
+
+    Returns
+    -------
+    data : array, shape (..., ny, nx)
+        NaN where the default mask of the image is False.
+    header : `~astropy.io.fits.Header`
+        As CASA's ``exportfits`` writes it, as far as this package needs it.
+
+    Raises
+    ------
+    DirtyImageError
+        It is no CASA image, or cannot be read.
+    """
+    # Here, because it takes a second, and FITS files do without.
+    from casa_formats_io import image_to_dask
+
+    keywords = _keywords(path)
+    with _readable(path):
+        data = image_to_dask(str(path)).compute()
+        if keywords.get("Image_defaultmask"):
+            mask = image_to_dask(str(path), mask=keywords["Image_defaultmask"]).compute()
+            data = np.where(mask, data, np.nan)
+        return data.astype(data.dtype.newbyteorder("=")), _header(keywords, data.shape, channel)
+
+
+def read_casa_header(path):
+    """Read the header of a CASA image.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    `~astropy.io.fits.Header`
+        As of `read_casa_image`.
+    """
+    from casa_formats_io import image_to_dask  # as above
+
+    keywords = _keywords(path)
+    with _readable(path):
+        return _header(keywords, image_to_dask(str(path)).shape, 0)
+
+
+@contextmanager
+def _readable(path):
+    """Say which image it is that the reader stumbles over."""
+    try:
+        yield
+    except Exception as error:  # the reader has no exception of its own
+        raise DirtyImageError(
+            f"{path}: the CASA image cannot be read ({error}); if the copy is complete, export it with exportfits"
+        ) from error
+
+
+def _table_type(path):
+    info = Path(path) / "table.info"
+    first = info.read_text(errors="replace").splitlines()[:1] if info.is_file() else []
+    return first[0].partition("=")[2].strip() if first else None
+
+
+def _keywords(path):
+    """The keywords of the table that a CASA image is."""
+    from casa_formats_io import getdesc  # as above
+
+    if not is_casa_image(path):
+        kinds = {"Measurement Set": "a MeasurementSet: make an image of it with tclean first"}
+        raise DirtyImageError(f"{path} is {kinds.get(_table_type(path), 'a folder, but not a CASA image')}")
+    with _readable(path):
+        return getdesc(str(path))["_keywords_"]
+
+
+def _header(keywords, shape, channel):
+    from casa_formats_io import coordsys_to_astropy_wcs  # as above
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        header = coordsys_to_astropy_wcs(keywords["coords"]).to_header()
+    # WCS.to_header does not know them.
+    header["NAXIS"] = len(shape)
+    for axis, length in enumerate(shape[::-1], 1):
+        header[f"NAXIS{axis}"] = length
+    header["BUNIT"] = keywords.get("units", "")
+    header["TELESCOP"], header["OBSERVER"] = keywords["coords"]["telescope"], keywords["coords"]["observer"]
+    info = keywords.get("imageinfo", {})
+    if info.get("objectname"):
+        header["OBJECT"] = info["objectname"]
+    beam = info.get("restoringbeam") or info.get("perplanebeams", {}).get(f"*{channel}")
+    if beam:
+        names = {"BMAJ": "major", "BMIN": "minor", "BPA": "positionangle"}
+        for key, name in names.items():
+            header[key] = u.Quantity(beam[name]["value"], beam[name]["unit"]).to_value("deg")
+    return header

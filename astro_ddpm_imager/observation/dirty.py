@@ -1,0 +1,309 @@
+"""A checked dirty image: what the model and the catalogue need to know of an observation."""
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+
+import astropy.units as u
+import numpy as np
+from astropy.nddata import CCDData
+from astropy.stats import mad_std
+from radio_beam import Beam
+from scipy.ndimage import map_coordinates
+from scipy.signal import fftconvolve
+
+from ..errors import DirtyImageError
+from .beam import beam_covariance, beam_pixels, check_sampling, checked_beam, header_beam
+from .blank import blank_zeros
+from .psf import checked_psf
+from .reading import in_jy_per_beam, read_image, select_plane
+
+__all__ = ["DirtyImage", "prepare"]
+
+log = logging.getLogger(__name__)
+
+MOST_UNEVEN = 1.7  # noise where the primary beam is low, in units of that where it is high
+FEWEST_BEAMS = 30  # that it can be measured in
+STOKES = {2: "Q", 3: "U", 4: "V", -3: "RL", -4: "LR", -7: "XY", -8: "YX"}  # where sources may be negative
+
+
+@dataclass(frozen=True)
+class DirtyImage:
+    """One plane of an observation, checked; arrays are indexed [y, x].
+
+    Parameters
+    ----------
+    data : 2D array, shape (ny, nx)
+        Dirty image in Jy/beam, not corrected for the primary beam; NaN where blank.
+    wcs : `~astropy.wcs.WCS`
+        Celestial, two axes.
+    beam : `~radio_beam.Beam`
+        Restoring beam.
+    rms : float
+        Noise, Jy/beam.
+    psf : 2D array or None
+        PSF with its peak, 1, in the middle, pixel ``n // 2``; of the shape of the
+        image, or smaller where the rest of it is blank.
+    pb : 2D array, shape (ny, nx)
+        Primary beam; 1 everywhere if none was given, NaN where ``data`` is blank.
+    allowed : 2D array of bool, shape (ny, nx)
+        Where sources may be catalogued (CLEAN's mask).
+    meta : dict-like
+        Header of the input.
+    bright : 2D array, shape (ny, nx), or None
+        Part of the brightest sources that the model is not shown, Jy/pixel, see
+        `~astro_ddpm_imager.observation.bright.subtract_bright`.
+    """
+
+    data: np.ndarray
+    wcs: object
+    beam: Beam
+    rms: float
+    psf: np.ndarray | None
+    pb: np.ndarray
+    allowed: np.ndarray
+    meta: object
+    bright: np.ndarray | None = None
+
+    @property
+    def shape(self):
+        """Shape (ny, nx)."""
+        return self.data.shape
+
+    @cached_property
+    def beam_pixels(self):
+        """Beam FWHM, geometric mean of the axes, pixels."""
+        return beam_pixels(self.beam, self.wcs)
+
+    @cached_property
+    def beam_covariance(self):
+        """Second moments of the restoring beam, shape (2, 2), pixels squared, order x, y."""
+        return beam_covariance(self.beam, self.wcs)
+
+    @cached_property
+    def beam_kernel(self):
+        """The restoring beam as an image with its peak, 1, in the middle of an odd number of pixels."""
+        (xx, xy), (_, yy) = np.linalg.inv(self.beam_covariance)
+        reach_x, reach_y = (int(np.ceil(5 * np.sqrt(variance))) for variance in np.diag(self.beam_covariance))
+        y, x = np.mgrid[-reach_y : reach_y + 1, -reach_x : reach_x + 1]
+        return np.exp(-0.5 * (xx * x**2 + 2 * xy * x * y + yy * y**2))
+
+    @cached_property
+    def covering_psf(self):
+        """The PSF (or, without one, the restoring beam) with its peak at pixel (ny, nx) of (2 ny, 2 nx)."""
+        kernel = self.beam_kernel if self.psf is None else self.psf
+        covering = np.zeros([2 * n for n in self.shape])
+        targets, sources = [], []
+        for n, k in zip(self.shape, kernel.shape, strict=True):
+            first = n - k // 2
+            targets.append(slice(max(first, 0), min(first + k, 2 * n)))
+            sources.append(slice(max(-first, 0), min(k, 2 * n - first)))
+        covering[tuple(targets)] = kernel[tuple(sources)]
+        return covering
+
+    @cached_property
+    def reduced(self):
+        """``data`` without what ``bright`` looks like."""
+        return self.data if self.bright is None else self.data - self.convolve_psf(self.bright)
+
+    def primary_beam_at(self, x, y):
+        """The primary beam between pixels; of the nearest pixel where a blank one is near.
+
+        Parameters
+        ----------
+        x, y : 1D arrays, shape (n,)
+            0-based pixels.
+
+        Returns
+        -------
+        1D array, shape (n,); NaN where the nearest pixel is blank or there is none.
+        """
+        at = np.reshape([y, x], (2, -1))
+        linear, nearest = (map_coordinates(self.pb, at, order=order, mode="nearest") for order in (1, 0))
+        outside = np.any(np.abs(at.T - (np.array(self.shape) - 1) / 2) > np.array(self.shape) / 2, axis=1)
+        return np.where(outside, np.nan, np.where(np.isfinite(linear), linear, nearest))
+
+    def convolve_beam(self, sky):
+        """A sky in Jy/pixel convolved with the restoring beam, Jy/beam."""
+        return _convolve(sky, self.beam_kernel)
+
+    def convolve_psf(self, sky):
+        """A sky in Jy/pixel convolved with the PSF (or, without one, the restoring beam), Jy/beam."""
+        return _convolve(sky, self.beam_kernel if self.psf is None else self.psf)
+
+
+def _convolve(sky, kernel):
+    """Convolution, without wrapping, with a kernel centred on pixel n // 2."""
+    full = fftconvolve(sky, kernel)
+    y, x = (n // 2 for n in kernel.shape)
+    return full[y : y + sky.shape[0], x : x + sky.shape[1]]
+
+
+def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
+    """Read and check a dirty image and what belongs to it.
+
+    Parameters
+    ----------
+    dirty : `~astropy.nddata.CCDData` or path
+        Dirty image, Jy/beam or a multiple, not corrected for the primary beam;
+        a path is of a FITS file or of a CASA image.
+    psf, pb : `~astropy.nddata.CCDData`, path or 2D array, optional
+        PSF and primary beam on the same pixels.
+    mask : `~astropy.nddata.CCDData`, path or 2D array, optional
+        CLEAN's mask: sources are catalogued only where it is not 0.
+    beam : `~radio_beam.Beam`, optional
+        Restoring beam, instead of the header's.
+    pblimit : float, optional
+        Primary beam below which the image is blanked.
+
+    Returns
+    -------
+    `DirtyImage`
+
+    Raises
+    ------
+    DirtyImageError
+        With the name of what cannot be used, its value, and the way out.
+    """
+    image = _as_plane(dirty, "dirty")
+    data = _in_jy_per_beam(image)
+    if image.mask is not None:
+        data = np.where(image.mask, np.nan, data)
+    finite = np.isfinite(data)
+    if not finite.any():
+        raise DirtyImageError("dirty: every pixel is blank (NaN)")
+    data = np.where(finite, data, np.nan)
+
+    psf_image = None if psf is None else _as_companion(psf, "psf", image)
+    beam = checked_beam(beam, "beam:")
+    for source, name in ((image, "dirty"), (psf_image, "psf")):
+        if beam is None:
+            beam = header_beam(source, name)
+    if beam is None:
+        raise DirtyImageError(
+            "dirty: no beam in the header (BMAJ, BMIN, BPA) and none given; give beam=radio_beam.Beam(...), "
+            "or --beam MAJ MIN PA on the command line"
+        )
+    check_sampling(beam, image)
+    _warn_polarised(image.meta)
+
+    pb_values = np.ones(data.shape) if pb is None else _checked_pb(_as_companion(pb, "pb", image).data)
+    with np.errstate(invalid="ignore"):
+        inside = finite & (pb_values >= pblimit) & (pb_values > 0)
+    if not inside.any():
+        raise DirtyImageError(f"pb: nowhere reaches pblimit={pblimit} inside the image; lower pblimit or check pb")
+    data, pb_values = np.where(inside, data, np.nan), np.where(inside, pb_values, np.nan)
+
+    lowest, highest = data[inside].min(), data[inside].max()
+    if lowest == highest:
+        raise DirtyImageError(f"dirty: the image is constant ({lowest:g} Jy/beam); there is no noise to measure")
+    beam_area = 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(beam, image.wcs)))
+    data = blank_zeros(data, beam_area, "dirty")
+    inside = np.isfinite(data)
+    pb_values = np.where(inside, pb_values, np.nan)
+    rms = float(mad_std(data[inside]))
+    if rms == 0:
+        raise DirtyImageError(
+            "dirty: more than half of the pixels are equal; there is no noise to measure (blank pixels should be NaN)"
+        )
+
+    _warn_corrected(data, pb_values, beam_area)
+
+    allowed = inside if mask is None else inside & (np.nan_to_num(_as_companion(mask, "mask", image).data) != 0)
+    psf_values = None if psf is None else checked_psf(psf_image.data, beam_pixels(beam, image.wcs))
+    return DirtyImage(data, image.wcs, beam, rms, psf_values, pb_values, allowed, image.meta)
+
+
+def _as_plane(image, name, **options):
+    """A path or a CCDData of any number of axes, as a CCDData of two."""
+    if isinstance(image, str | PathLike):
+        return read_image(image, **options)
+    if not isinstance(image, CCDData):
+        raise TypeError(f"{name}: expected a CCDData or the path of a FITS or CASA image, got {type(image).__name__}")
+    plane = select_plane(image.data, image.unit, image.wcs, image.meta, name=name)
+    if image.mask is not None and np.ndim(image.mask):
+        plane.mask = np.reshape(image.mask, plane.shape)
+    return plane
+
+
+def _as_companion(image, name, dirty):
+    """A PSF, primary beam or mask as a plane, checked against the dirty image."""
+    if isinstance(image, np.ndarray) or (isinstance(image, CCDData) and image.wcs is None):
+        masked = np.ma.getmask(image) if isinstance(image, np.ma.MaskedArray) else getattr(image, "mask", None)
+        masked = None if masked is None or not np.ndim(masked) else np.squeeze(masked)
+        image = CCDData(np.squeeze(np.asarray(image)), unit=u.one, mask=masked)
+    else:
+        image = _as_plane(image, name, **({} if isinstance(image, CCDData) else {"unit": u.one}))
+    if image.shape != dirty.shape:
+        cut = "its middle, with the peak at pixel n // 2" if name == "psf" else "it to the same pixels"
+        raise DirtyImageError(
+            f"{name}: has shape {image.shape} (ny, nx), but the dirty image {dirty.shape}; "
+            f"make {name} with the same imsize, or cut {cut}"
+        )
+    if image.wcs is not None:
+        scale, wanted = (abs(np.linalg.det(w.pixel_scale_matrix)) ** 0.5 * 3600 for w in (image.wcs, dirty.wcs))
+        if abs(scale / wanted - 1) > 0.01:
+            raise DirtyImageError(
+                f"{name}: has pixels of {scale:.4g} arcsec, but the dirty image of {wanted:.4g} arcsec; "
+                f"make {name} with the same cell"
+            )
+        if name == "mask":
+            _check_place(image.wcs, dirty)
+    image.data = np.asarray(image.data, dtype=float)
+    if image.mask is not None:
+        image.data = np.where(image.mask, np.nan, image.data)
+    return image
+
+
+def _check_place(wcs, dirty):
+    """Fail if a mask does not lie where the dirty image does; PSF and primary beam may be of another pointing."""
+    ny, nx = dirty.shape
+    corners = [0, nx - 1, 0, nx - 1], [0, 0, ny - 1, ny - 1]
+    theirs, ours = wcs.pixel_to_world(*corners), dirty.wcs.pixel_to_world(*corners)
+    away, cell = theirs.separation(ours).arcsec.max(), 3600 * np.sqrt(abs(np.linalg.det(dirty.wcs.pixel_scale_matrix)))
+    if not away < cell:
+        raise DirtyImageError(
+            f"mask: lies up to {away:.4g} arcsec from the dirty image, whose pixels are {cell:.4g} arcsec; "
+            "make it with the same phase centre, or regrid it"
+        )
+
+
+def _in_jy_per_beam(image):
+    if image.data.dtype.kind != "f":
+        raise DirtyImageError(
+            f"dirty: the pixels are {image.data.dtype.name}, not floating point; if their values really are in "
+            f"{image.unit}, convert them with astype(float)"
+        )
+    return in_jy_per_beam(image, "dirty")
+
+
+def _warn_polarised(meta):
+    """Say if an image is not of total intensity, where sources are positive."""
+    for axis in range(3, 5):
+        value = meta.get(f"CRVAL{axis}")
+        if str(meta.get(f"CTYPE{axis}", "")).startswith("STOKES") and value in STOKES:
+            log.warning(
+                "dirty: is of Stokes %s, which may be negative; the model only knows positive sources", STOKES[value]
+            )
+
+
+def _warn_corrected(data, pb, beam_area):
+    """Say if the noise grows where the primary beam falls, as in an image that is corrected for it."""
+    low, high = (data[chosen] for chosen in (pb < 0.4, pb > 0.8))
+    if min(low.size, high.size) < FEWEST_BEAMS * beam_area:
+        return
+    ratio = mad_std(low) / mad_std(high)
+    if ratio > MOST_UNEVEN:
+        log.warning(
+            "dirty: the noise where the primary beam is below 0.4 is %.2g times that where it is above 0.8; if the "
+            "image is corrected for the primary beam (.pbcor), give the one that is not; fluxes are corrected later",
+            ratio,
+        )
+
+
+def _checked_pb(pb):
+    peak = np.nanmax(pb) if np.isfinite(pb).any() else np.nan
+    if not 0 < peak <= 1.01:
+        raise DirtyImageError(f"pb: its largest value is {peak:g}; a primary beam is 1 at its centre and positive")
+    return pb

@@ -1,0 +1,1 @@
+"""What is left on disk: images, catalogues, regions, a picture."""

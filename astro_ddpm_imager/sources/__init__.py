@@ -1,0 +1,1 @@
+"""From samples of the sky to a catalogue."""

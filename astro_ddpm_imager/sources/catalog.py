@@ -1,0 +1,146 @@
+"""The catalogue: sources on the model's pixels, in flat-noise units, become a table of the sky."""
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import FK4, FK5, ICRS
+from astropy.stats import gaussian_sigma_to_fwhm
+from astropy.table import QTable
+from radio_beam import Beam
+
+__all__ = ["COLUMNS", "build_catalog", "on_sky", "restoring_beams"]
+
+COLUMNS = {
+    "source_id": (None, "Number of the source, from 1, by falling S/N"),
+    "ra": (u.deg, "Right ascension, in the frame of the image, or ICRS"),
+    "dec": (u.deg, "Declination, in the frame of the image, or ICRS"),
+    "ra_err": (u.deg, "Error of ra, on the sky (times cos dec)"),
+    "dec_err": (u.deg, "Error of dec"),
+    "flux": (u.Jy, "Total flux, corrected for the primary beam"),
+    "flux_err": (u.Jy, "Error of flux"),
+    "peak_flux": (u.Jy / u.beam, "Peak after convolution with the restoring beam, corrected for the primary beam"),
+    "snr": (None, "Peak before the correction for the primary beam / noise"),
+    "reliability": (None, "Probability that the source exists"),
+    "x": (None, "0-based pixel of the input, first FITS axis"),
+    "y": (None, "0-based pixel of the input, second FITS axis"),
+    "major": (u.arcsec, "FWHM of the major axis, deconvolved"),
+    "minor": (u.arcsec, "FWHM of the minor axis, deconvolved"),
+    "pa": (u.deg, "Position angle of the major axis, east of north"),
+    "pb": (None, "Primary beam at the source"),
+    "sample_fraction": (None, "Fraction of the samples that contain the source"),
+}
+NARROWEST = 0.25  # area of a source convolved with the beam, in units of the beam's
+FRAMES = (ICRS(), FK5(), FK4())  # of catalogues and region files: J2000, B1950
+
+
+def build_catalog(sources, grid, dirty, reliability, meta):
+    """Turn merged sources into a catalogue.
+
+    Parameters
+    ----------
+    sources : `~astro_ddpm_imager.sources.aggregation.MergedSources`
+        On the model's pixels, in units of the noise.
+    grid : `~astro_ddpm_imager.observation.grid.ModelGrid`
+    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
+    reliability : float
+        Lowest reliability of a source in the catalogue.
+    meta : dict
+        Provenance.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        Columns as in `COLUMNS`; a row per source, by falling S/N. Positions,
+        their errors and position angles are in the frame of the image if that
+        is ICRS, FK5 of J2000 or FK4 of B1950, else (Galactic, other equinoxes)
+        in ICRS; ``meta["frame"]`` says which.
+    """
+    sources = sources.select(sources.reliability >= reliability)
+    y, x = grid.to_image_position(sources.y, sources.x)
+    nearest = tuple(np.round(position).astype(int) for position in (y, x))
+    inside = np.all([(p >= 0) & (p < n) for p, n in zip(nearest, dirty.shape, strict=True)], axis=0)
+    inside[inside] = dirty.allowed[nearest[0][inside], nearest[1][inside]]
+    sources, y, x = sources.select(inside), y[inside], x[inside]
+
+    pb = dirty.primary_beam_at(x, y)
+    ratio = np.array(grid.ratio[::-1])
+    # The moments hold the variance of the model's pixel, 1/12.
+    covariance = (sources.covariance - np.eye(2) / 12) * np.outer(ratio, ratio)
+    sky, scale = on_sky(dirty.wcs, x, y)
+    major, minor, pa = _axes(covariance, scale)
+    # Of points, half seem narrower than the beam: with these cut off, their peaks would be too low on average.
+    spread = np.linalg.det(dirty.beam_covariance + covariance) / np.linalg.det(dirty.beam_covariance)
+    peak = sources.flux / np.sqrt(spread.clip(NARROWEST))
+    pixel_variance = np.stack([(sources.x_err * ratio[0]) ** 2, (sources.y_err * ratio[1]) ** 2], -1)
+    world_err = np.sqrt((scale**2 @ pixel_variance[:, :, None])[:, :, 0])
+
+    values = {
+        "source_id": np.arange(1, len(sources) + 1),
+        "ra": sky.ra.deg, "dec": sky.dec.deg, "ra_err": world_err[:, 0] / 3600, "dec_err": world_err[:, 1] / 3600,
+        "flux": sources.flux * dirty.rms / pb, "flux_err": sources.flux_err * dirty.rms / pb,
+        "peak_flux": peak * dirty.rms / pb, "snr": peak, "reliability": sources.reliability,
+        "x": x, "y": y, "major": major, "minor": minor, "pa": pa, "pb": pb,
+        "sample_fraction": sources.fraction,
+    }  # fmt: skip
+    order = np.argsort(-peak, kind="stable")
+    table = QTable(meta={**meta, "rms": dirty.rms, "frame": sky.frame.name})
+    for name, (unit, description) in COLUMNS.items():
+        column = values[name] if name == "source_id" else np.asarray(values[name])[order]
+        table[name] = column if unit is None else column * unit
+        table[name].info.description = description
+    return table
+
+
+def restoring_beams(dirty, x, y):
+    """The restoring beam at some pixels, its position angle east of the north that catalogues have there.
+
+    Parameters
+    ----------
+    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
+    x, y : 1D arrays, shape (n,)
+        0-based pixels.
+
+    Returns
+    -------
+    list of `~radio_beam.Beam`
+    """
+    _, scale = on_sky(dirty.wcs, x, y)
+    axes = np.transpose(_axes(dirty.beam_covariance, scale))
+    return [Beam(major * u.arcsec, minor * u.arcsec, pa * u.deg) for major, minor, pa in axes]
+
+
+def on_sky(wcs, x, y):
+    """Where pixels are in the frame of catalogues.
+
+    The axes of the image are not those of this frame in Galactic images and
+    near the poles.
+
+    Parameters
+    ----------
+    wcs : `~astropy.wcs.WCS`
+        Celestial, two axes.
+    x, y : 1D arrays, shape (n,)
+        0-based pixels.
+
+    Returns
+    -------
+    sky : `~astropy.coordinates.SkyCoord`, shape (n,)
+        In the frame of the image if that is one of the `FRAMES`, else in ICRS.
+    scale : 3D array, shape (n, 2, 2)
+        Arcsec east and north (rows) for each pixel in x and y (columns).
+    """
+
+    def at(x, y):
+        sky = wcs.pixel_to_world(x, y)
+        return sky if any(sky.frame.is_equivalent_frame(frame) for frame in FRAMES) else sky.icrs
+
+    steps = [at(x - 0.5, y).spherical_offsets_to(at(x + 0.5, y)), at(x, y - 0.5).spherical_offsets_to(at(x, y + 0.5))]
+    return at(x, y), np.moveaxis([[offset.to_value(u.arcsec) for offset in step] for step in steps], 2, 0).swapaxes(
+        1, 2
+    )
+
+
+def _axes(covariance, scale):
+    """FWHM (arcsec) and position angle (deg) of second moments in pixels; an axis narrower than a point is 0."""
+    sky, vectors = np.linalg.eigh(scale @ covariance @ np.swapaxes(scale, 1, 2))
+    minor, major = gaussian_sigma_to_fwhm * np.sqrt(sky.clip(0)).T
+    return major, minor, np.rad2deg(np.arctan2(vectors[:, 0, 1], vectors[:, 1, 1])) % 180

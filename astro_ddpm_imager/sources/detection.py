@@ -1,0 +1,92 @@
+"""Sources in one sky: a posterior sample, or an aggregate of samples."""
+
+import warnings
+
+import numpy as np
+from photutils.detection import find_peaks
+from photutils.segmentation import SegmentationImage, SourceCatalog
+from photutils.utils.exceptions import NoDetectionsWarning
+from scipy.ndimage import gaussian_filter, label, map_coordinates
+from scipy.spatial import cKDTree
+
+from .aggregation import Detections
+
+__all__ = ["detect"]
+
+SMOOTHING_BEAMS = 0.3  # standard deviation; two peaks of one source become one
+SEPARATION_BEAMS = 0.6  # closest peaks
+FAINTEST_PEAK = 0.05  # of the threshold, in a smoothed pixel
+EMPTY = 0.2  # of the faintest peak: where an island ends
+SADDLE = 0.8  # of the lower of two peaks: with a higher one between them they are one source
+
+
+def detect(sky, threshold, pixels_per_beam, sample=0):
+    """Detect and measure sources in a sky without noise.
+
+    Peaks of the slightly smoothed sky are sources, unless there is hardly a
+    saddle between two of them; each pixel of an island of emission belongs to
+    its nearest peak. Fluxes, centroids and moments are photutils'.
+
+    Parameters
+    ----------
+    sky : 2D array, shape (ny, nx)
+        Flux per pixel, in units of the noise.
+    threshold : float
+        Flux of the faintest source, in units of the noise.
+    pixels_per_beam : float
+    sample : int, optional
+        Index of the sky, kept in the result.
+
+    Returns
+    -------
+    `~astro_ddpm_imager.sources.aggregation.Detections`
+    """
+    sky = np.asarray(sky, dtype=float)
+    smooth = gaussian_filter(sky, SMOOTHING_BEAMS * pixels_per_beam)
+    # A source right between pixels has several equal peaks, of which one will do.
+    smooth *= 1 + 1e-9 * np.linspace(0, 1, smooth.size).reshape(smooth.shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NoDetectionsWarning)
+        peaks = find_peaks(smooth, FAINTEST_PEAK * threshold, min_separation=SEPARATION_BEAMS * pixels_per_beam)
+    if peaks is None:
+        return Detections.empty()
+    islands, _ = label(smooth > EMPTY * FAINTEST_PEAK * threshold)
+    positions = np.column_stack([peaks["y_peak"], peaks["x_peak"]])
+    segments = np.zeros(sky.shape, dtype=np.int32)
+    first = 0
+    for island in np.unique(islands[tuple(positions.T)]):
+        own = positions[islands[tuple(positions.T)] == island]
+        kept = _separate(smooth, own[np.argsort(-smooth[tuple(own.T)])])
+        pixels = np.argwhere((islands == island) & (sky > 0))
+        segments[tuple(pixels.T)] = first + 1 + cKDTree(kept).query(pixels)[1]
+        first += len(kept)
+    if not segments.any():
+        return Detections.empty()
+    segmentation = SegmentationImage(segments)
+    catalog = SourceCatalog(sky, segmentation)
+    flux = np.atleast_1d(catalog.segment_flux)
+    moments = {name: np.atleast_1d(getattr(catalog, f"covariance_{name}").value) for name in ("xx", "xy", "yy")}
+    covariance = np.stack([moments["xx"], moments["xy"], moments["xy"], moments["yy"]], -1).reshape(-1, 2, 2)
+    kept = flux >= threshold
+    return Detections(
+        sample=np.full(kept.sum(), sample),
+        x=np.atleast_1d(catalog.x_centroid)[kept],
+        y=np.atleast_1d(catalog.y_centroid)[kept],
+        flux=flux[kept],
+        covariance=np.nan_to_num(covariance[kept]),
+        variance=np.zeros((kept.sum(), 3)),
+    )
+
+
+def _separate(smooth, peaks):
+    """The peaks, highest first, that a saddle separates from every higher one."""
+    kept = []
+    for y, x in peaks:
+        for y0, x0 in kept:
+            steps = np.linspace(0, 1, 2 + int(2 * np.hypot(y - y0, x - x0)))
+            between = map_coordinates(smooth, [y0 + steps * (y - y0), x0 + steps * (x - x0)], order=1)
+            if between.min() > SADDLE * smooth[y, x]:
+                break
+        else:
+            kept.append((y, x))
+    return np.array(kept)

@@ -1,0 +1,195 @@
+"""PyBDSF's parameters take effect, or say that they do not."""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import QTable
+
+import astro_ddpm_imager.compat.bdsf as bdsf
+from astro_ddpm_imager.compat.bdsf import certainty
+from astro_ddpm_imager.compat.bdsf.documentation import parameter_table
+from astro_ddpm_imager.data import demo_files
+
+from ..conftest import BRIGHT, near
+
+DOCS = Path(__file__).parents[2] / "docs"
+read = functools.partial(bdsf.process_image, stop_at="read", quiet=True)
+
+
+def test_lower_threshold_finds_more(run):
+    counts = [run(thresh_pix=threshold).nsrc for threshold in (0.0, 5.0, 50.0)]
+    assert counts[0] > counts[1] >= counts[2] == 0
+    assert run(reliability=0.0).nsrc >= counts[0]
+
+
+def test_a_threshold_selects_by_certainty_and_a_high_one_by_brightness():
+    table = QTable({"reliability": [0.2, 0.3, 0.85, 0.95, 0.99], "snr": [9.0, 3.0, 4.0, 5.0, 8.0]})
+    select = certainty.select_certain
+    assert list(select(table, 4.0)["snr"]) == [3.0, 4.0, 5.0, 8.0]
+    assert list(select(table, 5.0)["snr"]) == [4.0, 5.0, 8.0]
+    assert list(select(table, 7.0)["snr"]) == [8.0]
+    assert list(select(table, 7.0, reliability=0.1)["snr"]) == list(table["snr"])
+
+
+def test_required_reliability_is_what_was_measured():
+    assert [round(certainty.required_reliability(sigma), 2) for sigma in (3, 4, 5, 20)] == [0.08, 0.23, 0.76, 0.9]
+    assert certainty.required_reliability(0) == certainty.required_reliability(3.5)
+
+
+def test_group_by_isl(run):
+    many = run(reliability=0.0, thresh_isl=-9.0)
+    one = run(reliability=0.0, thresh_isl=-9.0, group_by_isl=True)
+    assert one.nsrc == one.nisl == many.nisl == 1 < many.nsrc == one.ngaus
+    assert {source.code for source in many.sources} == {"C"}
+    large = max(one.sources, key=lambda source: source.ngaus)
+    assert large.code == "M" and large.total_flux == pytest.approx(sum(g.total_flux for g in large.gaussians))
+    assert large.size_sky[0] > max(g.size_sky[0] for g in large.gaussians) * 0.8
+    assert large.posn_sky_max in [g.centre_sky for g in large.gaussians]
+
+
+def test_island_parameters(run):
+    tight, wide = run(thresh_isl=4.0), run(thresh_isl=1.0)
+    size = {img: img.islands[near(img.sources)[0].island_id].size_active for img in (tight, wide)}
+    assert size[wide] > size[tight]
+    assert run(minpix_isl=10**6).nsrc == 0 and run(maxpix_isl=1).nsrc == 0
+    assert run(flag_bordersize=159).nsrc == 0 and run(flag_maxsize_bm=0.1).nsrc == 0
+
+
+def test_trim_box(run):
+    img = run(trim_box=(60, 260, 80, 280), thresh_pix=4.0, psf=demo_files()["psf"])
+    assert img.ch0_arr.shape == (200, 200)
+    assert len(near(img.sources)) == 1
+    whole = run(thresh_pix=4.0)
+    assert np.subtract(whole.sky2pix(BRIGHT), img.sky2pix(BRIGHT)) == pytest.approx([60, 80])
+    img.export_image(outfile="cut.fits", img_type="gaus_model")
+    img.export_image(outfile="padded.fits", img_type="gaus_model", pad_image=True)
+    cut, padded = fits.getdata("cut.fits")[0, 0], fits.getdata("padded.fits")[0, 0]
+    assert cut.shape == (200, 200) and padded.shape == (320, 320)
+    np.testing.assert_array_equal(padded[80:280, 60:260], cut)
+    assert fits.getheader("padded.fits")["CRPIX1"] == fits.getheader("field.fits")["CRPIX1"]
+
+
+def test_aperture_flux(run):
+    img = run(thresh_pix=4.0, aperture=12.0)
+    img.write_catalog(outfile="a.fits", format="fits", catalog_type="srl")
+    table = QTable.read("a.fits")
+    assert table.colnames[10:12] == ["Aperture_flux", "E_Aperture_flux"]
+    (source,) = near(img.sources)
+    assert source.aperture_flux == pytest.approx(source.total_flux, rel=0.8) and source.aperture_fluxE > 0
+
+
+def test_source_positions_given(run):
+    img = run(src_ra_dec=[BRIGHT, (149.5, 1.8)])
+    assert img.nsrc == 1 and len(near(img.sources)) == 1
+
+
+def test_detection_image(run, field, quick):
+    data, header = fits.getdata(field), fits.getheader(field)
+    header["HISTORY"] = "doubled"
+    fits.writeto("doubled.fits", 2 * data, header)
+    alone = run(thresh_pix=4.0)
+    img = bdsf.process_image("doubled.fits", detection_image=field, thresh_pix=4.0, quiet=True, imager=quick)
+    assert img.nsrc == alone.nsrc
+    assert near(img.sources)[0].total_flux == pytest.approx(2 * near(alone.sources)[0].total_flux, rel=1e-3)
+
+
+def test_noise_that_varies_is_divided_out(run, field, quick):
+    """A primary-beam corrected image: fluxes are those of the flat image over the primary beam."""
+    data, header = fits.getdata(field), fits.getheader(field)
+    header["HISTORY"] = "corrected"
+    pb = fits.getdata(demo_files()["pb"])
+    fits.writeto("corrected.fits", (data / pb).astype("f4"), header)
+    flat = run(thresh_pix=4.0)
+    img = bdsf.process_image("corrected.fits", thresh_pix=4.0, rms_box=(60, 20), quiet=True, imager=quick)
+    assert img.use_rms_map and not flat.use_rms_map
+    assert np.nanmax(img.rms_arr) > 1.8 * np.nanmin(img.rms_arr)
+    one, other = near(img.sources)[0], near(flat.sources)[0]
+    assert one.total_flux == pytest.approx(other.total_flux / 0.9, rel=0.25)
+    assert run(thresh_pix=4.0, rms_map=True).use_rms_map
+
+
+def test_mean_map_and_rms_value(run, field, quick):
+    data, header = fits.getdata(field), fits.getheader(field)
+    header["HISTORY"] = "shifted"
+    fits.writeto("shifted.fits", (data + 1e-3).astype("f4"), header)
+    there = functools.partial(bdsf.process_image, "shifted.fits", thresh_pix=4.0, quiet=True)
+    img = there(imager=quick)
+    assert np.nanmedian(img.mean_arr) == pytest.approx(1e-3, rel=0.05)
+    assert len(near(img.sources)) == 1
+    assert np.nanmax(np.abs(run(mean_map="zero").mean_arr)) == 0
+    img = run(rms_map=False, rms_value=1e-4)
+    assert np.nanmax(img.rms_arr) == np.float32(1e-4) == np.nanmin(img.rms_arr)
+
+
+def test_channels_without_data_do_not_count(field, caplog):
+    """Flagged to 0 or blank, or blank in a part of the image only: the mean is of the channels that have a pixel."""
+    with fits.open(field, mode="update") as (hdu,):
+        plane = hdu.data[0, 0].copy()
+        half = plane.copy()
+        half[:, :100] = np.nan
+        hdu.data = np.stack([plane, np.zeros_like(plane), np.full_like(plane, np.nan), half])[None]
+        hdu.header["CDELT3"] = 1e9
+    for options in ({}, {"collapse_wt": "rms"}):
+        caplog.clear()
+        mean = read(field, **options).ch0_arr.T
+        np.testing.assert_allclose(mean, plane, rtol=1e-6)
+        assert "channel(s) 1, 2 without data or noise are left out" in caplog.text
+    with fits.open(field, mode="update") as (hdu,):
+        hdu.data[:] = np.nan
+    with pytest.raises(RuntimeError, match=r"field\.fits: every channel is blank"):
+        read(field)
+
+
+def test_borders_of_zeros_are_blank(field, caplog):
+    with fits.open(field, mode="update") as (hdu,):
+        hdu.data[..., :60] = 0
+    data = read(field).ch0_arr.T
+    assert np.isnan(data[:, :60]).all() and np.isfinite(data[100:200, 100:200]).all()
+    assert "pixels in a piece are exactly 0; they are taken for blank" in caplog.text
+
+
+def test_images_without_a_unit_or_with_another(field, caplog):
+    """PyBDSF looks at none, and writes none."""
+    with_unit = read(field).ch0_arr
+    fits.delval(field, "BUNIT")
+    np.testing.assert_array_equal(read(field).ch0_arr, with_unit)
+    assert "field.fits: no BUNIT in the header; the pixels are taken for Jy/beam" in caplog.text
+    fits.setval(field, "BUNIT", value="K")
+    with pytest.raises(RuntimeError, match=r"field\.fits: the unit is 'K', not Jy/beam or a multiple of it"):
+        read(field)
+
+
+def test_maps_of_noise_and_mean_have_units_and_are_cut(run, field):
+    data = fits.getdata(field)
+    header = fits.getheader(field)
+    noise = np.linspace(4e-5, 6e-5, data.size).reshape(data.shape)
+    fits.writeto("mean.fits", np.zeros_like(data), header)
+    header["BUNIT"] = "mJy/beam"
+    fits.writeto("rms.fits", 1e3 * noise, header)
+    img = run(rmsmean_map_filename=["mean.fits", "rms.fits"], trim_box=(60, 260, 50, 250))
+    np.testing.assert_allclose(img.rms_arr.T, noise[0, 0, 50:250, 60:260], rtol=1e-5)
+    assert len(near(img.sources)) == 1
+
+
+def test_cubes_are_collapsed(field):
+    data, header = fits.getdata(field), fits.getheader(field)
+    cube = np.concatenate([data, 3 * data], axis=1)
+    header["HISTORY"] = "cube"
+    fits.writeto("cube.fits", cube, header)
+    there = functools.partial(bdsf.process_image, "cube.fits", stop_at="read", quiet=True)
+    np.testing.assert_allclose(there().ch0_arr, 2 * data[0, 0].T, rtol=1e-6)
+    np.testing.assert_allclose(there(collapse_av=[0]).ch0_arr, data[0, 0].T, rtol=1e-6)
+    single = there(collapse_mode="single", collapse_ch0=1)
+    np.testing.assert_allclose(single.ch0_arr, 3 * data[0, 0].T, rtol=1e-6)
+    assert single.frequency == pytest.approx(header["CRVAL3"] + header["CDELT3"])
+    weighted = there(collapse_wt="rms").ch0_arr
+    np.testing.assert_allclose(weighted, (1 + 3 / 9) / (1 + 1 / 9) * data[0, 0].T, rtol=1e-5)
+
+
+def test_documented_table_is_complete():
+    assert (DOCS / "pybdsf_parameters.rst").read_text() == parameter_table(), (
+        "make it again: python -m astro_ddpm_imager.compat.bdsf.documentation docs/pybdsf_parameters.rst"
+    )

@@ -1,0 +1,150 @@
+"""tclean's parameters, what becomes of them and what is refused: CASA is not needed for that."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.table import QTable
+
+from astro_ddpm_imager.compat.casa import PARAMETERS, tclean
+from astro_ddpm_imager.compat.casa.depth import deep_model, deep_sources, parse_threshold
+from astro_ddpm_imager.compat.casa.documentation import parameter_table
+from astro_ddpm_imager.compat.casa.parameters import bind, check, ignored, passed_on
+from astro_ddpm_imager.compat.casa.products import PRODUCTS, move_products, numbered
+from astro_ddpm_imager.errors import SettingError
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_positional_arguments_are_in_tcleans_order():
+    given = bind(("a.ms", True, "0", "1:5~9"), {"niter": 10})
+    assert given == {"vis": "a.ms", "selectdata": True, "field": "0", "spw": "1:5~9", "niter": 10}
+    with pytest.raises(TypeError, match="multiple values for argument 'vis'"):
+        tclean("a.ms", vis="b.ms")
+    with pytest.raises(TypeError, match=r"takes up to \d+ positional arguments but 100 were given"):
+        tclean(*range(100))
+
+
+@pytest.mark.parametrize(
+    ("given", "jansky"),
+    [(0, 0), ("", 0), (1e-4, 1e-4), ("0.1mJy", 1e-4), ("50 uJy", 5e-5), ("0.1mJy/beam", 1e-4), ("2e-4", 2e-4)],
+)
+def test_threshold(given, jansky):
+    assert parse_threshold(given) == pytest.approx(jansky)
+
+
+@pytest.mark.parametrize("given", ["3sigma", "1K", "-1mJy", -1e-3, "abc", float("nan"), [1]])
+def test_threshold_that_is_none(given):
+    with pytest.raises(SettingError, match=r"threshold=.*: must"):
+        parse_threshold(given)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"imagename": ""}, "imagename='': give the start"),
+        ({"imagename": "no/where/a"}, "imagename='no/where/a': there is no folder 'no/where'"),
+        ({"niter": -1}, "niter=-1: must be a whole number of at least 0"),
+        ({"niter": "1000"}, "niter='1000': must be a whole number"),
+        ({"nsigma": -1}, "nsigma=-1: must be a number of at least 0"),
+        ({"usemask": "auto"}, "usemask='auto': choose 'user', 'pb' or 'auto-multithresh'"),
+        ({"gridder": "mosaic"}, r"gridder='mosaic': .*gridder='standard'; give niter=0"),
+        ({"gridder": "awproject"}, "gridder='awproject': noise and PSF vary"),
+        ({"deconvolver": "mtmfs"}, "deconvolver='mtmfs', nterms=2: there are no Taylor terms"),
+        ({"specmode": "mvc"}, "specmode='mvc': .*choose 'mfs' or 'cube'"),
+        ({"stokes": "IQUV"}, "stokes='IQUV': the model knows total intensity only"),
+        ({"outlierfile": "o.txt"}, "outlierfile='o.txt': one field is imaged at a time"),
+    ],
+)
+def test_refused(setting, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingError, match=message):
+        tclean("a.ms", **({"imagename": "a", "niter": 10} | setting))
+
+
+def test_without_casa(monkeypatch):
+    monkeypatch.setitem(sys.modules, "casatasks", None)
+    for niter in (0, 10):
+        with pytest.raises(ImportError, match=r"pip install astro_ddpm_imager\[casa\]"):
+            tclean("a.ms", imagename="a", niter=niter)
+
+
+def test_what_is_named_in_the_log():
+    named = ignored(
+        {"gain": 0.05, "cycleniter": -1, "scales": [0, 5], "deconvolver": "multiscale", "interactive": True, "niter": 9}
+    )
+    assert [line.partition("=")[0] for line in named] == ["gain", "scales", "deconvolver", "interactive"]
+    assert ignored({"scales": [], "gain": 0.1, "niter": 10, "robust": 2.0}) == []
+    assert len(ignored({"scales": np.array([0, 5])})) == 1
+
+
+def test_what_casa_gets():
+    given = {"vis": "a.ms", "robust": 2.0, "gain": 0.05, "niter": 9, "mask": "m", "pbcor": True, "new_in_casa": 1}
+    assert passed_on(given, with_model=False) == {"vis": "a.ms", "robust": 2.0, "new_in_casa": 1}
+    assert passed_on(given, with_model=True) == {"vis": "a.ms", "robust": 2.0, "pbcor": True, "new_in_casa": 1}
+
+
+def test_every_parameter_is_accounted_for(tmp_path):
+    assert {parameter.handling for parameter in PARAMETERS.values()} == {"casa", "both", "here", "none"}
+    defaults = {name: parameter.default for name, parameter in PARAMETERS.items()}
+    check(defaults | {"imagename": str(tmp_path / "a")})
+    assert ignored(defaults) == []
+
+
+def test_table_of_the_documentation_is_current():
+    assert (DOCS / "tclean_parameters.rst").read_text() == parameter_table(), (
+        "make it again: python -m astro_ddpm_imager.compat.casa.documentation docs/tclean_parameters.rst"
+    )
+
+
+def test_what_reaches_the_threshold_is_kept(result):
+    dirty = result.dirty
+    middle, other = dirty.shape[0] // 2, dirty.shape[0] // 2 + 60
+    sky = np.zeros(dirty.shape)
+    sky[middle, middle], sky[middle, other] = 5e-4, 1e-4  # their peaks, without noise
+    seen = dirty.convolve_beam(sky)
+    table = QTable({"x": [middle + 2.0, other], "y": [middle, middle - 1.0]})
+
+    def kept(peak, seen=seen):
+        model = deep_model(sky, dirty, seen, peak)
+        sources = deep_sources(table, dirty, seen, peak)
+        np.testing.assert_array_equal(model[middle, [middle, other]] > 0, np.isin([middle + 2.0, other], sources["x"]))
+        return np.count_nonzero(model)
+
+    assert [kept(peak) for peak in (0, 5e-5, 3e-4, 6e-4)] == [2, 2, 1, 0]
+    assert kept(3e-4, seen + 2.5e-4) == 2  # noise helps, as it does in CLEAN
+    assert not deep_model(0 * sky, dirty, seen, 1e-4).any()
+
+
+def test_numbers_of_names(tmp_path):
+    name = str(tmp_path / "a.b")
+    assert numbered(name) == name
+    (tmp_path / "a.b.model").mkdir()
+    assert numbered(name) == f"{name}_2"
+    (tmp_path / "a.b_7.image").mkdir()
+    (tmp_path / "a.bc_9.image").mkdir()
+    assert numbered(name) == f"{name}_8"
+
+
+def test_products_replace_older_ones(tmp_path):
+    scratch = tmp_path / "scratch"
+    for path in (scratch / "x.image", scratch / "x.workdirectory", tmp_path / "x.image.pbcor", tmp_path / "x.image"):
+        path.mkdir(parents=True)
+    (tmp_path / "x.image" / "old").touch()
+    (tmp_path / "x.txt").touch()
+    assert [path.name for path in move_products(scratch / "x", tmp_path / "x")] == ["x.image"]
+    # What was not made again, here .image.pbcor, would belong to another run.
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scratch", "x.image", "x.txt"]
+    assert not list((tmp_path / "x.image").iterdir()) and ".image.pbcor" in PRODUCTS
+
+
+def test_scripts_of_the_documentation_differ_in_imports_only():
+    before, after = (
+        [line for line in (DOCS / "scripts" / f"tclean_{name}.py").read_text().splitlines() if line]
+        for name in ("before", "after")
+    )
+    changed = set(before) ^ set(after)
+    assert changed and all(line.startswith(("import ", "from ")) for line in changed)
+    start = [lines.index("tclean(") for lines in (before, after)]
+    assert before[start[0] :] == after[start[1] :]

@@ -1,0 +1,370 @@
+"""The report on a folder of fields: what it measures, how it goes on, and what it refuses."""
+
+import json
+import re
+import runpy
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import QTable, Table
+
+from astro_ddpm_imager import DiffusionImager, load_card
+from astro_ddpm_imager.cli import main
+from astro_ddpm_imager.errors import EvaluationError
+from astro_ddpm_imager.evaluate import (
+    MATCHED_FILTER,
+    Summary,
+    match_catalogs,
+    run_fields,
+    score_catalog,
+    write_report,
+)
+from astro_ddpm_imager.evaluate.aggregates import aggregate_catalogs
+from astro_ddpm_imager.evaluate.calibration_tables import _errors
+from astro_ddpm_imager.evaluate.figures import draw_figures
+from astro_ddpm_imager.evaluate.finders import FINDERS, FinderError, _table, measurement_sets
+from astro_ddpm_imager.evaluate.report import make_tables
+from astro_ddpm_imager.observation.dirty import prepare
+from astro_ddpm_imager.simulate import Observation, SourceRecipe, read_array, simulate_fields
+from export.score import scores_of
+
+RADIUS = 0.45 * u.arcsec
+
+
+def settings(**changes):
+    quick = {"n_samples": 3, "steps": 3, "seed": 1, "device": "cpu", "progress": False}
+    return quick | {"reliability": 0, "calibrate": False} | changes
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Three fields with a close pair and single sources, and the noise of Table 1; the last one is empty."""
+    seen = Observation(
+        read_array("alma.cycle5.3"), 150 * u.deg, -10 * u.deg, integration=2 * u.min, shape=(192, 192)
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("fields")
+    recipe = SourceRecipe(number=(3, 3), flux=[0.4, 1] * u.mJy, reach=6 * u.arcsec, pairs=0.5)
+    simulate_fields(seen, recipe, 47 * u.uJy, path, number=3, seed=3)
+    truth = Table.read(path / "truth.ecsv")
+    truth[truth["field"] < 2].write(path / "truth.ecsv", overwrite=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def without_finders():
+    """As where neither PyBDSF nor CASA nor WSClean is installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        for finder in FINDERS:
+            patch.setattr(finder, "missing", lambda: "something that is not there")
+        yield
+
+
+@pytest.fixture(scope="module")
+def evaluated(folder, without_finders, tmp_path_factory):
+    output = tmp_path_factory.mktemp("report")
+    evaluation = run_fields(folder, output, DiffusionImager(**settings()))
+    return evaluation, output, write_report(evaluation, output)
+
+
+def test_the_matched_filter_has_its_best_threshold(evaluated):
+    """However high: beside very bright sources the best one is far above what noise does."""
+    evaluation, _, _ = evaluated
+    table = evaluation.catalogs[MATCHED_FILTER].copy()
+    true = match_catalogs(evaluation.truth, table, RADIUS)[1]
+    table["significance"][true] += 100
+    summary = Summary(replace(evaluation, catalogs={**evaluation.catalogs, MATCHED_FILTER: table}), RADIUS)
+    assert summary.significance > 100
+    assert len(summary.catalog(MATCHED_FILTER)) == len(true)
+
+
+def test_what_is_needed_of_the_samples_is_best(evaluated):
+    evaluation, _, _ = evaluated
+    summary = Summary(evaluation, RADIUS)
+    for row in summary.by_samples():
+        candidates = evaluation.catalogs[row["samples"]]
+        for least in range(1, row["samples"] + 1):
+            kept = candidates[candidates["reliability"] * row["samples"] > least - 0.5]
+            assert score_catalog(evaluation.truth, kept, RADIUS)["f1"] <= row["f1"] + 1e-9
+
+
+def test_all_samples_merged_are_the_catalogue(imager, demo):
+    every = DiffusionImager(**settings())
+    result = every(**demo)
+    catalogs = aggregate_catalogs(result, every.threshold, every.card.pixels_per_beam)
+    assert set(catalogs) == {"single", "mean", "median", 1, 2, 3}
+    np.testing.assert_allclose(catalogs[3]["flux"], result.catalog["flux"])
+    np.testing.assert_allclose(catalogs[3]["reliability"], result.catalog["sample_fraction"])
+    assert (catalogs["single"]["reliability"] == 1).all() and (catalogs[1]["reliability"] == 1).all()
+
+
+def test_a_report_has_every_number_and_says_its_noise(evaluated):
+    evaluation, output, path = evaluated
+    page = path.read_text()
+    assert "under <b>independent noise</b>" in page and page.count("data:image/svg+xml;base64,") == 9
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+    report = json.loads((output / "report.json").read_text(), parse_constant=pytest.fail)
+    assert report["settings"]["fields"] == 3 and report["settings"]["sources"] == 6
+    methods = [row["method"] for row in report["scores"]]
+    assert methods == ["detect-aggregate", "matched filter"] * 2
+    assert [row["radius_arcsec"] for row in report["scores"]][2:] == [0.18, 0.18]
+    assert [row["samples"] for row in report["by_samples"]] == [1, 2, 3]
+    for name, rows in report.items():
+        if name != "settings":
+            assert len(Table.read(output / f"{name}.ecsv")) == len(rows)
+    assert {"reliability", "flux_err", "position_err", "threshold", "purity"} <= set(
+        json.loads((output / "calibration.json").read_text())
+    )
+    candidates = QTable.read(output / "candidates.ecsv")
+    assert len(candidates) == len(evaluation.catalogs["detect-aggregate"])
+    assert 0 < candidates["true"].sum() <= report["settings"]["sources"]
+
+
+def test_every_figure_says_its_noise(evaluated):
+    evaluation, output, _ = evaluated
+    summary = Summary(evaluation)
+    figures = draw_figures(summary, make_tables(summary))
+    assert set(figures) == {path.stem for path in (output / "figures").iterdir()} and len(figures) == 9
+    for figure in figures.values():
+        assert "independent noise; 3 fields" in figure.get_supxlabel()
+
+
+def test_the_page_of_the_documentation_is_made_of_reports(evaluated, tmp_path):
+    _, output, _ = evaluated
+    script = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "performance.py"))
+    text = script["page"]([output], ["the command"], tmp_path)
+    assert "   the command\n" in text and "3 fields, independent noise\n----" in text
+    pictures = re.findall(r"image:: (.*)", text)
+    assert len(pictures) == 9 and all((tmp_path.parent / picture).exists() for picture in pictures)
+    assert text.count(".. csv-table::") == 13
+
+
+def test_the_card_takes_its_scores_from_a_report(evaluated):
+    evaluation, output, _ = evaluated
+    scores = scores_of(json.loads((output / "report.json").read_text()))
+    summary = Summary(evaluation)
+    catalog = summary.catalog("detect-aggregate")
+    expected = score_catalog(evaluation.truth, catalog, summary.radius)
+    for name in ("true", "found", "matched", "purity", "completeness", "flux_bias_uJy"):
+        assert scores[name] == (None if expected[name] is None else pytest.approx(expected[name], abs=1e-4))
+    assert sum(row["candidates"] for row in scores["reliability_diagram"]) == len(summary.candidates)
+    assert sum(row["true"] for row in scores["by_snr"]) == len(evaluation.truth)
+
+    script = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "scores.py"))
+    card = replace(load_card("default")[0], scores={"casa_fields": scores})
+    for table in (script["overview"](card), script["by_snr"](card), script["by_reliability"](card)):
+        assert len({len(row) for row in table}) == 1 and len(table) > 1
+        assert script["markdown"](table).count("\n") == len(table) + 1
+
+
+def test_blends_are_listed(evaluated):
+    _, output, _ = evaluated
+    truth, blends = Table.read(output / "sources.ecsv"), Table.read(output / "blends.ecsv")
+    assert len(blends) == (truth["cause"] == "blend").sum() >= 2
+    assert (blends["neighbour_arcsec"] < 1.5).all()
+
+
+def test_a_run_goes_on_where_it_stopped(folder, evaluated, without_finders, tmp_path):
+    before, output, _ = evaluated
+    (output / "fields" / "0001.json").unlink()
+    imaged = []
+
+    class Watched(DiffusionImager):
+        def __call__(self, dirty, **companions):
+            imaged.append(dirty.name)
+            return super().__call__(dirty, **companions)
+
+    after = run_fields(folder, output, Watched(**settings()))
+    assert imaged == ["0001.dirty.fits"]
+    np.testing.assert_allclose(after.catalogs["mean"]["flux"], before.catalogs["mean"]["flux"])
+    with pytest.raises(EvaluationError, match=r"holds a run with n_samples 3 instead of 4"):
+        run_fields(folder, output, DiffusionImager(**settings(n_samples=4)))
+    truth = Table.read(folder / "truth.ecsv")
+    truth["flux_jy"] *= 2
+    truth.write(tmp_path / "truth.ecsv")
+    with pytest.raises(EvaluationError, match=r"holds a run with another truth; remove it"):
+        run_fields(folder, output, DiffusionImager(**settings()), truth=tmp_path / "truth.ecsv")
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"reliability": 0.4}, "imager.reliability=0.4: must be 0"),
+        ({"seed": None}, "imager.seed=None: give a seed"),
+        ({"n_samples": 1}, "imager.n_samples=1: a spread needs"),
+        ({"catalog": "aggregate-detect"}, "imager.catalog='aggregate-detect': must be"),
+    ],
+)
+def test_settings_that_cannot_be_measured(folder, tmp_path, changes, message):
+    with pytest.raises(EvaluationError, match=re.escape(message)):
+        run_fields(folder, tmp_path, DiffusionImager(**settings(**changes)))
+    assert not list(tmp_path.iterdir())
+
+
+def test_fields_without_a_single_source(folder, without_finders, tmp_path):
+    """The rows are there and say that there is nothing to score."""
+    truth = Table.read(folder / "truth.ecsv")[:0]
+    truth.meta["noise_protocol"] = "shared"
+    truth.write(tmp_path / "none.ecsv")
+    call = ["evaluate", str(folder), "--truth", str(tmp_path / "none.ecsv"), "--output", str(tmp_path / "report")]
+    assert main([*call, "--fields", "2", "--samples", "2", "--steps", "2", "--device", "cpu", "--quiet"]) == 0
+    report = json.loads((tmp_path / "report" / "report.json").read_text(), parse_constant=pytest.fail)
+    assert report["settings"]["noise_protocol"] == "shared"
+    assert report["settings"]["provider"] == "CPUExecutionProvider"
+    for row in report["scores"]:
+        assert row["true"] == 0 and row["completeness"] is None and row["f1"] is None and row["flux_bias_uJy"] is None
+    assert report["blends"] == []
+
+
+def test_help_names_what_else_is_compared(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["evaluate", "--help"])
+    assert stop.value.code == 0 and "PyBDSF, tclean, WSClean" in " ".join(capsys.readouterr().out.split())
+
+
+def test_errors_of_the_command_are_one_line(folder, tmp_path, capsys):
+    assert main(["evaluate", str(folder), "--truth", str(tmp_path / "none"), "--output", str(tmp_path / "out")]) == 1
+    assert "none': there is no such file" in capsys.readouterr().err
+    assert main(["evaluate", str(folder), "--radius", "0"]) == 1
+    assert "radius=0: must be positive" in capsys.readouterr().err
+    assert main(["evaluate", str(folder), "--fields", "0", "--output", str(tmp_path / "out")]) == 1
+    assert "fields=0: give at least 1" in capsys.readouterr().err
+
+
+def test_a_truth_of_positions_that_are_no_numbers(folder, tmp_path):
+    truth = Table.read(folder / "truth.ecsv")
+    truth["ra"][0] = np.nan
+    truth.write(tmp_path / "truth.ecsv")
+    with pytest.raises(EvaluationError, match=r"1 value\(s\) of ra are not numbers"):
+        run_fields(folder, tmp_path / "out", DiffusionImager(**settings()), truth=tmp_path / "truth.ecsv")
+
+
+def test_images_in_other_coordinates_than_the_truth(folder, without_finders, tmp_path):
+    fields = tmp_path / "fields"
+    shutil.copytree(folder, fields)
+    with fits.open(fields / "0000.dirty.fits", mode="update") as (hdu,):
+        hdu.header["CTYPE1"], hdu.header["CTYPE2"] = "GLON-SIN", "GLAT-SIN"
+        hdu.header.remove("RADESYS", ignore_missing=True)
+
+    class Unused(DiffusionImager):
+        def __call__(self, dirty, **companions):
+            pytest.fail("imaged, though it could not be compared")
+
+    with pytest.raises(EvaluationError, match=r"field 0, .*0000.dirty.fits: the image is in galactic coordinates"):
+        run_fields(fields, tmp_path / "out", Unused(**settings(n_samples=2, steps=2)), fields=1)
+
+
+def test_a_run_does_not_go_on_with_other_images(folder, without_finders, tmp_path):
+    """The same sources in another noise: only the images tell."""
+    fields, output = tmp_path / "fields", tmp_path / "out"
+    shutil.copytree(folder, fields)
+    imager = DiffusionImager(**settings(n_samples=2, steps=2))
+    run_fields(fields, output, imager, fields=1)
+    shutil.copy(folder / "0001.dirty.fits", fields / "0000.dirty.fits")
+    with pytest.raises(EvaluationError, match=r"holds field 0 of another dirty than .*0000.dirty.fits has now; remove"):
+        run_fields(fields, output, imager, fields=1)
+    (output / "fields" / "0000.json").write_text('{"half": ')
+    with pytest.raises(EvaluationError, match=r"0000.json: is damaged .*; remove it"):
+        run_fields(fields, output, imager, fields=1)
+    (output / "fields" / "0000.json").unlink()
+    (fields / "0000.dirty.fits").write_bytes(b"no image")
+    with pytest.raises(EvaluationError, match=r"field 0, .*0000.dirty.fits: "):
+        run_fields(fields, output, imager, fields=1)
+
+
+def test_errors_of_positions_where_right_ascension_starts_again():
+    """A source at 0 deg, found half an arcsec to the west."""
+    columns = {"field": [0], "dec": [60.0] * u.deg, "flux": [1e-3] * u.Jy}
+    truth = QTable({**columns, "ra": [0.0] * u.deg})
+    errors = {f"{name}_err": [1e-4] * u.deg for name in ("ra", "dec")} | {"flux_err": [1e-4] * u.Jy}
+    found = QTable({**columns, **errors, "ra": [360 - 1 / 3600] * u.deg})
+    summary = SimpleNamespace(truth=truth, radius=1 * u.arcsec, catalog=lambda method: found)
+    np.testing.assert_allclose(_errors(summary, "any")["ra"][0] * 3600, -0.5, atol=1e-3)
+
+
+@pytest.mark.parametrize("radius", [0, -1, np.nan, np.inf])
+def test_a_radius_that_matches_nothing_or_all(evaluated, radius):
+    with pytest.raises(EvaluationError, match="must be positive and finite"):
+        Summary(evaluated[0], radius * u.arcsec)
+    with pytest.raises(EvaluationError, match="must be an angle"):
+        Summary(evaluated[0], radius)
+
+
+def test_sources_beyond_the_images_are_said(folder, without_finders, tmp_path, caplog):
+    truth = Table.read(folder / "truth.ecsv")
+    truth["dec"][0] += 0.1
+    truth.write(tmp_path / "truth.ecsv")
+    imager = DiffusionImager(**settings(n_samples=2, steps=2))
+    run_fields(folder, tmp_path / "out", imager, truth=tmp_path / "truth.ecsv", fields=1)
+    assert "1 of 3 true sources lie where the images are blank, and count as missed" in caplog.text
+
+
+@pytest.mark.parametrize("change", [lambda ra: ra / 15, lambda ra: ra + 1])
+def test_a_truth_of_another_part_of_the_sky(folder, without_finders, tmp_path, change):
+    """Known before anything is imaged."""
+    truth = Table.read(folder / "truth.ecsv")
+    truth["ra"] = change(truth["ra"])
+    truth.write(tmp_path / "truth.ecsv")
+    with pytest.raises(EvaluationError, match=r"field 0, .*0000.dirty.fits: the true sources are nowhere near"):
+        run_fields(folder, tmp_path / "out", DiffusionImager(**settings()), truth=tmp_path / "truth.ecsv")
+    assert not list((tmp_path / "out" / "fields").iterdir())
+
+
+def test_measurement_sets_are_found(tmp_path):
+    (tmp_path / "ms").mkdir()
+    (tmp_path / "0001.ms").mkdir()
+    (tmp_path / "ms" / "0002.ms.tar.gz").touch()
+    assert measurement_sets(tmp_path, range(4)) == {
+        1: tmp_path / "0001.ms",
+        2: tmp_path / "ms" / "0002.ms.tar.gz",
+    }
+
+
+def test_a_program_that_fails_on_a_field_finds_nothing_there(folder, without_finders, tmp_path, caplog):
+    """And the others are kept, whatever the order of the fields."""
+
+    class Failing:
+        name, restore = "failing", None
+
+        def missing(self):
+            return None
+
+        def started(self, pblimit):
+            return self
+
+        def __enter__(self):
+            def find(arguments, measurement_set):
+                if arguments["dirty"].name == "0000.dirty.fits":
+                    raise FinderError("no reason")
+                answer = {"ra": [150], "dec": [-10], "ra_err": [0], "dec_err": [0], "flux": [1], "flux_err": [1]}
+                return _table(answer | {"peak": [1]}, prepare(**arguments), 2.0)
+
+            return find
+
+        def __exit__(self, *_):
+            pass
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("astro_ddpm_imager.evaluate.run.FINDERS", (Failing(),))
+        evaluation = run_fields(folder, tmp_path, DiffusionImager(**settings(n_samples=2, steps=2)), fields=2)
+    assert list(evaluation.catalogs["failing"]["field"]) == [1] and set(evaluation.seconds["failing"]) == {0, 1}
+    assert [row["method"] for row in Summary(evaluation).scores()][-1] == "failing"
+    assert "failing fails on field 0, which counts as nothing found: no reason" in caplog.text
+
+
+def test_pybdsf_finds_bright_sources(folder):
+    pytest.importorskip("bdsf")
+    truth = QTable.read(folder / "truth.ecsv")
+    companions = {"psf": folder / "psf.fits", "pb": folder / "pb.fits"}
+    with FINDERS[0].started(0.2) as find:
+        found = find({"dirty": folder / "0000.dirty.fits", **companions}, None)
+    known = QTable({"field": truth["field"], "ra": truth["ra"] * u.deg, "dec": truth["dec"] * u.deg})
+    known["flux"] = truth["flux_jy"] * u.Jy
+    found["field"] = np.zeros(len(found), dtype=int)
+    scores = score_catalog(known[known["field"] == 0], found)
+    assert scores["matched"] >= 1 and found.meta["seconds"] > 0

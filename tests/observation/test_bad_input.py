@@ -1,0 +1,474 @@
+"""Every odd input gets an error that names what is wrong and what to do."""
+
+import copy
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.nddata import CCDData
+from radio_beam import Beam
+
+from astro_ddpm_imager import DiffusionImager, DirtyImageError, ModelError, SettingError, read_image
+from astro_ddpm_imager.observation.bright import subtract_bright
+from astro_ddpm_imager.observation.dirty import prepare
+
+from ..conftest import make_wcs
+
+
+def write(path, data, **header):
+    wcs_header = make_wcs(data.shape[-2:]).to_header()
+    wcs_header.update({"BUNIT": "Jy/beam", "BMAJ": 0.5 / 3600, "BMIN": 0.5 / 3600, "BPA": 0.0, **header})
+    fits.PrimaryHDU(data, wcs_header).writeto(path)
+    return path
+
+
+def test_no_celestial_wcs(noise_image):
+    image = noise_image()
+    bare = CCDData(image.data, unit=image.unit, meta=image.meta)
+    with pytest.raises(DirtyImageError, match=r"dirty: no celestial WCS .*add it to the header"):
+        prepare(bare)
+
+
+def test_no_beam(noise_image):
+    image = noise_image()
+    image.meta.clear()
+    with pytest.raises(DirtyImageError, match=r"dirty: no beam in the header .*give beam="):
+        prepare(image)
+    given = prepare(image, beam=Beam(0.6 * u.arcsec))
+    assert given.beam_pixels == pytest.approx(6)
+
+
+def test_the_beam_may_come_with_the_psf(noise_image):
+    image, psf = noise_image(), noise_image()
+    image.meta.clear()
+    psf.data[48, 48] = 1
+    assert prepare(image, psf=psf).beam_pixels == pytest.approx(5)
+
+
+def test_beam_of_no_size(noise_image):
+    with pytest.raises(DirtyImageError, match=r"dirty: the beam in the header has axes of .* 0 arcsec; give another"):
+        prepare(noise_image(BMIN=0.0))
+
+
+@pytest.mark.parametrize("unit", ["", "  "])
+def test_no_unit(tmp_path, unit):
+    path = write(tmp_path / "a.fits", np.ones((64, 64)), BUNIT=unit)
+    with pytest.raises(DirtyImageError, match=r"a\.fits: the unit is missing; set BUNIT"):
+        read_image(path)
+
+
+def test_strange_unit(tmp_path):
+    path = write(tmp_path / "a.fits", np.ones((64, 64)), BUNIT="quux")
+    with pytest.raises(DirtyImageError, match="the unit 'quux' is unknown"):
+        read_image(path)
+
+
+def test_wrong_unit(noise_image):
+    with pytest.raises(DirtyImageError, match="dirty: the unit is 'K', not Jy/beam"):
+        prepare(noise_image(unit=u.K))
+
+
+@pytest.mark.parametrize("spelling", ["mJy/beam", "MJY/BEAM", "mJy beam-1", "mJy.beam^-1", "mJy*beam**-1"])
+def test_millijansky_are_converted(tmp_path, noise_image, spelling):
+    image = noise_image()
+    path = write(tmp_path / "a.fits", 1e3 * image.data, BUNIT=spelling)
+    assert prepare(path).rms == pytest.approx(prepare(image).rms)
+
+
+def test_megajansky_are_not_millijansky(tmp_path):
+    path = write(tmp_path / "a.fits", np.ones((64, 64)), BUNIT="MJy/beam")
+    assert read_image(path).unit.to(u.Jy / u.beam) == pytest.approx(1e6)
+
+
+def test_a_number_is_no_unit(tmp_path):
+    path = write(tmp_path / "a.fits", np.ones((64, 64)), BUNIT=5)
+    with pytest.raises(DirtyImageError, match=r"a\.fits: BUNIT=5 is no unit; set it to 'Jy/beam'"):
+        read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("cards", "cause"),
+    [
+        ({"CDELT1": 0.0}, "matrix is singular"),
+        ({"CTYPE2": "LINEAR"}, "Unmatched celestial axes"),
+        ({"CTYPE2": "RA---XXX"}, "Unrecognized projection code"),
+    ],
+)
+def test_broken_wcs(tmp_path, cards, cause):
+    path = write(tmp_path / "a.fits", np.ones((64, 64)), **cards)
+    with pytest.raises(DirtyImageError, match=rf"a\.fits: the WCS cannot be used \(.*{cause}.*correct CTYPE"):
+        read_image(path)
+
+
+def test_broken_wcs_in_memory(noise_image):
+    image = noise_image()
+    image.wcs.wcs.cd = np.zeros((2, 2))
+    with pytest.raises(DirtyImageError, match=r"dirty: the WCS cannot be used \(.*matrix is singular"):
+        prepare(image)
+
+
+@pytest.mark.parametrize(
+    ("cards", "shown"),
+    [
+        ({"RADESYS": "GAPPT"}, "RADESYS='GAPPT'"),
+        ({"CTYPE1": "HPLN-TAN", "CTYPE2": "HPLT-TAN"}, "CTYPE1='HPLN-TAN'"),
+        ({"CTYPE1": "XLON-TAN", "CTYPE2": "XLAT-TAN"}, "CTYPE1='XLON-TAN'"),
+        ({"CTYPE1": "ELON-TAN", "CTYPE2": "ELAT-TAN", "RADESYS": "FK5"}, "CTYPE1='ELON-TAN' with RADESYS='FK5'"),
+    ],
+)
+def test_frames_of_no_known_place_on_the_sky(tmp_path, cards, shown):
+    path = write(tmp_path / "a.fits", np.ones((64, 64)), **cards)
+    with pytest.raises(DirtyImageError, match=rf"a\.fits: the frame .* not known, .*{shown}.*; image it, or regrid it"):
+        read_image(path)
+
+
+def test_galactic_images_are_read(tmp_path):
+    path = write(tmp_path / "a.fits", np.ones((64, 64)), CTYPE1="GLON-TAN", CTYPE2="GLAT-TAN")
+    assert read_image(path).wcs.wcs.lngtyp == "GLON"
+
+
+def test_declination_on_the_first_axis(tmp_path, noise_image):
+    header = make_wcs((96, 96)).swapaxes(0, 1).to_header()
+    path = write(tmp_path / "a.fits", noise_image().data.T, **header)
+    with pytest.raises(
+        DirtyImageError, match=r"a\.fits: axis 1 is DEC and axis 2 RA; swap them.*wcs\.swapaxes\(0, 1\)"
+    ):
+        read_image(path)
+
+
+def test_all_blank(noise_image):
+    image = noise_image()
+    image.data[:] = np.nan
+    with pytest.raises(DirtyImageError, match=r"dirty: every pixel is blank \(NaN\)"):
+        prepare(image)
+
+
+def test_constant(noise_image):
+    image = noise_image()
+    image.data[:] = 3e-5
+    with pytest.raises(DirtyImageError, match=r"dirty: the image is constant \(3e-05 Jy/beam\)"):
+        prepare(image)
+
+
+def test_no_noise(noise_image):
+    image = noise_image()
+    image.data[:80] = 1e-5
+    with pytest.raises(DirtyImageError, match="dirty: more than half of the pixels are equal"):
+        prepare(image)
+
+
+def test_few_pixels(noise_image):
+    with pytest.raises(DirtyImageError, match=r"dirty: 30 x 20 pixels are only 4\.0 beams across; at least 8"):
+        prepare(noise_image((20, 30)))
+
+
+def test_under_sampled(noise_image):
+    with pytest.raises(
+        DirtyImageError, match=r"under-sampled, 1\.67 pixels across its minor axis.*cell of at most 0\.167"
+    ):
+        prepare(noise_image(cell=0.3))
+
+
+@pytest.mark.parametrize("name", ["psf", "pb", "mask"])
+def test_other_shape(noise_image, name):
+    with pytest.raises(DirtyImageError, match=rf"{name}: has shape \(96, 90\) .* the dirty image \(96, 96\)"):
+        prepare(noise_image(), **{name: np.ones((96, 90))})
+
+
+@pytest.mark.parametrize("name", ["psf", "pb"])
+def test_other_scale(noise_image, name):
+    other = noise_image(cell=0.2)
+    other.data[48, 48] = 1
+    with pytest.raises(DirtyImageError, match=rf"{name}: has pixels of 0\.2 arcsec, but the dirty image of 0\.1"):
+        prepare(noise_image(), **{name: other})
+
+
+def test_an_image_corrected_for_the_primary_beam_is_noticed(noise_image, caplog):
+    image = noise_image((300, 300))
+    pb = np.exp(-4 * np.log(2) * np.hypot(*np.ogrid[-150:150, -150:150]) ** 2 / 200**2)
+    prepare(image, pb=pb)
+    assert "pbcor" not in caplog.text
+    image.data /= pb
+    prepare(image, pb=pb)
+    assert "is corrected for the primary beam (.pbcor), give the one that is not" in caplog.text
+
+
+def test_pixels_far_from_the_reference_point(noise_image, caplog):
+    image = noise_image()
+    prepare(image)
+    assert "regrid" not in caplog.text
+    image.wcs.wcs.ctype = ["RA---CAR", "DEC--CAR"]
+    image.wcs.wcs.crval, image.wcs.wcs.crpix = [150.0, 0.0], [48, 48 + 30 * 3600 / 0.1]
+    prepare(image)
+    assert (
+        "in its middle the pixels are 0.0866 x 0.1 arcsec, at the reference point of the projection 0.1 x"
+        in caplog.text
+    )
+
+
+def test_a_beam_in_arcsec(noise_image):
+    with pytest.raises(DirtyImageError, match=r"the beam, 0\.9 deg \(BMAJ\), is longer than the image .* in degrees"):
+        prepare(noise_image(BMAJ=0.9, BMIN=0.8))
+
+
+def test_hardly_a_pixel_that_is_not_blank(noise_image, imager):
+    pb = np.full((96, 96), 0.1)
+    pb[48, 48:50] = 1
+    image = noise_image()
+    with pytest.raises(DirtyImageError, match=r"dirty: hardly a pixel is not blank; lower pblimit=0\.2"):
+        imager(image, pb=pb)
+
+
+def test_a_plane_of_an_axis_that_is_not_there(tmp_path):
+    path = write(tmp_path / "a.fits", np.zeros((64, 64)))
+    for name in ("channel", "stokes"):
+        assert read_image(path, **{name: 0}).shape == (64, 64)
+        with pytest.raises(DirtyImageError, match=rf"a.fits: {name}=3 does not exist; the image has no {name} axis"):
+            read_image(path, **{name: 3})
+    for channel in ("1", 1.0, True):
+        with pytest.raises(DirtyImageError, match=rf"channel={channel!r}: must be a whole number"):
+            read_image(path, channel=channel)
+
+
+def test_polarised_emission_is_not_taken_for_sources_without_a_word(noise_image, caplog):
+    prepare(noise_image(CTYPE3="STOKES", CRVAL3=1.0))
+    assert "Stokes" not in caplog.text
+    prepare(noise_image(CTYPE3="STOKES", CRVAL3=2.0))
+    assert "dirty: is of Stokes Q, which may be negative" in caplog.text
+
+
+def test_a_beam_that_is_not_all_there(noise_image, caplog):
+    image = noise_image(BMIN=0.4 / 3600)
+    del image.meta["BPA"]
+    assert prepare(image).beam.pa == 0
+    assert "no BPA in the header" in caplog.text
+    del image.meta["BMIN"]
+    assert prepare(image).beam.minor.to_value(u.arcsec) == pytest.approx(0.5)
+    assert "no BMIN in the header; the beam is taken for round" in caplog.text
+
+
+def test_a_beam_of_quantities(noise_image):
+    image = noise_image(BMAJ=0.6 * u.arcsec, BMIN=0.5 * u.arcsec, BPA=20 * u.deg)
+    assert prepare(image).beam.major.to_value(u.arcsec) == pytest.approx(0.6)
+    with pytest.raises(DirtyImageError, match=r"dirty: the beam in the header, BMAJ=<Quantity 3. mm>.* is none"):
+        prepare(noise_image(BMAJ=3 * u.mm))
+
+
+@pytest.mark.parametrize(("ctype", "name"), [("FREQ", "channel"), ("STOKES", "stokes")])
+def test_cube_says_how_to_choose_a_plane(tmp_path, ctype, name):
+    cube = np.random.default_rng(0).standard_normal((3, 64, 64))
+    path = write(tmp_path / "cube.fits", cube, CTYPE3=ctype, CRVAL3=1.0, CDELT3=1.0, CRPIX3=1.0)
+    with pytest.raises(
+        DirtyImageError, match=rf"has 3 planes on its {name} axis; choose one with {name}=0 to 2.*--{name}"
+    ):
+        read_image(path)
+    np.testing.assert_array_equal(read_image(path, **{name: 2}).data, cube[2])
+    with pytest.raises(DirtyImageError, match=rf"{name}=3 does not exist; there are planes 0 to 2"):
+        read_image(path, **{name: 3})
+
+
+def test_products_have_the_frequency_of_their_channel(tmp_path, imager):
+    cube = 1e-4 * np.random.default_rng(0).standard_normal((3, 64, 64))
+    path = write(tmp_path / "cube.fits", cube, CTYPE3="FREQ", CRVAL3=2.3e11, CDELT3=1e9, CRPIX3=1.0)
+    assert imager(read_image(path, channel=2)).image.meta["FREQ"] == 2.32e11
+
+
+def test_beam_of_a_channel_comes_from_casas_table(tmp_path):
+    cube = np.random.default_rng(0).standard_normal((2, 64, 64))
+    path = write(tmp_path / "cube.fits", cube, CTYPE3="FREQ", CRVAL3=1.0, CDELT3=1.0, CRPIX3=1.0, CASAMBM=True)
+    beams = np.array([(0.5, 0.4, 0.0, 0, 0), (0.7, 0.6, 10.0, 1, 0)], dtype="f8,f8,f8,i4,i4")
+    beams.dtype.names = ("BMAJ", "BMIN", "BPA", "CHAN", "POL")
+    fits.append(path, beams, fits.Header({"EXTNAME": "BEAMS"}))
+    assert prepare(read_image(path, channel=1)).beam.major.to_value(u.arcsec) == pytest.approx(0.7)
+    with pytest.raises(DirtyImageError, match=r"cube\.fits: channel=2 does not exist; there are planes 0 to 1"):
+        read_image(path, channel=2)
+
+
+def test_integers(noise_image):
+    image = noise_image()
+    counts = CCDData((1e6 * image.data).astype(int), unit=image.unit, wcs=image.wcs, meta=image.meta)
+    with pytest.raises(DirtyImageError, match=r"dirty: the pixels are int64, not floating point.*astype\(float\)"):
+        prepare(counts)
+
+
+def test_not_fits(tmp_path):
+    path = tmp_path / "notes.fits"
+    path.write_text("not an image " * 500)
+    with pytest.raises(DirtyImageError, match=r"notes\.fits is not a FITS file, or it is cut off"):
+        read_image(path)
+
+
+def test_cut_off(tmp_path, demo):
+    path = tmp_path / "half.fits"
+    path.write_bytes(demo["dirty"].read_bytes()[:200_000])
+    with pytest.raises(DirtyImageError, match=r"half\.fits is not a FITS file, or it is cut off"):
+        read_image(path)
+
+
+def test_flaws_of_a_file_that_do_no_harm(tmp_path, demo, caplog):
+    """Letters beyond ASCII in the header, the last block not filled up, blocks too many."""
+    raw, expected = demo["dirty"].read_bytes(), read_image(demo["dirty"]).data
+    end = raw.index(b"END" + b" " * 77)
+    latin = raw[:end] + b"OBSERVER= 'Andr\xe9'".ljust(80) + raw[end : end + 80] + raw[end + 160 :]
+    pixels = len(raw) - (-4 * expected.size) % 2880
+    for number, content in enumerate((latin, raw[:pixels], raw + bytes(8640))):
+        path = tmp_path / f"{number}.fits"
+        path.write_bytes(content)
+        np.testing.assert_array_equal(read_image(path).data, expected)
+
+
+def test_empty_fits_and_folder_and_nothing(tmp_path):
+    fits.PrimaryHDU().writeto(tmp_path / "empty.fits")
+    with pytest.raises(DirtyImageError, match="holds no image of two or more axes"):
+        read_image(tmp_path / "empty.fits")
+    with pytest.raises(DirtyImageError, match="is a folder, but not a CASA image"):
+        read_image(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        read_image(tmp_path / "nowhere.fits")
+
+
+def test_not_an_image(imager):
+    with pytest.raises(TypeError, match="dirty: expected a CCDData or the path of a FITS or CASA image, got ndarray"):
+        imager(np.zeros((64, 64)))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"n_samples": 0}, "n_samples=0: must be a whole number of at least 1"),
+        ({"n_samples": 2.5}, "n_samples=2.5: must be a whole number"),
+        ({"steps": 2000}, "steps=2000: must be a whole number from 1 to 1000"),
+        ({"sampler": "euler"}, "sampler='euler': choose one of 'ddpm', 'unipc'"),
+        ({"aggregate": "mode"}, "aggregate='mode': choose one of 'mean', 'median', 'single'"),
+        ({"catalog": "x"}, "catalog='x': choose one of 'detect-aggregate', 'aggregate-detect'"),
+        ({"reliability": 1.5}, "reliability=1.5: must be a number from 0 to 1"),
+        ({"threshold": -1}, "threshold=-1: must be a number of at least 0"),
+        ({"seed": -1}, "seed=-1: must be a whole number of at least 0"),
+        ({"threads": 0}, "threads=0: must be a whole number of at least 1"),
+        ({"device": "tpu"}, "device='tpu': choose one of 'auto', 'cpu', 'cuda'"),
+        ({"aggregate": ["median"]}, r"aggregate=\['median'\]: choose one of"),
+        ({"calibrate": "no"}, "calibrate='no': must be True or False"),
+        ({"progress": "yes"}, "progress='yes': must be True, False, None or a progress bar"),
+        ({"model": 3}, "model=3: must be a name or a path"),
+    ],
+)
+def test_settings(setting, message):
+    with pytest.raises(SettingError, match=message.replace(".", r"\.")):
+        DiffusionImager(**setting)
+
+
+def test_unknown_model():
+    with pytest.raises(ModelError, match=r"model='defualt' is unknown; there are .*'default'"):
+        DiffusionImager(model="defualt")
+    with pytest.raises(ModelError, match=r"nowhere\.onnx.*there is no such file"):
+        DiffusionImager(model="nowhere.onnx")
+
+
+def test_cuda_is_never_silently_replaced(monkeypatch):
+    monkeypatch.setattr("astro_ddpm_imager.diffusion.denoiser._has_cuda", lambda: False)
+    with pytest.raises(ModelError, match="device='cuda': ONNX Runtime cannot use CUDA here; install onnxruntime-gpu"):
+        DiffusionImager(device="cuda")
+
+
+def test_auto_says_what_it_took(caplog):
+    caplog.set_level("INFO", logger="astro_ddpm_imager")
+    imager = DiffusionImager(device="auto")
+    assert f"runs on {imager.denoiser.provider}" in caplog.text
+
+
+def test_pixels_that_are_not_square(noise_image):
+    image = noise_image()
+    image.wcs.wcs.cd = image.wcs.wcs.cd * [[1.2], [1.0]]
+    with pytest.raises(DirtyImageError, match=r"dirty: the pixels are not square, 0\.12 x 0\.1 arcsec"):
+        prepare(image)
+
+
+def test_beyond_the_training_is_said(noise_image, imager, caplog):
+    imager(noise_image(BMAJ=1.5 / 3600))
+    assert "the beam is 3 times as long as wide, the model was trained for up to 2.5" in caplog.text
+
+
+@pytest.mark.parametrize("rows", [10, 30, 80])
+def test_borders_filled_with_zeros_are_blank_and_it_is_said(noise_image, caplog, rows):
+    image, blank = noise_image(), noise_image()
+    image.data[:rows], blank.data[:rows] = 0, np.nan
+    filled, expected = prepare(image), prepare(blank)
+    assert f"{rows * 96} pixels in a piece are exactly 0" in caplog.text
+    assert filled.rms == expected.rms
+    np.testing.assert_array_equal(filled.data, expected.data)
+    np.testing.assert_array_equal(filled.allowed, expected.allowed)
+
+
+def test_the_primary_beam_between_pixels(noise_image):
+    """Where a blank pixel is near, that of the nearest; outside none."""
+    pb = np.tile(np.linspace(0.1, 1, 96), (96, 1))
+    dirty = prepare(noise_image(), pb=pb, pblimit=0.2)
+    first = np.flatnonzero(np.isfinite(dirty.pb[0]))[0]
+    x = np.array([50.5, first - 0.4, first - 0.6, 95.4, 95.6, -0.6])
+    expected = [pb[0, 50:52].mean(), pb[0, first], np.nan, 1, np.nan, np.nan]
+    np.testing.assert_allclose(dirty.primary_beam_at(x, np.full(6, 40.0)), expected)
+
+
+def test_a_zero_here_and_there_is_a_value(noise_image):
+    image = noise_image()
+    image.data[::3, ::5] = 0
+    assert np.isfinite(prepare(image).data).all()
+
+
+def test_another_piece_of_sky(noise_image):
+    """No mask is of use there; PSF and primary beam are those of any pointing."""
+    other = noise_image()
+    other.data[:] = 1
+    other.wcs.wcs.crval = other.wcs.wcs.crval + [0, 1]
+    with pytest.raises(DirtyImageError, match=r"mask: lies up to 3600 arcsec from the dirty image, .* regrid it"):
+        prepare(noise_image(), mask=other)
+    psf = copy.deepcopy(other)
+    psf.data[:] = 0
+    psf.data[48, 48] = 1
+    assert np.isfinite(prepare(noise_image(), pb=other, psf=psf).data).all()
+
+
+def test_masked_pixels_of_companions(noise_image):
+    half = np.zeros((96, 96), dtype=bool)
+    half[:, 48:] = True
+    ones = np.ones((96, 96))
+    for pb in (np.ma.MaskedArray(ones, half), CCDData(ones, unit=u.one, mask=half, wcs=make_wcs())):
+        np.testing.assert_array_equal(np.isnan(prepare(noise_image(), pb=pb).data), half)
+    np.testing.assert_array_equal(prepare(noise_image(), mask=np.ma.MaskedArray(ones, half)).allowed, ~half)
+
+
+@pytest.mark.parametrize("axes", [(-1, -1), (np.nan, np.nan), (1, 0)])
+def test_beams_that_are_given_are_checked(noise_image, axes):
+    beam = Beam(axes[0] * u.arcsec, axes[1] * u.arcsec)
+    with pytest.raises(DirtyImageError, match=r"beam: has axes of .* arcsec"):
+        prepare(noise_image(), beam=beam)
+    with pytest.raises(TypeError, match=r"beam: expected a radio_beam\.Beam, got Quantity"):
+        prepare(noise_image(), beam=1 * u.arcsec)
+
+
+@pytest.mark.parametrize(("key", "value"), [("BMIN", 0.9 / 3600), ("BMAJ", "0.9")])
+def test_headers_whose_beam_is_none(noise_image, key, value):
+    with pytest.raises(DirtyImageError, match=rf"dirty: the beam in the header, .*{key}=.*; give another with beam="):
+        prepare(noise_image(**{key: value}))
+    assert prepare(noise_image(**{key: value}), beam=Beam(0.6 * u.arcsec)).beam_pixels == pytest.approx(6)
+
+
+def test_a_primary_beam_of_zero_is_blank_whatever_the_limit(noise_image):
+    pb = np.ones((96, 96))
+    pb[:20] = 0
+    dirty = prepare(noise_image(), pb=pb, pblimit=0)
+    assert np.isnan(dirty.data[:20]).all() and np.isfinite(dirty.data[20:]).all()
+
+
+def test_bright_sources_that_the_psf_image_does_not_join(noise_image):
+    """Their sidelobes on each other are not known."""
+
+    def seen(place):
+        radius = np.hypot(*(np.mgrid[:96, :96] - place))
+        return np.exp(-0.5 * (radius / 2.1) ** 2) + 0.05 * np.cos(radius) * (radius > 6)
+
+    image, psf = noise_image(), seen(48)
+    image.data += 200 * prepare(image).rms * (seen(8) + seen(88))
+    with pytest.raises(DirtyImageError, match=r"psf: sidelobes of sources .* make the images twice as wide"):
+        subtract_bright(prepare(image, psf=psf), brightest=30, kept=15)

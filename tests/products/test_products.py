@@ -1,0 +1,89 @@
+"""Files: all or nothing, readable by others, never replaced unasked."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.nddata import CCDData
+from astropy.table import QTable
+from matplotlib.image import imread
+from radio_beam import Beam
+from regions import Regions
+
+from astro_ddpm_imager import SettingError, read_image
+from astro_ddpm_imager.products import writing as products
+
+NAMES = ["catalog.ecsv", "image.fits", "model.fits", "png", "reg", "residual.fits", "uncertainty.fits"]
+
+
+def test_all_products_are_written_and_read_back(result, tmp_path):
+    paths = result.write(tmp_path / "new" / "field1.band6")
+    assert sorted(path.name for path in paths) == [f"field1.band6.{name}" for name in NAMES]
+    assert sorted(tmp_path.joinpath("new").iterdir()) == sorted(paths)
+    prefix = str(tmp_path / "new" / "field1.band6")
+
+    model = CCDData.read(prefix + ".model.fits")
+    assert model.unit == u.Jy / u.pix
+    np.testing.assert_allclose(model.data, result.image.data, rtol=1e-6)
+    assert model.wcs.has_celestial
+    header = fits.getheader(prefix + ".image.fits")
+    assert header["BUNIT"] == "Jy/beam" and header["DMODEL"] == "default"
+    assert Beam.from_fits_header(header).major == result.dirty.beam.major
+
+    table = QTable.read(prefix + ".catalog.ecsv")
+    assert table["flux"].unit == u.Jy and table["ra"].unit == u.deg
+    assert table.meta["seed"] == 1 and len(table) == len(result.catalog)
+    assert len(Regions.read(prefix + ".reg", format="ds9")) == len(table)
+    assert imread(prefix + ".png").shape[1] > 800
+
+
+def test_metadata_that_fits_cannot_hold_are_left_out(noise_image, imager, tmp_path):
+    found = imager(noise_image(OBJECT="two\nlines", TELESCOP="Télescope", OBSERVER="Ada"))
+    found.write(tmp_path / "a")
+    header = fits.getheader(tmp_path / "a.model.fits")
+    assert "OBJECT" not in header and "TELESCOP" not in header and header["OBSERVER"] == "Ada"
+
+
+def test_existing_products_are_kept(result, tmp_path):
+    (tmp_path / "a.reg").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"a\.reg exists; give overwrite=True \(--overwrite"):
+        result.write(tmp_path / "a")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.reg"]
+    result.write(tmp_path / "a", overwrite=True)
+    assert "DS9" in (tmp_path / "a.reg").read_text()
+
+
+@pytest.mark.parametrize(("prefix", "start"), [("", "field"), (".", "field"), ("new/", "new/field"), ("a/", "a/field")])
+def test_a_folder_is_no_start_of_names(result, tmp_path, monkeypatch, prefix, start):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    with pytest.raises(SettingError, match=rf"prefix='{prefix}': is a folder; .* need a start, such as '{start}'"):
+        result.write(prefix)
+    assert [path.name for path in tmp_path.rglob("*")] == ["a"]
+
+
+@pytest.mark.parametrize("folder", ["taken", "taken/below"])
+def test_a_file_is_no_folder(result, tmp_path, folder):
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(NotADirectoryError, match="taken is not a folder; choose another folder for the products"):
+        result.write(tmp_path / folder / "a")
+
+
+def test_the_home_folder_is_found(result, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    result.write("~/new/a")
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [f"a.{name}" for name in NAMES]
+    assert read_image("~/new/a.model.fits").shape == result.image.shape
+    with pytest.raises(FileExistsError, match=r"a\.model\.fits exists"):
+        result.write("~/new/a")
+
+
+def test_nothing_half_written(result, tmp_path, monkeypatch):
+    def fail(result, path):
+        raise OSError("disk full")
+
+    monkeypatch.setitem(products.PRODUCTS, ".png", fail)
+    with pytest.raises(OSError, match="disk full"):
+        result.write(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []

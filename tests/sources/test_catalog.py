@@ -1,0 +1,136 @@
+"""From model pixels to the sky: positions, angles, sizes and regions."""
+
+import re
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from radio_beam import Beam
+from regions import Regions
+
+from astro_ddpm_imager.observation.beam import beam_covariance
+from astro_ddpm_imager.observation.dirty import prepare
+from astro_ddpm_imager.observation.grid import ModelGrid
+from astro_ddpm_imager.products.region_files import catalog_to_regions, ds9_text
+from astro_ddpm_imager.sources.aggregation import MergedSources
+from astro_ddpm_imager.sources.catalog import COLUMNS, build_catalog
+
+from ..conftest import make_wcs
+
+
+def merged(covariance, grid, y=48.0, x=48.0):
+    one = np.ones(1)
+    return MergedSources(
+        x=one * x / grid.ratio[1], y=one * y / grid.ratio[0], flux=10 * one, x_err=0.2 * one, y_err=0.1 * one,
+        flux_err=2 * one, covariance=np.asarray(covariance)[None], fraction=0.7 * one, reliability=0.8 * one,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("rotation", [0, 30])
+@pytest.mark.parametrize("pa", [0, 25, 120])
+def test_sizes_and_angles_survive_the_way_to_pixels_and_back(noise_image, pa, rotation):
+    """A source with the shape of a beam of 0.9 x 0.6 arcsec comes out with these axes and this angle."""
+    image = noise_image((96, 96))
+    image.wcs = make_wcs((96, 96), angle=rotation)
+    dirty = prepare(image)
+    grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
+    shape = beam_covariance(Beam(0.9 * u.arcsec, 0.6 * u.arcsec, pa * u.deg), image.wcs)
+    on_model = shape / np.outer(grid.ratio[::-1], grid.ratio[::-1]) + np.eye(2) / 12
+    row = build_catalog(merged(on_model, grid), grid, dirty, 0.5, {})[0]
+    assert row["major"].to_value(u.arcsec) == pytest.approx(0.9)
+    assert row["minor"].to_value(u.arcsec) == pytest.approx(0.6)
+    assert (row["pa"].to_value(u.deg) - pa + 90) % 180 - 90 == pytest.approx(0, abs=1e-6)
+    assert row["flux"].to_value(u.Jy) == pytest.approx(10 * dirty.rms)
+
+
+def test_position_angle_runs_from_north_to_east():
+    """With north up and east left, 0 degrees is the y axis and 45 degrees the upper left."""
+    wcs = make_wcs((96, 96))
+    upright = beam_covariance(Beam(1 * u.arcsec, 0.4 * u.arcsec, 0 * u.deg), wcs)
+    assert upright[1, 1] > upright[0, 0]
+    assert beam_covariance(Beam(1 * u.arcsec, 0.4 * u.arcsec, 45 * u.deg), wcs)[0, 1] < 0
+
+
+def test_positions_are_those_of_the_wcs(noise_image):
+    dirty = prepare(noise_image())
+    grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
+    row = build_catalog(merged(np.eye(2) / 12, grid, y=30.25, x=61.5), grid, dirty, 0, {})[0]
+    expected = dirty.wcs.pixel_to_world(61.5, 30.25)
+    assert SkyCoord(row["ra"], row["dec"]).separation(expected).arcsec < 1e-6
+    assert (row["x"], row["y"]) == pytest.approx((61.5, 30.25))
+    assert row["ra_err"].to_value(u.arcsec) == pytest.approx(0.2 * 0.1 * grid.ratio[1])
+    assert row["dec_err"].to_value(u.arcsec) == pytest.approx(0.1 * 0.1 * grid.ratio[0])
+
+
+@pytest.mark.parametrize(
+    ("axes", "frame", "expected"),
+    [(("RA", "DEC"), {}, "icrs"), (("GLON", "GLAT"), {}, "icrs"), (("RA", "DEC"), {"radesys": "FK5"}, "fk5"),
+     (("RA", "DEC"), {"radesys": "FK5", "equinox": 1975.0}, "icrs"), (("RA", "DEC"), {"radesys": "FK4"}, "fk4"),
+     (("RA", "DEC"), {"radesys": "FK4-NO-E"}, "icrs")],
+)  # fmt: skip
+@pytest.mark.parametrize("latitude", [20.0, 89.99])
+def test_angles_and_errors_are_those_of_the_frame_of_the_positions(noise_image, axes, frame, expected, latitude):
+    """A source 3 arcsec from the middle, long along the y axis of the image, whatever north is there."""
+    image = noise_image()
+    image.wcs.wcs.ctype = [f"{axes[0]:-<5}SIN", f"{axes[1]:-<5}SIN"]
+    image.wcs.wcs.crval = [40.0, latitude]
+    for name, value in frame.items():
+        setattr(image.wcs.wcs, name, value)
+    image.wcs.wcs.set()
+    dirty = prepare(image)
+    grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
+    table = build_catalog(merged(np.diag([0.5, 1.5]), grid, y=48.0, x=78.0), grid, dirty, 0, {})
+    assert table.meta["frame"] == expected
+    here, above, right = (SkyCoord(image.wcs.pixel_to_world(78.0 + x, 48.0 + y)) for x, y in ((0, 0), (0, 1), (1, 0)))
+    here, above, right = (SkyCoord(sky.transform_to(expected)) for sky in (here, above, right))
+    assert SkyCoord(table["ra"], table["dec"], frame=expected)[0].separation(here).arcsec < 1e-3
+    turned = (table["pa"][0] - here.position_angle(above)).to_value(u.deg)
+    assert (turned + 90) % 180 - 90 == pytest.approx(0, abs=0.1)
+    east = [
+        0.2 * grid.ratio[1] * here.spherical_offsets_to(right)[0],
+        0.1 * grid.ratio[0] * here.spherical_offsets_to(above)[0],
+    ]
+    assert table["ra_err"][0].to_value(u.arcsec) == pytest.approx(np.hypot(*[e.arcsec for e in east]), rel=1e-3)
+
+
+def test_half_the_primary_beam_doubles_the_fluxes(noise_image):
+    """Of the same apparent source; its S/N stays."""
+    whole, half = (prepare(noise_image(), pb=np.full((96, 96), pb)) for pb in (0.8, 0.4))
+    grid = ModelGrid(whole.shape, whole.beam_pixels, 2.2, 8)
+    one, other = (build_catalog(merged(np.eye(2), grid), grid, dirty, 0, {})[0] for dirty in (whole, half))
+    for name in ("flux", "flux_err", "peak_flux"):
+        assert other[name].value == pytest.approx(2 * one[name].value)
+    assert other["snr"] == pytest.approx(one["snr"]) and (one["pb"], other["pb"]) == (0.8, 0.4)
+
+
+def test_a_point_source_peaks_at_its_flux_and_an_extended_one_below(noise_image):
+    dirty = prepare(noise_image())
+    grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
+    point = build_catalog(merged(np.eye(2) / 12, grid), grid, dirty, 0, {})[0]
+    assert point["peak_flux"].value == pytest.approx(point["flux"].value)
+    beam_sized = dirty.beam_covariance / np.outer(grid.ratio, grid.ratio) + np.eye(2) / 12
+    extended = build_catalog(merged(beam_sized, grid), grid, dirty, 0, {})[0]
+    assert extended["peak_flux"].value == pytest.approx(extended["flux"].value / 2)
+
+
+def test_regions_come_back_from_ds9_format(noise_image):
+    dirty = prepare(noise_image())
+    grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
+    table = build_catalog(merged(np.diag([0.5, 1.5]), grid), grid, dirty, 0, {})
+    text = ds9_text(catalog_to_regions(table, dirty.beam, "icrs"))
+    (region,) = Regions.parse(text, format="ds9")
+    assert region.center.separation(SkyCoord(table["ra"][0], table["dec"][0])).arcsec < 0.01
+    assert text.splitlines()[1].endswith("# color=yellow text={1 (0.80)}")
+    # The longer axis on the sky is north-south here: the region's angle runs from the west-east axis.
+    assert (table["pa"][0].to_value(u.deg) + 90) % 180 - 90 == pytest.approx(0, abs=1e-6)
+    assert region.width > region.height and region.angle.to_value(u.deg) == pytest.approx(90)
+
+
+def test_the_columns_are_those_of_the_documentation():
+    page = (Path(__file__).parents[2] / "docs" / "usage.rst").read_text()
+    table = page.split("The catalogue\n---")[1].split("Its ``meta``")[0]
+    rows = [re.split(r"  +", line.strip()) for line in table.splitlines() if line.startswith("``")]
+    units = {name: "" if unit is None else unit.to_string() for name, (unit, _) in COLUMNS.items()}
+    assert rows == [[f"``{name}``", units[name] or "\\", COLUMNS[name][1]] for name in COLUMNS]

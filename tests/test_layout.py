@@ -1,0 +1,52 @@
+"""The package is built in one direction: observation, diffusion, sources, products, and what calls them."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import astro_ddpm_imager
+
+ROOT = Path(astro_ddpm_imager.__file__).parent
+PACKAGE = ROOT.name
+# What each wing may know, beside itself and the exceptions that all share.
+MAY_IMPORT = {
+    "observation": set(),
+    "diffusion": {"observation"},
+    "sources": {"observation"},
+    "products": {"observation", "sources"},
+    "simulate": {"observation", "diffusion"},
+}
+ABOVE = {"evaluate", "compat", "imager", "batch", "cli"}  # they call the wings, no wing calls them
+
+
+def imported(path):
+    """Modules of the package, without its name, that a file imports, also inside functions."""
+    package = [PACKAGE, *path.relative_to(ROOT).parent.parts]
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parent = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*parent, *([node.module] if node.module else [])])
+            names |= {f"{base}.{alias.name}" for alias in node.names}
+    return {name.removeprefix(f"{PACKAGE}.") for name in names if name.startswith(f"{PACKAGE}.")}
+
+
+@pytest.mark.parametrize("wing", MAY_IMPORT)
+def test_a_wing_knows_only_those_before_it(wing):
+    wings = {*MAY_IMPORT, *ABOVE, "result"}
+    for path in sorted((ROOT / wing).rglob("*.py")):
+        known = {name.split(".")[0] for name in imported(path)} & wings
+        assert known <= MAY_IMPORT[wing] | {wing}, path
+
+
+@pytest.mark.parametrize("module", ["imager", "result"])
+def test_what_is_called_does_not_call_back(module):
+    below = {name.split(".")[0] for name in imported(ROOT / f"{module}.py")}
+    assert not below & {"compat", "evaluate", "simulate", "batch", "cli"}
+
+
+def test_the_ground_floor_holds_only_what_calls_the_wings():
+    assert {path.stem for path in ROOT.glob("*.py")} == {"__init__", "imager", "result", "batch", "cli", "errors"}
