@@ -1,6 +1,6 @@
 """Export a checkpoint to ONNX, with its card.
 
-python -m export.to_onnx runs/default/checkpoint.pt astro_ddpm_imager/models/default.onnx
+python -m export.to_onnx runs/default/checkpoint.pt astro_ddpm_imager/diffusion/models/default.onnx
 """
 
 import argparse
