@@ -213,9 +213,9 @@ class DiffusionImager:
         if psf is None:
             log.warning("no PSF given: the restoring beam takes its place, sidelobes are not accounted for")
         self._warn_beyond_training(observation)
-        observation = subtract_bright(observation, **self.card.bright)
         seed = secrets.randbits(32) if self.seed is None else self.seed
         grid = ModelGrid(observation.shape, observation.beam_pixels, self.card.pixels_per_beam, self.card.multiple)
+        observation = subtract_bright(observation, grid, **self.card.bright)
         log.info("noise %.4g Jy/beam, model grid %s, seed %d", observation.rms, grid.shape, seed)
         gridded = GriddedObservation.of(observation, grid)
         if not gridded.pb.any():
@@ -238,8 +238,9 @@ class DiffusionImager:
 
         Flux is per model pixel in units of the noise, without that of ``bright``.
         """
-        card, pb = self.card, gridded.pb
-        conditions = condition(gridded.dirty, gridded.psf, pb, card.pixels_per_beam, **card.clean)
+        card, pb, noise = self.card, gridded.pb, gridded.noise
+        # Where more counts as noise, sources are fainter in its units, as where the primary beam is lower.
+        conditions = condition(gridded.dirty / noise, gridded.psf, pb / noise, card.pixels_per_beam, **card.clean)
         seen = _bounding_box(pb > 0, card.multiple)
         conditions, inside = conditions[:, *seen], pb[seen] > 0
         schedule, stretch = card.noise_schedule, card.stretch
@@ -266,7 +267,7 @@ class DiffusionImager:
 
             samples = _in_parallel(sample, self.n_samples, self.denoiser.workers)
         full = np.zeros((self.n_samples, *pb.shape), dtype=np.float32)
-        full[:, *seen] = samples
+        full[:, *seen] = samples * noise[seen].astype(np.float32)
         expected = np.full(pb.shape, -1.0)
         mean = np.mean([turn_back(image, i) for i, image in enumerate(starts)], axis=0)
         expected[seen] = np.where(inside, mean, -1)
@@ -282,7 +283,7 @@ class DiffusionImager:
             seen = find(sky)
             seeds = np.column_stack([seen.x, seen.y])
         merged = merge(found, self.n_samples, MERGING_BEAMS * per_beam, seeds)
-        drawn = self.card.stretch.forward(samples).mean(0)
+        drawn = self.card.stretch.forward(samples / gridded.noise).mean(0)
         merged = without_luck(merged, drawn + 1, expected + 1, SMOOTHING_BEAMS * per_beam)
         if self.calibrate:
             merged = calibrate(merged, self.card.calibration)

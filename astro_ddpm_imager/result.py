@@ -67,7 +67,7 @@ class ImagingResult:
         2D array, Jy/pixel, without blanks
         """
         image = self.grid.to_image(sky) * self.dirty.rms
-        return image if self.dirty.bright is None else image + self.dirty.bright
+        return image if self.dirty.bright is None else image + self.dirty.bright.image
 
     @cached_property
     def image(self):
@@ -94,7 +94,8 @@ class ImagingResult:
     @cached_property
     def residual(self):
         """Dirty image minus PSF * reconstruction as `~astropy.nddata.CCDData`, Jy/beam, noise flat."""
-        return self._ccd(self.dirty.data - self.dirty.convolve_psf(self._apparent), JY_PER_BEAM)
+        drawn = self.grid.to_image(self._sky) * self.dirty.rms
+        return self._ccd(self.dirty.reduced - self.dirty.convolve_psf(drawn), JY_PER_BEAM)
 
     @cached_property
     def restored(self):

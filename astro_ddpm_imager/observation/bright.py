@@ -1,41 +1,74 @@
 """Bright sources, and the noise beneath their sidelobes."""
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from astropy.stats import mad_std
-from scipy.ndimage import distance_transform_edt, label
+from scipy.fft import irfft2, rfft2
+from scipy.ndimage import distance_transform_edt, gaussian_filter, label, maximum_filter
 
-from ..errors import DirtyImageError
-from ..observation.clean import clean
+from .clean import clean
+from .components import Components
+from .fitting import improve
+from .reach import continue_psf, end_psf, sidelobe_doubt
 
-__all__ = ["bright_sky", "subtract_bright"]
+__all__ = ["BrightPart", "bright_sky", "subtract_bright"]
 
 log = logging.getLogger(__name__)
 
+FITTED = 10.0  # times the noise: peaks that are fitted
+TOGETHER = 0.6  # of the highest peak: those that are fitted with it, and not taken for its sidelobes
+SEPARATION = 0.7  # beams between components
+ROUNDS, SWEEPS = 16, 3
+HALVINGS = 4  # of a step that explains less
 GAIN = 0.1
-CLEAN_DEPTH = 5.0  # times the noise
-BRIGHT_DEPTH = 3.0  # likewise, where there are bright sources: what is left of them should not pass for noise
-MOST_BRIGHT = 1000  # components of sources with far sidelobes that matter
-UNKNOWN = 0.5  # times the noise: root mean square of sidelobes beyond the PSF image that may be neglected
-ROUNDS = 12
+DEPTH = 5.0  # of CLEAN, times the noise
 COMPONENTS_PER_BEAM = 20
 EDGE = 0.01  # of its peak: where an island of components ends
 EDGE_NOISE = 3.0  # but not below this many times the noise
+UNKNOWN = 0.3  # times the noise: sidelobes beyond the PSF image that may be neglected
+QUIET = 0.1  # of the image, which is enough to measure the noise in
+LOUD = 1.5  # times the noise: sidelobes and noise that are worth a warning
+SMOOTHING = 0.25  # beams, a standard deviation: what components are smoothed with to be measured
 
 
-def subtract_bright(dirty, brightest, kept):
+@dataclass(frozen=True)
+class BrightPart:
+    """What of bright sources the model is not shown.
+
+    Parameters
+    ----------
+    gaussians : `~astro_ddpm_imager.observation.components.Components`
+        Fitted, fluxes in Jy, on the pixels of the image.
+    pixels : 2D array, shape (ny, nx)
+        CLEAN's components where these do not suffice, Jy/pixel.
+    """
+
+    gaussians: Components
+    pixels: np.ndarray
+
+    @cached_property
+    def image(self):
+        """Both on the pixels of the image, Jy/pixel."""
+        return self.pixels + self.gaussians.pixels(self.pixels.shape)
+
+
+def subtract_bright(dirty, grid, brightest, kept):
     """Take the larger part of bright sources out of a dirty image, and measure the noise without them.
 
-    A network cannot be exact to one part in a thousand, but CLEAN can be. What
-    is left of each source has the same shape, and is bright enough for the
+    A network cannot be exact to one part in a thousand, but a fit can be:
+    Gaussians anywhere between pixels, and CLEAN for what these leave. What
+    remains of each source has the same shape, and is bright enough for the
     model to say how certain it is. The noise is measured again and again as
     the sidelobes disappear.
 
     Parameters
     ----------
     dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
+    grid : `~astro_ddpm_imager.observation.grid.ModelGrid`
+        Pixels for the fit.
     brightest : float
         Sources with a higher peak, in units of the noise, are reduced.
     kept : float
@@ -45,50 +78,170 @@ def subtract_bright(dirty, brightest, kept):
     -------
     `~astro_ddpm_imager.observation.dirty.DirtyImage`
         With ``rms`` measured in the residual, and ``bright`` set where a
-        source is that bright; ``data`` is unchanged but for pixels whose
-        sidelobes are not known, because the PSF image ends before: NaN.
-
-    Raises
-    ------
-    DirtyImageError
-        Of most of the flux of the bright sources, too, sidelobes of others are
-        not known.
+        source is that bright. Where the sidelobes of bright sources beyond the
+        PSF image matter, the PSF is continued, and what is not known of them
+        counts as noise (``noise_ratio``).
     """
-    dirty = _within_reach(dirty)
-    components, residual, rms = np.zeros(dirty.shape), np.nan_to_num(dirty.data), dirty.rms
-    for depth in (CLEAN_DEPTH, BRIGHT_DEPTH):
-        found, residual, rms = _clean_deeper(dirty, residual, rms, depth)
-        components += found
-        seen = dirty.convolve_beam(components) / rms
-        if seen.max() <= brightest:
+    if dirty.psf is None:
+        found = _fit(dirty, grid, None)
+    else:
+        ended, doubt = end_psf(dirty.psf, dirty.shape)
+        found = _fit(replace(dirty, psf=ended), grid, doubt)
+    if found.unknown.max() > UNKNOWN * found.rms:
+        log.info("sidelobes of bright sources matter beyond the PSF image, which is continued")
+        continued, doubt = continue_psf(dirty.psf, dirty.shape), sidelobe_doubt(dirty.psf, dirty.shape)
+        dirty = replace(dirty, psf=continued)
+        found = _fit(dirty, grid, doubt)
+    ratio = found.loudness / found.rms
+    loud = ratio[np.isfinite(dirty.data)] > LOUD
+    if loud.any():
+        log.warning(
+            "the PSF image ends within the field of a source of %.0f times the noise; the sidelobes beyond are estimated, "
+            "and what is not known of them counts as noise, which is up to %.2g times as high as elsewhere (more than "
+            "%.2g times in %.0f%% of the image); make the images twice as wide as the field to be rid of it",
+            np.nanmax(dirty.data) / found.rms, ratio.max(), LOUD, 100 * loud.mean(),
+        )  # fmt: skip
+    cleaned, rms = _clean_deeper(dirty, found.residual, found.rms, found.unknown)
+    part = BrightPart(found.gaussians, cleaned)
+    seen = dirty.convolve_beam(part.image) / rms
+    dirty = replace(dirty, rms=rms, noise_ratio=np.hypot(rms, found.unknown) / rms)
+    return replace(dirty, bright=_largest_part(dirty, part, seen, brightest, kept))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Gaussians, what they leave of an image, its noise, and the unknown sidelobes, Jy/beam."""
+
+    dirty: object
+    gaussians: Components
+    residual: np.ndarray
+    rms: float
+    unknown: np.ndarray
+
+    @property
+    def loudness(self):
+        """Noise and unknown sidelobes, Jy/beam."""
+        return np.hypot(self.rms, self.unknown)
+
+
+def _fit(dirty, grid, doubt):
+    """Fit Gaussians to all peaks that are certain; ``doubt`` is that of the PSF, or None where it is all known."""
+    inside = np.isfinite(dirty.data)
+    nothing = Components.points([], [], [])
+    found = _Found(dirty, nothing, np.nan_to_num(dirty.data), dirty.rms, np.zeros(dirty.shape))
+    if found.residual.max() < FITTED * found.rms:
+        return found
+    psf, scale = grid.psf_to_model(dirty.covering_psf), grid.ratio
+    at_edge = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] < dirty.beam_pixels
+    for _ in range(ROUNDS):
+        peaks = _new_peaks(found, dirty.beam_pixels)
+        if not len(peaks):
             break
-    bright = np.zeros_like(components)
-    islands, number = label(seen > EDGE_NOISE)
-    for island in range(1, number + 1):
-        peak = seen[islands == island].max()
-        if peak > brightest:
-            own = (islands == island) & (seen > EDGE * peak)
-            bright[own] = components[own] * (1 - kept / peak)
-            log.info("a source of %.0f times the noise: all but %.0f of it is subtracted", peak, kept)
-    return replace(dirty, rms=rms, bright=bright if bright.any() else None)
+        points = Components.points(peaks[:, 1], peaks[:, 0], found.residual[tuple(peaks.T)])
+        found = _explained(found, found.gaussians.joined(points), inside, doubt)
+        for _ in range(SWEEPS):
+            on_grid = found.gaussians.on_grid(scale).scaled(1 / found.rms)
+            nearest = tuple(
+                np.round([c]).astype(int)[0].clip(0, n - 1)
+                for c, n in zip((found.gaussians.y, found.gaussians.x), dirty.shape, strict=True)
+            )
+            better = improve(
+                on_grid, grid.to_model(found.residual / found.rms), psf, grid.pixels_per_beam, at_edge[nearest]
+            )
+            better = better.on_grid([1 / s for s in scale]).scaled(found.rms)
+            before, found = found, _towards(found, better, inside, doubt)
+            if found is before:
+                break
+    return found
 
 
-def _clean_deeper(dirty, residual, rms, depth):
-    """Components, residual and its noise after CLEAN to a depth in units of the noise, which falls on the way."""
+def _explained(found, gaussians, inside, doubt):
+    """With other Gaussians."""
+    dirty = found.dirty
+    residual = np.where(inside, dirty.data - dirty.see(gaussians), 0)
+    unknown = found.unknown if doubt is None else _unknown_sidelobes(gaussians, doubt)
+    return _Found(dirty, gaussians, residual, _noise(residual, inside, found.rms, unknown), unknown)
+
+
+def _noise(residual, inside, before, unknown):
+    """Noise, Jy/beam, of where sidelobes are known, or, if that is hardly anywhere, of all in proportion."""
+    quiet = inside & (unknown < UNKNOWN * before)
+    if quiet.sum() > QUIET * inside.sum():
+        return float(mad_std(residual[quiet]))
+    return float(mad_std((residual * before / np.hypot(before, unknown))[inside]))
+
+
+def _towards(found, gaussians, inside, doubt):
+    """With others, or as far on the way to them as leaves less of the image."""
+    left = np.sum((found.residual / found.loudness) ** 2)
+    for share in 0.5 ** np.arange(HALVINGS):
+        changed = _explained(found, found.gaussians.towards(gaussians, share), inside, doubt)
+        if np.sum((changed.residual / found.loudness) ** 2) < left:
+            return changed
+    return found
+
+
+def _new_peaks(found, beam_pixels):
+    """Peaks (y, x) that are certain, and no sidelobes of others, away from the Gaussians that there are."""
+    certain = found.residual / found.loudness
+    size = 2 * int(SEPARATION * beam_pixels) + 1
+    highest = certain == maximum_filter(certain, size)
+    peaks = np.argwhere(highest & (certain > max(FITTED, TOGETHER * certain.max())))
+    there = np.stack([found.gaussians.y, found.gaussians.x], axis=1)
+    distance = np.linalg.norm(peaks[:, None] - there, axis=2).min(1, initial=np.inf)
+    return peaks[distance > SEPARATION * beam_pixels]
+
+
+def _unknown_sidelobes(gaussians, doubt):
+    """Root mean square of what is not known of the sidelobes of some Gaussians, all together."""
+    ny, nx = (n // 2 for n in doubt.shape)
+    power = np.zeros((ny, nx))
+    at = tuple(
+        np.round(c).astype(int).clip(0, n - 1) for c, n in zip((gaussians.y, gaussians.x), (ny, nx), strict=True)
+    )
+    np.add.at(power, at, gaussians.flux**2)
+    spread = irfft2(rfft2(power, s=doubt.shape) * rfft2(np.roll(doubt**2, (ny, nx), (0, 1))), s=doubt.shape)
+    return np.sqrt(spread[:ny, :nx].clip(0))
+
+
+def _clean_deeper(dirty, residual, rms, unknown):
+    """Components of CLEAN and the noise that they leave; it goes as deep as the noise falls on the way."""
     inside = np.isfinite(dirty.data)
     components = np.zeros_like(residual)
     most = int(COMPONENTS_PER_BEAM * residual.size / dirty.beam_pixels**2)
     for _ in range(ROUNDS):
-        found, residual = clean(residual, dirty.covering_psf, depth * rms, GAIN, inside, most, negative=True)
+        # Among unknown sidelobes it would take these for sources.
+        searched = inside & (unknown < rms)
+        found, residual = clean(residual, dirty.covering_psf, DEPTH * rms, GAIN, searched, most, negative=True)
         components += found
-        before, rms = rms, float(mad_std(residual[inside]))
+        before, rms = rms, _noise(residual, inside, rms, unknown)
         if rms > 0.97 * before:
             break
-    return components, residual, rms
+    return components, rms
+
+
+def _largest_part(dirty, part, seen, brightest, kept):
+    """Of each source that is too bright all but ``kept`` times the noise."""
+    factors = np.zeros(dirty.shape)
+    islands, number = label(seen > EDGE_NOISE)
+    for island in range(1, number + 1):
+        peak = seen[islands == island].max()
+        if peak > brightest:
+            own = (islands == island) & (seen > max(EDGE * peak, DEPTH))
+            factors[own] = 1 - kept / peak
+            log.info("a source of %.0f times the noise: all but %.0f of it is subtracted", peak, kept)
+    if not factors.any():
+        return None
+    y, x = (
+        np.round(c).astype(int).clip(0, n - 1)
+        for c, n in zip((part.gaussians.y, part.gaussians.x), dirty.shape, strict=True)
+    )
+    gaussians = part.gaussians.scaled(factors[y, x])
+    return BrightPart(gaussians.select(gaussians.flux != 0), part.pixels * factors)
 
 
 def bright_sky(dirty, grid):
-    """What of bright sources the model is not shown, on its pixels.
+    """What of bright sources the model is not shown, on its pixels, and smoothed, so that it can be measured.
 
     Parameters
     ----------
@@ -98,53 +251,11 @@ def bright_sky(dirty, grid):
     Returns
     -------
     2D array, shape ``grid.shape``, or 0
-        Flux per pixel in units of the noise.
+        Flux per pixel in units of the noise, convolved with a round Gaussian
+        of a standard deviation of ``SMOOTHING`` beams.
     """
-    return 0 if dirty.bright is None else grid.gather(dirty.bright / dirty.rms)
-
-
-def _within_reach(dirty):
-    """The image without the pixels that the PSF image does not reach from sources so bright that it matters."""
-    if dirty.psf is None:
-        return dirty
-    level = np.concatenate([dirty.psf[[0, -1]].ravel(), dirty.psf[:, [0, -1]].ravel()]).std()
-    inside = known = np.isfinite(dirty.data)
-    rms = dirty.rms
-    for _ in range(ROUNDS):
-        data, height = np.where(known, dirty.data, 0), UNKNOWN * rms / max(level, 1e-9)
-        components, residual = clean(data, dirty.covering_psf, height, GAIN, known, MOST_BRIGHT)
-        bright = np.argwhere(components)
-        if not len(bright):
-            break
-        known = inside & _reached(bright, dirty)
-        if components[known].sum() < 0.5 * components.sum():
-            raise DirtyImageError(
-                f"psf: sidelobes of sources of up to {data.max() / rms:.0f} times the noise matter everywhere in the "
-                "image, and the PSF image ends before the other end of it; make the images twice as wide as the field, "
-                "or cut one out around each source"
-            )
-        before, rms = rms, float(mad_std(residual[known]))
-        if rms > 0.97 * before:
-            break
-    lost = inside & ~known
-    if not lost.any():
-        return dirty
-    log.warning(
-        "the PSF image ends within the field of a source of %.0f times the noise: %d pixels (%.0f%%), where its "
-        "sidelobes are not known, are left blank; make the images twice as wide as the field",
-        np.nanmax(dirty.data) / rms, lost.sum(), 100 * lost.sum() / inside.sum(),
-    )  # fmt: skip
-    blank = {name: np.where(known, getattr(dirty, name), np.nan) for name in ("data", "pb")}
-    # Half of a source at the edge would pass for all of it.
-    whole = distance_transform_edt(~lost) > dirty.beam_pixels
-    return replace(dirty, **blank, allowed=dirty.allowed & whole, rms=float(mad_std(blank["data"], ignore_nan=True)))
-
-
-def _reached(positions, dirty):
-    """Pixels that the PSF image covers wherever it is centred on these positions, a mask."""
-    reached = np.ones(dirty.shape, dtype=bool)
-    for axis, (size, extent) in enumerate(zip(dirty.shape, dirty.psf.shape, strict=True)):
-        first, last = (end - extent // 2 for end in (positions[:, axis].max(), positions[:, axis].min() + extent))
-        pixels = np.arange(size)
-        reached &= np.expand_dims((pixels >= first) & (pixels < last), 1 - axis)
-    return reached
+    if dirty.bright is None:
+        return 0
+    pixels = grid.gather(gaussian_filter(dirty.bright.pixels, SMOOTHING * dirty.beam_pixels))
+    gaussians = dirty.bright.gaussians.on_grid(grid.ratio, (SMOOTHING * grid.pixels_per_beam) ** 2)
+    return (pixels + gaussians.squares(grid.shape)) / dirty.rms

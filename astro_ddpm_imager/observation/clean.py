@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 DIVERGENCE = 3.0  # a peak that many times higher than the lowest before
 
 
-def clean(dirty, psf, threshold, gain, allowed, max_iterations, negative=False):
+def clean(dirty, psf, threshold, gain, weight, max_iterations, negative=False):
     """Subtract what is certainly there: CLEAN (Hogbom 1974, A&AS 15, 417).
 
     Parameters
@@ -21,11 +21,11 @@ def clean(dirty, psf, threshold, gain, allowed, max_iterations, negative=False):
         PSF with its peak, 1, at pixel ``(ny, nx)``, so that it covers the
         image wherever it is centred.
     threshold : float
-        Stop when no pixel of the residual is above it, same unit as ``dirty``.
+        Stop when no pixel of the residual, times ``weight``, is above it, same unit as ``dirty``.
     gain : float
         Fraction of a peak to subtract at once.
-    allowed : 2D array of bool, shape (ny, nx)
-        Where components may lie.
+    weight : 2D array, shape (ny, nx)
+        0 where no components may lie, 1 where the noise is that of the image, less where it is higher.
     max_iterations : int
     negative : bool, optional
         Subtract negative peaks as well.
@@ -40,24 +40,25 @@ def clean(dirty, psf, threshold, gain, allowed, max_iterations, negative=False):
     ny, nx = dirty.shape
     residual, psf = dirty.astype(np.float32), psf.astype(np.float32)
     components = np.zeros_like(residual)
-    # What may not be a component is kept beside, to search one array only.
-    searched = np.where(allowed, residual, 0).astype(np.float32)
+    # What is searched is kept beside, to look at one array only.
+    weight = np.asarray(weight, dtype=np.float32)
+    searched = residual * weight
     part, lowest = np.empty_like(residual), np.inf
     for _ in range(max_iterations):
         peak = searched.argmax()
         if negative and -searched.min() > searched.flat[peak]:
             peak = searched.argmin()
         y, x = divmod(int(peak), nx)
-        height = searched[y, x]
-        if not abs(height) > threshold:
+        certain, height = abs(searched[y, x]), residual[y, x]
+        if not certain > threshold:
             break
-        lowest = min(lowest, abs(height))
-        if abs(height) > DIVERGENCE * lowest:
+        lowest = min(lowest, certain)
+        if certain > DIVERGENCE * lowest:
             log.warning("CLEAN diverges and is stopped: the PSF does not fit the image, or is cut off too near")
             break
         components[y, x] += gain * height
         np.multiply(psf[ny - y : 2 * ny - y, nx - x : 2 * nx - x], gain * height, out=part)
         residual -= part
-        np.multiply(part, allowed, out=part)
+        np.multiply(part, weight, out=part)
         searched -= part
     return components, residual

@@ -10,6 +10,7 @@ import numpy as np
 from astropy.nddata import CCDData
 from astropy.stats import mad_std
 from radio_beam import Beam
+from scipy.fft import irfft2, rfft2
 from scipy.ndimage import map_coordinates
 from scipy.signal import fftconvolve
 
@@ -17,6 +18,7 @@ from ..errors import DirtyImageError
 from .beam import beam_covariance, beam_pixels, check_sampling, checked_beam, header_beam
 from .blank import blank_zeros
 from .psf import checked_psf
+from .reach import covering
 from .reading import in_jy_per_beam, read_image, select_plane
 
 __all__ = ["DirtyImage", "prepare"]
@@ -44,16 +46,18 @@ class DirtyImage:
         Noise, Jy/beam.
     psf : 2D array or None
         PSF with its peak, 1, in the middle, pixel ``n // 2``; of the shape of the
-        image, or smaller where the rest of it is blank.
+        image, smaller where the rest of it is blank, or larger where it was continued.
     pb : 2D array, shape (ny, nx)
         Primary beam; 1 everywhere if none was given, NaN where ``data`` is blank.
     allowed : 2D array of bool, shape (ny, nx)
         Where sources may be catalogued (CLEAN's mask).
     meta : dict-like
         Header of the input.
-    bright : 2D array, shape (ny, nx), or None
-        Part of the brightest sources that the model is not shown, Jy/pixel, see
+    bright : `~astro_ddpm_imager.observation.bright.BrightPart` or None
+        Part of the brightest sources that the model is not shown, see
         `~astro_ddpm_imager.observation.bright.subtract_bright`.
+    noise_ratio : 2D array, shape (ny, nx), or float
+        Noise and all that counts as noise, such as unknown sidelobes, in units of ``rms``; at least 1.
     """
 
     data: np.ndarray
@@ -64,7 +68,8 @@ class DirtyImage:
     pb: np.ndarray
     allowed: np.ndarray
     meta: object
-    bright: np.ndarray | None = None
+    bright: object = None
+    noise_ratio: np.ndarray | float = 1.0
 
     @property
     def shape(self):
@@ -92,20 +97,37 @@ class DirtyImage:
     @cached_property
     def covering_psf(self):
         """The PSF (or, without one, the restoring beam) with its peak at pixel (ny, nx) of (2 ny, 2 nx)."""
-        kernel = self.beam_kernel if self.psf is None else self.psf
-        covering = np.zeros([2 * n for n in self.shape])
-        targets, sources = [], []
-        for n, k in zip(self.shape, kernel.shape, strict=True):
-            first = n - k // 2
-            targets.append(slice(max(first, 0), min(first + k, 2 * n)))
-            sources.append(slice(max(-first, 0), min(k, 2 * n - first)))
-        covering[tuple(targets)] = kernel[tuple(sources)]
-        return covering
+        return covering(self.beam_kernel if self.psf is None else self.psf, self.shape)
+
+    @cached_property
+    def _transfer(self):
+        """Fourier transform of ``covering_psf``, with its peak at pixel (0, 0)."""
+        return rfft2(np.roll(self.covering_psf, self.shape, (0, 1)))
+
+    def see(self, gaussians, sky=None):
+        """The dirty image, without noise, of Gaussians anywhere between pixels, and of a sky on them.
+
+        Parameters
+        ----------
+        gaussians : `~astro_ddpm_imager.observation.components.Components`
+            Fluxes in Jy.
+        sky : 2D array, shape (ny, nx), optional
+            Jy/pixel.
+
+        Returns
+        -------
+        2D array, shape (ny, nx), Jy/beam
+        """
+        (ny, nx), whole = self.shape, self.covering_psf.shape
+        spectrum = gaussians.spectrum(whole) + (0 if sky is None else rfft2(sky, s=whole))
+        return irfft2(spectrum * self._transfer, s=whole)[:ny, :nx]
 
     @cached_property
     def reduced(self):
         """``data`` without what ``bright`` looks like."""
-        return self.data if self.bright is None else self.data - self.convolve_psf(self.bright)
+        if self.bright is None:
+            return self.data
+        return self.data - self.see(self.bright.gaussians, self.bright.pixels)
 
     def primary_beam_at(self, x, y):
         """The primary beam between pixels; of the nearest pixel where a blank one is near.

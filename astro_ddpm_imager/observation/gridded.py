@@ -32,13 +32,17 @@ class GriddedObservation:
         Peak, 1, at pixel ``(my, mx)``.
     pb : 2D array, shape (my, mx)
         Primary beam; 0 where blank.
+    noise : 2D array, shape (my, mx)
+        What counts as noise, in units of the thermal one, at least 1.
     bright : 2D array, shape (my, mx), or 0
-        What of bright sources the model is not shown, flux per pixel.
+        What of bright sources the model is not shown, flux per pixel, smoothed
+        as `~astro_ddpm_imager.observation.bright.bright_sky` says.
     """
 
     dirty: np.ndarray
     psf: np.ndarray
     pb: np.ndarray
+    noise: np.ndarray
     bright: np.ndarray | int = 0
 
     @classmethod
@@ -56,7 +60,8 @@ class GriddedObservation:
         """
         dirty, pb = grid.to_model(observation.reduced / observation.rms), grid.sample(observation.pb)
         psf = grid.psf_to_model(observation.covering_psf)
-        return cls(np.where(pb > 0, dirty, 0), psf, pb, bright_sky(observation, grid))
+        noise = np.maximum(grid.sample(np.broadcast_to(observation.noise_ratio, observation.shape)), 1)
+        return cls(np.where(pb > 0, dirty, 0), psf, pb, noise, bright_sky(observation, grid))
 
     def seen(self, sky):
         """The dirty image of a sky, without noise.

@@ -7,6 +7,7 @@ from astropy.stats import gaussian_fwhm_to_sigma
 from scipy.fft import fftfreq, irfft2, rfftfreq
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from ..observation.bright import SMOOTHING as BRIGHT_SMOOTHING
 from .detection import SMOOTHING_BEAMS, detect
 
 __all__ = ["find_sources", "refine"]
@@ -15,7 +16,6 @@ POSITION_DOUBT = 0.3  # beams: how far the network may be off, a standard deviat
 FLUX_DOUBT = 0.03  # relative, for each unit of S/N: of faint sources the network knows more than the data
 MOST_DOUBT = 0.15  # relative, of the flux; twice that, of the second moments as the beam shows them
 FURTHEST = np.array([3, 1, 1, 3, 3, 3])  # standard deviations: largest change of flux, position and moments
-CLEAN_DOUBT = 0.01  # relative, of the flux that CLEAN has subtracted: its shape is not quite that of the source
 REACH_BEAMS = 5.5  # half the side of the patch that a detection is compared with
 ITERATIONS = 2  # of Gauss and Newton
 
@@ -39,18 +39,16 @@ def find_sources(sky, gridded, threshold, pixels_per_beam, sample=0):
     """
     whole_sky = sky + gridded.bright
     detections = detect(whole_sky, threshold, pixels_per_beam, sample)
-    drawn = 1.0
     if np.any(gridded.bright):
         at, sigma = [detections.y, detections.x], SMOOTHING_BEAMS * pixels_per_beam
         part, whole = (map_coordinates(gaussian_filter(image, sigma), at, order=1) for image in (sky, whole_sky))
-        drawn = np.divide(part, whole, out=np.ones_like(whole), where=whole > 0)
-        # Pixels share what CLEAN has subtracted, which broadens it by 1/6 of a pixel squared and not by 1/12.
-        broadened = (1 - drawn)[:, None, None] * np.eye(2) / 12
+        drawn = np.divide(part, whole, out=np.ones_like(whole), where=whole > 0).clip(0, 1)
+        broadened = (1 - drawn)[:, None, None] * np.eye(2) * (BRIGHT_SMOOTHING * pixels_per_beam) ** 2
         detections = replace(detections, covariance=detections.covariance - broadened)
-    return refine(detections, sky, gridded, pixels_per_beam, drawn)
+    return refine(detections, sky, gridded, pixels_per_beam)
 
 
-def refine(detections, sky, gridded, pixels_per_beam, drawn=1.0):
+def refine(detections, sky, gridded, pixels_per_beam):
     """Change detections in one sky to what the data want of them.
 
     A network draws positions, and the fluxes and shapes of bright sources,
@@ -73,9 +71,6 @@ def refine(detections, sky, gridded, pixels_per_beam, drawn=1.0):
         The sky they were found in, as for `find_sources`.
     gridded : `~astro_ddpm_imager.observation.gridded.GriddedObservation`
     pixels_per_beam : float
-    drawn : float or 1D array, shape (n,), optional
-        Fraction of each source that the network drew; CLEAN has subtracted the
-        rest, which stays.
 
     Returns
     -------
@@ -92,22 +87,21 @@ def refine(detections, sky, gridded, pixels_per_beam, drawn=1.0):
 
     dy, dx = (axis.ravel() for axis in np.mgrid[: 2 * reach + 1, : 2 * reach + 1])
     between = gridded.information[ny + dy[:, None] - dy, nx + dx[:, None] - dx]
-    drawn = np.broadcast_to(drawn, detections.flux.shape)
-    change = np.zeros((len(detections), 6))  # in units of the doubt, which is 0 where CLEAN has subtracted all
+    noise = gridded.noise[tuple(nearest)][:, None, None]
+    change = np.zeros((len(detections), 6))  # in units of the doubt
     slopes = _slopes(detections, change, nearest, reach)
-    first, doubt = slopes[:, 0], _doubt(detections, _precision(slopes, between), drawn, pixels_per_beam)
+    first, doubt = slopes[:, 0], _doubt(detections, _precision(slopes / noise, between), pixels_per_beam)
     for _ in range(ITERATIONS):
         slopes = _slopes(detections, change * doubt, nearest, reach)
         profile = slopes[:, 0] * (1 + change * doubt)[:, :1]
-        slopes = slopes * doubt[:, :, None]
+        slopes = slopes * doubt[:, :, None] / noise
         covariance = np.linalg.inv(_precision(slopes, between) + np.eye(6))
-        gradient = slopes @ (left - between @ (profile - first)[:, :, None])
+        gradient = slopes @ (left - between @ (profile - first)[:, :, None]) / noise
         change = change + (covariance @ (gradient - change[:, :, None]))[:, :, 0]
         change = np.clip(change, -FURTHEST, FURTHEST)
     changed = _changed(detections, change * doubt)
     variance = np.diagonal(covariance, axis1=1, axis2=2) * doubt**2
-    flux_variance = variance[:, 0] + (CLEAN_DOUBT * (1 - drawn)) ** 2
-    variance = [variance[:, 1], variance[:, 2], detections.flux**2 * flux_variance]
+    variance = [variance[:, 1], variance[:, 2], detections.flux**2 * variance[:, 0]]
     return replace(changed, variance=np.stack(variance, axis=1))
 
 
@@ -130,13 +124,13 @@ def _changed(detections, change):
     )
 
 
-def _doubt(detections, precision, drawn, pixels_per_beam):
+def _doubt(detections, precision, pixels_per_beam):
     """Standard deviations of what the network says of flux, position and moments, shape (n, 6)."""
     flux = np.minimum(FLUX_DOUBT * np.sqrt(precision[:, 0, 0]), MOST_DOUBT)
     position = np.full_like(flux, POSITION_DOUBT * pixels_per_beam)
     seen = np.trace(detections.covariance, axis1=1, axis2=2) / 2 + (gaussian_fwhm_to_sigma * pixels_per_beam) ** 2
     moment = 2 * flux * seen
-    return np.stack([flux, position, position, moment, moment / np.sqrt(2), moment], axis=1) * drawn[:, None]
+    return np.stack([flux, position, position, moment, moment / np.sqrt(2), moment], axis=1)
 
 
 def _slopes(detections, change, nearest, reach):

@@ -1,0 +1,155 @@
+"""Gaussian components anywhere between pixels: their transforms, and their pixels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.fft import fftfreq, irfft2, rfftfreq
+
+__all__ = ["Components"]
+
+WINDOW = 8  # pixels: half the side of what a point is drawn on
+KAISER = 6.0  # shape of its window
+SUBPIXELS = 4  # on each axis, where a pixel is an area
+
+
+@dataclass(frozen=True)
+class Components:
+    """Elliptical Gaussians and points.
+
+    Parameters
+    ----------
+    x, y : 1D arrays, shape (n,)
+        Centres, 0-based pixels.
+    flux : 1D array, shape (n,)
+        Total flux.
+    covariance : 3D array, shape (n, 2, 2)
+        Second moments, pixels squared, order x, y; 0 for a point.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    flux: np.ndarray
+    covariance: np.ndarray
+
+    def __len__(self):
+        return len(self.flux)
+
+    @classmethod
+    def points(cls, x, y, flux):
+        """Points at some pixels."""
+        return cls(np.array(x, float), np.array(y, float), np.array(flux, float), np.zeros((len(flux), 2, 2)))
+
+    def select(self, chosen):
+        """Only those of a boolean or index array."""
+        return Components(self.x[chosen], self.y[chosen], self.flux[chosen], self.covariance[chosen])
+
+    def joined(self, other):
+        """These and others."""
+        pairs = ((getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__)
+        return Components(*(np.concatenate(pair) for pair in pairs))
+
+    def scaled(self, factor):
+        """The same with other fluxes."""
+        return Components(self.x, self.y, self.flux * factor, self.covariance)
+
+    def towards(self, others, share):
+        """A share of the way to as many others."""
+        pairs = ((getattr(self, name), getattr(others, name)) for name in self.__dataclass_fields__)
+        return Components(*((1 - share) * ours + share * theirs for ours, theirs in pairs))
+
+    def on_grid(self, ratio, broadening=0.0):
+        """The same on other pixels.
+
+        Parameters
+        ----------
+        ratio : tuple of float, (y, x)
+            Present pixels in one of the new ones.
+        broadening : float, optional
+            Variance that is added on both axes, new pixels squared.
+
+        Returns
+        -------
+        `Components`
+        """
+        scale = np.array(ratio[::-1])
+        covariance = self.covariance / np.outer(scale, scale) + broadening * np.eye(2)
+        return Components(self.x / ratio[1], self.y / ratio[0], self.flux, covariance)
+
+    def spectrum(self, shape):
+        """Fourier transform, in the layout of `scipy.fft.rfft2`, of an image with its pixel (0, 0) at (0, 0).
+
+        Parameters
+        ----------
+        shape : tuple of int, (ny, nx)
+
+        Returns
+        -------
+        2D complex array, shape (ny, nx // 2 + 1)
+        """
+        v, u = fftfreq(shape[0])[:, None], rfftfreq(shape[1])
+        total = np.zeros((shape[0], len(u)), dtype=complex)
+        for x, y, flux, ((xx, xy), (_, yy)) in zip(self.x, self.y, self.flux, self.covariance, strict=True):
+            wave = (flux * np.exp(-2j * np.pi * v * y)) * np.exp(-2j * np.pi * u * x)
+            if xx or xy or yy:
+                wave *= np.exp(-2 * np.pi**2 * (xx * u**2 + 2 * xy * u * v + yy * v**2))
+            total += wave
+        return total
+
+    def pixels(self, shape):
+        """The components on the pixels of an image, so that a band-limited PSF sees them where they are.
+
+        Between pixels a point is a windowed sinc function, which is negative
+        in places: CLEAN's components are, too, where it may choose.
+
+        Parameters
+        ----------
+        shape : tuple of int, (ny, nx)
+
+        Returns
+        -------
+        2D array, shape (ny, nx), flux per pixel
+        """
+
+        def draw(one, sides):
+            windows = (np.kaiser(side, KAISER) for side in sides)
+            return irfft2(one.spectrum(sides), s=sides) * np.outer(*windows)
+
+        return self._drawn(shape, draw, WINDOW)
+
+    def squares(self, shape):
+        """The components as pixels of some area share them: never negative, and wider by a pixel.
+
+        Parameters
+        ----------
+        shape : tuple of int, (ny, nx)
+
+        Returns
+        -------
+        2D array, shape (ny, nx), flux per pixel
+        """
+
+        def draw(one, sides):
+            (xx, xy), (_, yy) = one.covariance[0] + np.eye(2) / (12 * SUBPIXELS**2)
+            y, x = ((np.arange(SUBPIXELS * side) + 0.5) / SUBPIXELS - 0.5 for side in sides)
+            dy, dx = (y - one.y)[:, None], x - one.x
+            density = np.exp(-0.5 * (yy * dx**2 - 2 * xy * dx * dy + xx * dy**2) / (xx * yy - xy**2))
+            return density.reshape(sides[0], SUBPIXELS, sides[1], SUBPIXELS).sum((1, 3))
+
+        return self._drawn(shape, draw, 1)
+
+    def _drawn(self, shape, draw, margin):
+        """Sum of what is drawn of each component, normalised, on pixels around it."""
+        image = np.zeros(shape)
+        for i in range(len(self)):
+            reach_x, reach_y = margin + np.ceil(5 * np.sqrt(np.diagonal(self.covariance[i]).clip(0))).astype(int)
+            left, top = round(self.x[i]) - reach_x, round(self.y[i]) - reach_y
+            sides = 2 * reach_y + 1, 2 * reach_x + 1
+            one = Components(self.x[[i]] - left, self.y[[i]] - top, np.ones(1), self.covariance[[i]])
+            patch = draw(one, sides)
+            rows, columns = (
+                slice(min(max(start, 0), n), min(max(start + side, 0), n))
+                for start, side, n in zip((top, left), sides, shape, strict=True)
+            )
+            inside = patch[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+            image[rows, columns] += self.flux[i] * inside / patch.sum()
+        return image

@@ -1,0 +1,181 @@
+"""The PSF beyond its image: continued as far as the image can tell, and how far it is to be doubted there.
+
+tclean and WSClean write a PSF as large as the image, while a source at one end
+of the field has sidelobes at the other.
+"""
+
+import numpy as np
+from scipy.fft import fftfreq, irfft2, next_fast_len, rfft2, rfftfreq
+from scipy.ndimage import map_coordinates
+
+__all__ = ["continue_psf", "covering", "end_psf", "sidelobe_doubt"]
+
+PERIOD = 3  # times the image of the PSF: beyond, the transform is taken to repeat it
+ITERATIONS = 100
+SUPPORT = 0.01  # of its peak: where the transform of a PSF ends
+MARGIN = 1.05  # beyond that
+PASSAGE = 0.1  # of the reach of a PSF, from what is known to what is not
+EDGE = 0.1  # of the reach of a PSF: what counts as its edge
+
+
+def covering(kernel, shape):
+    """A kernel in the middle of an image twice as large as another, so that it covers it wherever it is centred.
+
+    Parameters
+    ----------
+    kernel : 2D array
+        Centred on pixel ``n // 2`` of each axis.
+    shape : tuple of int, (ny, nx)
+
+    Returns
+    -------
+    2D array, shape (2 ny, 2 nx), centred on pixel ``(ny, nx)``; 0 where the kernel has ended
+    """
+    image = np.zeros([2 * n for n in shape])
+    targets, sources = [], []
+    for n, k in zip(shape, kernel.shape, strict=True):
+        first = n - k // 2
+        targets.append(slice(max(first, 0), min(first + k, 2 * n)))
+        sources.append(slice(max(-first, 0), min(k, 2 * n - first)))
+    image[tuple(targets)] = kernel[tuple(sources)]
+    return image
+
+
+def continue_psf(psf, shape):
+    """A PSF beyond the image that is known of it.
+
+    The transform of a PSF, the gridded weights of the visibilities, is
+    positive, and 0 in most of the uv plane. That determines much of what lies
+    beyond an image: of all such transforms, one is sought that gives the known
+    part, by projected gradients with momentum (FISTA: Beck & Teboulle 2009,
+    SIAM J. Imaging Sci. 2, 183; O'Donoghue & Candes 2015, Found. Comput. Math.
+    15, 715, for the restart).
+
+    Parameters
+    ----------
+    psf : 2D array
+        Peak in the middle, pixel ``n // 2``.
+    shape : tuple of int, (ny, nx)
+        Of the image that it belongs to.
+
+    Returns
+    -------
+    2D array, shape (2 ny, 2 nx)
+        Peak at pixel ``(ny, nx)``. Where ``psf`` is known it is that, but for
+        a smooth passage at its edge.
+    """
+    psf = _both_sides(psf)
+    period = [2 * next_fast_len(-(-max(PERIOD * n, 2 * m) // 2)) for n, m in zip(psf.shape, shape, strict=True)]
+    # Coarser pixels that hold all that is in the PSF take less time.
+    sides = [
+        2 * min(next_fast_len(int(np.ceil(width * p))), p // 2)
+        for width, p in zip(_bandwidths(psf), period, strict=True)
+    ]
+    steps = [p / side for p, side in zip(period, sides, strict=True)]
+    offsets = [np.arange(-m, m + 1) for m in (int((n - n // 2 - 1) / s) for n, s in zip(psf.shape, steps, strict=True))]
+    at = np.meshgrid(*(n // 2 + o * s for n, o, s in zip(psf.shape, offsets, steps, strict=True)), indexing="ij")
+    target, known = np.zeros(sides, np.float32), np.zeros(sides, np.float32)
+    target[np.ix_(*offsets)] = map_coordinates(psf, at, order=5, mode="mirror")
+    known[np.ix_(*offsets)] = 1
+    weights = rfft2(target).real.clip(0)
+    ahead, pace = weights, 1.0
+    for _ in range(ITERATIONS):
+        found = (ahead + rfft2((target - irfft2(ahead, s=sides)) * known).real).clip(0)
+        if np.vdot(ahead - found, found - weights) > 0:
+            pace = 1.0
+        later = (1 + np.sqrt(1 + 4 * pace**2)) / 2
+        ahead, weights, pace = found + (pace - 1) / later * (found - weights), found, later
+    fine = np.zeros((period[0], period[1] // 2 + 1), np.float32)
+    rows, columns = sides[0] // 2, sides[1] // 2
+    fine[:rows, :columns] = weights[:rows, :columns]
+    fine[period[0] - rows + 1 :, :columns] = weights[sides[0] - rows + 1 :, :columns]
+    whole = irfft2(fine, s=period) * (np.prod(period) / np.prod(sides))
+    whole = np.roll(whole, shape, (0, 1))[: 2 * shape[0], : 2 * shape[1]]
+    known = _knowledge(psf, shape)
+    return known * covering(psf, shape) + (1 - known) * whole
+
+
+def end_psf(psf, shape):
+    """A PSF that falls to 0 at the end of its image, and what may be beyond: as much as there is at its edge.
+
+    Parameters
+    ----------
+    psf : 2D array
+        As for `continue_psf`.
+    shape : tuple of int, (ny, nx)
+
+    Returns
+    -------
+    ended, doubt : 2D arrays, shape (2 ny, 2 nx)
+        As of `continue_psf` and `sidelobe_doubt`, but at no cost.
+    """
+    psf = _both_sides(psf)
+    known = _knowledge(psf, shape)
+    edge = _distance(psf.shape, [n // 2 for n in psf.shape]) > 1 - EDGE
+    return known * covering(psf, shape), (1 - known) * _rms(psf[edge])
+
+
+def sidelobe_doubt(psf, shape):
+    """How well the sidelobes that `continue_psf` gives are known.
+
+    The inner half of the image is continued to all of it. What is wrong there
+    tells, at each distance in units of the known reach, what is wrong beyond
+    the image, where sidelobes are lower by as much as they fall from the edge
+    of the half to that of the whole.
+
+    Parameters
+    ----------
+    psf : 2D array
+        As for `continue_psf`.
+    shape : tuple of int, (ny, nx)
+
+    Returns
+    -------
+    2D array, shape (2 ny, 2 nx)
+        Standard deviation; 0 well inside the image of the PSF.
+    """
+    whole = _both_sides(psf)
+    half = [n // 2 for n in whole.shape]
+    inner = whole[tuple(slice(h - h // 2, h + h // 2 + 1) for h in half)]
+    reached = _distance(whole.shape, [h // 2 for h in half])  # 1 at the edge of the inner half
+    error = continue_psf(inner, half) - whole[: 2 * half[0], : 2 * half[1]]
+    reached, whole = (image[: 2 * half[0], : 2 * half[1]] for image in (reached, whole))
+    falls = _rms(whole[(reached > 2 - EDGE) & (reached <= 2)]) / _rms(whole[(reached > 1 - EDGE) & (reached <= 1)])
+    middles = np.arange(1, 2, EDGE) + EDGE / 2
+    doubts = [_rms(error[np.abs(reached - middle) <= EDGE / 2]) * falls for middle in middles]
+    beyond = _distance([2 * n for n in shape], [n // 2 for n in whole.shape])
+    return (1 - _knowledge(whole, shape)) * np.interp(beyond, middles, doubts)
+
+
+def _knowledge(psf, shape):
+    """1 where a PSF is known, 0 beyond its image, smoothly from one to the other; shape (2 ny, 2 nx)."""
+    beyond = _distance([2 * n for n in shape], [n // 2 for n in psf.shape])
+    return 0.5 + 0.5 * np.cos(np.pi * ((beyond - 1 + PASSAGE) / PASSAGE).clip(0, 1))
+
+
+def _both_sides(psf):
+    """An odd number of pixels on each axis: a PSF is symmetric, so what is known on one side is on the other."""
+    for axis, n in enumerate(psf.shape):
+        if n % 2 == 0:
+            last = np.flip(np.roll(np.take(psf, [0], axis), 1 - psf.shape[1 - axis] % 2, 1 - axis), 1 - axis)
+            psf = np.concatenate([psf, last], axis)
+    return psf
+
+
+def _distance(shape, reach):
+    """Distance from the middle of an image, the larger one on both axes, in units of a reach on each."""
+    y, x = (np.abs(np.arange(n) - n // 2) / r for n, r in zip(shape, reach, strict=True))
+    return np.maximum(y[:, None], x)
+
+
+def _rms(values):
+    return np.sqrt(np.mean(values**2))
+
+
+def _bandwidths(psf):
+    """Highest frequency of a PSF on each axis, cycles a pixel, with a margin."""
+    window = np.outer(*(np.hanning(n) for n in psf.shape))
+    power = np.abs(rfft2(psf * window))
+    rows, columns = np.nonzero(power > SUPPORT * power.max())
+    highest = np.abs(fftfreq(psf.shape[0]))[rows].max(), rfftfreq(psf.shape[1])[columns].max()
+    return [MARGIN * frequency + 2 / n for frequency, n in zip(highest, psf.shape, strict=True)]
