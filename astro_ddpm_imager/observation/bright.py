@@ -8,6 +8,7 @@ import numpy as np
 from astropy.stats import mad_std
 from scipy.fft import irfft2, rfft2
 from scipy.ndimage import distance_transform_edt, gaussian_filter, label, maximum_filter
+from scipy.optimize import nnls
 
 from .clean import clean
 from .components import Components
@@ -18,7 +19,7 @@ __all__ = ["BrightPart", "bright_sky", "subtract_bright"]
 
 log = logging.getLogger(__name__)
 
-FITTED = 10.0  # times the noise: peaks that are fitted
+FITTED = 7.0  # times the noise: peaks that are fitted
 TOGETHER = 0.6  # of the highest peak: those that are fitted with it, and not taken for its sidelobes
 SEPARATION = 0.7  # beams between components
 ROUNDS, SWEEPS = 16, 3
@@ -29,7 +30,8 @@ COMPONENTS_PER_BEAM = 20
 EDGE = 0.01  # of its peak: where an island of components ends
 EDGE_NOISE = 3.0  # but not below this many times the noise
 UNKNOWN = 0.3  # times the noise: sidelobes beyond the PSF image that may be neglected
-QUIET = 0.1  # of the image, which is enough to measure the noise in
+BINS = 12  # parts of an image that differ by the sidelobes expected in them
+LEAST = 0.25  # of a variance
 LOUD = 1.5  # times the noise: sidelobes and noise that are worth a warning
 SMOOTHING = 0.25  # beams, a standard deviation: what components are smoothed with to be measured
 
@@ -92,13 +94,16 @@ def subtract_bright(dirty, grid, brightest, kept):
         continued, doubt = continue_psf(dirty.psf, dirty.shape), sidelobe_doubt(dirty.psf, dirty.shape)
         dirty = replace(dirty, psf=continued)
         found = _fit(dirty, grid, doubt)
+    inside = np.isfinite(dirty.data)
+    _, share = _levels(found.residual[inside], found.unknown[inside])
+    found = replace(found, unknown=min(share, 1) * found.unknown)
     ratio = found.loudness / found.rms
-    loud = ratio[np.isfinite(dirty.data)] > LOUD
+    loud = ratio[inside] > LOUD
     if loud.any():
         log.warning(
-            "the PSF image ends within the field of a source of %.0f times the noise; the sidelobes beyond are estimated, "
-            "and what is not known of them counts as noise, which is up to %.2g times as high as elsewhere (more than "
-            "%.2g times in %.0f%% of the image); make the images twice as wide as the field to be rid of it",
+            "the PSF image ends within the field of a source of %.0f times the noise; sidelobes beyond are estimated, and "
+            "what is not known of them counts as noise, which is up to %.2g times as high as elsewhere (more than %.2g "
+            "times in %.0f%% of the image); make the images twice as wide as the field to be rid of it",
             np.nanmax(dirty.data) / found.rms, ratio.max(), LOUD, 100 * loud.mean(),
         )  # fmt: skip
     cleaned, rms = _clean_deeper(dirty, found.residual, found.rms, found.unknown)
@@ -159,16 +164,26 @@ def _explained(found, gaussians, inside, doubt):
     """With other Gaussians."""
     dirty = found.dirty
     residual = np.where(inside, dirty.data - dirty.see(gaussians), 0)
-    unknown = found.unknown if doubt is None else _unknown_sidelobes(gaussians, doubt)
-    return _Found(dirty, gaussians, residual, _noise(residual, inside, found.rms, unknown), unknown)
+    if doubt is None:
+        return _Found(dirty, gaussians, residual, float(mad_std(residual[inside])), found.unknown)
+    expected = _unknown_sidelobes(gaussians, doubt)
+    return _Found(dirty, gaussians, residual, _levels(residual[inside], expected[inside])[0], expected)
 
 
-def _noise(residual, inside, before, unknown):
-    """Noise, Jy/beam, of where sidelobes are known, or, if that is hardly anywhere, of all in proportion."""
-    quiet = inside & (unknown < UNKNOWN * before)
-    if quiet.sum() > QUIET * inside.sum():
-        return float(mad_std(residual[quiet]))
-    return float(mad_std((residual * before / np.hypot(before, unknown))[inside]))
+def _levels(residual, expected):
+    """Noise of an image, and its unknown sidelobes in units of what was expected of them, from how they differ.
+
+    The variance, where the expected sidelobes are of one size, is that of the
+    noise and a share of theirs.
+    """
+    if not expected.any():
+        return float(mad_std(residual)), 1.0
+    order = np.array_split(np.argsort(expected), BINS)
+    variance = np.array([mad_std(residual[chosen]) ** 2 for chosen in order])
+    sidelobes = np.array([np.mean(expected[chosen] ** 2) for chosen in order])
+    noise, share = nnls(np.stack([1 / variance, sidelobes / variance], axis=1), np.ones(BINS))[0]
+    # What is nowhere without sidelobes cannot be told from them.
+    return float(np.sqrt(max(noise, LEAST * variance.min()))), float(np.sqrt(max(share, LEAST)))
 
 
 def _towards(found, gaussians, inside, doubt):
@@ -211,10 +226,10 @@ def _clean_deeper(dirty, residual, rms, unknown):
     most = int(COMPONENTS_PER_BEAM * residual.size / dirty.beam_pixels**2)
     for _ in range(ROUNDS):
         # Among unknown sidelobes it would take these for sources.
-        searched = inside & (unknown < rms)
+        searched = inside & (unknown < 2 * rms)
         found, residual = clean(residual, dirty.covering_psf, DEPTH * rms, GAIN, searched, most, negative=True)
         components += found
-        before, rms = rms, _noise(residual, inside, rms, unknown)
+        before, rms = rms, _levels(residual[inside], unknown[inside])[0]
         if rms > 0.97 * before:
             break
     return components, rms

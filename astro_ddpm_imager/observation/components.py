@@ -75,19 +75,20 @@ class Components:
         covariance = self.covariance / np.outer(scale, scale) + broadening * np.eye(2)
         return Components(self.x / ratio[1], self.y / ratio[0], self.flux, covariance)
 
-    def spectrum(self, shape):
-        """Fourier transform, in the layout of `scipy.fft.rfft2`, of an image with its pixel (0, 0) at (0, 0).
+    def spectrum(self, v, u):
+        """Fourier transform.
 
         Parameters
         ----------
-        shape : tuple of int, (ny, nx)
+        v, u : 1D arrays, shapes (ny,) and (nx,)
+            Frequencies along y and x, cycles a pixel.
 
         Returns
         -------
-        2D complex array, shape (ny, nx // 2 + 1)
+        2D complex array, shape (ny, nx)
         """
-        v, u = fftfreq(shape[0])[:, None], rfftfreq(shape[1])
-        total = np.zeros((shape[0], len(u)), dtype=complex)
+        v = v[:, None]
+        total = np.zeros((len(v), len(u)), dtype=complex)
         for x, y, flux, ((xx, xy), (_, yy)) in zip(self.x, self.y, self.flux, self.covariance, strict=True):
             wave = (flux * np.exp(-2j * np.pi * v * y)) * np.exp(-2j * np.pi * u * x)
             if xx or xy or yy:
@@ -112,7 +113,7 @@ class Components:
 
         def draw(one, sides):
             windows = (np.kaiser(side, KAISER) for side in sides)
-            return irfft2(one.spectrum(sides), s=sides) * np.outer(*windows)
+            return irfft2(one.spectrum(fftfreq(sides[0]), rfftfreq(sides[1])), s=sides) * np.outer(*windows)
 
         return self._drawn(shape, draw, WINDOW)
 

@@ -10,7 +10,7 @@ import numpy as np
 from astropy.nddata import CCDData
 from astropy.stats import mad_std
 from radio_beam import Beam
-from scipy.fft import irfft2, rfft2
+from scipy.fft import fftfreq, irfft2, rfft2, rfftfreq
 from scipy.ndimage import map_coordinates
 from scipy.signal import fftconvolve
 
@@ -26,6 +26,7 @@ __all__ = ["DirtyImage", "prepare"]
 log = logging.getLogger(__name__)
 
 MOST_UNEVEN = 1.7  # noise where the primary beam is low, in units of that where it is high
+NOTHING = 1e-3  # of the highest value of the PSF's transform
 FEWEST_BEAMS = 30  # that it can be measured in
 STOKES = {2: "Q", 3: "U", 4: "V", -3: "RL", -4: "LR", -7: "XY", -8: "YX"}  # where sources may be negative
 
@@ -104,6 +105,12 @@ class DirtyImage:
         """Fourier transform of ``covering_psf``, with its peak at pixel (0, 0)."""
         return rfft2(np.roll(self.covering_psf, self.shape, (0, 1)))
 
+    @cached_property
+    def _band(self):
+        """Rows and columns of ``_transfer`` that matter."""
+        seen = np.abs(self._transfer) > NOTHING * np.abs(self._transfer).max()
+        return np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+
     def see(self, gaussians, sky=None):
         """The dirty image, without noise, of Gaussians anywhere between pixels, and of a sky on them.
 
@@ -119,7 +126,10 @@ class DirtyImage:
         2D array, shape (ny, nx), Jy/beam
         """
         (ny, nx), whole = self.shape, self.covering_psf.shape
-        spectrum = gaussians.spectrum(whole) + (0 if sky is None else rfft2(sky, s=whole))
+        spectrum = np.zeros(self._transfer.shape, complex) if sky is None else rfft2(sky, s=whole)
+        # The PSF sees nothing beyond its longest baselines, which is most of the frequencies that pixels can hold.
+        rows, columns = self._band
+        spectrum[np.ix_(rows, columns)] += gaussians.spectrum(fftfreq(whole[0])[rows], rfftfreq(whole[1])[columns])
         return irfft2(spectrum * self._transfer, s=whole)[:ny, :nx]
 
     @cached_property
