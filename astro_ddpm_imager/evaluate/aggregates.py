@@ -42,11 +42,8 @@ def aggregate_catalogs(result, threshold, pixels_per_beam):
 
     catalogs = {}
     for name, how in AGGREGATES.items():
-        seen = find(how(samples))
         used = each[:1] if name == "single" else each
-        seeds = [*zip(seen.x, seen.y, strict=True)]
-        merged = merge(Detections.concatenate(used), len(used), radius, seeds)
-        catalogs[name] = catalog(merged.with_photometry(seen))
+        catalogs[name] = catalog(merge(Detections.concatenate(used), len(used), radius, find(how(samples))))
     for n in range(1, number + 1):
         catalogs[n] = catalog(merge(Detections.concatenate(each[:n]), n, radius))
     return catalogs

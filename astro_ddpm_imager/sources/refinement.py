@@ -97,15 +97,16 @@ def refine(detections, sky, gridded, pixels_per_beam, drawn=1.0):
     slopes = _slopes(detections, change, nearest, reach)
     first, doubt = slopes[:, 0], _doubt(detections, _precision(slopes, between), drawn, pixels_per_beam)
     for _ in range(ITERATIONS):
-        slopes = _slopes(detections, change * doubt, nearest, reach)
-        profile = slopes[:, 0] * (1 + change * doubt)[:, :1]
-        slopes = slopes * doubt[:, :, None]
+        moved = (doubt @ change[:, :, None])[:, :, 0]
+        slopes = _slopes(detections, moved, nearest, reach)
+        profile = slopes[:, 0] * (1 + moved)[:, :1]
+        slopes = doubt.transpose(0, 2, 1) @ slopes
         covariance = np.linalg.inv(_precision(slopes, between) + np.eye(6))
         gradient = slopes @ (left - between @ (profile - first)[:, :, None])
         change = change + (covariance @ (gradient - change[:, :, None]))[:, :, 0]
         change = np.clip(change, -FURTHEST, FURTHEST)
-    changed = _changed(detections, change * doubt)
-    variance = np.diagonal(covariance, axis1=1, axis2=2) * doubt**2
+    changed = _changed(detections, (doubt @ change[:, :, None])[:, :, 0])
+    variance = np.diagonal(doubt @ covariance @ doubt.transpose(0, 2, 1), axis1=1, axis2=2)
     flux_variance = variance[:, 0] + (CLEAN_DOUBT * (1 - drawn)) ** 2
     variance = [variance[:, 1], variance[:, 2], detections.flux**2 * flux_variance]
     return replace(changed, variance=np.stack(variance, axis=1))
@@ -131,12 +132,22 @@ def _changed(detections, change):
 
 
 def _doubt(detections, precision, drawn, pixels_per_beam):
-    """Standard deviations of what the network says of flux, position and moments, shape (n, 6)."""
-    flux = np.minimum(FLUX_DOUBT * np.sqrt(precision[:, 0, 0]), MOST_DOUBT)
-    position = np.full_like(flux, POSITION_DOUBT * pixels_per_beam)
-    seen = np.trace(detections.covariance, axis1=1, axis2=2) / 2 + (gaussian_fwhm_to_sigma * pixels_per_beam) ** 2
-    moment = 2 * flux * seen
-    return np.stack([flux, position, position, moment, moment / np.sqrt(2), moment], axis=1) * drawn[:, None]
+    """What the network may have wrong, shape (n, 6, 6): columns of one standard deviation each."""
+    import os
+    K=[float(v) for v in os.environ.get('K','0.03,0.15,2').split(',')]
+    snr = np.sqrt(precision[:, 0, 0])
+    flux = np.minimum(FLUX_DOUBT * snr, MOST_DOUBT)
+    growth = np.minimum(K[0] * (snr/5)**K[2], K[1])
+    seen = detections.covariance + np.eye(2) * (gaussian_fwhm_to_sigma * pixels_per_beam) ** 2
+    moment = flux * np.trace(seen, axis1=1, axis2=2) / np.sqrt(2)
+    doubt = np.zeros((len(flux), 6, 6))
+    doubt[:, 0, 0] = flux
+    doubt[:, 1, 1] = doubt[:, 2, 2] = POSITION_DOUBT * pixels_per_beam
+    doubt[:, 0, 3] = growth
+    doubt[:, 3:, 3] = growth[:, None] * seen[:, [0, 0, 1], [0, 1, 1]]
+    doubt[:, [3, 5], 4] = np.stack([moment, -moment], axis=1)
+    doubt[:, 4, 5] = moment
+    return doubt * drawn[:, None, None]
 
 
 def _slopes(detections, change, nearest, reach):
