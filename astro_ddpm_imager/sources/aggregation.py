@@ -16,6 +16,7 @@ AGGREGATES = {
     "median": lambda samples: np.median(samples, axis=0),
     "single": lambda samples: samples[0],
 }
+COMPARABLE = 3  # times the radius: what is larger is another source in the same place
 
 
 def aggregate(samples, how):
@@ -145,10 +146,13 @@ def merge(detections, n_samples, radius, seeds=None):
     else:
         positions, reach = np.column_stack([seeds.x, seeds.y]), _radii(seeds, radius)
     owner = _owners(points, radii, positions, reach)
-    owner, counted = one_hypothesis(owner, detections.sample, detections.flux, n_samples, positions, reach)
+    sample = detections.sample.astype(int)
+    owner, counted = one_hypothesis(owner, sample, detections.flux, n_samples, positions, reach)
     columns = {name: [] for name in MergedSources.__dataclass_fields__}
     for source in np.unique(owner[owner >= 0]):
-        for name, value in _combine(detections, np.flatnonzero(owner == source), n_samples, counted[source]).items():
+        chosen = np.flatnonzero(owner == source)
+        fraction = len(np.unique(sample[chosen])) / n_samples
+        for name, value in _combine(detections, chosen[counted[source, sample[chosen]]], fraction).items():
             columns[name].append(value)
     covariance = np.reshape(columns.pop("covariance"), (-1, 2, 2))
     return MergedSources(
@@ -203,7 +207,8 @@ def _crowds(points, radii):
     for i, near in enumerate(tree.query_ball_point(points, radii)):
         near = np.array(near)
         limit, squared = np.minimum(radii[near], radii[i]), ((points[near] - points[i]) ** 2).sum(1)
-        near, limit, squared = (values[squared <= limit**2] for values in (near, limit, squared))
+        same = (squared <= limit**2) & (np.maximum(radii[near], radii[i]) < COMPARABLE * limit)
+        near, limit, squared = (values[same] for values in (near, limit, squared))
         weights = np.exp(-2 * squared / limit**2)
         crowding[i] = weights.sum()
         centres[i], sizes[i] = weights @ points[near] / crowding[i], weights @ radii[near] / crowding[i]
@@ -230,10 +235,8 @@ def _owners(points, radii, positions, reach):
     return owner
 
 
-def _combine(detections, chosen, n_samples, counted):
-    """Statistics of the detections of one source; all but its fraction are those of the samples that count."""
-    fraction = len(np.unique(detections.sample[chosen])) / n_samples
-    chosen = chosen[counted[detections.sample[chosen]]]
+def _combine(detections, chosen, fraction):
+    """Statistics of the detections of one source, which a fraction of the samples contain."""
     found, inverse = np.unique(detections.sample[chosen], return_inverse=True)
     weight = detections.flux[chosen]
     flux = np.bincount(inverse, weight)

@@ -13,8 +13,10 @@ __all__ = ["find_sources", "refine"]
 
 POSITION_DOUBT = 0.3  # beams: how far the network may be off, a standard deviation
 FLUX_DOUBT = 0.03  # relative, for each unit of S/N: of faint sources the network knows more than the data
-MOST_DOUBT = 0.15  # relative, of the flux; twice that, of the second moments as the beam shows them
-FURTHEST = np.array([3, 1, 1, 3, 3, 3])  # standard deviations: largest change of flux, position and moments
+MOST_DOUBT = 0.15  # relative, of the flux; twice that, of the elongation as the beam shows it
+GROWTH_DOUBT = 0.012  # relative, of flux and size at the same peak, for the square of the S/N
+MOST_GROWTH = 0.6  # likewise, at most
+FURTHEST = np.array([2, 1, 1, 1.1, 3, 3])  # standard deviations: largest change, in the order of `_doubt`; flux stays > 0
 CLEAN_DOUBT = 0.01  # relative, of the flux that CLEAN has subtracted: its shape is not quite that of the source
 REACH_BEAMS = 5.5  # half the side of the patch that a detection is compared with
 ITERATIONS = 2  # of Gauss and Newton
@@ -63,7 +65,10 @@ def refine(detections, sky, gridded, pixels_per_beam, drawn=1.0):
 
     The doubt about a flux is small where the S/N is: the network knows that
     faint sources are found where the noise is positive, and the likelihood
-    alone does not.
+    alone does not. It is largest for a growth in which flux and area, as the
+    beam shows them, go together and the peak stays (Condon 1997, PASP 109, 166,
+    has the correlation in Gaussian fits): a network draws a faint point with
+    the size that most of its training sources had.
 
     Parameters
     ----------
@@ -132,12 +137,15 @@ def _changed(detections, change):
 
 
 def _doubt(detections, precision, drawn, pixels_per_beam):
-    """What the network may have wrong, shape (n, 6, 6): columns of one standard deviation each."""
-    import os
-    K=[float(v) for v in os.environ.get('K','0.03,0.15,2').split(',')]
+    """What the network may have wrong, shape (n, 6, 6): columns of one standard deviation each.
+
+    They are independent: flux alone, x, y, growth at the same peak, and the
+    two elongations. A source drawn too large has too much flux, for the peak is
+    what the network sees best.
+    """
     snr = np.sqrt(precision[:, 0, 0])
     flux = np.minimum(FLUX_DOUBT * snr, MOST_DOUBT)
-    growth = np.minimum(K[0] * (snr/5)**K[2], K[1])
+    growth = np.minimum(GROWTH_DOUBT * snr**2, MOST_GROWTH)
     seen = detections.covariance + np.eye(2) * (gaussian_fwhm_to_sigma * pixels_per_beam) ** 2
     moment = flux * np.trace(seen, axis1=1, axis2=2) / np.sqrt(2)
     doubt = np.zeros((len(flux), 6, 6))
