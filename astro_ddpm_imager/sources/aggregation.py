@@ -64,6 +64,10 @@ class Detections:
     def __len__(self):
         return len(self.flux)
 
+    def select(self, chosen):
+        """Only the detections of a boolean or index array."""
+        return Detections(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+
     @classmethod
     def empty(cls):
         """No detections."""

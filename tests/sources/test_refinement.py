@@ -134,7 +134,7 @@ def test_peaks_are_what_the_network_knows_and_sizes_what_the_data_decide(snr, be
     rng, fluxes, errors = np.random.default_rng(11), [], []
     drawn = seen(0.45)
     detected = detect(drawn, 1.0, PIXELS_PER_BEAM)
-    for _ in range(120):
+    for _ in range(80):
         found = refine(detected, drawn, observe(seen(beams), rng), PIXELS_PER_BEAM)
         fluxes.append(found.flux.item() / (snr * (1 + beams**2)) - 1)
         errors.append(np.sqrt(found.variance[0, 2]) / snr)
