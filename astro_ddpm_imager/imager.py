@@ -60,7 +60,8 @@ class DiffusionImager:
         How the samples become the reconstruction, pixel by pixel; ``"single"``
         is the first sample.
     catalog : {"detect-aggregate", "aggregate-detect"}, optional
-        Detect in each sample and merge, or detect in the reconstruction.
+        Detect in each sample and merge, or detect in the reconstruction, and
+        measure each source in the samples that contain it.
     threshold : float, optional
         Flux of the faintest source that counts in a sample, in units of the
         noise of the image; by default the model's.

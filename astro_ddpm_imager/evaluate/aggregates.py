@@ -28,7 +28,8 @@ def aggregate_catalogs(result, threshold, pixels_per_beam):
     -------
     dict of `~astropy.table.QTable`
         ``"single"``, ``"mean"`` and ``"median"``: detected in the first sample,
-        and in the mean and the median of all. An integer n: detected in each
+        and in the mean and the median of all; positions, fluxes and errors
+        are those of the samples there. An integer n: detected in each
         of the first n samples, and merged.
     """
     samples = result.sky_samples
