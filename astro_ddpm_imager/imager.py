@@ -60,7 +60,8 @@ class DiffusionImager:
         How the samples become the reconstruction, pixel by pixel; ``"single"``
         is the first sample.
     catalog : {"detect-aggregate", "aggregate-detect"}, optional
-        Detect in each sample and merge, or detect in the reconstruction.
+        Detect in each sample and merge, or detect in the reconstruction, and
+        measure each source in the samples that contain it.
     threshold : float, optional
         Flux of the faintest source that counts in a sample, in units of the
         noise of the image; by default the model's.
@@ -278,16 +279,11 @@ class DiffusionImager:
         per_beam = self.card.pixels_per_beam
         find = partial(find_sources, gridded=gridded, threshold=self.threshold, pixels_per_beam=per_beam)
         found = Detections.concatenate([find(sample, sample=index) for index, sample in enumerate(samples)])
-        seen = seeds = None
-        if self.catalog == "aggregate-detect":
-            seen = find(sky)
-            seeds = np.column_stack([seen.x, seen.y])
+        seeds = find(sky) if self.catalog == "aggregate-detect" else None
         merged = merge(found, self.n_samples, MERGING_BEAMS * per_beam, seeds)
         drawn = self.card.stretch.forward(samples / gridded.noise).mean(0)
         merged = without_luck(merged, drawn + 1, expected + 1, SMOOTHING_BEAMS * per_beam)
-        if self.calibrate:
-            merged = calibrate(merged, self.card.calibration)
-        return merged if seen is None else merged.with_photometry(seen)
+        return calibrate(merged, self.card.calibration) if self.calibrate else merged
 
     def _provenance(self, seed):
         """What made the result, for headers and tables."""

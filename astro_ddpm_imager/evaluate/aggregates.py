@@ -28,7 +28,8 @@ def aggregate_catalogs(result, threshold, pixels_per_beam):
     -------
     dict of `~astropy.table.QTable`
         ``"single"``, ``"mean"`` and ``"median"``: detected in the first sample,
-        and in the mean and the median of all. An integer n: detected in each
+        and in the mean and the median of all; positions, fluxes and errors
+        are those of the samples there. An integer n: detected in each
         of the first n samples, and merged.
     """
     samples = result.sky_samples
@@ -42,11 +43,8 @@ def aggregate_catalogs(result, threshold, pixels_per_beam):
 
     catalogs = {}
     for name, how in AGGREGATES.items():
-        seen = find(how(samples))
         used = each[:1] if name == "single" else each
-        seeds = [*zip(seen.x, seen.y, strict=True)]
-        merged = merge(Detections.concatenate(used), len(used), radius, seeds)
-        catalogs[name] = catalog(merged.with_photometry(seen))
+        catalogs[name] = catalog(merge(Detections.concatenate(used), len(used), radius, find(how(samples))))
     for n in range(1, number + 1):
         catalogs[n] = catalog(merge(Detections.concatenate(each[:n]), n, radius))
     return catalogs

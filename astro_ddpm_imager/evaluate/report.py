@@ -54,9 +54,9 @@ SECTIONS = (
     ),
     (
         "Aggregation",
-        "Single: sources detected in one sample; mean and median: detected in the aggregate, with reliabilities from "
-        "the samples; detect-aggregate: detected in each sample and merged. MSE, in (µJy/pixel)², PSNR and SSIM are "
-        "those of the aggregated image.",
+        "Single: sources detected in one sample; mean and median: detected in the aggregate, with fluxes and "
+        "reliabilities from the samples; detect-aggregate: detected in each sample and merged. MSE, in (µJy/pixel)², "
+        "PSNR and SSIM are those of the aggregated image.",
         (),
         ("aggregation",),
     ),

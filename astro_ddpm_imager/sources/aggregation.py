@@ -3,8 +3,11 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from astropy.stats import gaussian_sigma_to_fwhm
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial import cKDTree
+
+from .alternatives import one_hypothesis
 
 __all__ = ["AGGREGATES", "Detections", "MergedSources", "aggregate", "merge", "without_luck"]
 
@@ -13,6 +16,7 @@ AGGREGATES = {
     "median": lambda samples: np.median(samples, axis=0),
     "single": lambda samples: samples[0],
 }
+COMPARABLE = 3  # times the radius: what is larger is another source in the same place
 
 
 def aggregate(samples, how):
@@ -60,6 +64,10 @@ class Detections:
     def __len__(self):
         return len(self.flux)
 
+    def select(self, chosen):
+        """Only the detections of a boolean or index array."""
+        return Detections(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+
     @classmethod
     def empty(cls):
         """No detections."""
@@ -104,10 +112,6 @@ class MergedSources:
     def __len__(self):
         return len(self.flux)
 
-    def with_photometry(self, detections):
-        """The same sources with positions, fluxes and moments of other detections, one for each."""
-        return replace(self, x=detections.x, y=detections.y, flux=detections.flux, covariance=detections.covariance)
-
     def select(self, chosen):
         """Only the sources of a boolean or index array."""
         return MergedSources(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
@@ -118,38 +122,41 @@ def merge(detections, n_samples, radius, seeds=None):
 
     Drozdova et al. 2024, section 3.4 ("detect-aggregate"). A source is
     where detections of different samples crowd: the most crowded detection is
-    a source, and so on down, but none within ``radius`` of one before. Each
-    detection belongs to the nearest source within ``radius``; those of one
-    sample that belong to one source are added up.
+    a source, and so on down, but none within the radius of one before. Each
+    detection belongs to the nearest source within the radius; those of one
+    sample that belong to one source are added up. Of sources that are
+    alternatives to each other
+    (`~astro_ddpm_imager.sources.alternatives.one_hypothesis`) one is left.
 
     Parameters
     ----------
     detections : `Detections`
     n_samples : int
     radius : float
-        Merging radius, pixels.
-    seeds : array, shape (n, 2), optional
-        Positions (x, y) of the sources, instead of looking for crowds.
+        Merging radius, pixels; of larger sources it is half of their FWHM, for
+        so uncertain are their positions. Between two sizes the smaller counts.
+    seeds : `Detections`, optional
+        The sources, instead of looking for crowds.
 
     Returns
     -------
     `MergedSources`
-        In the order of ``seeds``, or of falling crowding.
+        In the order of ``seeds``, or of falling crowding; those in no sample
+        are left out.
     """
-    points = np.column_stack([detections.x, detections.y])
+    points, radii = np.column_stack([detections.x, detections.y]), _radii(detections, radius)
     if seeds is None:
-        seeds = _crowds(points, radius)
-    columns = {name: [] for name in MergedSources.__dataclass_fields__}
-    if len(seeds) and len(points):
-        distance, owner = cKDTree(seeds).query(points, distance_upper_bound=radius)
-        owner = np.where(np.isfinite(distance), owner, -1)
+        positions, reach = _crowds(points, radii)
     else:
-        owner = np.full(len(points), -1)
-    order = np.argsort(owner, kind="stable")
-    bounds = np.searchsorted(owner[order], np.arange(len(seeds) + 1))
-    for first, last, seed in zip(bounds[:-1], bounds[1:], seeds, strict=True):
-        chosen = order[first:last]
-        for name, value in _combine(detections, chosen, n_samples, seed).items():
+        positions, reach = np.column_stack([seeds.x, seeds.y]), _radii(seeds, radius)
+    owner = _owners(points, radii, positions, reach)
+    sample = detections.sample.astype(int)
+    owner, counted = one_hypothesis(owner, sample, detections.flux, n_samples, positions, reach)
+    columns = {name: [] for name in MergedSources.__dataclass_fields__}
+    for source in np.unique(owner[owner >= 0]):
+        chosen = np.flatnonzero(owner == source)
+        fraction = len(np.unique(sample[chosen])) / n_samples
+        for name, value in _combine(detections, chosen[counted[source, sample[chosen]]], fraction).items():
             columns[name].append(value)
     covariance = np.reshape(columns.pop("covariance"), (-1, 2, 2))
     return MergedSources(
@@ -188,36 +195,53 @@ def without_luck(sources, drawn, expected, smoothing):
     return replace(sources, reliability=np.clip(sources.fraction * ratio, 0, 1))
 
 
-def _crowds(points, radius):
-    """Positions where points crowd, most crowded first, none closer than the radius."""
+def _radii(detections, radius):
+    """Merging radius of each detection: half the FWHM, the geometric mean of its axes, of those that are large."""
+    area = np.sqrt(np.linalg.det(detections.covariance).clip(0))
+    return np.maximum(radius, gaussian_sigma_to_fwhm * np.sqrt(area) / 2)
+
+
+def _crowds(points, radii):
+    """Positions where points crowd, most crowded first, none closer than the radius; and their radii."""
     if not len(points):
-        return np.zeros((0, 2))
+        return np.zeros((0, 2)), np.zeros(0)
     tree = cKDTree(points)
-    neighbours = tree.query_ball_point(points, radius)
-    crowding = np.empty(len(points))
-    centres = np.empty_like(points)
-    for i, near in enumerate(neighbours):
-        weights = np.exp(-2 * ((points[near] - points[i]) ** 2).sum(1) / radius**2)
+    neighbours, crowding = [], np.empty(len(points))
+    centres, sizes = np.empty_like(points), np.empty(len(points))
+    for i, near in enumerate(tree.query_ball_point(points, radii)):
+        near = np.array(near)
+        limit, squared = np.minimum(radii[near], radii[i]), ((points[near] - points[i]) ** 2).sum(1)
+        same = (squared <= limit**2) & (np.maximum(radii[near], radii[i]) < COMPARABLE * limit)
+        near, limit, squared = (values[same] for values in (near, limit, squared))
+        weights = np.exp(-2 * squared / limit**2)
         crowding[i] = weights.sum()
-        centres[i] = weights @ points[near] / crowding[i]
+        centres[i], sizes[i] = weights @ points[near] / crowding[i], weights @ radii[near] / crowding[i]
+        neighbours.append(near)
     free = np.ones(len(points), dtype=bool)
     seeds = []
     for i in np.argsort(-crowding, kind="stable"):
         if free[i]:
-            seeds.append(centres[i])
+            seeds.append(i)
             free[neighbours[i]] = False
-    return np.array(seeds)
+    return centres[seeds], sizes[seeds]
 
 
-def _combine(detections, chosen, n_samples, seed):
-    """Statistics of the detections of one source."""
+def _owners(points, radii, positions, reach):
+    """The nearest source of each point, in units of the radius within which it must be, or -1."""
+    owner = np.full(len(points), -1)
+    nearest = np.ones(len(points))
+    tree = cKDTree(points)
+    for source, near in enumerate(tree.query_ball_point(positions, reach)):
+        near = np.array(near, dtype=int)
+        distance = np.hypot(*(points[near] - positions[source]).T) / np.minimum(radii[near], reach[source])
+        closer = near[distance < nearest[near]]
+        nearest[closer], owner[closer] = distance[distance < nearest[near]], source
+    return owner
+
+
+def _combine(detections, chosen, fraction):
+    """Statistics of the detections of one source, which a fraction of the samples contain."""
     found, inverse = np.unique(detections.sample[chosen], return_inverse=True)
-    if not len(found):
-        nan = np.nan
-        return {
-            "x": seed[0], "y": seed[1], "flux": nan, "x_err": nan, "y_err": nan, "flux_err": nan,
-            "covariance": np.zeros((2, 2)), "fraction": 0.0, "reliability": 0.0,
-        }  # fmt: skip
     weight = detections.flux[chosen]
     flux = np.bincount(inverse, weight)
     x = np.bincount(inverse, weight * detections.x[chosen]) / flux
@@ -232,5 +256,5 @@ def _combine(detections, chosen, n_samples, seed):
         "x": x.mean(), "y": y.mean(), "flux": np.median(flux),
         "x_err": spread(x, open_x), "y_err": spread(y, open_y), "flux_err": spread(flux, open_flux),
         "covariance": np.average(detections.covariance[chosen], axis=0, weights=weight),
-        "fraction": len(found) / n_samples, "reliability": len(found) / n_samples,
+        "fraction": fraction, "reliability": fraction,
     }  # fmt: skip

@@ -3,10 +3,13 @@
 import warnings
 
 import numpy as np
+from astropy.stats import gaussian_sigma_to_fwhm
 from photutils.detection import find_peaks
 from photutils.segmentation import SegmentationImage, SourceCatalog
 from photutils.utils.exceptions import NoDetectionsWarning
 from scipy.ndimage import gaussian_filter, label, map_coordinates
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from .aggregation import Detections
@@ -18,6 +21,7 @@ SEPARATION_BEAMS = 0.6  # closest peaks
 FAINTEST_PEAK = 0.05  # of the threshold, in a smoothed pixel
 EMPTY = 0.2  # of the faintest peak: where an island ends
 SADDLE = 0.8  # of the lower of two peaks: with a higher one between them they are one source
+APART = 1.15  # FWHM: two Gaussians that are nearer have such a saddle
 
 
 def detect(sky, threshold, pixels_per_beam, sample=0):
@@ -25,7 +29,8 @@ def detect(sky, threshold, pixels_per_beam, sample=0):
 
     Peaks of the slightly smoothed sky are sources, unless there is hardly a
     saddle between two of them; each pixel of an island of emission belongs to
-    its nearest peak. Fluxes, centroids and moments are photutils'.
+    its nearest peak. Pieces that are larger than they are apart are one source.
+    Fluxes, centroids and moments are photutils'.
 
     Parameters
     ----------
@@ -62,20 +67,43 @@ def detect(sky, threshold, pixels_per_beam, sample=0):
         first += len(kept)
     if not segments.any():
         return Detections.empty()
-    segmentation = SegmentationImage(segments)
-    catalog = SourceCatalog(sky, segmentation)
+    found = _measure(sky, segments, sample)
+    whole = _whole(found)
+    if len(np.unique(whole)) < len(found):
+        segments[segments > 0] = 1 + whole[np.unique(segments[segments > 0], return_inverse=True)[1]]
+        found = _measure(sky, segments, sample)
+    return found.select(found.flux >= threshold)
+
+
+def _measure(sky, segments, sample):
+    """Flux, centroid and moments of each segment, in the order of their numbers."""
+    catalog = SourceCatalog(sky, SegmentationImage(segments))
     flux = np.atleast_1d(catalog.segment_flux)
     moments = {name: np.atleast_1d(getattr(catalog, f"covariance_{name}").value) for name in ("xx", "xy", "yy")}
     covariance = np.stack([moments["xx"], moments["xy"], moments["xy"], moments["yy"]], -1).reshape(-1, 2, 2)
-    kept = flux >= threshold
     return Detections(
-        sample=np.full(kept.sum(), sample),
-        x=np.atleast_1d(catalog.x_centroid)[kept],
-        y=np.atleast_1d(catalog.y_centroid)[kept],
-        flux=flux[kept],
-        covariance=np.nan_to_num(covariance[kept]),
-        variance=np.zeros((kept.sum(), 3)),
+        sample=np.full(len(flux), sample),
+        x=np.atleast_1d(catalog.x_centroid),
+        y=np.atleast_1d(catalog.y_centroid),
+        flux=flux,
+        covariance=np.nan_to_num(covariance),
+        variance=np.zeros((len(flux), 3)),
     )
+
+
+def _whole(found):
+    """Number of the source that each of the pieces found is part of.
+
+    Gaussians so near to each other have hardly a saddle between them: a sample
+    that has one there has noise on one source.
+    """
+    fwhm = gaussian_sigma_to_fwhm * np.linalg.det(found.covariance).clip(0) ** 0.25
+    places = np.column_stack([found.x, found.y])
+    pairs = cKDTree(places).query_pairs(APART * fwhm.max(), output_type="ndarray")
+    close = np.hypot(*(places[pairs[:, 0]] - places[pairs[:, 1]]).T) < APART * fwhm[pairs].min(1)
+    one, other = pairs[close].T
+    links = coo_array((np.ones(len(one)), (one, other)), shape=(len(fwhm), len(fwhm)))
+    return connected_components(links, directed=False)[1]
 
 
 def _separate(smooth, peaks):

@@ -14,8 +14,10 @@ __all__ = ["find_sources", "refine"]
 
 POSITION_DOUBT = 0.3  # beams: how far the network may be off, a standard deviation
 FLUX_DOUBT = 0.03  # relative, for each unit of S/N: of faint sources the network knows more than the data
-MOST_DOUBT = 0.15  # relative, of the flux; twice that, of the second moments as the beam shows them
-FURTHEST = np.array([3, 1, 1, 3, 3, 3])  # standard deviations: largest change of flux, position and moments
+MOST_DOUBT = 0.15  # relative, of the flux; twice that, of the elongation as the beam shows it
+GROWTH_DOUBT = 0.012  # relative, of flux and size at the same peak, for the square of the S/N
+MOST_GROWTH = 0.6  # likewise, at most
+FURTHEST = np.array([2, 1, 1, 1.1, 3, 3])  # standard deviations: largest change, as `_doubt` has them; flux stays > 0
 REACH_BEAMS = 5.5  # half the side of the patch that a detection is compared with
 ITERATIONS = 2  # of Gauss and Newton
 
@@ -61,7 +63,10 @@ def refine(detections, sky, gridded, pixels_per_beam):
 
     The doubt about a flux is small where the S/N is: the network knows that
     faint sources are found where the noise is positive, and the likelihood
-    alone does not.
+    alone does not. It is largest for a growth in which flux and area, as the
+    beam shows them, go together and the peak stays (Condon 1997, PASP 109, 166,
+    has the correlation in Gaussian fits): a network draws a faint point with
+    the size that most of its training sources had.
 
     Parameters
     ----------
@@ -92,15 +97,16 @@ def refine(detections, sky, gridded, pixels_per_beam):
     slopes = _slopes(detections, change, nearest, reach)
     first, doubt = slopes[:, 0], _doubt(detections, _precision(slopes / noise, between), pixels_per_beam)
     for _ in range(ITERATIONS):
-        slopes = _slopes(detections, change * doubt, nearest, reach)
-        profile = slopes[:, 0] * (1 + change * doubt)[:, :1]
-        slopes = slopes * doubt[:, :, None] / noise
+        moved = (doubt @ change[:, :, None])[:, :, 0]
+        slopes = _slopes(detections, moved, nearest, reach)
+        profile = slopes[:, 0] * (1 + moved)[:, :1]
+        slopes = doubt.transpose(0, 2, 1) @ slopes / noise
         covariance = np.linalg.inv(_precision(slopes, between) + np.eye(6))
         gradient = slopes @ (left - between @ (profile - first)[:, :, None]) / noise
         change = change + (covariance @ (gradient - change[:, :, None]))[:, :, 0]
         change = np.clip(change, -FURTHEST, FURTHEST)
-    changed = _changed(detections, change * doubt)
-    variance = np.diagonal(covariance, axis1=1, axis2=2) * doubt**2
+    changed = _changed(detections, (doubt @ change[:, :, None])[:, :, 0])
+    variance = np.diagonal(doubt @ covariance @ doubt.transpose(0, 2, 1), axis1=1, axis2=2)
     variance = [variance[:, 1], variance[:, 2], detections.flux**2 * variance[:, 0]]
     return replace(changed, variance=np.stack(variance, axis=1))
 
@@ -125,12 +131,25 @@ def _changed(detections, change):
 
 
 def _doubt(detections, precision, pixels_per_beam):
-    """Standard deviations of what the network says of flux, position and moments, shape (n, 6)."""
-    flux = np.minimum(FLUX_DOUBT * np.sqrt(precision[:, 0, 0]), MOST_DOUBT)
-    position = np.full_like(flux, POSITION_DOUBT * pixels_per_beam)
-    seen = np.trace(detections.covariance, axis1=1, axis2=2) / 2 + (gaussian_fwhm_to_sigma * pixels_per_beam) ** 2
-    moment = 2 * flux * seen
-    return np.stack([flux, position, position, moment, moment / np.sqrt(2), moment], axis=1)
+    """What the network may have wrong, shape (n, 6, 6): columns of one standard deviation each.
+
+    They are independent: flux alone, x, y, growth at the same peak, and the
+    two elongations. A source drawn too large has too much flux, for the peak is
+    what the network sees best.
+    """
+    snr = np.sqrt(precision[:, 0, 0])
+    flux = np.minimum(FLUX_DOUBT * snr, MOST_DOUBT)
+    growth = np.minimum(GROWTH_DOUBT * snr**2, MOST_GROWTH)
+    seen = detections.covariance + np.eye(2) * (gaussian_fwhm_to_sigma * pixels_per_beam) ** 2
+    moment = flux * np.trace(seen, axis1=1, axis2=2) / np.sqrt(2)
+    doubt = np.zeros((len(flux), 6, 6))
+    doubt[:, 0, 0] = flux
+    doubt[:, 1, 1] = doubt[:, 2, 2] = POSITION_DOUBT * pixels_per_beam
+    doubt[:, 0, 3] = growth
+    doubt[:, 3:, 3] = growth[:, None] * seen[:, [0, 0, 1], [0, 1, 1]]
+    doubt[:, [3, 5], 4] = np.stack([moment, -moment], axis=1)
+    doubt[:, 4, 5] = moment
+    return doubt
 
 
 def _slopes(detections, change, nearest, reach):

@@ -42,6 +42,14 @@ def test_a_ripple_on_an_extended_source_is_no_source():
     assert len(detect(sky, 1.0, 2.2)) == 1
 
 
+@pytest.mark.parametrize("beams", [5, 8])
+def test_a_lane_through_a_large_source_does_not_make_it_two(beams):
+    sky = sky_pixels(sources([40.2], [39.9], [400.0], beams * 2.2), (80, 80))
+    sky *= 1 - 0.6 * np.exp(-0.5 * ((np.arange(80) - 40) / 1.5) ** 2)
+    found = detect(sky, 1.0, 2.2)
+    assert len(found) == 1 and found.flux[0] == pytest.approx(sky.sum(), rel=0.02)
+
+
 def test_faint_flux_and_an_empty_sky_are_no_sources():
     assert len(detect(sky_pixels(sources([20], [20], [0.9]), (48, 48)), 1.0, 2.2)) == 0
     assert len(detect(np.zeros((48, 48)), 1.0, 2.2)) == 0

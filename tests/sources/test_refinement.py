@@ -122,6 +122,26 @@ def test_a_point_that_the_network_draws_too_large_is_one(x, y):
     np.testing.assert_allclose(found.covariance[0] - np.eye(2) / 12, 0, atol=0.06 * SIGMA**2)
 
 
+@pytest.mark.parametrize("snr", [7.0, 10.0])
+@pytest.mark.parametrize("beams", [0.0, 0.45])
+def test_peaks_are_what_the_network_knows_and_sizes_what_the_data_decide(snr, beams):
+    """Points and Gaussians that peak as high; both are drawn as the larger one, which has 20% more flux."""
+
+    def seen(fwhm):
+        flux, size = snr * (1 + fwhm**2), max(fwhm, 1e-3) * PIXELS_PER_BEAM
+        return sky_pixels(Sources(*(np.array([value], float) for value in (30.3, 29.8, flux, size, size, 0))), (N, N))
+
+    rng, fluxes, errors = np.random.default_rng(11), [], []
+    drawn = seen(0.45)
+    detected = detect(drawn, 1.0, PIXELS_PER_BEAM)
+    for _ in range(80):
+        found = refine(detected, drawn, observe(seen(beams), rng), PIXELS_PER_BEAM)
+        fluxes.append(found.flux.item() / (snr * (1 + beams**2)) - 1)
+        errors.append(np.sqrt(found.variance[0, 2]) / snr)
+    assert abs(np.median(fluxes)) < 0.06
+    assert np.std(fluxes) < 1.3 * np.mean(errors)
+
+
 def test_what_clean_has_subtracted_stays_and_is_known_to_a_percent():
     observed = observe(source(30, 30, 15.0))
     whole = detection(30, 30, 700.0)
