@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 from . import __version__
 from .diffusion.conditioning import condition
 from .diffusion.denoiser import Denoiser
+from .diffusion.exact import towards_data
 from .diffusion.sampling import SAMPLERS
 from .errors import DirtyImageError, SettingError
 from .observation.bright import subtract_bright
@@ -57,8 +58,8 @@ class DiffusionImager:
         ``"unipc"`` is a predictor and corrector, good with 7 steps;
         ``"ddpm"`` the paper's ancestral sampling, which takes 250.
     aggregate : {"median", "mean", "single"}, optional
-        How the samples become the reconstruction, pixel by pixel; ``"single"``
-        is the first sample.
+        How the samples become the reconstruction, pixel by pixel, before it
+        is moved to what the data say; ``"single"`` is the first sample.
     catalog : {"detect-aggregate", "aggregate-detect"}, optional
         Detect in each sample and merge, or detect in the reconstruction, and
         measure each source in the samples that contain it.
@@ -221,12 +222,19 @@ class DiffusionImager:
         gridded = GriddedObservation.of(observation, grid)
         if not gridded.pb.any():
             raise DirtyImageError(f"dirty: hardly a pixel is not blank; lower pblimit={self.pblimit}, or check pb")
-        samples, expected = self._draw(gridded, seed)
-        sky = aggregate(samples, self.aggregate)
+        drawn, expected = self._draw(gridded, seed)
         meta = self._provenance(seed)
-        sources = self._sources(gridded, samples, expected, sky)
+        sources = self._sources(gridded, drawn, expected)
         catalog = build_catalog(sources, grid, observation, self.reliability, meta)
-        return ImagingResult(observation, grid, sky, samples, catalog, meta)
+
+        def towards(sky):
+            return towards_data(sky, gridded, self.card.pixels_per_beam)
+
+        samples = np.stack(_in_parallel(lambda i: towards(drawn[i]), self.n_samples, self.denoiser.workers))
+        sky = aggregate(samples, self.aggregate)
+        if self.aggregate != "single":  # pixels of several samples do not explain the data as well as those of one
+            sky = towards(sky)
+        return ImagingResult(observation, grid, sky, samples, drawn, catalog, meta)
 
     def _warn_beyond_training(self, observation):
         beam = observation.beam
@@ -274,12 +282,12 @@ class DiffusionImager:
         expected[seen] = np.where(inside, mean, -1)
         return full, expected
 
-    def _sources(self, gridded, samples, expected, sky):
+    def _sources(self, gridded, samples, expected):
         """Sources merged from the samples, each with the bright part added, on the model's pixels."""
         per_beam = self.card.pixels_per_beam
         find = partial(find_sources, gridded=gridded, threshold=self.threshold, pixels_per_beam=per_beam)
         found = Detections.concatenate([find(sample, sample=index) for index, sample in enumerate(samples)])
-        seeds = find(sky) if self.catalog == "aggregate-detect" else None
+        seeds = find(aggregate(samples, self.aggregate)) if self.catalog == "aggregate-detect" else None
         merged = merge(found, self.n_samples, MERGING_BEAMS * per_beam, seeds)
         drawn = self.card.stretch.forward(samples / gridded.noise).mean(0)
         merged = without_luck(merged, drawn + 1, expected + 1, SMOOTHING_BEAMS * per_beam)

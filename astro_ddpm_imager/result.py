@@ -26,19 +26,23 @@ class ImagingResult:
     dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
     grid : `~astro_ddpm_imager.observation.grid.ModelGrid`
     sky : 2D array, shape ``grid.shape``
-        Aggregate of the samples, in their unit.
+        The reconstruction, in the unit of the samples.
     sky_samples : 3D array, shape (n_samples, my, mx)
         Samples on the model's pixels, flux per pixel in units of the noise,
         not corrected for the primary beam.
+    drawn_samples : 3D array, shape (n_samples, my, mx)
+        The same as the network drew them, before
+        `~astro_ddpm_imager.diffusion.exact.towards_data`: the catalogue is
+        made of these.
     catalog : `~astropy.table.QTable`
         See `~astro_ddpm_imager.sources.catalog.COLUMNS`.
     meta : dict
         Provenance.
     """
 
-    def __init__(self, dirty, grid, sky, sky_samples, catalog, meta):
+    def __init__(self, dirty, grid, sky, sky_samples, drawn_samples, catalog, meta):
         self.dirty, self.grid, self.catalog, self.meta = dirty, grid, catalog, meta
-        self._sky, self.sky_samples = sky, sky_samples
+        self.sky, self.sky_samples, self.drawn_samples = sky, sky_samples, drawn_samples
 
     def __iter__(self):
         return iter((self.image, self.uncertainty, self.catalog))
@@ -53,7 +57,7 @@ class ImagingResult:
     @cached_property
     def _apparent(self):
         """Reconstruction times primary beam, Jy/pixel, without blanks."""
-        return self.apparent(self._sky)
+        return self.apparent(self.sky)
 
     def apparent(self, sky):
         """A sky on the model's pixels, as ``sky_samples``, as an image times the primary beam.
@@ -94,7 +98,7 @@ class ImagingResult:
     @cached_property
     def residual(self):
         """Dirty image minus PSF * reconstruction as `~astropy.nddata.CCDData`, Jy/beam, noise flat."""
-        drawn = self.grid.to_image(self._sky) * self.dirty.rms
+        drawn = self.grid.to_image(self.sky) * self.dirty.rms
         return self._ccd(self.dirty.reduced - self.dirty.convolve_psf(drawn), JY_PER_BEAM)
 
     @cached_property

@@ -32,7 +32,7 @@ def aggregate_catalogs(result, threshold, pixels_per_beam):
         are those of the samples there. An integer n: detected in each
         of the first n samples, and merged.
     """
-    samples = result.sky_samples
+    samples = result.drawn_samples
     number, radius = len(samples), MERGING_BEAMS * pixels_per_beam
     gridded = GriddedObservation.of(result.dirty, result.grid)
     find = partial(find_sources, gridded=gridded, threshold=threshold, pixels_per_beam=pixels_per_beam)

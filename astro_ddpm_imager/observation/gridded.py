@@ -32,7 +32,7 @@ class GriddedObservation:
         Peak, 1, at pixel ``(my, mx)``.
     pb : 2D array, shape (my, mx)
         Primary beam; 0 where blank.
-    noise : 2D array, shape (my, mx)
+    noise : 2D array, shape (my, mx), or float
         What counts as noise, in units of the thermal one, at least 1.
     bright : 2D array, shape (my, mx), or 0
         What of bright sources the model is not shown, flux per pixel, smoothed
@@ -42,7 +42,7 @@ class GriddedObservation:
     dirty: np.ndarray
     psf: np.ndarray
     pb: np.ndarray
-    noise: np.ndarray
+    noise: np.ndarray | float = 1.0
     bright: np.ndarray | int = 0
 
     @classmethod
@@ -99,6 +99,15 @@ class GriddedObservation:
         2D array, shape (2 my, 2 mx), of offset 0 at pixel ``(my, mx)``.
         """
         return _sharpen(self._of_pixels)
+
+    @cached_property
+    def positive_information(self):
+        """Fourier transform of ``information``, in the layout of `scipy.fft.rfft2`, of offset 0 at pixel (0, 0).
+
+        That of a PSF which is cut off is negative in places, as no covariance is; there it is 0.
+        """
+        my, mx = (n // 2 for n in self.information.shape)
+        return rfft2(np.roll(self.information, (my, mx), (0, 1))).real.clip(0)
 
     @cached_property
     def _of_pixels(self):

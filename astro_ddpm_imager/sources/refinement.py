@@ -92,7 +92,7 @@ def refine(detections, sky, gridded, pixels_per_beam):
 
     dy, dx = (axis.ravel() for axis in np.mgrid[: 2 * reach + 1, : 2 * reach + 1])
     between = gridded.information[ny + dy[:, None] - dy, nx + dx[:, None] - dx]
-    noise = gridded.noise[tuple(nearest)][:, None, None]
+    noise = np.broadcast_to(gridded.noise, sky.shape)[tuple(nearest)][:, None, None]
     change = np.zeros((len(detections), 6))  # in units of the doubt
     slopes = _slopes(detections, change, nearest, reach)
     first, doubt = slopes[:, 0], _doubt(detections, _precision(slopes / noise, between), pixels_per_beam)

@@ -1,0 +1,62 @@
+"""The last step of sampling, which is exact: from what a network draws to what the data say."""
+
+import numpy as np
+from astropy.stats import gaussian_fwhm_to_sigma
+from scipy.fft import irfft2, rfft2
+from scipy.ndimage import gaussian_filter
+
+__all__ = ["towards_data"]
+
+DOUBT = 0.3  # of the flux that is drawn around a pixel: how far the network may be off, a standard deviation
+SMOOTHING = 0.4  # FWHM in beams of what is around a pixel
+ITERATIONS = 12
+
+
+def towards_data(sky, gridded, pixels_per_beam, spread=0.0):
+    """Move a sky to where the likelihood wants it, as far as the network may be wrong.
+
+    A network draws fluxes and shapes of what is bright less sharply than the
+    data have them. With the sky s that was drawn for the mean of a Gaussian
+    prior, whose standard deviation D is in proportion to what is around each
+    pixel, the posterior's mean is s + x, where (1 / D^2 + P) x = d - P s, for
+    a dirty image d and its PSF P, which is the covariance of its noise, too
+    (Rasmussen & Williams 2006, Gaussian processes for machine learning,
+    equation 2.11). A few steps of conjugate gradients (Hestenes & Stiefel
+    1952) find x.
+
+    Parameters
+    ----------
+    sky : 2D array, shape (my, mx)
+        Flux per pixel, in units of the noise.
+    gridded : `~astro_ddpm_imager.observation.gridded.GriddedObservation`
+    pixels_per_beam : float
+    spread : 2D array, shape (my, mx), or 0, optional
+        A doubt besides, for instance how much samples differ.
+
+    Returns
+    -------
+    2D array, shape (my, mx); not negative.
+    """
+    sigma = gaussian_fwhm_to_sigma * SMOOTHING * pixels_per_beam
+    doubt = np.hypot(DOUBT * gaussian_filter(np.asarray(sky, float), sigma), spread) / gridded.noise
+    if not doubt.any():
+        return sky
+    seen = gridded.pb > 0
+    information, (my, mx) = gridded.positive_information, sky.shape
+
+    def applied(image):
+        spectrum = rfft2(doubt * image, s=(2 * my, 2 * mx)) * information
+        return image + doubt * np.where(seen, irfft2(spectrum, s=(2 * my, 2 * mx))[:my, :mx], 0)
+
+    left = doubt * np.where(seen, gridded.gradient(sky), 0) / gridded.noise
+    found, direction, power = np.zeros_like(left), left, np.vdot(left, left)
+    for _ in range(ITERATIONS):
+        if not power > 0:
+            break
+        seen_along = applied(direction)
+        length = power / np.vdot(direction, seen_along)
+        found = found + length * direction
+        left = left - length * seen_along
+        before, power = power, np.vdot(left, left)
+        direction = left + power / before * direction
+    return np.clip(sky + doubt * found * gridded.noise, 0, None).astype(np.float32)
