@@ -16,6 +16,8 @@ from scipy.signal import fftconvolve
 from ..errors import DirtyImageError
 from .beam import beam_covariance, beam_pixels, check_sampling, checked_beam, header_beam
 from .blank import blank_zeros
+from .offset import subtract_pedestal
+from .pixels import blank_infinite, blank_sharp_pixels, check_range
 from .psf import checked_psf
 from .reading import in_jy_per_beam, read_image, select_plane
 
@@ -170,10 +172,10 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
     data = _in_jy_per_beam(image)
     if image.mask is not None:
         data = np.where(image.mask, np.nan, data)
+    data = blank_infinite(data, "dirty")
     finite = np.isfinite(data)
     if not finite.any():
         raise DirtyImageError("dirty: every pixel is blank (NaN)")
-    data = np.where(finite, data, np.nan)
 
     psf_image = None if psf is None else _as_companion(psf, "psf", image)
     beam = checked_beam(beam, "beam:")
@@ -198,8 +200,11 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
     lowest, highest = data[inside].min(), data[inside].max()
     if lowest == highest:
         raise DirtyImageError(f"dirty: the image is constant ({lowest:g} Jy/beam); there is no noise to measure")
-    beam_area = 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(beam, image.wcs)))
+    covariance = beam_covariance(beam, image.wcs)
+    beam_area = 2 * np.pi * np.sqrt(np.linalg.det(covariance))
     data = blank_zeros(data, beam_area, "dirty")
+    data = blank_sharp_pixels(data, covariance, "dirty")
+    data = subtract_pedestal(data, beam_area, "dirty")
     inside = np.isfinite(data)
     pb_values = np.where(inside, pb_values, np.nan)
     rms = float(mad_std(data[inside]))
@@ -207,11 +212,13 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
         raise DirtyImageError(
             "dirty: more than half of the pixels are equal; there is no noise to measure (blank pixels should be NaN)"
         )
-
+    check_range(data, rms, "dirty")
     _warn_corrected(data, pb_values, beam_area)
 
     allowed = inside if mask is None else inside & (np.nan_to_num(_as_companion(mask, "mask", image).data) != 0)
-    psf_values = None if psf is None else checked_psf(psf_image.data, beam_pixels(beam, image.wcs))
+    psf_values = None
+    if psf is not None:
+        psf_values = checked_psf(psf_image.data, covariance)
     return DirtyImage(data, image.wcs, beam, rms, psf_values, pb_values, allowed, image.meta)
 
 
