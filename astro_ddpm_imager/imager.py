@@ -15,12 +15,14 @@ from .diffusion.conditioning import condition
 from .diffusion.denoiser import Denoiser
 from .diffusion.sampling import SAMPLERS
 from .errors import DirtyImageError, SettingError
+from .observation.artefacts import measure_artefacts
 from .observation.bright import subtract_bright
 from .observation.dirty import prepare
 from .observation.grid import ORIENTATIONS, ModelGrid, turn, turn_back
 from .observation.gridded import GriddedObservation
 from .result import ImagingResult
 from .sources.aggregation import AGGREGATES, Detections, aggregate, merge, without_luck
+from .sources.artefacts import doubt_artefacts
 from .sources.calibration import calibrate
 from .sources.catalog import build_catalog
 from .sources.detection import SMOOTHING_BEAMS
@@ -213,7 +215,7 @@ class DiffusionImager:
         if psf is None:
             log.warning("no PSF given: the restoring beam takes its place, sidelobes are not accounted for")
         self._warn_beyond_training(observation)
-        observation = subtract_bright(observation, **self.card.bright)
+        observation = measure_artefacts(subtract_bright(observation, **self.card.bright))
         seed = secrets.randbits(32) if self.seed is None else self.seed
         grid = ModelGrid(observation.shape, observation.beam_pixels, self.card.pixels_per_beam, self.card.multiple)
         log.info("noise %.4g Jy/beam, model grid %s, seed %d", observation.rms, grid.shape, seed)
@@ -224,6 +226,7 @@ class DiffusionImager:
         sky = aggregate(samples, self.aggregate)
         meta = self._provenance(seed)
         sources = self._sources(gridded, samples, expected, sky)
+        sources = doubt_artefacts(sources, grid, observation)
         catalog = build_catalog(sources, grid, observation, self.reliability, meta)
         return ImagingResult(observation, grid, sky, samples, catalog, meta)
 

@@ -14,6 +14,7 @@ from scipy.ndimage import map_coordinates
 from scipy.signal import fftconvolve
 
 from ..errors import DirtyImageError
+from .artefacts import Artefacts
 from .beam import beam_covariance, beam_pixels, check_sampling, checked_beam, header_beam
 from .blank import blank_zeros
 from .offset import subtract_pedestal
@@ -56,6 +57,8 @@ class DirtyImage:
     bright : 2D array, shape (ny, nx), or None
         Part of the brightest sources that the model is not shown, Jy/pixel, see
         `~astro_ddpm_imager.observation.bright.subtract_bright`.
+    artefacts : `~astro_ddpm_imager.observation.artefacts.Artefacts` or None
+        Of the brightest sources, where there are any.
     """
 
     data: np.ndarray
@@ -67,6 +70,7 @@ class DirtyImage:
     allowed: np.ndarray
     meta: object
     bright: np.ndarray | None = None
+    artefacts: Artefacts | None = None
 
     @property
     def shape(self):
@@ -82,6 +86,11 @@ class DirtyImage:
     def beam_covariance(self):
         """Second moments of the restoring beam, shape (2, 2), pixels squared, order x, y."""
         return beam_covariance(self.beam, self.wcs)
+
+    @cached_property
+    def beam_area(self):
+        """Solid angle of the restoring beam, pixels."""
+        return 2 * np.pi * np.sqrt(np.linalg.det(self.beam_covariance))
 
     @cached_property
     def beam_kernel(self):
