@@ -15,9 +15,11 @@ ISLAND = 3.0  # times the noise: where the image of a bright source ends
 MOST_SOURCES = 8  # the brightest, about which an image is compared with its mirror image
 NEAREST_BEAMS = 4.0  # nearer, CLEAN leaves the shape of the source
 CLIPPED = 3.5  # times the noise: other sources count no more than that
+LOW = 1.5  # times the noise, below 0
+CLEAN_LEFT = 0.04  # relative: what CLEAN on whole pixels leaves of a source, sidelobes and all
 SIGNIFICANT = 4.0  # standard deviations of the correlation of noise
 RING_BEAMS = 4.0  # width of the rings in which artefacts are measured
-FEWEST_BEAMS = 30  # with their mirror images, to measure anything
+FEWEST_BEAMS = 30  # that have a mirror image, to measure anything
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,20 @@ class Artefacts:
 
     level: np.ndarray
     flux_err: float
+
+    def at(self, x, y):
+        """The level at pixels, 0-based and rounded; at the edge of the image beyond it.
+
+        Parameters
+        ----------
+        x, y : 1D arrays, shape (n,)
+
+        Returns
+        -------
+        1D array, shape (n,), Jy/beam
+        """
+        y, x = (np.round(p).astype(int).clip(0, n - 1) for p, n in zip((y, x), self.level.shape, strict=True))
+        return self.level[y, x]
 
 
 def measure_artefacts(dirty):
@@ -74,12 +90,15 @@ def measure_artefacts(dirty):
     for height, y, x in sources[:MOST_SOURCES]:
         distance = np.hypot(*np.ogrid[-y : dirty.shape[0] - y - 0.5, -x : dirty.shape[1] - x - 0.5]) / dirty.beam_pixels
         far = usable & (distance > NEAREST_BEAMS)
-        correlation, beams = _symmetry(clipped, far, (y, x), dirty.beam_area)
-        if beams < FEWEST_BEAMS or abs(correlation) * np.sqrt(beams) < SIGNIFICANT:
+        correlation, significance, both_low = _symmetry(clipped, far, (y, x), dirty.beam_area, -LOW * noise)
+        seen_there = height**2 * _sidelobe_variance(dirty, far, (y, x))
+        power = abs(correlation) * np.mean(clipped[far] ** 2) if far.any() else 0.0
+        # The sky may be symmetric as well, but it is positive; and what CLEAN leaves has the shape of the sidelobes.
+        symmetric = both_low > SIGNIFICANT and power > CLEAN_LEFT**2 * seen_there > 0
+        if significance > -SIGNIFICANT and not (significance > SIGNIFICANT and symmetric):
             continue
         variance += abs(correlation) * _in_rings(residual, usable | (distance < NEAREST_BEAMS), distance)
-        made += abs(correlation) * np.mean(clipped[far] ** 2)
-        sidelobes += height**2 * _sidelobe_variance(dirty, far, (y, x))
+        made, sidelobes = made + power, sidelobes + seen_there
         strongest = max(strongest, (abs(correlation), (correlation, height / dirty.rms, x, y)))
     if strongest[1] is None:
         return dirty
@@ -119,15 +138,30 @@ def _without_bright(dirty):
     return reduced - dirty.convolve_psf(rest), islands, sorted(sources, reverse=True)
 
 
-def _symmetry(image, chosen, centre, beam_area):
-    """Correlation of an image with its mirror image about a centre, and the number of beams that have one."""
+def _symmetry(image, chosen, centre, beam_area, low):
+    """Correlation of an image with its mirror image about a centre.
+
+    Returns
+    -------
+    correlation : float
+    significance : float
+        In standard deviations of the correlation of noise.
+    both_low : float
+        How many more pixels are below ``low`` together with their mirror images
+        than would be by chance, likewise.
+    """
     mirror = [np.round(2 * c).astype(int) - np.arange(n) for c, n in zip(centre, image.shape, strict=True)]
     there = [(index >= 0) & (index < n) for index, n in zip(mirror, image.shape, strict=True)]
     here, there = np.ix_(*there), np.ix_(*(index[known] for index, known in zip(mirror, there, strict=True)))
     both = chosen[here] & chosen[there]
     one, other = image[here][both], image[there][both]
-    power = np.sum(one**2)  # of the other one it is the same
-    return (one @ other / power if power else 0.0), both.sum() / beam_area / 2
+    pairs = len(one) / beam_area / 2
+    if pairs < FEWEST_BEAMS:
+        return 0.0, 0.0, 0.0
+    correlation = one @ other / np.sum(one**2)  # of the other one it is the same
+    by_chance = pairs * np.mean(one < low) ** 2
+    both_low = pairs * np.mean((one < low) & (other < low)) - by_chance
+    return correlation, correlation * np.sqrt(pairs), both_low / np.sqrt(max(by_chance, 1))
 
 
 def _in_rings(residual, chosen, distance):

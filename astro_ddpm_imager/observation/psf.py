@@ -107,12 +107,15 @@ def _check_beam(psf, beam_covariance):
     """Say, or fail, if the restoring beam is not that of the PSF.
 
     All imagers fit it to the main lobe of the PSF (CASA above 0.35 of the peak),
-    so that the two cross at half power. Of 1,356 simulated pairs (ALMA, VLA,
-    MeerKAT, WSRT and the 7 m array; natural to uniform weighting, snapshots to
-    eight hours, axes up to RATIO_LONGEST; beams rounded to two digits or not) 0.5% are
-    warned of, none is refused; of arrays of six to eight antennas, whose
-    PSFs are fringes that no Gaussian fits, a quarter is warned of. Of wrong
-    PSFs, RATES.
+    so that the two cross at half power. Of 1,356 simulated pairs (ALMA, its
+    7 m array, VLA and MeerKAT; natural to uniform weighting, a minute to eight
+    hours, declinations from -75 to +70 deg, beams up to 2.4 times as long as
+    wide) 0.4% are warned of, 0.5% with beams rounded to two digits, none of
+    the 915 of ALMA; none is refused. Of arrays of five to eight antennas
+    (ATCA, SMA), whose PSFs are fringes that no Gaussian fits, a quarter is
+    warned of. Of PSFs that do not belong to a naturally weighted image, 93%
+    (robust -0.5; 48% are refused), 87% (robust 0.5; 30%), 88% (three hours
+    later) and 77% (20 deg off) are said.
 
     Parameters
     ----------

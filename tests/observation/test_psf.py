@@ -1,11 +1,16 @@
 """A PSF is normalised, put in the middle, and cut to what is known of it; or refused, if it is none."""
 
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.nddata import CCDData
+from scipy.ndimage import affine_transform
 
 from astro_ddpm_imager import DirtyImageError
 from astro_ddpm_imager.observation.dirty import prepare
+from astro_ddpm_imager.observation.psf import half_power
+from astro_ddpm_imager.simulate import Observation, read_array
 
 from ..conftest import gaussian_psf
 
@@ -74,3 +79,74 @@ def test_a_psf_that_is_not_finite_everywhere(noise_image, caplog):
     psf[3, 3], psf[4, 4] = np.inf, np.nan
     np.testing.assert_allclose(prepare(noise_image(), psf=psf).psf, gaussian_psf(), atol=1e-12)
     assert "psf" not in caplog.text
+
+
+def weighted(weighting, robust=0.5, hour_angle=0.0):
+    """A PSF and its beam, of ALMA at a declination where its beam is elongated."""
+    return Observation(
+        read_array("alma.cycle5.3"), 150 * u.deg, 25 * u.deg, hour_angle=hour_angle * u.hourangle,
+        integration=2 * u.min, shape=(192, 192), cell=0.13 * u.arcsec, weighting=weighting, robust=robust,
+    )  # fmt: skip
+
+
+def prepared(psf, image):
+    data = image.image(image.noise(47e-6, np.random.default_rng(0)))
+    return prepare(CCDData(data, unit=u.Jy / u.beam, wcs=image.wcs), psf=psf, beam=image.beam)
+
+
+@pytest.mark.parametrize("weighting", ["natural", "briggs", "uniform"])
+def test_the_psf_of_the_image_is_taken_without_a_word(weighting, caplog):
+    seen = weighted(weighting)
+    prepared(seen.psf, seen)
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    "image, other",
+    [
+        (("natural",), ("briggs", 0.5)),
+        (("natural",), ("briggs", -0.5)),
+        (("briggs", -0.5), ("natural",)),
+        (("natural", 0.5, -1.5), ("natural", 0.5, 1.5)),
+    ],
+)
+def test_the_psf_of_another_weighting_or_time_is_said_or_refused(image, other, caplog):
+    """Fluxes would be off by up to a factor of two."""
+    try:
+        prepared(weighted(*other).psf, weighted(*image))
+    except DirtyImageError as error:
+        assert "psf: is" in str(error) and "same weighting" in str(error)
+    else:
+        assert "where the restoring beam is at half power" in caplog.text
+
+
+def resized(psf, factor):
+    """A PSF made wider by a factor about its middle."""
+    middle = np.array(psf.shape) // 2
+    return affine_transform(psf, np.full(2, 1 / factor), middle - middle / factor, order=3)
+
+
+@pytest.mark.parametrize(
+    "change, word",
+    [
+        (lambda psf: resized(psf, 0.5), "narrower"),
+        (lambda psf: resized(psf, 2), "wider"),
+        (lambda psf: resized(psf, 1.3), "wider"),
+        (lambda psf: psf**2, "narrower"),
+        (lambda psf: (psf == psf.max()).astype(float), "narrower"),
+    ],
+)
+def test_a_psf_that_cannot_be_that_of_the_beam_is_refused(change, word):
+    seen = weighted("natural")
+    with pytest.raises(
+        DirtyImageError, match=rf"psf: is .* much {word} than the beam, .* or the right beam with beam="
+    ):
+        prepared(change(seen.psf), seen)
+
+
+def test_a_gaussian_is_half_at_half_power():
+    covariance = np.array([[9.0, 3.0], [3.0, 5.0]])
+    y, x = np.indices((65, 65)) - 32
+    inverse = np.linalg.inv(covariance)
+    psf = np.exp(-0.5 * (inverse[0, 0] * x**2 + 2 * inverse[0, 1] * x * y + inverse[1, 1] * y**2))
+    np.testing.assert_allclose(half_power(psf, covariance), 0.5, atol=2e-3)
