@@ -74,3 +74,16 @@ def test_real_noise_has_none(seen):
         data = image(seen, seed=seed)
         data[np.hypot(*np.ogrid[-96:96, -96:96]) > 90] = np.nan
         assert fit_pedestal(data, 20.0)[0] is None
+
+
+def test_small_images_full_of_restored_emission_have_none():
+    """Where four blocks, which nearly always lie on a plane, are all that there is room for."""
+    rng = np.random.default_rng(3)
+    y, x = np.indices((64, 64))
+    for _ in range(30):
+        data = rng.standard_normal((64, 64))
+        for _ in range(3):
+            (x0, y0), width, peak = rng.uniform(0, 64, 2), rng.uniform(4, 9), 10 ** rng.uniform(1, 2)
+            data += peak * np.exp(-0.5 * (((x - x0) / width) ** 2 + ((y - y0) / width) ** 2))
+        assert fit_pedestal(data, 20.0)[0] is None
+        assert fit_pedestal(rng.standard_normal((64, 64)) + 2, 20.0)[0] is not None
