@@ -92,8 +92,9 @@ def apparent_peaks(sources, grid, dirty):
 
     Parameters
     ----------
-    sources, grid, dirty
-        As for `build_catalog`.
+    sources : `~astro_ddpm_imager.sources.aggregation.MergedSources`
+    grid : `~astro_ddpm_imager.observation.grid.ModelGrid`
+    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
 
     Returns
     -------
