@@ -56,6 +56,26 @@ class BrightPart:
         """Both on the pixels of the image, Jy/pixel."""
         return self.pixels + self.gaussians.pixels(self.pixels.shape)
 
+    def scaled(self, factors):
+        """Each pixel, and each Gaussian by the pixel it is on, times its factor.
+
+        Parameters
+        ----------
+        factors : 2D array, shape (ny, nx)
+
+        Returns
+        -------
+        `BrightPart`
+        """
+        at = (self.gaussians.y, self.gaussians.x)
+        y, x = (np.round(p).astype(int).clip(0, n - 1) for p, n in zip(at, factors.shape, strict=True))
+        gaussians = self.gaussians.scaled(factors[y, x])
+        return BrightPart(gaussians.select(gaussians.flux != 0), self.pixels * factors)
+
+    def seen_by(self, dirty):
+        """The image, without noise, that an observation has of it, Jy/beam."""
+        return dirty.see(self.gaussians, self.pixels)
+
 
 def subtract_bright(dirty, grid, brightest, kept):
     """Take the larger part of bright sources out of a dirty image, and measure the noise without them.
@@ -245,14 +265,7 @@ def _largest_part(dirty, part, seen, brightest, kept):
             own = (islands == island) & (seen > max(EDGE * peak, DEPTH))
             factors[own] = 1 - kept / peak
             log.info("a source of %.0f times the noise: all but %.0f of it is subtracted", peak, kept)
-    if not factors.any():
-        return None
-    y, x = (
-        np.round(c).astype(int).clip(0, n - 1)
-        for c, n in zip((part.gaussians.y, part.gaussians.x), dirty.shape, strict=True)
-    )
-    gaussians = part.gaussians.scaled(factors[y, x])
-    return BrightPart(gaussians.select(gaussians.flux != 0), part.pixels * factors)
+    return part.scaled(factors) if factors.any() else None
 
 
 def bright_sky(dirty, grid):

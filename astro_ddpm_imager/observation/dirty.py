@@ -15,8 +15,11 @@ from scipy.ndimage import map_coordinates
 from scipy.signal import fftconvolve
 
 from ..errors import DirtyImageError
+from .artefacts import Artefacts
 from .beam import beam_covariance, beam_pixels, check_sampling, checked_beam, header_beam
 from .blank import blank_zeros
+from .offset import subtract_pedestal
+from .pixels import blank_infinite, blank_sharp_pixels, check_range
 from .psf import checked_psf
 from .reach import covering
 from .reading import in_jy_per_beam, read_image, select_plane
@@ -59,6 +62,8 @@ class DirtyImage:
         `~astro_ddpm_imager.observation.bright.subtract_bright`.
     noise_ratio : 2D array, shape (ny, nx), or float
         Noise and all that counts as noise, such as unknown sidelobes, in units of ``rms``; at least 1.
+    artefacts : `~astro_ddpm_imager.observation.artefacts.Artefacts` or None
+        Of the brightest sources, where there are any.
     """
 
     data: np.ndarray
@@ -71,6 +76,7 @@ class DirtyImage:
     meta: object
     bright: object = None
     noise_ratio: np.ndarray | float = 1.0
+    artefacts: Artefacts | None = None
 
     @property
     def shape(self):
@@ -86,6 +92,11 @@ class DirtyImage:
     def beam_covariance(self):
         """Second moments of the restoring beam, shape (2, 2), pixels squared, order x, y."""
         return beam_covariance(self.beam, self.wcs)
+
+    @cached_property
+    def beam_area(self):
+        """Solid angle of the restoring beam, pixels."""
+        return 2 * np.pi * np.sqrt(np.linalg.det(self.beam_covariance))
 
     @cached_property
     def beam_kernel(self):
@@ -135,9 +146,7 @@ class DirtyImage:
     @cached_property
     def reduced(self):
         """``data`` without what ``bright`` looks like."""
-        if self.bright is None:
-            return self.data
-        return self.data - self.see(self.bright.gaussians, self.bright.pixels)
+        return self.data if self.bright is None else self.data - self.bright.seen_by(self)
 
     def primary_beam_at(self, x, y):
         """The primary beam between pixels; of the nearest pixel where a blank one is near.
@@ -202,10 +211,10 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
     data = _in_jy_per_beam(image)
     if image.mask is not None:
         data = np.where(image.mask, np.nan, data)
+    data = blank_infinite(data, "dirty")
     finite = np.isfinite(data)
     if not finite.any():
         raise DirtyImageError("dirty: every pixel is blank (NaN)")
-    data = np.where(finite, data, np.nan)
 
     psf_image = None if psf is None else _as_companion(psf, "psf", image)
     beam = checked_beam(beam, "beam:")
@@ -230,8 +239,11 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
     lowest, highest = data[inside].min(), data[inside].max()
     if lowest == highest:
         raise DirtyImageError(f"dirty: the image is constant ({lowest:g} Jy/beam); there is no noise to measure")
-    beam_area = 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(beam, image.wcs)))
+    covariance = beam_covariance(beam, image.wcs)
+    beam_area = 2 * np.pi * np.sqrt(np.linalg.det(covariance))
     data = blank_zeros(data, beam_area, "dirty")
+    data = blank_sharp_pixels(data, covariance, "dirty")
+    data = subtract_pedestal(data, beam_area, "dirty")
     inside = np.isfinite(data)
     pb_values = np.where(inside, pb_values, np.nan)
     rms = float(mad_std(data[inside]))
@@ -239,11 +251,13 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
         raise DirtyImageError(
             "dirty: more than half of the pixels are equal; there is no noise to measure (blank pixels should be NaN)"
         )
-
+    check_range(data, rms, "dirty")
     _warn_corrected(data, pb_values, beam_area)
 
     allowed = inside if mask is None else inside & (np.nan_to_num(_as_companion(mask, "mask", image).data) != 0)
-    psf_values = None if psf is None else checked_psf(psf_image.data, beam_pixels(beam, image.wcs))
+    psf_values = None
+    if psf is not None:
+        psf_values = checked_psf(psf_image.data, covariance)
     return DirtyImage(data, image.wcs, beam, rms, psf_values, pb_values, allowed, image.meta)
 
 

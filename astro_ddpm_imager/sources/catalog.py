@@ -7,7 +7,7 @@ from astropy.stats import gaussian_sigma_to_fwhm
 from astropy.table import QTable
 from radio_beam import Beam
 
-__all__ = ["COLUMNS", "build_catalog", "on_sky", "restoring_beams"]
+__all__ = ["COLUMNS", "apparent_peaks", "build_catalog", "on_sky", "restoring_beams"]
 
 COLUMNS = {
     "source_id": (None, "Number of the source, from 1, by falling S/N"),
@@ -63,13 +63,10 @@ def build_catalog(sources, grid, dirty, reliability, meta):
 
     pb = dirty.primary_beam_at(x, y)
     ratio = np.array(grid.ratio[::-1])
-    # The moments hold the variance of the model's pixel, 1/12.
-    covariance = (sources.covariance - np.eye(2) / 12) * np.outer(ratio, ratio)
+    covariance = _on_image(sources, grid)
     sky, scale = on_sky(dirty.wcs, x, y)
     major, minor, pa = _axes(covariance, scale)
-    # Of points, half seem narrower than the beam: with these cut off, their peaks would be too low on average.
-    spread = np.linalg.det(dirty.beam_covariance + covariance) / np.linalg.det(dirty.beam_covariance)
-    peak = sources.flux / np.sqrt(spread.clip(NARROWEST))
+    peak = apparent_peaks(sources, grid, dirty)
     pixel_variance = np.stack([(sources.x_err * ratio[0]) ** 2, (sources.y_err * ratio[1]) ** 2], -1)
     world_err = np.sqrt((scale**2 @ pixel_variance[:, :, None])[:, :, 0])
 
@@ -88,6 +85,32 @@ def build_catalog(sources, grid, dirty, reliability, meta):
         table[name] = column if unit is None else column * unit
         table[name].info.description = description
     return table
+
+
+def apparent_peaks(sources, grid, dirty):
+    """Peaks of sources after convolution with the restoring beam, in units of the noise.
+
+    Parameters
+    ----------
+    sources : `~astro_ddpm_imager.sources.aggregation.MergedSources`
+    grid : `~astro_ddpm_imager.observation.grid.ModelGrid`
+    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
+
+    Returns
+    -------
+    1D array, shape (n,)
+    """
+    covariance = _on_image(sources, grid)
+    # Of points, half seem narrower than the beam: with these cut off, their peaks would be too low on average.
+    spread = np.linalg.det(dirty.beam_covariance + covariance) / np.linalg.det(dirty.beam_covariance)
+    return sources.flux / np.sqrt(spread.clip(NARROWEST))
+
+
+def _on_image(sources, grid):
+    """Second moments in the image's pixels, squared."""
+    ratio = np.array(grid.ratio[::-1])
+    # The moments hold the variance of the model's pixel, 1/12.
+    return (sources.covariance - np.eye(2) / 12) * np.outer(ratio, ratio)
 
 
 def restoring_beams(dirty, x, y):
