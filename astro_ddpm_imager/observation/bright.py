@@ -8,7 +8,6 @@ import numpy as np
 from astropy.stats import mad_std
 from scipy.fft import irfft2, rfft2
 from scipy.ndimage import distance_transform_edt, gaussian_filter, label, maximum_filter
-from scipy.optimize import nnls
 
 from .clean import clean
 from .components import Components
@@ -115,8 +114,8 @@ def subtract_bright(dirty, grid, brightest, kept):
         dirty = replace(dirty, psf=continued)
         found = _fit(dirty, grid, doubt)
     inside = np.isfinite(dirty.data)
-    _, share = _levels(found.residual[inside], found.unknown[inside])
-    found = replace(found, unknown=min(share, 1) * found.unknown)
+    loudness = np.interp(found.unknown, *_levels(found.residual[inside], found.unknown[inside]))
+    found = replace(found, unknown=np.sqrt((loudness**2 - found.rms**2).clip(0)))
     ratio = found.loudness / found.rms
     loud = ratio[inside] > LOUD
     if loud.any():
@@ -187,23 +186,27 @@ def _explained(found, gaussians, inside, doubt):
     if doubt is None:
         return _Found(dirty, gaussians, residual, float(mad_std(residual[inside])), found.unknown)
     expected = _unknown_sidelobes(gaussians, doubt)
-    return _Found(dirty, gaussians, residual, _levels(residual[inside], expected[inside])[0], expected)
+    return _Found(dirty, gaussians, residual, _noise(residual[inside], expected[inside]), expected)
+
+
+def _noise(residual, expected):
+    """That of the image where the least sidelobes are expected that are not known."""
+    sidelobes, measured = _levels(residual, expected)
+    # Where some are expected everywhere, less of what is measured is noise.
+    return float(np.sqrt(max(measured[0] ** 2 - sidelobes[0] ** 2, LEAST * measured[0] ** 2)))
 
 
 def _levels(residual, expected):
-    """Noise of an image, and its unknown sidelobes in units of what was expected of them, from how they differ.
+    """Noise of an image where the sidelobes that are not known are expected to be of one size, from small to large.
 
-    The variance, where the expected sidelobes are of one size, is that of the
-    noise and a share of theirs.
+    Returns
+    -------
+    expected, measured : 1D arrays
+        Neither falls.
     """
-    if not expected.any():
-        return float(mad_std(residual)), 1.0
-    order = np.array_split(np.argsort(expected), BINS)
-    variance = np.array([mad_std(residual[chosen]) ** 2 for chosen in order])
-    sidelobes = np.array([np.mean(expected[chosen] ** 2) for chosen in order])
-    noise, share = nnls(np.stack([1 / variance, sidelobes / variance], axis=1), np.ones(BINS))[0]
-    # What is nowhere without sidelobes cannot be told from them.
-    return float(np.sqrt(max(noise, LEAST * variance.min()))), float(np.sqrt(max(share, LEAST)))
+    order = np.array_split(np.argsort(expected), BINS if expected.any() else 1)
+    sidelobes = [np.sqrt(np.mean(expected[chosen] ** 2)) for chosen in order]
+    return np.array(sidelobes), np.maximum.accumulate([mad_std(residual[chosen]) for chosen in order])
 
 
 def _towards(found, gaussians, inside, doubt):
@@ -249,7 +252,7 @@ def _clean_deeper(dirty, residual, rms, unknown):
         searched = inside & (unknown < 2 * rms)
         found, residual = clean(residual, dirty.covering_psf, DEPTH * rms, GAIN, searched, most, negative=True)
         components += found
-        before, rms = rms, _levels(residual[inside], unknown[inside])[0]
+        before, rms = rms, _noise(residual[inside], unknown[inside])
         if rms > 0.97 * before:
             break
     return components, rms
