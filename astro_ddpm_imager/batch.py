@@ -99,6 +99,12 @@ def _one_by_one(image, jobs):
                 raise DirtyImageError(said) from error
             log.error("%s", said)
             failed.append(name)
+        except Exception as error:  # a file that nobody has foreseen must not cost the night's other ones
+            if len(jobs) == 1:
+                raise
+            log.error("%s: %s: %s", name, type(error).__name__, error)
+            log.debug("where it was raised:", exc_info=error)
+            failed.append(name)
     if failed:
         raise DirtyImageError(
             f"{len(failed)} of {len(jobs)} images could not be used, for the reasons above: {', '.join(failed)}"
