@@ -89,6 +89,9 @@ def celestial_part(wcs, name):
             raise DirtyImageError(f"{name}: the WCS has {key}={values.tolist()}; give it the place on the sky")
     if not np.isfinite(celestial.pixel_scale_matrix).all():
         raise DirtyImageError(f"{name}: the WCS has pixels of {celestial.pixel_scale_matrix.tolist()} deg; correct it")
+    for key in ("restfrq", "restwav"):
+        if not np.isfinite(getattr(celestial.wcs, key)):
+            setattr(celestial.wcs, key, 0.0)  # none: no header can hold it
     _name_frame(celestial, name)
     if not _is_known(celestial):
         raise DirtyImageError(

@@ -10,12 +10,13 @@ import numpy as np
 from astropy.nddata import CCDData
 from astropy.stats import mad_std
 from radio_beam import Beam
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import distance_transform_edt, map_coordinates
 from scipy.signal import fftconvolve
 
 from ..errors import DirtyImageError
 from .beam import beam_covariance, beam_pixels, check_sampling, checked_beam, header_beam
 from .blank import blank_zeros
+from .holes import interpolate, small_holes
 from .psf import checked_psf
 from .reading import in_jy_per_beam, read_image, select_plane
 
@@ -35,7 +36,8 @@ class DirtyImage:
     Parameters
     ----------
     data : 2D array, shape (ny, nx)
-        Dirty image in Jy/beam, not corrected for the primary beam; NaN where blank.
+        Dirty image in Jy/beam, not corrected for the primary beam; NaN where
+        blank, but interpolated in ``holes``.
     wcs : `~astropy.wcs.WCS`
         Celestial, two axes.
     beam : `~radio_beam.Beam`
@@ -54,6 +56,9 @@ class DirtyImage:
     bright : 2D array, shape (ny, nx), or None
         Part of the brightest sources that the model is not shown, Jy/pixel, see
         `~astro_ddpm_imager.observation.bright.subtract_bright`.
+    holes : 2D array of bool, shape (ny, nx), or None
+        Blank pixels in pieces so small that they are interpolated for what
+        works on the image as a whole; products are blank there.
     """
 
     data: np.ndarray
@@ -65,6 +70,13 @@ class DirtyImage:
     allowed: np.ndarray
     meta: object
     bright: np.ndarray | None = None
+    holes: np.ndarray | None = None
+
+    @cached_property
+    def blank(self):
+        """Where products are blank, 2D array of bool, shape (ny, nx)."""
+        blank = ~np.isfinite(self.data)
+        return blank if self.holes is None else blank | self.holes
 
     @property
     def shape(self):
@@ -190,7 +202,8 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
 
     pb_values = np.ones(data.shape) if pb is None else _checked_pb(_as_companion(pb, "pb", image).data)
     with np.errstate(invalid="ignore"):
-        inside = finite & (pb_values >= pblimit) & (pb_values > 0)
+        seen = (pb_values >= pblimit) & (pb_values > 0)
+    beyond, inside = np.isfinite(pb_values) & ~seen, finite & seen
     if not inside.any():
         raise DirtyImageError(f"pb: nowhere reaches pblimit={pblimit} inside the image; lower pblimit or check pb")
     data, pb_values = np.where(inside, data, np.nan), np.where(inside, pb_values, np.nan)
@@ -210,9 +223,28 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
 
     _warn_corrected(data, pb_values, beam_area)
 
+    pixels, covariance = beam_pixels(beam, image.wcs), beam_covariance(beam, image.wcs)
+    holes = small_holes(inside, pixels) & ~beyond
+    if holes.any():
+        log.warning(
+            "dirty: %d blank pixels in small holes are interpolated, and left blank in the products; sources there are "
+            "flagged", holes.sum(),
+        )  # fmt: skip
+        inside |= holes
+        data = rms * interpolate(data / rms, holes, covariance)
+        pb_values = np.where(holes, _beside(pb_values), pb_values)
+
     allowed = inside if mask is None else inside & (np.nan_to_num(_as_companion(mask, "mask", image).data) != 0)
-    psf_values = None if psf is None else checked_psf(psf_image.data, beam_pixels(beam, image.wcs))
-    return DirtyImage(data, image.wcs, beam, rms, psf_values, pb_values, allowed, image.meta)
+    psf_values = None if psf is None else checked_psf(psf_image.data, pixels)
+    return DirtyImage(
+        data, image.wcs, beam, rms, psf_values, pb_values, allowed, image.meta, holes=holes if holes.any() else None
+    )
+
+
+def _beside(image):
+    """Each pixel that is blank as the nearest one that is not; a primary beam hardly changes on the way."""
+    nearest = distance_transform_edt(~np.isfinite(image), return_distances=False, return_indices=True)
+    return image[tuple(nearest)]
 
 
 def _as_plane(image, name, **options):

@@ -54,7 +54,8 @@ class GriddedObservation:
         -------
         `GriddedObservation`
         """
-        dirty, pb = grid.to_model(observation.reduced / observation.rms), grid.sample(observation.pb)
+        dirty = grid.to_model(observation.reduced / observation.rms, observation.beam_covariance)
+        pb = grid.sample(observation.pb)
         psf = grid.psf_to_model(observation.covering_psf)
         return cls(np.where(pb > 0, dirty, 0), psf, pb, bright_sky(observation, grid))
 

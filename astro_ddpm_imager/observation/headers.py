@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 NUMBERS = re.compile(
     r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]|PC00[12]00[12]|PV[12]_\d+|LONPOLE|LATPOLE|EQUINOX"
 )
+BEAM = {"BMAJ", "BMIN", "BPA"}
 # CDELT is 1 where there is a matrix; the others have no default that is a position on the sky.
 NEEDED = ("CTYPE1", "CTYPE2", "CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2")
 
@@ -23,7 +24,8 @@ def mended_header(header, name):
     """A header of which every card can be read and written.
 
     Values that FITS does not know become text; cards beyond ASCII, with line
-    ends or without a valid keyword are left out, and that is logged.
+    ends, numbers that are not finite or without a valid keyword are left out,
+    and that is logged. Those of positions and of the beam are judged later.
 
     Parameters
     ----------
@@ -41,12 +43,15 @@ def mended_header(header, name):
             card.verify("silentfix")
             str(card)
         except (fits.VerifyError, ValueError):
-            # Only the keyword can be said: to read the rest is what has failed.
-            lost.append(repr(card.keyword)[1:-1] or "blank")
+            lost.append(card)
         else:
-            kept.append(card)
+            judged = card.keyword in BEAM or NUMBERS.fullmatch(card.keyword)
+            endless = isinstance(card.value, float | complex) and not np.isfinite(card.value)
+            (lost if endless and not judged else kept).append(card)
     if lost:
-        log.warning("%s: cards that are not FITS are left out of the header: %s", name, ", ".join(lost))
+        # Only the keywords, escaped: of some, to read the rest is what has failed.
+        said = ", ".join(ascii(card.keyword)[1:-1] or "blank" for card in lost)
+        log.warning("%s: cards that are not FITS are left out of the header: %s", name, said)
     return fits.Header(kept)
 
 

@@ -34,8 +34,8 @@ def history_beam(header):
         for pattern, unit in ((AIPS, u.deg), (CASA, u.arcsec)):
             # A long line goes on in the next card.
             match = pattern.match(f"{card.rstrip()} {following.strip()}")
-            if match:
-                beam = _beam(match.groups(default="0"), unit) or beam
+            found = _beam(match.groups(default="0"), unit) if match else None
+            beam = beam if found is None else found
     return beam
 
 

@@ -240,7 +240,8 @@ def _check_whole(kind, plane, name):
 def _of_plane(meta, axis, plane):
     """A header with a plane as the reference pixel of its axis, so that CRVAL is its frequency or Stokes parameter."""
     cards = {key: f"{key}{axis}" for key in ("CRVAL", "CDELT", "CRPIX")}
-    if not all(isinstance(meta.get(card), int | float) for card in cards.values()):
+    numbers = [meta.get(card) for card in cards.values()]
+    if not all(isinstance(number, int | float) and np.isfinite(number) for number in numbers):
         return meta
     meta = meta.copy()
     meta[cards["CRVAL"]] += (plane + 1 - meta[cards["CRPIX"]]) * meta[cards["CDELT"]]
