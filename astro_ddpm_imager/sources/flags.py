@@ -1,25 +1,16 @@
-"""What is not right with a source, one bit each, as in a catalogue's column ``flags``."""
-
-from enum import IntFlag
+"""What is not right with a source: bits of a catalogue's column ``flags``."""
 
 import numpy as np
 from astropy.stats import gaussian_sigma_to_fwhm
 from scipy.ndimage import distance_transform_edt
 
-__all__ = ["SourceFlag", "source_flags"]
+__all__ = ["FLAGS", "source_flags"]
 
 
-class SourceFlag(IntFlag):
-    """Bits of a catalogue's column ``flags``; ``SourceFlag(value)`` names those that are set.
-
-    Parameters
-    ----------
-    value : int
-        A sum of bits.
-    """
-
-    HOLE = 1  #: Within its FWHM of a small hole, where the image is interpolated.
-    EDGE = 2  #: Within its FWHM of the edge of the image, or of a blank region.
+FLAGS = {
+    "hole": 1,  # a small hole, where the image is interpolated, lies within the source's FWHM
+    "edge": 2,  # the edge of the image, or a blank region, does
+}
 
 
 def source_flags(dirty, x, y, covariance):
@@ -36,14 +27,15 @@ def source_flags(dirty, x, y, covariance):
     Returns
     -------
     1D array of int, shape (n,)
+        Sums of `FLAGS`.
     """
     # Of the longer axis, as the beam shows it.
     fwhm = gaussian_sigma_to_fwhm * np.sqrt(np.linalg.eigvalsh(dirty.beam_covariance + covariance)[:, -1])
     pixel = tuple(np.round(position).astype(int) + 1 for position in (y, x))
     flags = np.zeros(len(pixel[0]), dtype=int)
     known = np.pad(np.isfinite(dirty.data), 1)  # beyond the edge nothing is
-    flags[distance_transform_edt(known)[pixel] <= fwhm] |= SourceFlag.EDGE
+    flags[distance_transform_edt(known)[pixel] <= fwhm] |= FLAGS["edge"]
     if dirty.holes is not None:
         to_hole = distance_transform_edt(np.pad(~dirty.holes, 1, constant_values=True))
-        flags[to_hole[pixel] <= fwhm] |= SourceFlag.HOLE
+        flags[to_hole[pixel] <= fwhm] |= FLAGS["hole"]
     return flags
