@@ -1,6 +1,8 @@
 """The restoring beam: from headers, checked, and its moments on the pixels."""
 
 import logging
+import sys
+from numbers import Real
 
 import astropy.units as u
 import numpy as np
@@ -78,8 +80,7 @@ def header_beam(image, name):
         return None
     header = image.meta
     axes = {key: _in_degrees(header[key]) for key in ("BMAJ", "BMIN", "BPA") if key in header}
-    numbers = all(isinstance(value, int | float | np.number) and not isinstance(value, bool) for value in axes.values())
-    if not numbers or axes.get("BMIN", 0) > axes.get("BMAJ", np.inf):
+    if not all(map(_is_number, axes.values())) or axes.get("BMIN", 0) > axes.get("BMAJ", np.inf):
         said = ", ".join(f"{key}={value!r}" for key, value in axes.items())
         raise DirtyImageError(f"{name}: the beam in the header, {said}, is none; give another with beam=")
     if "BMAJ" not in axes:
@@ -99,6 +100,11 @@ def _as_text(beam):
     """A beam as it is said in the log."""
     major, minor = (axis.to_value(u.arcsec) for axis in (beam.major, beam.minor))
     return f"{major:.4g} x {minor:.4g} arcsec at {beam.pa.to_value(u.deg):.4g} deg"
+
+
+def _is_number(value):
+    """Whether a value is a real number of the size of those of computers."""
+    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) < sys.float_info.max
 
 
 def _in_degrees(value):
@@ -176,10 +182,15 @@ def check_sampling(beam, image):
 
 
 def _warn_distorted(image, width, height):
-    """Say if the pixels of the image are not those of the reference point of its projection, far away."""
+    """Say if the pixels of the image are not those of the reference point of its projection, far away or beyond it."""
     y, x = ((n - 1) / 2 for n in image.shape)
     middle, right, above = image.wcs.pixel_to_world([x, x + 1, x], [y, y, y + 1])
     here = [step.separation(middle).arcsec for step in (right, above)]
+    if not np.isfinite(here).all():
+        raise DirtyImageError(
+            f"dirty: the middle of the image is beyond the projection, with CRPIX={image.wcs.wcs.crpix.tolist()} and "
+            f"CRVAL={image.wcs.wcs.crval.tolist()}; correct the header, or regrid the image around its middle"
+        )
     if np.abs(np.log(np.divide(here, [width, height]))).max() > 0.02:
         log.warning(
             "dirty: in its middle the pixels are %.4g x %.4g arcsec, at the reference point of the projection %.4g x "

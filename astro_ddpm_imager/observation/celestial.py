@@ -84,11 +84,13 @@ def celestial_part(wcs, name):
         )
     if axes != (0, 1):
         raise DirtyImageError(f"{name}: the celestial axes are not the first two of the file; reorder its axes")
-    for key, values in {"CRVAL": celestial.wcs.crval, "CRPIX": celestial.wcs.crpix}.items():
-        if not np.isfinite(values).all():
-            raise DirtyImageError(f"{name}: the WCS has {key}={values.tolist()}; give it the place on the sky")
-    if not np.isfinite(celestial.pixel_scale_matrix).all():
-        raise DirtyImageError(f"{name}: the WCS has pixels of {celestial.pixel_scale_matrix.tolist()} deg; correct it")
+    (ra, dec), matrix = celestial.wcs.crval, celestial.pixel_scale_matrix
+    if not (abs(ra) <= 360 and abs(dec) <= 90):
+        raise DirtyImageError(f"{name}: CRVAL1={ra:g} and CRVAL2={dec:g} deg are no place on the sky; correct them")
+    if not np.isfinite(celestial.wcs.crpix).all():
+        raise DirtyImageError(f"{name}: CRPIX={celestial.wcs.crpix.tolist()} is no pixel; correct the WCS")
+    if not (np.isfinite(matrix).all() and np.linalg.det(matrix)):
+        raise DirtyImageError(f"{name}: the pixels have the axes {matrix.tolist()} deg (CDELT, CD or PC); correct them")
     for key in ("restfrq", "restwav"):
         if not np.isfinite(getattr(celestial.wcs, key)):
             setattr(celestial.wcs, key, 0.0)  # none: no header can hold it

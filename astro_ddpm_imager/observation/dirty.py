@@ -264,9 +264,11 @@ def _as_companion(image, name, dirty):
     if isinstance(image, np.ndarray) or (isinstance(image, CCDData) and image.wcs is None):
         masked = np.ma.getmask(image) if isinstance(image, np.ma.MaskedArray) else getattr(image, "mask", None)
         masked = None if masked is None or not np.ndim(masked) else np.squeeze(masked)
+        _check_real(image, name)
         image = CCDData(np.squeeze(np.asarray(image)), unit=u.one, mask=masked)
     else:
         image = _as_plane(image, name, **({} if isinstance(image, CCDData) else {"unit": u.one}))
+    _check_real(image.data, name)
     if image.shape != dirty.shape:
         cut = "its middle, with the peak at pixel n // 2" if name == "psf" else "it to the same pixels"
         raise DirtyImageError(
@@ -286,6 +288,13 @@ def _as_companion(image, name, dirty):
     if image.mask is not None:
         image.data = np.where(image.mask, np.nan, image.data)
     return image
+
+
+def _check_real(image, name):
+    """Fail if the pixels of a companion are not real numbers."""
+    kind = np.asarray(image).dtype
+    if kind.kind not in "biuf":
+        raise DirtyImageError(f"{name}: the pixels are {kind.name}, not real numbers; convert them with astype(float)")
 
 
 def _check_place(wcs, dirty):

@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 NUMBERS = re.compile(
     r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]|PC00[12]00[12]|PV[12]_\d+|LONPOLE|LATPOLE|EQUINOX"
 )
+LARGEST_ORDER = 9  # of SIP (Shupe et al. 2005)
 BEAM = {"BMAJ", "BMIN", "BPA"}
 # CDELT is 1 where there is a matrix; the others have no default that is a position on the sky.
 NEEDED = ("CTYPE1", "CTYPE2", "CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2")
@@ -86,6 +87,11 @@ def check_celestial_cards(header, name):
     for key in () if matrix else ("CDELT1", "CDELT2"):
         if key not in header:
             raise DirtyImageError(f"{name}: there is no {key} (or CD matrix) in the header, so no pixel size; add it")
+    for key in ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER"):
+        if key in header and _as_number(header[key]) not in range(LARGEST_ORDER + 1):
+            raise DirtyImageError(
+                f"{name}: {key}={header[key]!r}: SIP distortions are of order {LARGEST_ORDER} at most"
+            )
     for key in dict.fromkeys(key for key in header if NUMBERS.fullmatch(key)):
         header[key] = _number(header, key, name)
 

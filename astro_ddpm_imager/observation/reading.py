@@ -1,6 +1,7 @@
 """From a FITS file or a CASA image to one plane with a unit, a celestial WCS and a header."""
 
 import re
+import sys
 import warnings
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData
+from astropy.utils.data import get_readable_fileobj
 from astropy.utils.exceptions import AstropyWarning
 
 from ..errors import DirtyImageError
@@ -18,6 +20,7 @@ from .headers import check_celestial_cards, mended_header
 __all__ = ["in_jy_per_beam", "read_companion", "read_image", "select_plane"]
 
 JY_PER_BEAM = u.Jy / u.beam
+MOST_AXES = 999
 
 
 def read_image(path, channel=None, stokes=None, unit=None):
@@ -100,6 +103,7 @@ def _read_fits(path, channel):
         # Odd letters in a header, or missing padding, do no harm; where pixels are missing, reading them fails.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
+            _check_axes(path)
             with path.open("rb") as stream, fits.open(stream, memmap=False) as hdus:
                 hdu = next((hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), None)
                 header, data = (hdu.header, hdu.data) if hdu is not None else (None, None)
@@ -114,6 +118,15 @@ def _read_fits(path, channel):
     if data is None:
         raise DirtyImageError(f"{path} holds no image of two or more axes")
     return data, header
+
+
+def _check_axes(path):
+    """Fail if the file says that it has more axes than FITS knows, which astropy would count one by one."""
+    with get_readable_fileobj(path, encoding="binary") as stream:  # compressed ones, too
+        header = fits.Header.fromfile(stream)
+    number = header.get("NAXIS")
+    if isinstance(number, int) and number > MOST_AXES:
+        raise DirtyImageError(f"{path}: NAXIS={number}: FITS has at most {MOST_AXES} axes; export or copy it again")
 
 
 def _copy_beam(table, channel, header, path):
@@ -241,7 +254,7 @@ def _of_plane(meta, axis, plane):
     """A header with a plane as the reference pixel of its axis, so that CRVAL is its frequency or Stokes parameter."""
     cards = {key: f"{key}{axis}" for key in ("CRVAL", "CDELT", "CRPIX")}
     numbers = [meta.get(card) for card in cards.values()]
-    if not all(isinstance(number, int | float) and np.isfinite(number) for number in numbers):
+    if not all(isinstance(number, int | float) and abs(number) < sys.float_info.max for number in numbers):
         return meta
     meta = meta.copy()
     meta[cards["CRVAL"]] += (plane + 1 - meta[cards["CRPIX"]]) * meta[cards["CDELT"]]
