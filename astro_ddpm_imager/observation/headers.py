@@ -89,9 +89,7 @@ def check_celestial_cards(header, name):
             raise DirtyImageError(f"{name}: there is no {key} (or CD matrix) in the header, so no pixel size; add it")
     for key in ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER"):
         if key in header and _as_number(header[key]) not in range(LARGEST_ORDER + 1):
-            raise DirtyImageError(
-                f"{name}: {key}={header[key]!r}: SIP distortions are of order {LARGEST_ORDER} at most"
-            )
+            raise DirtyImageError(f"{name}: {key}={header[key]!r}: distortions (SIP) are of order 0 to {LARGEST_ORDER}")
     for key in dict.fromkeys(key for key in header if NUMBERS.fullmatch(key)):
         header[key] = _number(header, key, name)
 

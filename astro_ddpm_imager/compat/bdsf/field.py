@@ -172,13 +172,20 @@ def _beam(image, path):
 
 def _header_frequency(header, channels, path):
     """Mean frequency of the channels, Hz."""
+
+    def number(key, default=None):
+        value = header.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise RuntimeError(f"{path}: {key}={value!r} in the header is no number; give frequency= in Hz")
+        return float(value)
+
     for axis in range(3, 6):
         if str(header.get(f"CTYPE{axis}", "")).startswith("FREQ"):
-            step = np.mean(channels) + 1 - header.get(f"CRPIX{axis}", 1)
-            return float(header[f"CRVAL{axis}"] + step * header.get(f"CDELT{axis}", 0))
+            step = np.mean(channels) + 1 - number(f"CRPIX{axis}", 1)
+            return float(number(f"CRVAL{axis}") + step * number(f"CDELT{axis}", 0))
     for key in ("RESTFRQ", "FREQ", "RESTFREQ"):
         if key in header:
-            return float(header[key])
+            return number(key)
     raise RuntimeError(f"{path}: no frequency in the header; give frequency= in Hz")
 
 
