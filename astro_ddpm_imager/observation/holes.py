@@ -8,6 +8,7 @@ __all__ = ["interpolate", "small_holes"]
 LARGEST_HOLE = 0.75  # beams from its middle to the nearest pixel that is known
 REACH = 1.5  # beams: farthest pixel that says something of a missing one
 NEIGHBOURS = 80
+CHUNK = 4096  # pixels at once, to bound memory
 ROUNDING = 1e-6  # relative variance of pixels that no sky explains: keeps the equations solvable
 
 
@@ -73,19 +74,19 @@ def interpolate(image, missing, beam_covariance, wrap=False):
     mode = "wrap" if wrap else "constant"
     known, values = (np.pad(array, reach, mode) for array in (known, np.where(known, image, 0)))
     filled, weights = image.copy(), {}
-    for y, x in np.argwhere(missing):
-        rows, columns = y + reach + steps[:, 0], x + reach + steps[:, 1]
-        near = np.flatnonzero(known[rows, columns])[:NEIGHBOURS]
-        around = values[rows[near], columns[near]]
-        if not len(near):
-            filled[y, x] = 0
-            continue
-        # In steps, so that pixels beside a straight edge share their weights.
-        power = 4.0 ** np.ceil(np.log2(max(np.abs(around).max(), 1)))
-        key = (power, near.tobytes())
-        if key not in weights:
-            weights[key] = _weights(steps[near], power, beam_covariance)
-        filled[y, x] = weights[key] @ around
+    for pixels in np.array_split(np.argwhere(missing), np.ceil(missing.sum() / CHUNK)):
+        rows, columns = (axis[:, None] + reach + step for axis, step in zip(pixels.T, steps.T, strict=True))
+        # Pixels beside a straight edge have neighbours at the same steps, and share their weights.
+        patterns, pattern_of = np.unique(known[rows, columns], axis=0, return_inverse=True)
+        for number, pattern in enumerate(patterns):
+            own, near = np.flatnonzero(pattern_of.ravel() == number), np.flatnonzero(pattern)[:NEIGHBOURS]
+            around = values[rows[own][:, near], columns[own][:, near]]
+            powers = 4.0 ** np.ceil(np.log2(np.abs(around).max(1, initial=1)))
+            for power in np.unique(powers):
+                key, alike = (power, near.tobytes()), powers == power
+                if key not in weights:
+                    weights[key] = _weights(steps[near], power, beam_covariance)
+                filled[tuple(pixels[own[alike]].T)] = around[alike] @ weights[key]
     return filled
 
 
