@@ -32,6 +32,7 @@ UNKNOWN = 0.3  # times the noise: sidelobes beyond the PSF image that may be neg
 BINS = 12  # parts of an image that differ by the sidelobes expected in them
 LEAST = 0.25  # of a variance
 LOUD = 1.5  # times the noise: sidelobes and noise that are worth a warning
+MOST_LEFT = 2.5  # times what should be left of a bright source
 SMOOTHING = 0.25  # beams, a standard deviation: what components are smoothed with to be measured
 
 
@@ -129,7 +130,7 @@ def subtract_bright(dirty, grid, brightest, kept):
     part = BrightPart(found.gaussians, cleaned)
     seen = dirty.convolve_beam(part.image) / rms
     dirty = replace(dirty, rms=rms, noise_ratio=np.hypot(rms, found.unknown) / rms)
-    return replace(dirty, bright=_largest_part(dirty, part, seen, brightest, kept))
+    return _checked(replace(dirty, bright=_largest_part(dirty, part, seen, brightest, kept)), seen, kept)
 
 
 @dataclass(frozen=True)
@@ -269,6 +270,28 @@ def _largest_part(dirty, part, seen, brightest, kept):
             factors[own] = 1 - kept / peak
             log.info("a source of %.0f times the noise: all but %.0f of it is subtracted", peak, kept)
     return part.scaled(factors) if factors.any() else None
+
+
+def _checked(dirty, seen, kept):
+    """Say where more is left of a source than should be, and leave it whole where subtracting it has made it worse."""
+    if dirty.bright is None:
+        return dirty
+    left, factors = np.nan_to_num(np.abs(dirty.reduced)) / dirty.loudness, np.ones(dirty.shape)
+    before = np.nan_to_num(dirty.data) / dirty.loudness
+    islands = label(seen > EDGE_NOISE)[0]
+    touched = np.unique(islands[dirty.bright.image != 0])
+    for island in touched[touched > 0]:
+        own = islands == island
+        y, x = np.unravel_index(np.argmax(np.where(own, left, 0)), left.shape)
+        if left[y, x] > MOST_LEFT * kept:
+            worse = left[y, x] > before[own].max()
+            factors[own] = 0 if worse else 1
+            log.warning(
+                "of the source of %.0f times the noise at pixel (x, y) = (%d, %d), %.0f is left where %.0f should be%s; "
+                "the PSF (or without one the beam) does not fit it, or it is no sum of Gaussians: its flux is doubtful",
+                before[own].max(), x, y, left[y, x], kept, ", so that nothing is subtracted" if worse else "",
+            )  # fmt: skip
+    return dirty if factors.all() else replace(dirty, bright=dirty.bright.scaled(factors))
 
 
 def bright_sky(dirty, grid):

@@ -24,6 +24,7 @@ from .pixels import blank_infinite, blank_sharp_pixels, check_range
 from .psf import checked_psf
 from .reach import covering
 from .reading import in_jy_per_beam, read_image, select_plane
+from .restored import fitting_beam
 
 __all__ = ["DirtyImage", "prepare"]
 
@@ -89,6 +90,11 @@ class DirtyImage:
         """Where products are blank, 2D array of bool, shape (ny, nx)."""
         blank = ~np.isfinite(self.data)
         return blank if self.holes is None else blank | self.holes
+
+    @property
+    def loudness(self):
+        """All that counts as noise, Jy/beam, 2D array or float."""
+        return self.rms * self.noise_ratio
 
     @property
     def shape(self):
@@ -267,7 +273,10 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
     check_range(data, rms, "dirty")
     _warn_corrected(data, pb_values, beam_area)
 
-    pixels, covariance = beam_pixels(beam, image.wcs), beam_covariance(beam, image.wcs)
+    if psf is None:
+        beam, ratio = fitting_beam(data, rms, beam, covariance, image.wcs)
+        data, rms, covariance = ratio * data, ratio * rms, beam_covariance(beam, image.wcs)
+    pixels = beam_pixels(beam, image.wcs)
     holes = small_holes(inside, pixels) & ~beyond
     if holes.any():
         log.warning(

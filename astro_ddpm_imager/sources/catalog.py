@@ -9,7 +9,7 @@ from radio_beam import Beam
 
 from .flags import source_flags
 
-__all__ = ["COLUMNS", "apparent_peaks", "build_catalog", "on_sky", "restoring_beams"]
+__all__ = ["COLUMNS", "apparent_peaks", "build_catalog", "filtered_snr", "on_sky", "restoring_beams"]
 
 COLUMNS = {
     "source_id": (None, "Number of the source, from 1, by falling S/N"),
@@ -108,6 +108,27 @@ def apparent_peaks(sources, grid, dirty):
     # Of points, half seem narrower than the beam: with these cut off, their peaks would be too low on average.
     spread = np.linalg.det(dirty.beam_covariance + covariance) / np.linalg.det(dirty.beam_covariance)
     return sources.flux / np.sqrt(spread.clip(NARROWEST))
+
+
+def filtered_snr(sources, grid, dirty):
+    """S/N of sources in a filter of their shape, with noise that has the spectrum of the beam.
+
+    Of a source of covariance C and flux F seen with a beam B that is
+    F (det B / det (B + 2 C))^(1/4), from the likelihood of natural weighting
+    (`~astro_ddpm_imager.observation.gridded.GriddedObservation`).
+
+    Parameters
+    ----------
+    sources : `~astro_ddpm_imager.sources.aggregation.MergedSources`
+    grid : `~astro_ddpm_imager.observation.grid.ModelGrid`
+    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
+
+    Returns
+    -------
+    1D array, shape (n,)
+    """
+    widened = np.linalg.det(dirty.beam_covariance + 2 * _on_image(sources, grid)) / np.linalg.det(dirty.beam_covariance)
+    return sources.flux / widened.clip(NARROWEST) ** 0.25
 
 
 def _on_image(sources, grid):
