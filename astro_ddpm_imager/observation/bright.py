@@ -287,8 +287,8 @@ def _checked(dirty, seen, kept):
             worse = left[y, x] > before[own].max()
             factors[own] = 0 if worse else 1
             log.warning(
-                "of the source of %.0f times the noise at pixel (x, y) = (%d, %d), %.0f is left where %.0f should be%s; "
-                "the PSF (or without one the beam) does not fit it, or it is no sum of Gaussians: its flux is doubtful",
+                "of the source of %.0f times the noise at pixel (x, y) = (%d, %d), %.0f is left, not %.0f%s; "
+                "the PSF (without one the beam) does not fit it, or it is no sum of Gaussians: its flux is doubtful",
                 before[own].max(), x, y, left[y, x], kept, ", so that nothing is subtracted" if worse else "",
             )  # fmt: skip
     return dirty if factors.all() else replace(dirty, bright=dirty.bright.scaled(factors))

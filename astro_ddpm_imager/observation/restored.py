@@ -60,8 +60,8 @@ def fitting_beam(data, rms, beam, covariance, wcs):
     ratio = float(np.sqrt(np.linalg.det(narrow) / np.linalg.det(covariance)))
     found = _as_beam(narrow, wcs)
     log.warning(
-        "dirty: %d sources above %.0f times the noise are narrower than the restoring beam, %s, as nothing can be; they "
-        "are taken for points of a beam of %s (%.3g of the area); give the right one with beam=, or the PSF",
+        "dirty: %d sources above %.0f times the noise are narrower than the restoring beam, %s, as nothing can be; "
+        "they are taken for points of a beam of %s (%.3g of the area); give the right one with beam=, or the PSF",
         len(shapes), CERTAIN, _said(beam), _said(found), ratio,
     )  # fmt: skip
     return found, ratio
