@@ -14,7 +14,7 @@ from scipy.fft import irfft2, rfft2
 from scipy.ndimage import map_coordinates
 from scipy.sparse import csr_array
 
-from .holes import interpolate
+from .holes import continue_edges
 
 __all__ = ["ORIENTATIONS", "ModelGrid", "Tile", "fourier_resample", "tiles", "turn", "turn_back"]
 
@@ -146,18 +146,8 @@ class ModelGrid:
         """
         padded = self._pad(image)
         if beam_covariance is not None:
-            padded = interpolate(padded, self._near_edges, beam_covariance, wrap=True)
+            padded = continue_edges(padded, self.image_shape, beam_covariance)
         return fourier_resample(np.nan_to_num(padded), self.shape)
-
-    @property
-    def _near_edges(self):
-        """Pixels of the padding within a beam of the image."""
-        away = [
-            np.maximum(np.minimum(np.arange(p) - (n - 1), p - np.arange(p)), 0)
-            for p, n in zip(self.padded_shape, self.image_shape, strict=True)
-        ]
-        distance = np.hypot(away[0][:, None], away[1])
-        return (distance > 0) & (distance <= self.beam_pixels)
 
     def psf_to_model(self, psf):
         """A PSF at the model's pixels.

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.ndimage import distance_transform_edt, find_objects, label
 
-__all__ = ["interpolate", "small_holes"]
+__all__ = ["continue_edges", "interpolate", "small_holes"]
 
 LARGEST_HOLE = 0.75  # beams from its middle to the nearest pixel that is known
 REACH = 1.5  # beams: farthest pixel that says something of a missing one
@@ -43,7 +43,7 @@ def small_holes(known, beam_pixels):
     return holes
 
 
-def interpolate(image, missing, beam_covariance, wrap=False):
+def interpolate(image, missing, beam_covariance):
     """Values of missing pixels from their neighbours.
 
     The best linear interpolation (kriging, a Gaussian process) of an image
@@ -59,8 +59,6 @@ def interpolate(image, missing, beam_covariance, wrap=False):
         Pixels to find. Those with no neighbour within reach become 0.
     beam_covariance : 2D array, shape (2, 2)
         Second moments of the beam, pixels squared, order x, y.
-    wrap : bool, optional
-        The image is periodic.
 
     Returns
     -------
@@ -71,8 +69,7 @@ def interpolate(image, missing, beam_covariance, wrap=False):
     if not missing.any():
         return image
     reach, steps = _neighbourhood(beam_covariance)
-    mode = "wrap" if wrap else "constant"
-    known, values = (np.pad(array, reach, mode) for array in (known, np.where(known, image, 0)))
+    known, values = (np.pad(array, reach) for array in (known, np.where(known, image, 0)))
     filled, weights = image.copy(), {}
     for pixels in np.array_split(np.argwhere(missing), np.ceil(missing.sum() / CHUNK)):
         rows, columns = (axis[:, None] + reach + step for axis, step in zip(pixels.T, steps.T, strict=True))
@@ -88,6 +85,49 @@ def interpolate(image, missing, beam_covariance, wrap=False):
                     weights[key] = _weights(steps[near], power, beam_covariance)
                 filled[tuple(pixels[own[alike]].T)] = around[alike] @ weights[key]
     return filled
+
+
+def continue_edges(image, shape, beam_covariance):
+    """Continue an image beyond its edges by a beam, line by line, where it does not end in blank pixels.
+
+    The same interpolation, of a line that wraps around: what is on both sides
+    of the padding tells what is in it.
+
+    Parameters
+    ----------
+    image : 2D array, shape (py, px)
+        In units of its noise, with an image of ``shape`` in the corner of pixel (0, 0), and padding; NaN where blank.
+    shape : tuple of int, (ny, nx)
+    beam_covariance : 2D array, shape (2, 2)
+        As for `interpolate`.
+
+    Returns
+    -------
+    2D array, shape (py, px)
+        NaN is where it was.
+    """
+    image = image.copy()
+    for axis, deviation in zip((0, 1), 1 / np.sqrt(np.diag(np.linalg.inv(beam_covariance)))[::-1], strict=True):
+        lines, (n, period) = np.moveaxis(image, axis, -1), (shape[axis], image.shape[axis])
+        fwhm = np.sqrt(8 * np.log(2)) * deviation
+        beyond, used = (min(int(np.ceil(beams * fwhm)), n // 2) for beams in (1, REACH))
+        missing = np.arange(n, period)
+        missing = missing[np.minimum(missing - n + 1, period - missing) <= beyond]
+        near = np.concatenate([np.arange(n - used, n), np.arange(period, period + used)])
+        known = lines[:, near % period]
+        continued = np.flatnonzero(np.isfinite(known).all(1) & known.any(1))
+        powers = 4.0 ** np.ceil(np.log2(np.abs(known[continued]).max(1, initial=1)))
+
+        def covariance(steps, power, deviation=deviation):
+            squares = (steps / deviation) ** 2
+            return np.exp(-squares / 2) + power * np.exp(-squares / 4)
+
+        for power in np.unique(powers):
+            alike = continued[powers == power]
+            between = covariance(near[:, None] - near, power) + ROUNDING * power * np.eye(len(near))
+            weights = np.linalg.solve(between, covariance(near[:, None] - missing, power))
+            lines[np.ix_(alike, missing)] = known[alike] @ weights
+    return image
 
 
 def _neighbourhood(beam_covariance):
