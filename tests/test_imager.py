@@ -13,6 +13,8 @@ from astropy.table import QTable
 
 from astro_ddpm_imager import DiffusionImager, read_image
 from astro_ddpm_imager.data import FOLDER
+from astro_ddpm_imager.diffusion.exact import towards_data
+from astro_ddpm_imager.observation.gridded import GriddedObservation
 from astro_ddpm_imager.sources.catalog import COLUMNS
 
 CPU = {"device": "cpu", "progress": False}
