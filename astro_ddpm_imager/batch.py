@@ -99,6 +99,12 @@ def _one_by_one(image, jobs):
                 raise DirtyImageError(said) from error
             log.error("%s", said)
             failed.append(name)
+        except Exception as error:  # a file that nobody has foreseen must not cost the night's other ones
+            if len(jobs) == 1:
+                raise
+            log.error("%s: %s: %s", name, type(error).__name__, error)
+            log.debug("where it was raised:", exc_info=error)
+            failed.append(name)
     if failed:
         raise DirtyImageError(
             f"{len(failed)} of {len(jobs)} images could not be used, for the reasons above: {', '.join(failed)}"
@@ -167,11 +173,11 @@ def _imager(args, n_files):
 
 
 def _report(result, prefix, paths):
-    table = result.catalog["source_id", "ra", "dec", "flux", "flux_err", "snr", "reliability", "x", "y"]
+    table = result.catalog["source_id", "ra", "dec", "flux", "flux_err", "snr", "reliability", "x", "y", "flags"]
     for name in ("flux", "flux_err"):
         table[name] = table[name].to(u.uJy)
     formats = {"ra": "%.6f", "dec": "%.6f", "reliability": "%.2f"}
-    for name in table.colnames[1:]:
+    for name in table.colnames[1:-1]:
         table[name].info.format = formats.get(name, "%.1f")
     tqdm.write(f"{prefix}: {len(table)} source{'s' * (len(table) != 1)}, noise {result.dirty.rms * 1e6:.3g} uJy/beam")
     if len(table):

@@ -16,12 +16,14 @@ from .diffusion.denoiser import Denoiser
 from .diffusion.exact import towards_data
 from .diffusion.sampling import SAMPLERS
 from .errors import DirtyImageError, SettingError
+from .observation.artefacts import measure_artefacts
 from .observation.bright import subtract_bright
 from .observation.dirty import prepare
 from .observation.grid import ORIENTATIONS, ModelGrid, turn, turn_back
 from .observation.gridded import GriddedObservation
 from .result import ImagingResult
 from .sources.aggregation import AGGREGATES, Detections, aggregate, merge, without_luck
+from .sources.artefacts import doubt_artefacts
 from .sources.calibration import calibrate
 from .sources.catalog import build_catalog
 from .sources.detection import SMOOTHING_BEAMS
@@ -217,14 +219,14 @@ class DiffusionImager:
         self._warn_beyond_training(observation)
         seed = secrets.randbits(32) if self.seed is None else self.seed
         grid = ModelGrid(observation.shape, observation.beam_pixels, self.card.pixels_per_beam, self.card.multiple)
-        observation = subtract_bright(observation, grid, **self.card.bright)
+        observation = measure_artefacts(subtract_bright(observation, grid, **self.card.bright))
         log.info("noise %.4g Jy/beam, model grid %s, seed %d", observation.rms, grid.shape, seed)
         gridded = GriddedObservation.of(observation, grid)
         if not gridded.pb.any():
             raise DirtyImageError(f"dirty: hardly a pixel is not blank; lower pblimit={self.pblimit}, or check pb")
         drawn, expected = self._draw(gridded, seed)
         meta = self._provenance(seed)
-        sources = self._sources(gridded, drawn, expected)
+        sources = doubt_artefacts(self._sources(gridded, drawn, expected), grid, observation)
         catalog = build_catalog(sources, grid, observation, self.reliability, meta)
 
         def towards(sky):

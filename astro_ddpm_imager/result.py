@@ -110,7 +110,7 @@ class ImagingResult:
         return self._ccd(self.dirty.convolve_beam(self._apparent) + self.residual.data, JY_PER_BEAM)
 
     def _ccd(self, data, unit):
-        data = np.where(np.isfinite(self.dirty.data), data, np.nan)
+        data = np.where(self.dirty.blank, np.nan, data)
         return CCDData(data, unit=unit, wcs=self.dirty.wcs, meta=product_header(self.dirty, self.meta))
 
     def write(self, prefix, overwrite=False):

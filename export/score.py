@@ -11,7 +11,7 @@ from pathlib import Path
 
 from astro_ddpm_imager import load_card
 from astro_ddpm_imager.errors import EvaluationError
-from astro_ddpm_imager.evaluate import MATCHED_FILTER, OURS
+from astro_ddpm_imager.evaluate import MATCHED_FILTER, OURS, RISING_FILTER
 
 COUNTS = ("true", "found", "matched")
 SCORES = ("purity", "completeness", "f1", "flux_within_noise", "flux_bias_uJy", "flux_rms_uJy", "position_error_arcsec")
@@ -49,7 +49,8 @@ def scores_of(report):
     """
     settings = report["settings"]
     at_radius = [row for row in report["scores"] if row["radius_arcsec"] == settings["radius_arcsec"]]
-    ours, theirs = (next(row for row in at_radius if row["method"] == name) for name in (OURS, MATCHED_FILTER))
+    rows = {row["method"]: row for row in at_radius}
+    ours, theirs, rising = rows[OURS], rows[MATCHED_FILTER], rows.get(RISING_FILTER)
     seconds = next(row for row in report["seconds"] if row["method"] == OURS)
     return {
         "fields": settings["fields"],
@@ -62,6 +63,12 @@ def scores_of(report):
         "matched_filter": {
             "threshold": settings["matched_filter_significance"],
             **chosen(theirs, (*COUNTS, *SCORES)),
+        },
+        "rising_filter": rising
+        and {
+            "threshold": settings["rising_filter_significance"],
+            "slope": settings["rising_filter_slope"],
+            **chosen(rising, (*COUNTS, *SCORES)),
         },
         "settings": {name: settings[name] for name in SETTINGS},
     }

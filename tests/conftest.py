@@ -62,6 +62,12 @@ def ring_psf(n):
     return np.exp(-((r / 1.3) ** 2)) + 0.2 * np.exp(-(((r - 10) / 1.5) ** 2))
 
 
+def gaussian_psf(fwhm=5.0, shape=(96, 96), at=None):
+    """A round Gaussian PSF, ``fwhm`` in pixels; by default that of `noise_image`, in the middle."""
+    y, x = np.indices(shape) - np.reshape([n // 2 for n in shape] if at is None else at, (2, 1, 1))
+    return np.exp(-4 * np.log(2) * (x**2 + y**2) / fwhm**2)
+
+
 @pytest.fixture
 def noise_image():
     """Function making a dirty image of noise with a beam of 0.5 arcsec in its header."""

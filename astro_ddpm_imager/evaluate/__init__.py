@@ -14,13 +14,14 @@ from .fields import read_folder, true_snr
 from .matched_filter import matched_filter
 from .matching import match_positions
 from .report import write_report
-from .run import MATCHED_FILTER, OURS, Evaluation, run_fields
+from .run import MATCHED_FILTER, OURS, RISING_FILTER, Evaluation, run_fields
 from .scores import match_catalogs, score_catalog
 from .summary import Summary, scores_with_intervals
 
 __all__ = [
     "MATCHED_FILTER",
     "OURS",
+    "RISING_FILTER",
     "Evaluation",
     "FieldBootstrap",
     "Summary",

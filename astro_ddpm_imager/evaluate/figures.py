@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from .run import MATCHED_FILTER, OURS
+from .run import MATCHED_FILTER, OURS, RISING_FILTER
 from .summary import BLEND_BEAMS, FAINT_SNR, NOISE
 
 __all__ = ["draw_figures"]
@@ -25,8 +25,8 @@ STYLE = {
     "svg.hashsalt": "astro_ddpm_imager",
 }
 BLUE, GREY = "#1f5f99", "0.45"
-COLORS = (BLUE, "0.35", "#d9822b", "#3a8f5c", "#8a5aa8")
-MARKERS = ("o", "s", "^", "D", "v")
+COLORS = (BLUE, "0.35", "#d9822b", "#3a8f5c", "#8a5aa8", "#b5446e")
+MARKERS = ("o", "s", "^", "D", "v", "P")
 RATES = {"purity": ("purity", "#d9822b"), "completeness": ("completeness", "#3a8f5c"), "f1": ("F1", BLUE)}
 CAUSES = {"blend": "#c0392b", "outside half power": "#d9822b", "none of these": BLUE}
 
@@ -118,7 +118,12 @@ def _bin(low, high):
 
 
 def _label(method):
-    return {OURS: "this package", MATCHED_FILTER: "matched filter, best threshold"}.get(method, method)
+    names = {
+        OURS: "this package",
+        MATCHED_FILTER: "matched filter, best threshold",
+        RISING_FILTER: "matched filter, best threshold that rises with 1 - pb",
+    }
+    return names.get(method, method)
 
 
 def _rates(axes, x, table):

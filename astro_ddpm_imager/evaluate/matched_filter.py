@@ -29,7 +29,7 @@ def matched_filter(dirty, fwhm, threshold=2.0):
     Returns
     -------
     `~astropy.table.QTable`
-        Columns ``ra``, ``dec``, ``flux`` (corrected for the primary beam) and ``significance``.
+        Columns ``ra``, ``dec``, ``flux`` (corrected for the primary beam), ``significance`` and ``pb``.
     """
     ny, nx = dirty.shape
     inside = np.isfinite(dirty.data)
@@ -46,7 +46,7 @@ def matched_filter(dirty, fwhm, threshold=2.0):
     return QTable(
         {
             "ra": sky.ra, "dec": sky.dec,
-            "flux": flux[y, x] / dirty.pb[y, x] * u.Jy, "significance": flux[y, x] / noise,
+            "flux": flux[y, x] / dirty.pb[y, x] * u.Jy, "significance": flux[y, x] / noise, "pb": dirty.pb[y, x],
         }
     )  # fmt: skip
 

@@ -25,7 +25,9 @@ SECTIONS = (
         "Purity, completeness and F1 of the published catalogues; of the matched sources the fraction of fluxes within "
         f"{NOISE.value:g} µJy of the truth, the median, half of the central 68% and the root mean square of the flux "
         "errors, and the median position error. The matched filter knows PSF, noise and mean source shape, and has "
-        f"the threshold that is best on these very fields. PyBDSF has thresh_pix={THRESH_PIX:g} and "
+        "the threshold that is best on these very fields; it is not told that sources are more likely near the "
+        "pointing centre, which the model has learnt. With a threshold that rises with 1 - pb, pb being the primary "
+        f"beam, and the best slope on these very fields, it is. PyBDSF has thresh_pix={THRESH_PIX:g} and "
         f"thresh_isl={THRESH_ISL:g}; tclean and WSClean clean the MeasurementSet, naturally weighted and without a "
         f"mask, down to {DEPTH:g} times the noise, before it looks at their restored images. Programs that ran on some "
         "of the fields only have a row of this package on the same fields beside them.",
@@ -184,6 +186,8 @@ def _about(summary):
         "radius_arcsec": float(summary.radius.value),
         "beam_arcsec": float(summary.beam.value),
         "matched_filter_significance": round(float(summary.significance), 2),
+        "rising_filter_significance": None if summary.slope is None else round(float(summary.rising_significance), 2),
+        "rising_filter_slope": None if summary.slope is None else float(summary.slope),
         **{name: _all_of(measured[name] for measured in summary.evaluation.measured.values()) for name in ON},
     }
 

@@ -24,12 +24,13 @@ from .finders import FINDERS, FinderError, measurement_sets, nothing_found
 from .images import image_scores, pixel_coverage, true_ranks, true_sky
 from .matched_filter import matched_filter
 
-__all__ = ["MATCHED_FILTER", "OURS", "Evaluation", "run_fields"]
+__all__ = ["MATCHED_FILTER", "OURS", "RISING_FILTER", "Evaluation", "run_fields"]
 
 log = logging.getLogger(__name__)
 
 OURS = "detect-aggregate"
 MATCHED_FILTER = "matched filter"
+RISING_FILTER = "matched filter, threshold rising with 1 - pb"  # so it knows where sources lie, as the model does
 FIRST_SAMPLES = "first samples"  # catalogues of the first n samples, n in a column
 FAINTEST_FRACTION = 0.1  # of the samples; fewer make a candidate that no figure shows
 FURTHEST = 1.5  # sides of an image from its middle: where its nearest true source may be
@@ -46,8 +47,9 @@ class Evaluation:
         As `read_folder` gives it, with ``snr`` and ``pb`` besides.
     catalogs : dict of `~astropy.table.QTable`
         By method, over all fields. Every candidate with its ``reliability``,
-        calibrated if the settings say so, or ``significance`` for the matched
-        filter; the integer n is detect-aggregate with the first n samples.
+        calibrated if the settings say so, or ``significance`` and ``pb`` for
+        the matched filter, which is there twice where there is a primary beam,
+        for two kinds of threshold; the integer n is detect-aggregate with the first n samples.
     seconds : dict of dict
         Wall time by method and number of the field.
     measured : dict of dict
@@ -211,7 +213,7 @@ def _image_field(parts, number, arguments, files, truth, imager, fwhm):
     sky = true_sky(truth, dirty)
     x, y = true_pixels(truth, dirty.wcs)
     for name, table in catalogs.items():
-        kept = [column for column in (*COLUMNS, "significance", "first") if column in table.colnames]
+        kept = [column for column in (*COLUMNS, "significance", "pb", "first") if column in table.colnames]
         _write_table(_path(parts, number, name), table[kept], number)
     measured = {
         "inputs": files,
@@ -286,6 +288,8 @@ def _collect(parts, numbers, truth, names, settings):
                 seconds.setdefault(name, {})[table.meta["field"]] = table.meta["seconds"]
             table.meta = {}
         catalogs[name] = vstack(tables)
+        if name == MATCHED_FILTER:
+            _add_rising(catalogs, seconds)
     firsts = catalogs.pop(FIRST_SAMPLES)
     catalogs |= {n: firsts[firsts["first"] == n] for n in range(1, settings["n_samples"] + 1)}
     rows = [np.flatnonzero(truth["field"] == number) for number in numbers]
@@ -297,6 +301,18 @@ def _collect(parts, numbers, truth, names, settings):
     if unseen:
         log.warning("%d of %d true sources lie where the images are blank, and count as missed", unseen, len(truth))
     return Evaluation(truth, catalogs, seconds, measured, settings)
+
+
+def _add_rising(catalogs, seconds):
+    """The matched filter once more, for a threshold that depends on the primary beam, if all fields have one."""
+    table = catalogs[MATCHED_FILTER]
+    if "pb" not in table.colnames or np.ma.is_masked(table["pb"]):
+        log.warning(
+            "the matched filter of some fields was run by an older version, which did not keep the primary beam: the "
+            "report is without the one whose threshold rises with 1 - pb; give another output folder to have it"
+        )
+    elif (table["pb"] < 1).any():
+        catalogs[RISING_FILTER], seconds[RISING_FILTER] = table, seconds[MATCHED_FILTER]
 
 
 def _path(parts, number, method):

@@ -10,7 +10,7 @@ from astropy.table import MaskedColumn, QTable, Table
 from ..errors import EvaluationError
 from .bootstrap import FieldBootstrap, fraction_with_interval, ratio
 from .calibration import reliability_threshold
-from .run import MATCHED_FILTER, OURS
+from .run import MATCHED_FILTER, OURS, RISING_FILTER
 from .scores import match_catalogs
 
 __all__ = ["AUTHORS_RADIUS", "NOISE", "Summary", "as_table", "scores_with_intervals"]
@@ -21,8 +21,10 @@ SNR_EDGES = (0, 2, 3, 4, 5, 6, 10, 30, 10000)
 BLEND_BEAMS = 1.5
 FAINT_SNR = 4
 EDGE_PB = 0.5
+SLOPES = np.arange(0, 10.25, 0.25)  # of a threshold that rises with 1 - pb
 FEWEST = 3  # errors, for a scatter
 USUAL_SIGNIFICANCE = 4.0  # where there are no true sources to choose the best for
+FILTERS = (MATCHED_FILTER, RISING_FILTER)
 AGGREGATES = ("single", "mean", "median")
 
 
@@ -141,6 +143,7 @@ class Summary:
         self.bootstrap = FieldBootstrap(self.fields)
         self.threshold = self.settings["default_reliability"]
         self.significance = self._best_significance()
+        self.rising_significance, self.slope = self._best_rising()
         #: Every candidate of this package, and whether it is true.
         self.candidates = evaluation.catalogs[OURS].copy()
         self.candidates["true"] = self._true(self.candidates, self.candidates["reliability"])
@@ -155,6 +158,8 @@ class Summary:
         table = self.evaluation.catalogs[method]
         if method == MATCHED_FILTER:
             return table[table["significance"] >= self.significance]
+        if method == RISING_FILTER:
+            return table[_risen(table, self.slope) >= self.rising_significance]
         if method == "single" or "reliability" not in table.colnames:
             return table
         return table[table["reliability"] >= self.threshold]
@@ -165,6 +170,23 @@ class Summary:
             return USUAL_SIGNIFICANCE
         significance = np.asarray(table["significance"])
         return reliability_threshold(significance, self._true(table, significance), len(self.truth))
+
+    def _best_rising(self):
+        """Threshold at the centre of the primary beam, and its slope, with the best F1; None and None without one."""
+        table = self.evaluation.catalogs.get(RISING_FILTER)
+        if table is None:
+            return None, None
+        if not (len(self.truth) and len(table)):
+            return USUAL_SIGNIFICANCE, 0.0
+        # Which candidate takes the partner of two near each other hardly depends on the slope.
+        true, found = self._true(table, np.asarray(table["significance"])), []
+        for slope in SLOPES:
+            rank = _risen(table, slope)
+            threshold = reliability_threshold(rank, true, len(self.truth))
+            kept = rank >= threshold
+            found.append((2 * true[kept].sum() / (kept.sum() + len(self.truth)), threshold, slope))
+        _, threshold, slope = max(found, key=lambda row: row[0])  # the flattest of equal ones
+        return threshold, slope
 
     def _true(self, catalog, rank):
         """Which sources of a catalogue are true, where those of higher rank take their partners first."""
@@ -226,7 +248,7 @@ class Summary:
         rows = []
         for method in [name for name in self.methods if len(self.evaluation.seconds[name]) == len(self.fields)]:
             catalog = self.catalog(method)
-            snr = np.asarray(catalog["significance" if method == MATCHED_FILTER else "snr"])
+            snr = np.asarray(catalog["significance" if method in FILTERS else "snr"])
             i, j = match_catalogs(self.truth, catalog, self.radius)
             was_found, is_true = np.zeros(len(self.truth), dtype=bool), np.zeros(len(catalog), dtype=bool)
             was_found[i], is_true[j] = True, True
@@ -345,6 +367,11 @@ class Summary:
             for row, is_found in zip(sources, found, strict=True)
         ]
         return as_table(rows)
+
+
+def _risen(table, slope):
+    """Significance of the matched filter less what a threshold rises by where the primary beam is low."""
+    return np.asarray(table["significance"]) - slope * (1 - np.asarray(table["pb"]))
 
 
 def _number(value):

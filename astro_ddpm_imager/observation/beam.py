@@ -1,15 +1,17 @@
 """The restoring beam: from headers, checked, and its moments on the pixels."""
 
 import logging
+import sys
+from numbers import Real
 
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.stats import gaussian_sigma_to_fwhm
 from radio_beam import Beam
-from radio_beam.beam import NoBeamException
 
 from ..errors import DirtyImageError
+from .history import history_beam
 
 __all__ = ["beam_covariance", "beam_pixels", "check_sampling", "checked_beam", "header_beam"]
 
@@ -78,20 +80,31 @@ def header_beam(image, name):
         return None
     header = image.meta
     axes = {key: _in_degrees(header[key]) for key in ("BMAJ", "BMIN", "BPA") if key in header}
-    numbers = all(isinstance(value, int | float | np.number) for value in axes.values())
-    if not numbers or axes.get("BMIN", 0) > axes.get("BMAJ", np.inf):
+    if not all(map(_is_number, axes.values())) or axes.get("BMIN", 0) > axes.get("BMAJ", np.inf):
         said = ", ".join(f"{key}={value!r}" for key, value in axes.items())
         raise DirtyImageError(f"{name}: the beam in the header, {said}, is none; give another with beam=")
-    try:
-        # An old header may have it in its HISTORY only.
-        beam = Beam.from_fits_header(header if isinstance(header, fits.Header) else fits.Header(axes))
-    except NoBeamException:
-        return None
-    if "BMAJ" in axes and "BMIN" not in axes:
+    if "BMAJ" not in axes:
+        beam = history_beam(header) if isinstance(header, fits.Header) else None
+        if beam is not None:
+            log.warning("%s: no BMAJ in the header; the beam is the last one in its HISTORY, %s", name, _as_text(beam))
+        return beam
+    beam = Beam(*(axis if axis is None else axis * u.deg for axis in map(axes.get, ("BMAJ", "BMIN", "BPA"))))
+    if "BMIN" not in axes:
         log.warning("%s: no BMIN in the header; the beam is taken for round, with BMAJ=%r deg", name, axes["BMAJ"])
     elif "BPA" not in axes and axes.get("BMIN") != axes.get("BMAJ"):
         log.warning("%s: no BPA in the header; the position angle of the beam is taken for 0", name)
     return checked_beam(beam, f"{name}: the beam in the header", "; give another with beam=")
+
+
+def _as_text(beam):
+    """A beam as it is said in the log."""
+    major, minor = (axis.to_value(u.arcsec) for axis in (beam.major, beam.minor))
+    return f"{major:.4g} x {minor:.4g} arcsec at {beam.pa.to_value(u.deg):.4g} deg"
+
+
+def _is_number(value):
+    """Whether a value is a real number of the size of those of computers."""
+    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) < sys.float_info.max
 
 
 def _in_degrees(value):
@@ -169,10 +182,15 @@ def check_sampling(beam, image):
 
 
 def _warn_distorted(image, width, height):
-    """Say if the pixels of the image are not those of the reference point of its projection, far away."""
+    """Say if the pixels of the image are not those of the reference point of its projection, far away or beyond it."""
     y, x = ((n - 1) / 2 for n in image.shape)
     middle, right, above = image.wcs.pixel_to_world([x, x + 1, x], [y, y, y + 1])
     here = [step.separation(middle).arcsec for step in (right, above)]
+    if not np.isfinite(here).all():
+        raise DirtyImageError(
+            f"dirty: the middle of the image is beyond the projection, with CRPIX={image.wcs.wcs.crpix.tolist()} and "
+            f"CRVAL={image.wcs.wcs.crval.tolist()}; correct the header, or regrid the image around its middle"
+        )
     if np.abs(np.log(np.divide(here, [width, height]))).max() > 0.02:
         log.warning(
             "dirty: in its middle the pixels are %.4g x %.4g arcsec, at the reference point of the projection %.4g x "

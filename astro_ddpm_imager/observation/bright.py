@@ -8,7 +8,6 @@ import numpy as np
 from astropy.stats import mad_std
 from scipy.fft import irfft2, rfft2
 from scipy.ndimage import distance_transform_edt, gaussian_filter, label, maximum_filter
-from scipy.optimize import nnls
 
 from .clean import clean
 from .components import Components
@@ -33,6 +32,7 @@ UNKNOWN = 0.3  # times the noise: sidelobes beyond the PSF image that may be neg
 BINS = 12  # parts of an image that differ by the sidelobes expected in them
 LEAST = 0.25  # of a variance
 LOUD = 1.5  # times the noise: sidelobes and noise that are worth a warning
+MOST_LEFT = 2.5  # times what should be left of a bright source
 SMOOTHING = 0.25  # beams, a standard deviation: what components are smoothed with to be measured
 
 
@@ -55,6 +55,26 @@ class BrightPart:
     def image(self):
         """Both on the pixels of the image, Jy/pixel."""
         return self.pixels + self.gaussians.pixels(self.pixels.shape)
+
+    def scaled(self, factors):
+        """Each pixel, and each Gaussian by the pixel it is on, times its factor.
+
+        Parameters
+        ----------
+        factors : 2D array, shape (ny, nx)
+
+        Returns
+        -------
+        `BrightPart`
+        """
+        at = (self.gaussians.y, self.gaussians.x)
+        y, x = (np.round(p).astype(int).clip(0, n - 1) for p, n in zip(at, factors.shape, strict=True))
+        gaussians = self.gaussians.scaled(factors[y, x])
+        return BrightPart(gaussians.select(gaussians.flux != 0), self.pixels * factors)
+
+    def seen_by(self, dirty):
+        """The image, without noise, that an observation has of it, Jy/beam."""
+        return dirty.see(self.gaussians, self.pixels)
 
 
 def subtract_bright(dirty, grid, brightest, kept):
@@ -95,8 +115,8 @@ def subtract_bright(dirty, grid, brightest, kept):
         dirty = replace(dirty, psf=continued)
         found = _fit(dirty, grid, doubt)
     inside = np.isfinite(dirty.data)
-    _, share = _levels(found.residual[inside], found.unknown[inside])
-    found = replace(found, unknown=min(share, 1) * found.unknown)
+    loudness = np.interp(found.unknown, *_levels(found.residual[inside], found.unknown[inside]))
+    found = replace(found, unknown=np.sqrt((loudness**2 - found.rms**2).clip(0)))
     ratio = found.loudness / found.rms
     loud = ratio[inside] > LOUD
     if loud.any():
@@ -110,7 +130,7 @@ def subtract_bright(dirty, grid, brightest, kept):
     part = BrightPart(found.gaussians, cleaned)
     seen = dirty.convolve_beam(part.image) / rms
     dirty = replace(dirty, rms=rms, noise_ratio=np.hypot(rms, found.unknown) / rms)
-    return replace(dirty, bright=_largest_part(dirty, part, seen, brightest, kept))
+    return _checked(replace(dirty, bright=_largest_part(dirty, part, seen, brightest, kept)), seen, kept)
 
 
 @dataclass(frozen=True)
@@ -167,23 +187,27 @@ def _explained(found, gaussians, inside, doubt):
     if doubt is None:
         return _Found(dirty, gaussians, residual, float(mad_std(residual[inside])), found.unknown)
     expected = _unknown_sidelobes(gaussians, doubt)
-    return _Found(dirty, gaussians, residual, _levels(residual[inside], expected[inside])[0], expected)
+    return _Found(dirty, gaussians, residual, _noise(residual[inside], expected[inside]), expected)
+
+
+def _noise(residual, expected):
+    """That of the image where the least sidelobes are expected that are not known."""
+    sidelobes, measured = _levels(residual, expected)
+    # Where some are expected everywhere, less of what is measured is noise.
+    return float(np.sqrt(max(measured[0] ** 2 - sidelobes[0] ** 2, LEAST * measured[0] ** 2)))
 
 
 def _levels(residual, expected):
-    """Noise of an image, and its unknown sidelobes in units of what was expected of them, from how they differ.
+    """Noise of an image where the sidelobes that are not known are expected to be of one size, from small to large.
 
-    The variance, where the expected sidelobes are of one size, is that of the
-    noise and a share of theirs.
+    Returns
+    -------
+    expected, measured : 1D arrays
+        Neither falls.
     """
-    if not expected.any():
-        return float(mad_std(residual)), 1.0
-    order = np.array_split(np.argsort(expected), BINS)
-    variance = np.array([mad_std(residual[chosen]) ** 2 for chosen in order])
-    sidelobes = np.array([np.mean(expected[chosen] ** 2) for chosen in order])
-    noise, share = nnls(np.stack([1 / variance, sidelobes / variance], axis=1), np.ones(BINS))[0]
-    # What is nowhere without sidelobes cannot be told from them.
-    return float(np.sqrt(max(noise, LEAST * variance.min()))), float(np.sqrt(max(share, LEAST)))
+    order = np.array_split(np.argsort(expected), BINS if expected.any() else 1)
+    sidelobes = [np.sqrt(np.mean(expected[chosen] ** 2)) for chosen in order]
+    return np.array(sidelobes), np.maximum.accumulate([mad_std(residual[chosen]) for chosen in order])
 
 
 def _towards(found, gaussians, inside, doubt):
@@ -229,7 +253,7 @@ def _clean_deeper(dirty, residual, rms, unknown):
         searched = inside & (unknown < 2 * rms)
         found, residual = clean(residual, dirty.covering_psf, DEPTH * rms, GAIN, searched, most, negative=True)
         components += found
-        before, rms = rms, _levels(residual[inside], unknown[inside])[0]
+        before, rms = rms, _noise(residual[inside], unknown[inside])
         if rms > 0.97 * before:
             break
     return components, rms
@@ -245,14 +269,29 @@ def _largest_part(dirty, part, seen, brightest, kept):
             own = (islands == island) & (seen > max(EDGE * peak, DEPTH))
             factors[own] = 1 - kept / peak
             log.info("a source of %.0f times the noise: all but %.0f of it is subtracted", peak, kept)
-    if not factors.any():
-        return None
-    y, x = (
-        np.round(c).astype(int).clip(0, n - 1)
-        for c, n in zip((part.gaussians.y, part.gaussians.x), dirty.shape, strict=True)
-    )
-    gaussians = part.gaussians.scaled(factors[y, x])
-    return BrightPart(gaussians.select(gaussians.flux != 0), part.pixels * factors)
+    return part.scaled(factors) if factors.any() else None
+
+
+def _checked(dirty, seen, kept):
+    """Say where more is left of a source than should be, and leave it whole where subtracting it has made it worse."""
+    if dirty.bright is None:
+        return dirty
+    left, factors = np.nan_to_num(np.abs(dirty.reduced)) / dirty.loudness, np.ones(dirty.shape)
+    before = np.nan_to_num(dirty.data) / dirty.loudness
+    islands = label(seen > EDGE_NOISE)[0]
+    touched = np.unique(islands[dirty.bright.image != 0])
+    for island in touched[touched > 0]:
+        own = islands == island
+        y, x = np.unravel_index(np.argmax(np.where(own, left, 0)), left.shape)
+        if left[y, x] > MOST_LEFT * kept:
+            worse = left[y, x] > before[own].max()
+            factors[own] = 0 if worse else 1
+            log.warning(
+                "of the source of %.0f times the noise at pixel (x, y) = (%d, %d), %.0f is left, not %.0f%s; "
+                "the PSF (without one the beam) does not fit it, or it is no sum of Gaussians: its flux is doubtful",
+                before[own].max(), x, y, left[y, x], kept, ", so that nothing is subtracted" if worse else "",
+            )  # fmt: skip
+    return dirty if factors.all() else replace(dirty, bright=dirty.bright.scaled(factors))
 
 
 def bright_sky(dirty, grid):

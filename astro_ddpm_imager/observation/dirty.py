@@ -11,15 +11,20 @@ from astropy.nddata import CCDData
 from astropy.stats import mad_std
 from radio_beam import Beam
 from scipy.fft import fftfreq, irfft2, rfft2, rfftfreq
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import distance_transform_edt, map_coordinates
 from scipy.signal import fftconvolve
 
 from ..errors import DirtyImageError
+from .artefacts import Artefacts
 from .beam import beam_covariance, beam_pixels, check_sampling, checked_beam, header_beam
 from .blank import blank_zeros
+from .holes import interpolate, small_holes
+from .offset import subtract_pedestal
+from .pixels import blank_infinite, blank_sharp_pixels, check_range
 from .psf import checked_psf
 from .reach import covering
 from .reading import in_jy_per_beam, read_image, select_plane
+from .restored import fitting_beam
 
 __all__ = ["DirtyImage", "prepare"]
 
@@ -38,7 +43,8 @@ class DirtyImage:
     Parameters
     ----------
     data : 2D array, shape (ny, nx)
-        Dirty image in Jy/beam, not corrected for the primary beam; NaN where blank.
+        Dirty image in Jy/beam, not corrected for the primary beam; NaN where
+        blank, but interpolated in ``holes``.
     wcs : `~astropy.wcs.WCS`
         Celestial, two axes.
     beam : `~radio_beam.Beam`
@@ -59,6 +65,11 @@ class DirtyImage:
         `~astro_ddpm_imager.observation.bright.subtract_bright`.
     noise_ratio : 2D array, shape (ny, nx), or float
         Noise and all that counts as noise, such as unknown sidelobes, in units of ``rms``; at least 1.
+    artefacts : `~astro_ddpm_imager.observation.artefacts.Artefacts` or None
+        Of the brightest sources, where there are any.
+    holes : 2D array of bool, shape (ny, nx), or None
+        Blank pixels in pieces so small that they are interpolated for what
+        works on the image as a whole; products are blank there.
     """
 
     data: np.ndarray
@@ -71,6 +82,19 @@ class DirtyImage:
     meta: object
     bright: object = None
     noise_ratio: np.ndarray | float = 1.0
+    artefacts: Artefacts | None = None
+    holes: np.ndarray | None = None
+
+    @cached_property
+    def blank(self):
+        """Where products are blank, 2D array of bool, shape (ny, nx)."""
+        blank = ~np.isfinite(self.data)
+        return blank if self.holes is None else blank | self.holes
+
+    @property
+    def loudness(self):
+        """All that counts as noise, Jy/beam, 2D array or float."""
+        return self.rms * self.noise_ratio
 
     @property
     def shape(self):
@@ -86,6 +110,11 @@ class DirtyImage:
     def beam_covariance(self):
         """Second moments of the restoring beam, shape (2, 2), pixels squared, order x, y."""
         return beam_covariance(self.beam, self.wcs)
+
+    @cached_property
+    def beam_area(self):
+        """Solid angle of the restoring beam, pixels."""
+        return 2 * np.pi * np.sqrt(np.linalg.det(self.beam_covariance))
 
     @cached_property
     def beam_kernel(self):
@@ -135,9 +164,7 @@ class DirtyImage:
     @cached_property
     def reduced(self):
         """``data`` without what ``bright`` looks like."""
-        if self.bright is None:
-            return self.data
-        return self.data - self.see(self.bright.gaussians, self.bright.pixels)
+        return self.data if self.bright is None else self.data - self.bright.seen_by(self)
 
     def primary_beam_at(self, x, y):
         """The primary beam between pixels; of the nearest pixel where a blank one is near.
@@ -202,10 +229,10 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
     data = _in_jy_per_beam(image)
     if image.mask is not None:
         data = np.where(image.mask, np.nan, data)
+    data = blank_infinite(data, "dirty")
     finite = np.isfinite(data)
     if not finite.any():
         raise DirtyImageError("dirty: every pixel is blank (NaN)")
-    data = np.where(finite, data, np.nan)
 
     psf_image = None if psf is None else _as_companion(psf, "psf", image)
     beam = checked_beam(beam, "beam:")
@@ -222,7 +249,8 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
 
     pb_values = np.ones(data.shape) if pb is None else _checked_pb(_as_companion(pb, "pb", image).data)
     with np.errstate(invalid="ignore"):
-        inside = finite & (pb_values >= pblimit) & (pb_values > 0)
+        seen = (pb_values >= pblimit) & (pb_values > 0)
+    beyond, inside = np.isfinite(pb_values) & ~seen, finite & seen
     if not inside.any():
         raise DirtyImageError(f"pb: nowhere reaches pblimit={pblimit} inside the image; lower pblimit or check pb")
     data, pb_values = np.where(inside, data, np.nan), np.where(inside, pb_values, np.nan)
@@ -230,8 +258,11 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
     lowest, highest = data[inside].min(), data[inside].max()
     if lowest == highest:
         raise DirtyImageError(f"dirty: the image is constant ({lowest:g} Jy/beam); there is no noise to measure")
-    beam_area = 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(beam, image.wcs)))
+    covariance = beam_covariance(beam, image.wcs)
+    beam_area = 2 * np.pi * np.sqrt(np.linalg.det(covariance))
     data = blank_zeros(data, beam_area, "dirty")
+    data = blank_sharp_pixels(data, covariance, "dirty")
+    data = subtract_pedestal(data, beam_area, "dirty")
     inside = np.isfinite(data)
     pb_values = np.where(inside, pb_values, np.nan)
     rms = float(mad_std(data[inside]))
@@ -239,12 +270,34 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
         raise DirtyImageError(
             "dirty: more than half of the pixels are equal; there is no noise to measure (blank pixels should be NaN)"
         )
-
+    check_range(data, rms, "dirty")
     _warn_corrected(data, pb_values, beam_area)
 
+    if psf is None:
+        beam, ratio = fitting_beam(data, rms, beam, covariance, image.wcs)
+        data, rms, covariance = ratio * data, ratio * rms, beam_covariance(beam, image.wcs)
+    pixels = beam_pixels(beam, image.wcs)
+    holes = small_holes(inside, pixels) & ~beyond
+    if holes.any():
+        log.warning(
+            "dirty: %d blank pixels in small holes are interpolated, and left blank in the products; sources there are "
+            "flagged", holes.sum(),
+        )  # fmt: skip
+        inside |= holes
+        data = rms * interpolate(data / rms, holes, covariance)
+        pb_values = np.where(holes, _beside(pb_values), pb_values)
+
     allowed = inside if mask is None else inside & (np.nan_to_num(_as_companion(mask, "mask", image).data) != 0)
-    psf_values = None if psf is None else checked_psf(psf_image.data, beam_pixels(beam, image.wcs))
-    return DirtyImage(data, image.wcs, beam, rms, psf_values, pb_values, allowed, image.meta)
+    psf_values = None if psf is None else checked_psf(psf_image.data, covariance)
+    return DirtyImage(
+        data, image.wcs, beam, rms, psf_values, pb_values, allowed, image.meta, holes=holes if holes.any() else None
+    )
+
+
+def _beside(image):
+    """Each pixel that is blank as the nearest one that is not; a primary beam hardly changes on the way."""
+    nearest = distance_transform_edt(~np.isfinite(image), return_distances=False, return_indices=True)
+    return image[tuple(nearest)]
 
 
 def _as_plane(image, name, **options):
@@ -264,9 +317,11 @@ def _as_companion(image, name, dirty):
     if isinstance(image, np.ndarray) or (isinstance(image, CCDData) and image.wcs is None):
         masked = np.ma.getmask(image) if isinstance(image, np.ma.MaskedArray) else getattr(image, "mask", None)
         masked = None if masked is None or not np.ndim(masked) else np.squeeze(masked)
+        _check_real(image, name)
         image = CCDData(np.squeeze(np.asarray(image)), unit=u.one, mask=masked)
     else:
         image = _as_plane(image, name, **({} if isinstance(image, CCDData) else {"unit": u.one}))
+    _check_real(image.data, name)
     if image.shape != dirty.shape:
         cut = "its middle, with the peak at pixel n // 2" if name == "psf" else "it to the same pixels"
         raise DirtyImageError(
@@ -286,6 +341,13 @@ def _as_companion(image, name, dirty):
     if image.mask is not None:
         image.data = np.where(image.mask, np.nan, image.data)
     return image
+
+
+def _check_real(image, name):
+    """Fail if the pixels of a companion are not real numbers."""
+    kind = np.asarray(image).dtype
+    if kind.kind not in "biuf":
+        raise DirtyImageError(f"{name}: the pixels are {kind.name}, not real numbers; convert them with astype(float)")
 
 
 def _check_place(wcs, dirty):

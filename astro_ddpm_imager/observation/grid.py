@@ -14,6 +14,8 @@ from scipy.fft import irfft2, rfft2
 from scipy.ndimage import map_coordinates
 from scipy.sparse import csr_array
 
+from .holes import continue_edges
+
 __all__ = ["ORIENTATIONS", "ModelGrid", "Tile", "fourier_resample", "tiles", "turn", "turn_back"]
 
 
@@ -85,8 +87,9 @@ def _gather_matrix(n, m, ratio):
 class ModelGrid:
     """The pixels of a model laid over an image.
 
-    The image is padded with zeros at its far edges, so that a whole number of
-    model pixels fits; pixel (0, 0) of both grids coincide.
+    The image is padded at its far edges, so that a whole number of model pixels
+    fits; pixel (0, 0) of both grids coincide. The model's images are periodic:
+    half of the padding lies before the near edges.
 
     Parameters
     ----------
@@ -124,19 +127,27 @@ class ModelGrid:
         extra = [(0, p - n) for p, n in zip(self.padded_shape, self.image_shape, strict=True)]
         return np.pad(image, extra)
 
-    def to_model(self, image):
+    def to_model(self, image, beam_covariance=None):
         """A band-limited image at the model's pixels.
 
         Parameters
         ----------
         image : 2D array, shape ``image_shape``
-            Values per beam; blank pixels (NaN) count as 0.
+            Values per beam, in units of the noise; blank pixels (NaN) count as 0.
+        beam_covariance : 2D array, shape (2, 2), optional
+            Second moments of the beam, pixels squared, order x, y: with them
+            the image is continued by a beam beyond its edges. One that ends
+            there in zeros is not band-limited, and a source at the edge loses
+            a third of its flux.
 
         Returns
         -------
         2D array, shape ``shape``, same unit.
         """
-        return fourier_resample(self._pad(np.nan_to_num(image)), self.shape)
+        padded = self._pad(image)
+        if beam_covariance is not None:
+            padded = continue_edges(padded, self.image_shape, beam_covariance)
+        return fourier_resample(np.nan_to_num(padded), self.shape)
 
     def psf_to_model(self, psf):
         """A PSF at the model's pixels.
@@ -181,14 +192,18 @@ class ModelGrid:
 
         Returns
         -------
-        2D array, shape ``shape``; 0 where ``image`` is blank or ends.
+        2D array, shape ``shape``; 0 where ``image`` is blank, and from a model
+        pixel beyond its edges: the flux of a source at the edge is shared with
+        the model's next pixel.
         """
-        rows, columns = (np.arange(m) * r for m, r in zip(self.shape, self.ratio, strict=True))
-        at = np.meshgrid(rows, columns, indexing="ij")
+        axes = [np.arange(m) * r for m, r in zip(self.shape, self.ratio, strict=True)]
+        at = np.meshgrid(*axes, indexing="ij")
         blank = ~np.isfinite(image)
-        values = map_coordinates(np.where(blank, 0, image), at, order=1, cval=0)
-        near_blank = map_coordinates(blank.astype(float), at, order=1, cval=1) > 0
-        return np.where(near_blank, 0, values)
+        values = map_coordinates(np.where(blank, 0, image), at, order=1, mode="nearest")
+        outside = map_coordinates(blank.astype(float), at, order=1, mode="nearest") > 0
+        for position, n, ratio in zip(at, self.image_shape, self.ratio, strict=True):
+            outside |= position >= n - 1 + ratio
+        return np.where(outside, 0, values)
 
     @cached_property
     def _spread(self):

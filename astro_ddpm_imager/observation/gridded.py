@@ -58,7 +58,8 @@ class GriddedObservation:
         -------
         `GriddedObservation`
         """
-        dirty, pb = grid.to_model(observation.reduced / observation.rms), grid.sample(observation.pb)
+        dirty = grid.to_model(observation.reduced / observation.rms, observation.beam_covariance)
+        pb = grid.sample(observation.pb)
         psf = grid.psf_to_model(observation.covering_psf)
         noise = np.maximum(grid.sample(np.broadcast_to(observation.noise_ratio, observation.shape)), 1)
         return cls(np.where(pb > 0, dirty, 0), psf, pb, noise, bright_sky(observation, grid))

@@ -3,29 +3,37 @@
 import logging
 
 import numpy as np
+from astropy.stats import gaussian_sigma_to_fwhm
+from scipy.ndimage import map_coordinates
 
 from ..errors import DirtyImageError
 from .blank import filled_with_zeros
+from .pixels import blank_sharp_pixels
 
-__all__ = ["checked_psf"]
+__all__ = ["checked_psf", "half_power"]
 
 log = logging.getLogger(__name__)
 
 MOST_ODD = 0.5  # the standard deviation of what is not symmetric, in units of that of all
+MIDDLE = 2.0  # beams
 LOBE = (1.5, 2.5)  # beams from the peak, where a PSF is no longer near it
 HIGHEST = 0.5  # mean there
+FITS = (0.465, 0.525)  # mean of a PSF on the half-power ellipse of the beam that was fitted to it
+MOST_ELLIPTICAL = 0.05  # amplitude of its second harmonic there
+UNLIKE = (0.4, 0.6)  # all of it below the one or above the other: it is no beam of this PSF
+ELLIPSE = 72  # points
 CUT = 1e-3  # standard deviation next to pixels of exactly 0, from which these are not the end of a Gaussian
 
 
-def checked_psf(psf, beam_pixels):
+def checked_psf(psf, beam_covariance):
     """The PSF with a peak of 1 in the middle; logs what it had to change.
 
     Parameters
     ----------
     psf : 2D array
         NaN where blank.
-    beam_pixels : float
-        FWHM of the restoring beam.
+    beam_covariance : 2D array, shape (2, 2)
+        Of the restoring beam, see `~astro_ddpm_imager.observation.beam.beam_covariance`.
 
     Returns
     -------
@@ -37,10 +45,16 @@ def checked_psf(psf, beam_pixels):
     ------
     DirtyImageError
         It is no PSF: nowhere positive, as negative as positive, not symmetric,
-        or far wider than the beam.
+        or all narrower or wider than the beam.
     """
+    centre = tuple(n // 2 for n in psf.shape)
+    offsets = np.ogrid[tuple(slice(-c, n - c) for c, n in zip(centre, psf.shape, strict=True))]
+    beam_pixels = gaussian_sigma_to_fwhm * np.linalg.det(beam_covariance) ** 0.25
+    beams = np.hypot(*offsets) / beam_pixels
     psf = np.where(np.isfinite(psf), psf, np.nan)
-    peak, centre = np.nanmax(psf, initial=0), tuple(n // 2 for n in psf.shape)
+    # In the middle, where it may peak a little off, what is too sharp is no error of a pixel.
+    psf = blank_sharp_pixels(psf, beam_covariance, "psf", beams < MIDDLE)
+    peak = np.nanmax(psf, initial=0)
     if peak <= 0:
         highest = np.nanmax(psf) if np.isfinite(psf).any() else np.nan
         raise DirtyImageError(f"psf: its largest value is {highest:g}; a PSF is 1 at its centre")
@@ -57,15 +71,80 @@ def checked_psf(psf, beam_pixels):
             "like -1 elsewhere: is it the right file, with the right sign?"
         )
     _check_symmetry(psf, centre)
-    offsets = np.ogrid[tuple(slice(-c, n - c) for c, n in zip(centre, psf.shape, strict=True))]
-    beams = np.hypot(*offsets) / beam_pixels
     around = np.nan_to_num(psf)[(beams > LOBE[0]) & (beams < LOBE[1])].mean()
     if around > HIGHEST:
         raise DirtyImageError(
             f"psf: is {around:.2g} two beams from its peak, far wider than the restoring beam of {beam_pixels:.3g} "
             "pixels; is it another image, perhaps the primary beam?"
         )
+    _check_beam(psf, beam_covariance)
     return _known_part(psf, centre, beam_pixels)
+
+
+def half_power(psf, beam_covariance):
+    """A PSF on the half-power ellipse of a beam.
+
+    Parameters
+    ----------
+    psf : 2D array
+        With its peak, 1, at pixel ``n // 2`` of each axis.
+    beam_covariance : 2D array, shape (2, 2)
+        See `~astro_ddpm_imager.observation.beam.beam_covariance`.
+
+    Returns
+    -------
+    1D array
+        Evenly spaced along the ellipse, as it becomes a circle. Of a Gaussian
+        and its beam, 0.5.
+    """
+    angle = np.linspace(0, 2 * np.pi, ELLIPSE, endpoint=False)
+    around = np.linalg.cholesky(beam_covariance) @ [np.cos(angle), np.sin(angle)] * np.sqrt(2 * np.log(2))
+    middle = np.reshape([n // 2 for n in psf.shape], (2, 1))
+    return map_coordinates(np.nan_to_num(psf), middle + around[::-1], order=3, mode="nearest")
+
+
+def _check_beam(psf, beam_covariance):
+    """Say, or fail, if the restoring beam is not that of the PSF.
+
+    All imagers fit it to the main lobe of the PSF (CASA above 0.35 of the peak),
+    so that the two cross at half power. Of 1,356 simulated pairs (ALMA, its
+    7 m array, VLA and MeerKAT; natural to uniform weighting, a minute to eight
+    hours, declinations from -75 to +70 deg, beams up to 2.4 times as long as
+    wide) 0.4% are warned of, 0.5% with beams rounded to two digits, none of
+    the 915 of ALMA; none is refused. Of arrays of five to eight antennas
+    (ATCA, SMA), whose PSFs are fringes that no Gaussian fits, a quarter is
+    warned of. Of PSFs that do not belong to a naturally weighted image, 93%
+    (robust -0.5; 48% are refused), 87% (robust 0.5; 30%), 88% (three hours
+    later) and 77% (20 deg off) are said.
+
+    Parameters
+    ----------
+    psf : 2D array
+        As `checked_psf` returns it.
+    beam_covariance : 2D array, shape (2, 2)
+        Of the restoring beam, pixels squared, order x, y.
+
+    Raises
+    ------
+    DirtyImageError
+        The PSF is narrower, or wider, than the beam on all sides.
+    """
+    level = half_power(psf, beam_covariance)
+    mean = level.mean()
+    if level.max() < UNLIKE[0] or level.min() > UNLIKE[1]:
+        size = "narrower" if mean < 0.5 else "wider"
+        raise DirtyImageError(
+            f"psf: is {mean:.2f} where the restoring beam is at half power, from {level.min():.2f} to "
+            f"{level.max():.2f}: much {size} than the beam, which should have been fitted to it; give the PSF of this "
+            "image (same data, same weighting), or none if the image has been smoothed; or the right beam with beam="
+        )
+    harmonic = 2 * np.abs(np.mean(level * np.exp(2j * np.linspace(0, 2 * np.pi, ELLIPSE, endpoint=False))))
+    if not FITS[0] < mean < FITS[1] or harmonic > MOST_ELLIPTICAL:
+        log.warning(
+            "psf: is %.3f on average where the restoring beam is at half power, from %.2f to %.2f; if it is the PSF of "
+            "another weighting, time or plane, fluxes will be wrong by %.0f%% or more: give that of this very image",
+            mean, level.min(), level.max(), 100 * max(abs(2 * mean - 1), harmonic),
+        )  # fmt: skip
 
 
 def _moved(psf, step):

@@ -1,6 +1,7 @@
 """From a FITS file or a CASA image to one plane with a unit, a celestial WCS and a header."""
 
 import re
+import sys
 import warnings
 from pathlib import Path
 
@@ -8,16 +9,18 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData
+from astropy.utils.data import get_readable_fileobj
 from astropy.utils.exceptions import AstropyWarning
-from astropy.wcs import WCS, FITSFixedWarning
-from astropy.wcs.utils import wcs_to_celestial_frame
 
 from ..errors import DirtyImageError
 from .casa_images import read_casa_image
+from .celestial import celestial_part, read_wcs
+from .headers import check_celestial_cards, mended_header
 
 __all__ = ["in_jy_per_beam", "read_companion", "read_image", "select_plane"]
 
 JY_PER_BEAM = u.Jy / u.beam
+MOST_AXES = 999
 
 
 def read_image(path, channel=None, stokes=None, unit=None):
@@ -87,19 +90,11 @@ def read_companion(path, channel=None, stokes=None):
 def _read(path, channel):
     """Pixels, WCS and header of the image in a file or folder."""
     path = Path(path).expanduser()
+    _check_whole("channel", channel, path)
     data, header = (read_casa_image if path.is_dir() else _read_fits)(path, channel or 0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FITSFixedWarning)
-        try:
-            return data, WCS(header), header
-        except ValueError as error:  # WcsError is one
-            raise _wcs_error(path, error) from error
-
-
-def _wcs_error(name, error):
-    # Without the places in the source of wcslib.
-    cause = " ".join(line.strip() for line in str(error).splitlines() if not line.startswith("ERROR"))
-    return DirtyImageError(f"{name}: the WCS cannot be used ({cause}); correct CTYPE, CDELT and the like in the header")
+    header = mended_header(header, path)
+    check_celestial_cards(header, path)
+    return data, read_wcs(header, path), header
 
 
 def _read_fits(path, channel):
@@ -108,14 +103,15 @@ def _read_fits(path, channel):
         # Odd letters in a header, or missing padding, do no harm; where pixels are missing, reading them fails.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
+            _check_axes(path)
             with path.open("rb") as stream, fits.open(stream, memmap=False) as hdus:
                 hdu = next((hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), None)
                 header, data = (hdu.header, hdu.data) if hdu is not None else (None, None)
                 if data is not None and header.get("CASAMBM") and "BEAMS" in hdus:
-                    _copy_beam(hdus["BEAMS"].data, channel, header)
-    except FileNotFoundError:
+                    _copy_beam(hdus["BEAMS"], channel, header, path)
+    except (FileNotFoundError, DirtyImageError):
         raise
-    except (OSError, TypeError, ValueError, IndexError, fits.VerifyError) as error:
+    except Exception as error:  # there is no end to what a damaged file makes astropy stumble over
         raise DirtyImageError(
             f"{path} is not a FITS file, or it is cut off ({error}); export or copy it again"
         ) from error
@@ -124,10 +120,33 @@ def _read_fits(path, channel):
     return data, header
 
 
-def _copy_beam(beams, channel, header):
-    """The beam of a channel, from CASA's table (axes in arcsec) to the header."""
-    for row in beams[beams["CHAN"] == channel][:1]:  # none if there is no such channel, as is said when it is selected
-        header["BMAJ"], header["BMIN"], header["BPA"] = row["BMAJ"] / 3600, row["BMIN"] / 3600, row["BPA"]
+def _check_axes(path):
+    """Fail if the file says that it has more axes than FITS knows, which astropy would count one by one."""
+    with get_readable_fileobj(path, encoding="binary") as stream:  # compressed ones, too
+        header = fits.Header.fromfile(stream)
+    number = header.get("NAXIS")
+    if isinstance(number, int) and number > MOST_AXES:
+        raise DirtyImageError(f"{path}: NAXIS={number}: FITS has at most {MOST_AXES} axes; export or copy it again")
+
+
+def _copy_beam(table, channel, header, path):
+    """The beam of a channel, from CASA's table to the header."""
+    units = {}
+    for name in ("BMAJ", "BMIN", "BPA"):
+        text = table.columns[name].unit or ("deg" if name == "BPA" else "arcsec")
+        units[name] = u.Unit(text, parse_strict="silent")
+        if not units[name].is_equivalent(u.deg):
+            raise DirtyImageError(
+                f"{path}: the table of beams has {name} in {text!r}, which is no angle; correct its TUNIT, or set "
+                "BMAJ, BMIN and BPA in the header of the image and leave the table out"
+            )
+    beams = table.data
+    rows = beams[beams["CHAN"] == channel] if "CHAN" in beams.names else beams[channel:]
+    for row in rows[:1]:  # none if there is no such channel, as is said when it is selected
+        for name, unit in units.items():
+            value = (float(row[name]) * unit).to_value(u.deg)
+            # A header cannot hold NaN as a number; as text it is refused as a beam.
+            header[name] = value if np.isfinite(value) else str(value)
 
 
 def _parse_unit(text, name):
@@ -205,12 +224,11 @@ def select_plane(data, unit, wcs, meta, channel=None, stokes=None, name="dirty")
     """
     if data.ndim < 2:
         raise DirtyImageError(f"{name}: has {data.ndim} axes; an image has at least two")
-    celestial = _celestial(wcs, name)
+    celestial = celestial_part(wcs, name)
     wanted = {"channel": channel, "stokes": stokes}
     index, axes = [], _plane_axes(data, wcs)
     for kind, plane in wanted.items():
-        if plane is not None and (isinstance(plane, bool) or not isinstance(plane, int | np.integer)):
-            raise DirtyImageError(f"{name}: {kind}={plane!r}: must be a whole number")
+        _check_whole(kind, plane, name)
         if plane and kind not in [axis for axis, _ in axes]:
             raise DirtyImageError(f"{name}: {kind}={plane} does not exist; the image has no {kind} axis")
     for number, (kind, length) in enumerate(axes):
@@ -227,10 +245,16 @@ def select_plane(data, unit, wcs, meta, channel=None, stokes=None, name="dirty")
     return CCDData(np.array(data[tuple(index)]), unit=unit, wcs=celestial, meta=meta)
 
 
+def _check_whole(kind, plane, name):
+    if plane is not None and (isinstance(plane, bool) or not isinstance(plane, int | np.integer)):
+        raise DirtyImageError(f"{name}: {kind}={plane!r}: must be a whole number")
+
+
 def _of_plane(meta, axis, plane):
     """A header with a plane as the reference pixel of its axis, so that CRVAL is its frequency or Stokes parameter."""
     cards = {key: f"{key}{axis}" for key in ("CRVAL", "CDELT", "CRPIX")}
-    if not all(isinstance(meta.get(card), int | float) for card in cards.values()):
+    numbers = [meta.get(card) for card in cards.values()]
+    if not all(isinstance(number, int | float) and abs(number) < sys.float_info.max for number in numbers):
         return meta
     meta = meta.copy()
     meta[cards["CRVAL"]] += (plane + 1 - meta[cards["CRPIX"]]) * meta[cards["CDELT"]]
@@ -243,37 +267,3 @@ def _plane_axes(data, wcs):
     ctypes = [*wcs.wcs.ctype, *[""] * data.ndim]  # there may be more axes than the WCS has
     kinds = ["stokes" if ctype.startswith("STOKES") else "channel" for ctype in ctypes[2 : data.ndim]]
     return list(zip(reversed(kinds), data.shape[:-2], strict=True))
-
-
-def _celestial(wcs, name):
-    """The celestial part of a WCS, if its positions are known on the sky."""
-    try:
-        celestial = wcs.celestial if wcs is not None and wcs.has_celestial else None
-    except ValueError as error:  # as above
-        raise _wcs_error(name, error) from error
-    if celestial is None:
-        raise DirtyImageError(f"{name}: no celestial WCS (CTYPE such as RA---SIN and DEC--SIN); add it to the header")
-    axes = wcs.wcs.lng, wcs.wcs.lat
-    if axes == (1, 0):
-        raise DirtyImageError(
-            f"{name}: axis 1 is {wcs.wcs.lattyp} and axis 2 {wcs.wcs.lngtyp}; swap them, "
-            "for instance with data.swapaxes(-1, -2) and wcs.swapaxes(0, 1)"
-        )
-    if axes != (0, 1):
-        raise DirtyImageError(f"{name}: the celestial axes are not the first two of the file; reorder its axes")
-    if not _is_known(celestial):
-        raise DirtyImageError(
-            f"{name}: the frame of the sky is not known, CTYPE1={wcs.wcs.ctype[0]!r} with "
-            f"RADESYS={wcs.wcs.radesys!r}; image it, or regrid it, in ICRS, FK5, FK4 or Galactic coordinates"
-        )
-    return celestial
-
-
-def _is_known(wcs):
-    """Whether a celestial WCS is of a frame that astropy knows."""
-    try:
-        wcs_to_celestial_frame(wcs)
-    except ValueError:
-        return False
-    # It takes ecliptic longitudes with a RADESYS for right ascensions.
-    return wcs.wcs.lngtyp in ("RA", "GLON")

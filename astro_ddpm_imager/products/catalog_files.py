@@ -29,6 +29,7 @@ UCDS = {
     "pa": "pos.posAng",
     "pb": "arith.factor;instr.beam",
     "sample_fraction": "stat.value",
+    "flags": "meta.code.qual",
 }
 FITS_KEYWORDS = PROVENANCE | {"RADESYS": "frame", "NOISE": "rms"}
 SYSTEMS = {"icrs": ("ICRS", None), "fk5": ("eq_FK5", "J2000"), "fk4": ("eq_FK4", "B1950")}  # COOSYS of VOTable

@@ -39,8 +39,11 @@ def product_header(dirty, meta):
             with suppress(ValueError):
                 header[key] = dirty.meta[key]
     for axis in range(3, 6):
-        if str(dirty.meta.get(f"CTYPE{axis}", "")).startswith("FREQ") and f"CRVAL{axis}" in dirty.meta:
-            header["FREQ"] = (dirty.meta[f"CRVAL{axis}"], "Hz")
+        frequency = dirty.meta.get(f"CRVAL{axis}")
+        if str(dirty.meta.get(f"CTYPE{axis}", "")).startswith("FREQ") and isinstance(frequency, int | float):
+            # FITS has no NaN; metadata in memory may.
+            with suppress(ValueError):
+                header["FREQ"] = (frequency, "Hz")
     header["BMAJ"], header["BMIN"] = dirty.beam.major.to_value("deg"), dirty.beam.minor.to_value("deg")
     header["BPA"] = dirty.beam.pa.to_value("deg")
     header["NOISE"] = (dirty.rms, "Jy/beam, of the dirty image")

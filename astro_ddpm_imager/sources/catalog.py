@@ -7,7 +7,9 @@ from astropy.stats import gaussian_sigma_to_fwhm
 from astropy.table import QTable
 from radio_beam import Beam
 
-__all__ = ["COLUMNS", "build_catalog", "on_sky", "restoring_beams"]
+from .flags import source_flags
+
+__all__ = ["COLUMNS", "apparent_peaks", "build_catalog", "filtered_snr", "on_sky", "restoring_beams"]
 
 COLUMNS = {
     "source_id": (None, "Number of the source, from 1, by falling S/N"),
@@ -27,6 +29,7 @@ COLUMNS = {
     "pa": (u.deg, "Position angle of the major axis, east of north"),
     "pb": (None, "Primary beam at the source"),
     "sample_fraction": (None, "Fraction of the samples that contain the source"),
+    "flags": (None, "Sum of what is not right: 1 at a hole, 2 at an edge, 4 among artefacts; 0 if nothing"),
 }
 NARROWEST = 0.25  # area of a source convolved with the beam, in units of the beam's
 FRAMES = (ICRS(), FK5(), FK4())  # of catalogues and region files: J2000, B1950
@@ -55,7 +58,8 @@ def build_catalog(sources, grid, dirty, reliability, meta):
         in ICRS; ``meta["frame"]`` says which.
     """
     sources = sources.select(sources.reliability >= reliability)
-    y, x = grid.to_image_position(sources.y, sources.x)
+    positions = grid.to_image_position(sources.y, sources.x)
+    y, x = (_at_edge(*axis) for axis in zip(positions, dirty.shape, grid.ratio, strict=True))
     nearest = tuple(np.round(position).astype(int) for position in (y, x))
     inside = np.all([(p >= 0) & (p < n) for p, n in zip(nearest, dirty.shape, strict=True)], axis=0)
     inside[inside] = dirty.allowed[nearest[0][inside], nearest[1][inside]]
@@ -63,13 +67,10 @@ def build_catalog(sources, grid, dirty, reliability, meta):
 
     pb = dirty.primary_beam_at(x, y)
     ratio = np.array(grid.ratio[::-1])
-    # The moments hold the variance of the model's pixel, 1/12.
-    covariance = (sources.covariance - np.eye(2) / 12) * np.outer(ratio, ratio)
+    covariance = _on_image(sources, grid)
     sky, scale = on_sky(dirty.wcs, x, y)
     major, minor, pa = _axes(covariance, scale)
-    # Of points, half seem narrower than the beam: with these cut off, their peaks would be too low on average.
-    spread = np.linalg.det(dirty.beam_covariance + covariance) / np.linalg.det(dirty.beam_covariance)
-    peak = sources.flux / np.sqrt(spread.clip(NARROWEST))
+    peak = apparent_peaks(sources, grid, dirty)
     pixel_variance = np.stack([(sources.x_err * ratio[0]) ** 2, (sources.y_err * ratio[1]) ** 2], -1)
     world_err = np.sqrt((scale**2 @ pixel_variance[:, :, None])[:, :, 0])
 
@@ -79,7 +80,7 @@ def build_catalog(sources, grid, dirty, reliability, meta):
         "flux": sources.flux * dirty.rms / pb, "flux_err": sources.flux_err * dirty.rms / pb,
         "peak_flux": peak * dirty.rms / pb, "snr": peak, "reliability": sources.reliability,
         "x": x, "y": y, "major": major, "minor": minor, "pa": pa, "pb": pb,
-        "sample_fraction": sources.fraction,
+        "sample_fraction": sources.fraction, "flags": source_flags(dirty, x, y, covariance),
     }  # fmt: skip
     order = np.argsort(-peak, kind="stable")
     table = QTable(meta={**meta, "rms": dirty.rms, "frame": sky.frame.name})
@@ -88,6 +89,59 @@ def build_catalog(sources, grid, dirty, reliability, meta):
         table[name] = column if unit is None else column * unit
         table[name].info.description = description
     return table
+
+
+def apparent_peaks(sources, grid, dirty):
+    """Peaks of sources after convolution with the restoring beam, in units of the noise.
+
+    Parameters
+    ----------
+    sources : `~astro_ddpm_imager.sources.aggregation.MergedSources`
+    grid : `~astro_ddpm_imager.observation.grid.ModelGrid`
+    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
+
+    Returns
+    -------
+    1D array, shape (n,)
+    """
+    covariance = _on_image(sources, grid)
+    # Of points, half seem narrower than the beam: with these cut off, their peaks would be too low on average.
+    spread = np.linalg.det(dirty.beam_covariance + covariance) / np.linalg.det(dirty.beam_covariance)
+    return sources.flux / np.sqrt(spread.clip(NARROWEST))
+
+
+def filtered_snr(sources, grid, dirty):
+    """S/N of sources in a filter of their shape, with noise that has the spectrum of the beam.
+
+    Of a source of covariance C and flux F seen with a beam B that is
+    F (det B / det (B + 2 C))^(1/4), from the likelihood of natural weighting
+    (`~astro_ddpm_imager.observation.gridded.GriddedObservation`).
+
+    Parameters
+    ----------
+    sources : `~astro_ddpm_imager.sources.aggregation.MergedSources`
+    grid : `~astro_ddpm_imager.observation.grid.ModelGrid`
+    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
+
+    Returns
+    -------
+    1D array, shape (n,)
+    """
+    widened = np.linalg.det(dirty.beam_covariance + 2 * _on_image(sources, grid)) / np.linalg.det(dirty.beam_covariance)
+    return sources.flux / widened.clip(NARROWEST) ** 0.25
+
+
+def _on_image(sources, grid):
+    """Second moments in the image's pixels, squared."""
+    ratio = np.array(grid.ratio[::-1])
+    # The moments hold the variance of the model's pixel, 1/12.
+    return (sources.covariance - np.eye(2) / 12) * np.outer(ratio, ratio)
+
+
+def _at_edge(position, n, ratio):
+    """Positions on an axis of n pixels; those at most half a model pixel beyond its ends are put there."""
+    moved = position.clip(-0.49, n - 0.51)
+    return np.where(np.abs(moved - position) <= 0.5 * ratio, moved, position)
 
 
 def restoring_beams(dirty, x, y):

@@ -19,6 +19,7 @@ from astro_ddpm_imager.cli import main
 from astro_ddpm_imager.errors import EvaluationError
 from astro_ddpm_imager.evaluate import (
     MATCHED_FILTER,
+    RISING_FILTER,
     Summary,
     match_catalogs,
     run_fields,
@@ -83,6 +84,38 @@ def test_the_matched_filter_has_its_best_threshold(evaluated):
     assert len(summary.catalog(MATCHED_FILTER)) == len(true)
 
 
+def test_the_matched_filter_may_know_where_sources_lie(evaluated):
+    """Where noise is as significant as sources, but further out, only a threshold that rises tells them apart."""
+    evaluation, _, _ = evaluated
+    table = evaluation.catalogs[RISING_FILTER].copy()
+    true = match_catalogs(evaluation.truth, table, RADIUS)[1]
+    table["significance"], table["pb"] = 4.0, 0.5
+    table["pb"][true] = 0.9
+    catalogs = {**evaluation.catalogs, MATCHED_FILTER: table, RISING_FILTER: table}
+    summary = Summary(replace(evaluation, catalogs=catalogs), RADIUS)
+    assert len(summary.catalog(MATCHED_FILTER)) == len(table)
+    assert len(summary.catalog(RISING_FILTER)) == len(true)
+    assert summary.slope > 0
+    f1 = {row["method"]: row["f1"] for row in summary.scores() if row["radius_arcsec"] == RADIUS.value}
+    assert f1[RISING_FILTER] > f1[MATCHED_FILTER]
+
+
+def test_parts_of_an_older_report_are_read_without_it(folder, evaluated, without_finders, tmp_path, caplog):
+    _, output, _ = evaluated
+    shutil.copytree(output, tmp_path / "older")
+    for path in (tmp_path / "older" / "fields").glob("*.matched-filter.ecsv"):
+        table = QTable.read(path)
+        table.remove_column("pb")
+        table.write(path, overwrite=True)
+    after = run_fields(folder, tmp_path / "older", DiffusionImager(**settings()))
+    assert MATCHED_FILTER in after.catalogs and RISING_FILTER not in after.catalogs
+    assert "give another output folder to have it" in caplog.text
+    write_report(after, tmp_path / "older")
+    report = json.loads((tmp_path / "older" / "report.json").read_text())
+    assert report["settings"]["rising_filter_slope"] is None
+    assert scores_of(report)["rising_filter"] is None
+
+
 def test_what_is_needed_of_the_samples_is_best(evaluated):
     evaluation, _, _ = evaluated
     summary = Summary(evaluation, RADIUS)
@@ -111,8 +144,8 @@ def test_a_report_has_every_number_and_says_its_noise(evaluated):
     report = json.loads((output / "report.json").read_text(), parse_constant=pytest.fail)
     assert report["settings"]["fields"] == 3 and report["settings"]["sources"] == 6
     methods = [row["method"] for row in report["scores"]]
-    assert methods == ["detect-aggregate", "matched filter"] * 2
-    assert [row["radius_arcsec"] for row in report["scores"]][2:] == [0.18, 0.18]
+    assert methods == ["detect-aggregate", MATCHED_FILTER, RISING_FILTER] * 2
+    assert [row["radius_arcsec"] for row in report["scores"]][3:] == [0.18] * 3
     assert [row["samples"] for row in report["by_samples"]] == [1, 2, 3]
     for name, rows in report.items():
         if name != "settings":

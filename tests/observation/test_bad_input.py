@@ -13,7 +13,7 @@ from astro_ddpm_imager import DiffusionImager, DirtyImageError, ModelError, Sett
 from astro_ddpm_imager.observation.bright import subtract_bright
 from astro_ddpm_imager.observation.dirty import prepare
 
-from ..conftest import make_wcs
+from ..conftest import gaussian_psf, make_wcs
 
 
 def write(path, data, **header):
@@ -42,7 +42,7 @@ def test_no_beam(noise_image):
 def test_the_beam_may_come_with_the_psf(noise_image):
     image, psf = noise_image(), noise_image()
     image.meta.clear()
-    psf.data[48, 48] = 1
+    psf.data[:] = gaussian_psf()
     assert prepare(image, psf=psf).beam_pixels == pytest.approx(5)
 
 
@@ -424,8 +424,7 @@ def test_another_piece_of_sky(noise_image):
     with pytest.raises(DirtyImageError, match=r"mask: lies up to 3600 arcsec from the dirty image, .* regrid it"):
         prepare(noise_image(), mask=other)
     psf = copy.deepcopy(other)
-    psf.data[:] = 0
-    psf.data[48, 48] = 1
+    psf.data[:] = gaussian_psf()
     assert np.isfinite(prepare(noise_image(), pb=other, psf=psf).data).all()
 
 

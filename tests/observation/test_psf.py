@@ -1,11 +1,20 @@
 """A PSF is normalised, put in the middle, and cut to what is known of it; or refused, if it is none."""
 
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.nddata import CCDData
+from scipy.ndimage import affine_transform
 
 from astro_ddpm_imager import DirtyImageError
 from astro_ddpm_imager.observation.dirty import prepare
+from astro_ddpm_imager.observation.psf import half_power
+from astro_ddpm_imager.simulate import Observation, read_array
+
+from ..conftest import gaussian_psf
+
+ITS_BEAM = {"BMAJ": 0.891 / 3600, "BMIN": 0.821 / 3600, "BPA": 83.0}  # of the demonstration's PSF
 
 
 def test_psf_and_pb_of_no_use(noise_image):
@@ -18,10 +27,8 @@ def test_psf_and_pb_of_no_use(noise_image):
 
 
 def test_psf_off_centre_is_moved_and_said(noise_image, caplog):
-    psf = np.zeros((96, 96))
-    psf[50, 47] = 2.0
-    checked = prepare(noise_image(), psf=psf).psf
-    assert checked[48, 48] == 1 and checked.sum() == 1
+    checked = prepare(noise_image(), psf=2 * gaussian_psf(at=(50, 47))).psf
+    np.testing.assert_allclose(checked, gaussian_psf(), atol=1e-12)
     assert "peaks at 2 instead of 1; normalised" in caplog.text
     assert "peaks at pixel (x, y) = (47, 50) instead of (48, 48); moved" in caplog.text
 
@@ -30,7 +37,7 @@ def test_psf_that_is_none(noise_image, demo):
     psf = fits.getdata(demo["psf"]).squeeze().astype(float)
     y, x = (n // 2 for n in psf.shape)
     psf = psf[y - 48 : y + 48, x - 48 : x + 48]
-    assert prepare(noise_image(), psf=psf).psf[48, 48] == 1
+    assert prepare(noise_image(**ITS_BEAM), psf=psf).psf[48, 48] == 1
     with pytest.raises(DirtyImageError, match=r"psf: its lowest value is -\d+.* times its highest; .*the right sign\?"):
         prepare(noise_image(), psf=-psf)
     with pytest.raises(DirtyImageError, match=r"psf: is not symmetric about its peak, by 1.* is it another image"):
@@ -43,17 +50,17 @@ def test_a_psf_of_which_a_part_is_not_known(noise_image, demo, caplog):
     y, x = (n // 2 for n in psf.shape)
     psf = psf[y - 48 : y + 48, x - 48 : x + 48]
     padded = np.pad(psf[8:89, 8:89], [(8, 7), (8, 7)])
-    checked = prepare(noise_image(), psf=padded).psf
+    checked = prepare(noise_image(**ITS_BEAM), psf=padded).psf
     np.testing.assert_array_equal(checked, psf[8:89, 8:89])
     assert "psf: is blank or 0 beyond 81 x 81 pixels around its peak" in caplog.text
     wide = np.pad(psf[:, 28:69], [(0, 0), (28, 27)])  # along one axis: nothing is lost along the other
-    np.testing.assert_array_equal(prepare(noise_image(), psf=wide).psf, psf[:, 28:69])
+    np.testing.assert_array_equal(prepare(noise_image(**ITS_BEAM), psf=wide).psf, psf[:, 28:69])
     disc = np.where(np.hypot(*np.ogrid[-48:48, -48:48]) < 40, psf, np.nan)
-    cut = prepare(noise_image(), psf=disc).psf
+    cut = prepare(noise_image(**ITS_BEAM), psf=disc).psf
     assert min(cut.shape) >= 51 and np.isfinite(cut).all()
     middle = tuple(slice(48 - n // 2, 48 + n // 2 + 1) for n in cut.shape)
     np.testing.assert_array_equal(cut, psf[middle])
-    moved = prepare(noise_image(), psf=np.roll(psf, (3, -2), (0, 1))).psf
+    moved = prepare(noise_image(**ITS_BEAM), psf=np.roll(psf, (3, -2), (0, 1))).psf
     inner = tuple(slice(48 - n // 2, 48 + n // 2 + 1) for n in np.minimum(moved.shape, 91))
     at = tuple(slice(n // 2 - (s.stop - s.start) // 2, n // 2 + (s.stop - s.start) // 2 + 1)
                for n, s in zip(moved.shape, inner, strict=True))  # fmt: skip
@@ -68,8 +75,78 @@ def test_a_primary_beam_in_the_place_of_the_psf(noise_image):
 
 
 def test_a_psf_that_is_not_finite_everywhere(noise_image, caplog):
-    psf = np.zeros((96, 96))
-    psf[48, 48], psf[3, 3], psf[4, 4] = 1, np.inf, np.nan
-    checked = prepare(noise_image(), psf=psf).psf
-    assert checked[48, 48] == 1 and checked.sum() == 1
+    psf = gaussian_psf()
+    psf[3, 3], psf[4, 4] = np.inf, np.nan
+    np.testing.assert_allclose(prepare(noise_image(), psf=psf).psf, gaussian_psf(), atol=1e-12)
     assert "psf" not in caplog.text
+
+
+def weighted(weighting, robust=0.5, hour_angle=0.0):
+    """A PSF and its beam, of ALMA at a declination where its beam is elongated."""
+    return Observation(
+        read_array("alma.cycle5.3"), 150 * u.deg, 25 * u.deg, hour_angle=hour_angle * u.hourangle,
+        integration=2 * u.min, shape=(192, 192), cell=0.13 * u.arcsec, weighting=weighting, robust=robust,
+    )  # fmt: skip
+
+
+def prepared(psf, image):
+    data = image.image(image.noise(47e-6, np.random.default_rng(0)))
+    return prepare(CCDData(data, unit=u.Jy / u.beam, wcs=image.wcs), psf=psf, beam=image.beam)
+
+
+@pytest.mark.parametrize("weighting", ["natural", "briggs", "uniform"])
+def test_the_psf_of_the_image_is_taken_without_a_word(weighting, caplog):
+    seen = weighted(weighting)
+    prepared(seen.psf, seen)
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    "image, other",
+    [
+        (("natural",), ("briggs", 0.5)),
+        (("natural",), ("briggs", -0.5)),
+        (("briggs", -0.5), ("natural",)),
+        (("natural", 0.5, -1.5), ("natural", 0.5, 1.5)),
+    ],
+)
+def test_the_psf_of_another_weighting_or_time_is_said_or_refused(image, other, caplog):
+    """Fluxes would be off by up to a factor of two."""
+    try:
+        prepared(weighted(*other).psf, weighted(*image))
+    except DirtyImageError as error:
+        assert "psf: is" in str(error) and "same weighting" in str(error)
+    else:
+        assert "where the restoring beam is at half power" in caplog.text
+
+
+def resized(psf, factor):
+    """A PSF made wider by a factor about its middle."""
+    middle = np.array(psf.shape) // 2
+    return affine_transform(psf, np.full(2, 1 / factor), middle - middle / factor, order=3)
+
+
+@pytest.mark.parametrize(
+    "change, word",
+    [
+        (lambda psf: resized(psf, 0.5), "narrower"),
+        (lambda psf: resized(psf, 2), "wider"),
+        (lambda psf: resized(psf, 1.3), "wider"),
+        (lambda psf: psf**2, "narrower"),
+        (lambda psf: (psf == psf.max()).astype(float), "narrower"),
+    ],
+)
+def test_a_psf_that_cannot_be_that_of_the_beam_is_refused(change, word):
+    seen = weighted("natural")
+    with pytest.raises(
+        DirtyImageError, match=rf"psf: is .* much {word} than the beam, .* or the right beam with beam="
+    ):
+        prepared(change(seen.psf), seen)
+
+
+def test_a_gaussian_is_half_at_half_power():
+    covariance = np.array([[9.0, 3.0], [3.0, 5.0]])
+    y, x = np.indices((65, 65)) - 32
+    inverse = np.linalg.inv(covariance)
+    psf = np.exp(-0.5 * (inverse[0, 0] * x**2 + 2 * inverse[0, 1] * x * y + inverse[1, 1] * y**2))
+    np.testing.assert_allclose(half_power(psf, covariance), 0.5, atol=2e-3)

@@ -6,6 +6,7 @@ import numpy as np
 from astropy.stats import sigma_clipped_stats
 from scipy.ndimage import distance_transform_edt, map_coordinates
 
+from ...observation.holes import small_holes
 from .planes import read_planes
 
 __all__ = ["Background", "measure_background"]
@@ -71,7 +72,9 @@ def measure_background(field, options):
         if options.rms_map is None:
             varies = bool(np.nanmax(rms_map) > VARIATION * np.nanmin(rms_map))
     constant = rms if options.rms_value is None or options.rms_map is not False else options.rms_value
-    blank = np.where(np.isfinite(data), 0.0, np.nan)
+    known = np.isfinite(data)
+    # In a small hole there may be a source, whose errors need the noise.
+    blank = np.where(known | small_holes(known, field.beam_pixels), 0.0, np.nan)
     means = {"zero": lambda: 0.0, "map": lambda: mean_map}
     return Background(
         (rms_map if varies else constant) + blank,

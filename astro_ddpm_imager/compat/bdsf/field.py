@@ -7,9 +7,9 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from radio_beam import Beam
-from radio_beam.beam import NoBeamException
 
-from ...observation.beam import beam_covariance, beam_pixels
+from ...errors import DirtyImageError
+from ...observation.beam import beam_covariance, beam_pixels, header_beam
 from ...observation.blank import blank_zeros
 from .background import Background
 from .planes import collapse
@@ -131,7 +131,7 @@ def read_field(path, options):
     if options.blank_limit is not None:
         data = np.where(np.abs(data) < options.blank_limit, np.nan, data)
     field = Field(
-        data, image.wcs, image.meta, options.beam or _header_beam(image.meta, path),
+        data, image.wcs, image.meta, options.beam or _beam(image, path),
         options.frequency or _header_frequency(image.meta, channels, path), (0, 0), data.shape,
     )  # fmt: skip
     field = replace(field, data=blank_zeros(data, field.beam_area, path))
@@ -157,29 +157,35 @@ def crop_psf(psf, shape):
     return psf[y : y + height, x : x + width]
 
 
-def _header_beam(header, path):
+def _beam(image, path):
+    """The beam in the header, degrees."""
     try:
-        beam = Beam.from_fits_header(header)
-    except NoBeamException as error:
+        beam = header_beam(image, path)
+    except DirtyImageError as error:
+        raise RuntimeError(f"{error}(major, minor, position angle) in degrees") from error
+    if beam is None:
         raise RuntimeError(
             f"{path}: no beam in the header (BMAJ, BMIN, BPA); give beam=(major, minor, position angle) in degrees"
-        ) from error
-    except ValueError as error:
-        raise RuntimeError(
-            f"{path}: the beam in the header is none ({error}); give beam=(major, minor, position angle) in degrees"
-        ) from error
+        )
     return tuple(axis.to_value("deg") for axis in (beam.major, beam.minor, beam.pa))
 
 
 def _header_frequency(header, channels, path):
     """Mean frequency of the channels, Hz."""
+
+    def number(key, default=None):
+        value = header.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise RuntimeError(f"{path}: {key}={value!r} in the header is no number; give frequency= in Hz")
+        return float(value)
+
     for axis in range(3, 6):
         if str(header.get(f"CTYPE{axis}", "")).startswith("FREQ"):
-            step = np.mean(channels) + 1 - header.get(f"CRPIX{axis}", 1)
-            return float(header[f"CRVAL{axis}"] + step * header.get(f"CDELT{axis}", 0))
+            step = np.mean(channels) + 1 - number(f"CRPIX{axis}", 1)
+            return float(number(f"CRVAL{axis}") + step * number(f"CDELT{axis}", 0))
     for key in ("RESTFRQ", "FREQ", "RESTFREQ"):
         if key in header:
-            return float(header[key])
+            return number(key)
     raise RuntimeError(f"{path}: no frequency in the header; give frequency= in Hz")
 
 

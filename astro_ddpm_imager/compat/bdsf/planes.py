@@ -10,6 +10,7 @@ from astropy.nddata import CCDData
 from astropy.stats import mad_std
 
 from ...observation.casa_images import read_casa_header
+from ...observation.headers import mended_header
 from ...observation.reading import JY_PER_BEAM, in_jy_per_beam, read_image
 
 __all__ = ["collapse", "read_planes"]
@@ -108,8 +109,9 @@ def _header(path):
     if Path(path).is_dir():
         return read_casa_header(path)
     with fits.open(path) as hdus:
-        return next((hdu.header for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), {})
+        header = next((hdu.header for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), fits.Header())
+        return mended_header(header, path)
 
 
 def _is_stokes(header, axis):
-    return header.get(f"CTYPE{axis}", "").startswith("STOKES")
+    return str(header.get(f"CTYPE{axis}", "")).startswith("STOKES")

@@ -151,9 +151,9 @@ class Cleaning:
                 tell(f"{name}stays dirty, {error}", logging.WARNING)
                 continue
             peak = max(self.threshold, self.values["nsigma"] * result.dirty.rms)
-            inside = np.isfinite(result.dirty.data)
             sky, spread = (
-                np.where(inside, image.data * result.dirty.pb, 0) for image in (result.image, result.uncertainty)
+                np.where(result.dirty.blank, 0, image.data * result.dirty.pb)
+                for image in (result.image, result.uncertainty)
             )
             seen = result.restored.data
             self.model[channel], uncertainty[channel] = deep_model(sky, result.dirty, seen, peak), spread

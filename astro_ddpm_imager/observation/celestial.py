@@ -1,0 +1,137 @@
+"""The celestial WCS of an image: built from a header, and known to be of a place on the sky."""
+
+import logging
+import warnings
+
+import numpy as np
+from astropy.wcs import WCS, FITSFixedWarning
+from astropy.wcs.utils import wcs_to_celestial_frame
+
+from ..errors import DirtyImageError
+
+__all__ = ["celestial_part", "read_wcs"]
+
+log = logging.getLogger(__name__)
+
+# What some programs write for RADESYS, and what they mean.
+FRAMES = {"J2000": ("FK5", 2000.0), "J2000.0": ("FK5", 2000.0), "B1950": ("FK4", 1950.0), "B1950.0": ("FK4", 1950.0)}
+
+
+def read_wcs(header, name):
+    """The WCS of a header; that of the first two axes where the others have none that can be used.
+
+    Parameters
+    ----------
+    header : `~astropy.io.fits.Header`
+    name : str or path-like
+        What the image is called in errors.
+
+    Returns
+    -------
+    `~astropy.wcs.WCS`
+
+    Raises
+    ------
+    DirtyImageError
+        That of the first two cannot be used either.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        try:
+            return WCS(header)
+        except Exception as whole:  # mostly WcsError; odd cards make astropy stumble in other ways
+            try:
+                wcs = WCS(header, naxis=[1, 2])
+            except Exception as error:  # as above
+                raise _unusable(name, error) from error
+            log.warning(
+                "%s: the WCS of the axes beyond the sky cannot be used (%s); the image is read without it",
+                name, _cause(whole),
+            )  # fmt: skip
+            return wcs
+
+
+def celestial_part(wcs, name):
+    """The celestial part of a WCS, if its positions are known on the sky.
+
+    Parameters
+    ----------
+    wcs : `~astropy.wcs.WCS` or None
+    name : str or path-like
+        What the image is called in errors.
+
+    Returns
+    -------
+    `~astropy.wcs.WCS`, of two axes
+
+    Raises
+    ------
+    DirtyImageError
+        There is none, its axes are not the first two, in this order, its
+        numbers are not finite, or its frame is not known.
+    """
+    try:
+        celestial = wcs.celestial if wcs is not None and wcs.has_celestial else None
+    except ValueError as error:  # WcsError is one
+        raise _unusable(name, error) from error
+    if celestial is None:
+        raise DirtyImageError(f"{name}: no celestial WCS (CTYPE such as RA---SIN and DEC--SIN); add it to the header")
+    axes = wcs.wcs.lng, wcs.wcs.lat
+    if axes == (1, 0):
+        raise DirtyImageError(
+            f"{name}: axis 1 is {wcs.wcs.lattyp} and axis 2 {wcs.wcs.lngtyp}; swap them, "
+            "for instance with data.swapaxes(-1, -2) and wcs.swapaxes(0, 1)"
+        )
+    if axes != (0, 1):
+        raise DirtyImageError(f"{name}: the celestial axes are not the first two of the file; reorder its axes")
+    (ra, dec), matrix = celestial.wcs.crval, celestial.pixel_scale_matrix
+    if not (abs(ra) <= 360 and abs(dec) <= 90):
+        raise DirtyImageError(f"{name}: CRVAL1={ra:g} and CRVAL2={dec:g} deg are no place on the sky; correct them")
+    if not np.isfinite(celestial.wcs.crpix).all():
+        raise DirtyImageError(f"{name}: CRPIX={celestial.wcs.crpix.tolist()} is no pixel; correct the WCS")
+    if not (np.isfinite(matrix).all() and np.linalg.det(matrix)):
+        raise DirtyImageError(f"{name}: the pixels have the axes {matrix.tolist()} deg (CDELT, CD or PC); correct them")
+    for key in ("restfrq", "restwav"):
+        if not np.isfinite(getattr(celestial.wcs, key)):
+            setattr(celestial.wcs, key, 0.0)  # none: no header can hold it
+    _name_frame(celestial, name)
+    if not _is_known(celestial):
+        raise DirtyImageError(
+            f"{name}: the frame of the sky is not known, CTYPE1={wcs.wcs.ctype[0]!r} with "
+            f"RADESYS={wcs.wcs.radesys!r}; image it, or regrid it, in ICRS, FK5, FK4 or Galactic coordinates"
+        )
+    return celestial
+
+
+def _unusable(name, error):
+    return DirtyImageError(
+        f"{name}: the WCS cannot be used ({_cause(error)}); correct CTYPE, CDELT and the like in the header"
+    )
+
+
+def _cause(error):
+    # Without the places in the source of wcslib.
+    return " ".join(line.strip() for line in str(error).splitlines() if not line.startswith("ERROR"))
+
+
+def _name_frame(wcs, name):
+    """Give an equinox that stands in place of a frame its name."""
+    said = wcs.wcs.radesys.strip()
+    frame, equinox = FRAMES.get(said.upper(), (said.upper(), None))
+    if frame == said or (equinox is not None and np.isfinite(wcs.wcs.equinox) and wcs.wcs.equinox != equinox):
+        return
+    log.warning("%s: RADESYS=%r is taken for %s", name, said, frame)
+    wcs.wcs.radesys = frame
+    if equinox is not None:
+        wcs.wcs.equinox = equinox
+    wcs.wcs.set()
+
+
+def _is_known(wcs):
+    """Whether a celestial WCS is of a frame that astropy knows."""
+    try:
+        wcs_to_celestial_frame(wcs)
+    except ValueError:
+        return False
+    # It takes ecliptic longitudes with a RADESYS for right ascensions.
+    return wcs.wcs.lngtyp in ("RA", "GLON")

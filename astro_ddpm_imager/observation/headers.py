@@ -1,0 +1,121 @@
+"""Headers of images in use: mended where that is safe, refused where positions would be guessed."""
+
+import logging
+import re
+
+import numpy as np
+from astropy.io import fits
+
+from ..errors import DirtyImageError
+
+__all__ = ["check_celestial_cards", "mended_header"]
+
+log = logging.getLogger(__name__)
+
+NUMBERS = re.compile(
+    r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]|PC00[12]00[12]|PV[12]_\d+|LONPOLE|LATPOLE|EQUINOX"
+)
+LARGEST_ORDER = 9  # of SIP (Shupe et al. 2005)
+BEAM = {"BMAJ", "BMIN", "BPA"}
+# CDELT is 1 where there is a matrix; the others have no default that is a position on the sky.
+NEEDED = ("CTYPE1", "CTYPE2", "CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2")
+
+
+def mended_header(header, name):
+    """A header of which every card can be read and written.
+
+    Values that FITS does not know become text; cards beyond ASCII, with line
+    ends, numbers that are not finite or without a valid keyword are left out,
+    and that is logged. Those of positions and of the beam are judged later.
+
+    Parameters
+    ----------
+    header : `~astropy.io.fits.Header`
+    name : str or path-like
+        What the image is called in the log.
+
+    Returns
+    -------
+    `~astropy.io.fits.Header`
+    """
+    kept, lost = [], []
+    for card in header.cards:
+        try:
+            card.verify("silentfix")
+            str(card)
+        except (fits.VerifyError, ValueError):
+            lost.append(card)
+        else:
+            judged = card.keyword in BEAM or NUMBERS.fullmatch(card.keyword)
+            endless = isinstance(card.value, float | complex) and not np.isfinite(card.value)
+            (lost if endless and not judged else kept).append(card)
+    if lost:
+        # Only the keywords, escaped: of some, to read the rest is what has failed.
+        said = ", ".join(ascii(card.keyword)[1:-1] or "blank" for card in lost)
+        log.warning("%s: cards that are not FITS are left out of the header: %s", name, said)
+    return fits.Header(kept)
+
+
+def check_celestial_cards(header, name):
+    """Make the cards that positions depend on numbers, or refuse the header.
+
+    To wcslib, a card that is missing or no number is 0, and the sources lie
+    elsewhere on the sky.
+
+    Parameters
+    ----------
+    header : `~astropy.io.fits.Header`
+        Text that is a number is changed to it, and that is logged.
+    name : str or path-like
+        What the image is called in errors.
+
+    Raises
+    ------
+    DirtyImageError
+        A card is missing, no finite number, or there twice with different
+        values.
+    """
+    if not (isinstance(header.get("CTYPE1", ""), str) and isinstance(header.get("CTYPE2", ""), str)):
+        key = next(key for key in ("CTYPE1", "CTYPE2") if not isinstance(header.get(key, ""), str))
+        raise DirtyImageError(f"{name}: {key}={header[key]!r} is no type of an axis; set it to RA---SIN or the like")
+    if not any(header.get(key, "").strip() for key in ("CTYPE1", "CTYPE2")):
+        return  # no sky at all, which has an error of its own
+    for key in NEEDED:
+        if key not in header:
+            raise DirtyImageError(f"{name}: there is no {key} in the header, so no place on the sky; add it")
+    matrix = any(key.startswith(("CD1_", "CD2_", "PC")) for key in header)
+    for key in () if matrix else ("CDELT1", "CDELT2"):
+        if key not in header:
+            raise DirtyImageError(f"{name}: there is no {key} (or CD matrix) in the header, so no pixel size; add it")
+    for key in ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER"):
+        if key in header and _as_number(header[key]) not in range(LARGEST_ORDER + 1):
+            raise DirtyImageError(f"{name}: {key}={header[key]!r}: distortions (SIP) are of order 0 to {LARGEST_ORDER}")
+    for key in dict.fromkeys(key for key in header if NUMBERS.fullmatch(key)):
+        header[key] = _number(header, key, name)
+
+
+def _number(header, key, name):
+    """The one finite number that a card holds."""
+    values = [card.value for card in header.cards if card.keyword == key]
+    if any(value != values[0] for value in values):
+        said = " and ".join(repr(value) for value in values)
+        raise DirtyImageError(f"{name}: {key} is in the header twice, {said}; remove the wrong one")
+    value = values[0]
+    number = _as_number(value)
+    if number is None:
+        shown = "nothing" if isinstance(value, fits.card.Undefined) else repr(value)
+        raise DirtyImageError(f"{name}: {key}={shown} is no finite number; correct it in the header")
+    if isinstance(value, str):
+        log.warning("%s: %s=%r is text in the header; it is taken for the number %r", name, key, value, number)
+    return number
+
+
+def _as_number(value):
+    """A value, also in text, as a finite number, or None."""
+    if isinstance(value, bool | complex):
+        return None
+    try:
+        number = float(value.strip().upper().replace("D", "E") if isinstance(value, str) else value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if np.isfinite(number) else None

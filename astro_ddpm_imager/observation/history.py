@@ -1,0 +1,47 @@
+"""The restoring beam of images whose header has it in the HISTORY only."""
+
+import re
+
+import astropy.units as u
+import numpy as np
+from radio_beam import Beam
+
+__all__ = ["history_beam"]
+
+NUMBER = r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?)"  # Fortran writes D as well
+# Of AIPS, what CLEAN has restored with; CONVL, IMAGR and PUTHEAD say what was asked of them, in units of their own.
+AIPS = re.compile(rf"\s*AIPS\s+CLEAN\s+BMAJ\s*={NUMBER}\s*BMIN\s*={NUMBER}\s*(?:BPA\s*={NUMBER})?")
+CASA = re.compile(rf"\s*>?\s*restoration:{NUMBER}\s+by{NUMBER}\s*\(arcsec\)\s*(?:at\s+pa{NUMBER}\s*\(deg\))?")
+
+
+def history_beam(header):
+    """The last beam that AIPS or CASA say in a HISTORY they have restored with.
+
+    radio-beam takes the last card that has BMAJ in it, whatever it says of it,
+    and fails where that is no beam.
+
+    Parameters
+    ----------
+    header : `~astropy.io.fits.Header`
+
+    Returns
+    -------
+    `~radio_beam.Beam` or None
+    """
+    cards = [str(card) for card in header["HISTORY"]] if "HISTORY" in header else []
+    beam = None
+    for card, following in zip(cards, [*cards[1:], ""], strict=True):
+        for pattern, unit in ((AIPS, u.deg), (CASA, u.arcsec)):
+            # A long line goes on in the next card.
+            match = pattern.match(f"{card.rstrip()} {following.strip()}")
+            found = _beam(match.groups(default="0"), unit) if match else None
+            beam = beam if found is None else found
+    return beam
+
+
+def _beam(numbers, unit):
+    """Axes and position angle as a beam, or None where they are of none."""
+    major, minor, angle = (float(number.upper().replace("D", "E")) for number in numbers)
+    if not (0 < minor <= major < np.inf and np.isfinite(angle)):
+        return None
+    return Beam(major * unit, minor * unit, angle * u.deg)

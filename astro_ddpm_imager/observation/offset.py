@@ -1,0 +1,105 @@
+"""A constant or a gradient beneath an image, which an interferometer cannot measure."""
+
+import logging
+
+import numpy as np
+from astropy.stats import mad_std
+from scipy.optimize import least_squares
+
+__all__ = ["fit_pedestal", "subtract_pedestal"]
+
+log = logging.getLogger(__name__)
+
+LARGEST = 1.0  # times the noise: what may lie beneath an image
+BLOCKS = 4  # on a side
+FEWEST_BEAMS = 8  # in each
+FEWEST_BLOCKS = 8  # for a gradient: four always lie on a plane, nearly
+ROUGHEST = 0.8  # times the noise: scatter of the levels that is no more the noise of medians
+FULLEST = 0.25  # of a block: what is finite, at least, for its level to count
+UNEVEN = 0.3  # of the plane: how far the levels may scatter about it (root mean squares)
+
+
+def fit_pedestal(data, beam_area):
+    """The plane beneath an image, if there is one.
+
+    Without the shortest baselines a dirty image has no mean, and it has no
+    gradient from edge to edge. So where the levels (medians) of blocks of the
+    image all lie on one plane that differs from 0 by more than the noise, that
+    is no sky. Emission does not make such planes: it fills some blocks and
+    not others, which decides here, or is not seen at all.
+
+    Parameters
+    ----------
+    data : 2D array
+        NaN where blank.
+    beam_area : float
+        Pixels.
+
+    Returns
+    -------
+    plane : 2D array, same shape, or None
+    noise : float
+        Median of the noise in the blocks.
+    """
+    levels, noise, y, x = _block_levels(data, beam_area)
+    if len(levels) < 3 or noise == 0:
+        return None, noise
+    # Positions from -0.5 to 0.5, so that all coefficients are levels; in units of the noise, a few blocks may be off.
+    along = [axis / max(n - 1, 1) - 0.5 for axis, n in zip((y, x), data.shape, strict=True)]
+    design = np.column_stack([np.ones(len(levels)), *along])
+    design[:, 1:] *= len(levels) >= FEWEST_BLOCKS
+    fitted = least_squares(lambda c: design @ c - levels / noise, np.zeros(3), loss="soft_l1", f_scale=0.3)
+    model = design @ fitted.x
+    scatter = np.sqrt(np.mean((levels / noise - model) ** 2))
+    if np.abs(model).max() < LARGEST or scatter > min(UNEVEN * np.sqrt(np.mean(model**2)), ROUGHEST):
+        return None, noise
+    rows, columns = (np.arange(n) / max(n - 1, 1) - 0.5 for n in data.shape)
+    constant, slope_y, slope_x = noise * fitted.x
+    return constant + slope_y * rows[:, None] + slope_x * columns, noise
+
+
+def _block_levels(data, beam_area):
+    """Medians of the blocks of an image, the median of their noise, and where they lie (pixels)."""
+    blocks = int(np.clip(np.sqrt(data.size / (FEWEST_BEAMS * beam_area)), 2, BLOCKS))
+    rows, columns = (np.array_split(np.arange(n), blocks) for n in data.shape)
+    found = []
+    for row in rows:
+        for column in columns:
+            block = data[row[0] : row[-1] + 1, column[0] : column[-1] + 1]
+            finite = np.isfinite(block)
+            if finite.mean() > FULLEST:
+                y, x = np.argwhere(finite).mean(0)
+                found.append((np.median(block[finite]), mad_std(block[finite]), row[0] + y, column[0] + x))
+    levels, noises, y, x = np.reshape(found, (-1, 4)).T
+    return levels, float(np.median(noises)) if len(noises) else 0.0, y, x
+
+
+def subtract_pedestal(data, beam_area, name):
+    """Take such a plane away, and say so.
+
+    It is subtracted, not refused: it holds nothing that the interferometer has
+    measured, and what is above it is an image like any other.
+
+    Parameters
+    ----------
+    data : 2D array
+        NaN where blank.
+    beam_area : float
+        Pixels.
+    name : str
+        What the image is called in the log.
+
+    Returns
+    -------
+    2D array
+    """
+    plane, noise = fit_pedestal(data, beam_area)
+    if plane is None:
+        return data
+    inside = np.isfinite(data)
+    log.warning(
+        "%s: lies on a pedestal of %.3g to %.3g Jy/beam, %.2g times the noise in the middle of them, which no "
+        "interferometer measures; it is subtracted (was something added to the image, or not subtracted?)",
+        name, plane[inside].min(), plane[inside].max(), np.abs(np.median(plane[inside])) / noise,
+    )  # fmt: skip
+    return data - plane

@@ -1,0 +1,103 @@
+"""Whether the sources of an image look as its restoring beam says."""
+
+import logging
+
+import astropy.units as u
+import numpy as np
+from astropy.stats import gaussian_sigma_to_fwhm
+from radio_beam import Beam
+from scipy.ndimage import maximum_filter
+
+__all__ = ["fitting_beam"]
+
+log = logging.getLogger(__name__)
+
+CERTAIN = 30.0  # times the noise: peaks whose shape is looked at
+FOOT = 0.35  # of a peak: where its shape ends
+REACH = 0.8  # FWHM of the beam: likewise
+NARROWER = 0.04  # of a variance: what is not measured, such as the pixels'
+ERRORS = 8.0  # relative error of a variance, times S/N, that happens rarely
+
+
+def fitting_beam(data, rms, beam, covariance, wcs):
+    """The restoring beam, or a narrower one if certain sources are narrower, as nothing is that was restored with it.
+
+    Parameters
+    ----------
+    data : 2D array, shape (ny, nx)
+        A CLEANed image, Jy/beam; NaN where blank.
+    rms : float
+        Noise, Jy/beam.
+    beam : `~radio_beam.Beam`
+        Of the header.
+    covariance : 2D array, shape (2, 2)
+        Its second moments, pixels squared, order x, y.
+    wcs : `~astropy.wcs.WCS`
+        Celestial, two axes.
+
+    Returns
+    -------
+    beam : `~radio_beam.Beam`
+    ratio : float
+        Its area in units of that of the header's.
+    """
+    shapes, weights = [], []
+    reach = int(np.ceil(REACH * gaussian_sigma_to_fwhm * np.sqrt(np.diag(covariance).max())))
+    certain = np.nan_to_num(data) > CERTAIN * rms
+    peaks = np.argwhere(certain & (np.nan_to_num(data) == maximum_filter(np.nan_to_num(data), 2 * reach + 1)))
+    for y, x in peaks:
+        if min(y, x) < reach or y + reach >= data.shape[0] or x + reach >= data.shape[1]:
+            continue
+        shape = _shape(data[y - reach : y + reach + 1, x - reach : x + reach + 1], covariance)
+        snr = data[y, x] / rms
+        if shape is None or not _ratios(shape, covariance).min() < 1 - max(NARROWER, ERRORS / snr):
+            continue
+        shapes.append(shape)
+        weights.append(snr**2)
+    if not shapes:
+        return beam, 1.0
+    narrow = np.average(shapes, axis=0, weights=weights)
+    ratio = float(np.sqrt(np.linalg.det(narrow) / np.linalg.det(covariance)))
+    found = _as_beam(narrow, wcs)
+    log.warning(
+        "dirty: %d sources above %.0f times the noise are narrower than the restoring beam, %s, as nothing can be; "
+        "they are taken for points of a beam of %s (%.3g of the area); give the right one with beam=, or the PSF",
+        len(shapes), CERTAIN, _said(beam), _said(found), ratio,
+    )  # fmt: skip
+    return found, ratio
+
+
+def _said(beam):
+    major, minor = (axis.to_value(u.arcsec) for axis in (beam.major, beam.minor))
+    return f"{major:.4g} x {minor:.4g} arcsec at {beam.pa.to_value(u.deg):.3g} deg"
+
+
+def _shape(patch, covariance):
+    """Second moments of a peak in the middle of a patch: a parabola through the logarithms; None if there is none."""
+    n = len(patch) // 2
+    y, x = (axis.ravel() for axis in np.mgrid[-n : n + 1, -n : n + 1])
+    values = patch.ravel()
+    distance = np.einsum("in,ij,jn->n", [x, y], np.linalg.inv(covariance), [x, y])
+    near = (values > FOOT * patch[n, n]) & (distance < (REACH * gaussian_sigma_to_fwhm) ** 2)
+    if near.sum() < 8:
+        return None
+    x, y, values = x[near], y[near], values[near]
+    terms = np.stack([np.ones(len(x)), x, y, x * x, x * y, y * y], axis=1)
+    # An error of the image is one of its logarithm in proportion to 1 / value.
+    a = np.linalg.lstsq(terms * values[:, None], np.log(values) * values, rcond=None)[0]
+    curvature = -np.array([[2 * a[3], a[4]], [a[4], 2 * a[5]]])
+    return np.linalg.inv(curvature) if np.linalg.eigvalsh(curvature)[0] > 0 else None
+
+
+def _ratios(shape, covariance):
+    """Variances along the axes of both, in units of the beam's."""
+    return np.linalg.eigvals(np.linalg.solve(covariance, shape)).real
+
+
+def _as_beam(covariance, wcs):
+    """A beam with some second moments in pixels."""
+    scale = wcs.pixel_scale_matrix
+    (minor, major), axes = np.linalg.eigh(scale @ covariance @ scale.T)
+    angle = np.arctan2(axes[0, 1], axes[1, 1])
+    major, minor = (gaussian_sigma_to_fwhm * np.sqrt(variance) * u.deg for variance in (major, minor))
+    return Beam(major, minor, angle * u.rad)
