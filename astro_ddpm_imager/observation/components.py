@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.fft import fftfreq, irfft2, rfftfreq
+from scipy.fft import fftfreq, irfft2, rfft2, rfftfreq
 
 __all__ = ["Components"]
 
@@ -112,8 +112,10 @@ class Components:
         """
 
         def draw(one, sides):
-            windows = (np.kaiser(side, KAISER) for side in sides)
-            return irfft2(one.spectrum(fftfreq(sides[0]), rfftfreq(sides[1])), s=sides) * np.outer(*windows)
+            # The window is that of the point alone, or it would narrow wide Gaussians.
+            y, x = (_windowed_sinc(np.arange(side) - at.item()) for side, at in zip(sides, (one.y, one.x), strict=True))
+            spread = Components(np.zeros(1), np.zeros(1), one.flux, one.covariance)
+            return irfft2(rfft2(np.outer(y, x)) * spread.spectrum(fftfreq(sides[0]), rfftfreq(sides[1])), s=sides)
 
         return self._drawn(shape, draw, WINDOW)
 
@@ -154,3 +156,8 @@ class Components:
             inside = patch[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
             image[rows, columns] += self.flux[i] * inside / patch.sum()
         return image
+
+
+def _windowed_sinc(distance):
+    """A point at a distance from pixels, so that it is as narrow as pixels can tell, and ends."""
+    return np.sinc(distance) * np.i0(KAISER * np.sqrt((1 - (distance / (WINDOW + 0.5)) ** 2).clip(0)))
