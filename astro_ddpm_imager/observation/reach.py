@@ -106,8 +106,10 @@ def end_psf(psf, shape):
 
     Returns
     -------
-    ended, doubt : 2D arrays, shape (2 ny, 2 nx)
-        As of `continue_psf` and `sidelobe_doubt`, but at no cost.
+    ended : 2D array, shape (2 ny, 2 nx)
+        As of `continue_psf`, but at no cost.
+    doubt : 2D array, shape (2 ny, 2 nx)
+        As of `sidelobe_doubt`.
     """
     psf = _both_sides(psf)
     known = _knowledge(psf, shape)
