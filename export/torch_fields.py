@@ -10,8 +10,9 @@ from torch.nn import functional
 from astro_ddpm_imager.diffusion.conditioning import MAX_COMPONENTS_PER_BEAM, condition
 from astro_ddpm_imager.observation.clean import DIVERGENCE
 
-# Sources narrower than this (standard deviation, pixels) are averaged over points of each pixel, out to REACH; the
-# pixels of the others come from their Fourier transforms, which have faded where pixels can no longer follow.
+# Sources wider than this on both axes (standard deviation, pixels) have a Fourier transform that has faded where pixels
+# no longer follow, and pixels come from it. The others are averaged over points of each pixel, out to REACH, long ones
+# in pieces of this width.
 NARROW, REACH, SUBPIXELS = 1.3, 7, 3
 CHUNK = 256  # sources at once
 FIELD, X, Y, FLUX, XX, XY, YY, TRUE_FLUX = range(8)  # columns of the sources
@@ -164,11 +165,11 @@ class TorchSimulator:
 
     def skies(self, sources, number):
         """Flux per pixel, (number, n, n), and Fourier transform, (number, n, n // 2 + 1), of the sources."""
-        narrow = torch.maximum(sources[:, XX], sources[:, YY]).sqrt() < NARROW
+        narrow = _variances(sources)[1] < NARROW**2
         broad = self._spectrum(sources[~narrow], FLUX, number)
         pixels = torch.fft.irfft2(broad * self.pixel, s=(self.n, self.n)).clamp(min=0)
         return (
-            pixels + self._patches(sources[narrow], number),
+            pixels + self._patches(_in_pieces(sources[narrow]), number),
             broad + self._spectrum(sources[narrow], FLUX, number),
         )
 
@@ -194,7 +195,8 @@ class TorchSimulator:
             field, x, y, flux, xx, xy, yy = (some[:, i] for i in (FIELD, X, Y, FLUX, XX, XY, YY))
             x0, y0 = x.round(), y.round()
             dx, dy = (points - (x - x0)[:, None])[:, None, :], (points - (y - y0)[:, None])[:, :, None]
-            xx, yy = ((variance + broadening).clamp(min=narrowest) for variance in (xx, yy))
+            more = (narrowest - _variances(some)[1]).clamp(min=broadening)
+            xx, yy = xx + more, yy + more
             determinant = xx * yy - xy**2
             peak = flux / (2 * torch.pi * determinant.sqrt())
             xx, xy, yy = (moment[:, None, None] / determinant[:, None, None] for moment in (xx, xy, yy))
@@ -241,6 +243,36 @@ class TorchSimulator:
         smooth = torch.fft.rfft2(components) * torch.fft.fft(beam)[:, :, None] * torch.fft.rfft(beam)[:, None, :]
         smooth = torch.fft.irfft2(smooth, s=(n, n))
         return torch.stack([dirty, residual * inside, smooth * inside, pb], 1)
+
+
+def _variances(sources):
+    """Along the major and the minor axis, shape (sources,) each."""
+    xx, xy, yy = sources[:, XX], sources[:, XY], sources[:, YY]
+    half, difference = (xx + yy) / 2, torch.hypot((xx - yy) / 2, xy)
+    return half + difference, half - difference
+
+
+def _in_pieces(sources):
+    """The same sources, long ones as several that are not."""
+    major = _variances(sources)[0]
+    spread = (major - NARROW**2).clamp(min=0).sqrt()  # of the pieces' centres
+    # So far apart, their sum is smooth to exp(-pi^2): the Fourier transform of a comb, times those of both widths.
+    distance = spread.clamp(min=1e-6, max=NARROW)
+    each_side = torch.ceil(4.5 * spread / distance).long()
+    whole = torch.repeat_interleave(torch.arange(len(sources), device=sources.device), 2 * each_side + 1)
+    first = torch.cumsum(2 * each_side + 1, 0) - 2 * each_side - 1
+    place = distance[whole] * (torch.arange(len(whole), device=sources.device) - first[whole] - each_side[whole])
+    weight = torch.where(place == 0, 1, torch.exp(-0.5 * (place / spread[whole].clamp(min=1e-6)) ** 2))
+    total = torch.zeros(len(sources), device=sources.device).index_add_(0, whole, weight)
+    pieces = sources[whole].clone()
+    pieces[:, FLUX] *= weight / total[whole]
+    angle = torch.atan2(2 * sources[:, XY], sources[:, XX] - sources[:, YY]) / 2
+    cos, sin = angle.cos()[whole], angle.sin()[whole]
+    pieces[:, X] += place * cos
+    pieces[:, Y] += place * sin
+    for column, part in ((XX, cos**2), (XY, cos * sin), (YY, sin**2)):
+        pieces[:, column] -= spread[whole] ** 2 * part
+    return pieces
 
 
 def _turned(image, orientation):

@@ -221,8 +221,9 @@ def main():
     )
     logging.getLogger("astro_ddpm_imager").setLevel(logging.ERROR)  # CLEAN diverges where gains are off
     torch.manual_seed(args.seed)
-    (args.output / "config.json").write_text(json.dumps(vars(args), default=str, indent=1))
     trainer = Trainer(args)
+    sizes = {"psfs": len(trainer.simulator.instruments), "pixels": trainer.observe.n}
+    (args.output / "config.json").write_text(json.dumps(vars(args) | sizes, default=str, indent=1))
     log.info(
         "%d PSFs, %d weights", len(trainer.simulator.instruments), sum(w.numel() for w in trainer.model.parameters())
     )
