@@ -8,6 +8,7 @@ import argparse
 import json
 import logging
 import math
+import signal
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -227,6 +228,8 @@ def main():
     log.info(
         "%d PSFs, %d weights", len(trainer.simulator.instruments), sum(w.numel() for w in trainer.model.parameters())
     )
+    # As Ctrl-C: queues and services stop what they run with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with logging_redirect_tqdm():
         try:
             trainer.train()

@@ -34,10 +34,6 @@ class Observation:
         Of the source in the middle of the observation; 0 is its transit.
     frequency : `~astropy.units.Quantity`, optional
         Of the middle of the band, where the primary beam is taken.
-    bandwidth : `~astropy.units.Quantity`, optional
-        Of the band that fills the uv plane; sources have the same flux all over it.
-    channels : int, optional
-        Frequencies the band is made of, evenly spaced; 1 is the middle.
     shape : tuple of int, (ny, nx), optional
         Pixels of the image; even numbers.
     cell : `~astropy.units.Quantity`, optional
@@ -45,6 +41,10 @@ class Observation:
     weighting : {"natural", "uniform", "briggs"}, optional
     robust : float, optional
         For ``"briggs"``.
+    bandwidth : `~astropy.units.Quantity`, optional
+        Of the band that fills the uv plane; sources have the same flux all over it.
+    channels : int, optional
+        Frequencies the band is made of, evenly spaced; 1 is the middle.
 
     Raises
     ------
@@ -59,19 +59,19 @@ class Observation:
     integration: u.Quantity = 30 * u.s
     hour_angle: u.Quantity = 0 * u.hourangle
     frequency: u.Quantity = 230 * u.GHz
-    bandwidth: u.Quantity = 0 * u.GHz
-    channels: int = 1
     shape: tuple = (512, 512)
     cell: u.Quantity = 0.1 * u.arcsec
     weighting: str = "natural"
     robust: float = 0.5
+    bandwidth: u.Quantity = 0 * u.GHz
+    channels: int = 1
 
     def __post_init__(self):
         for name, unit in (("duration", u.s), ("integration", u.s), ("frequency", u.Hz), ("cell", u.rad)):
             value = getattr(self, name)
             if not 0 < value.to_value(unit) < np.inf:
                 raise SimulationError(f"{name}={value}: must be positive and finite")
-        if not 0 <= self.bandwidth < 2 * self.frequency:
+        if self.channels > 1 and not 0 <= self.bandwidth < 2 * self.frequency:
             raise SimulationError(
                 f"bandwidth={self.bandwidth}: must be from 0 to below twice frequency={self.frequency}"
             )
