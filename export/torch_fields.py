@@ -209,7 +209,7 @@ class TorchSimulator:
 
     def conditions(self, dirty, which, pb):
         """As `astro_ddpm_imager.diffusion.conditioning.condition`, of fields that are periodic."""
-        if self.device.type == "cpu":  # where one field after the other is quicker
+        if self.device.type == "cpu":
             images = [
                 condition(one, np.tile(self.psf[i].numpy(), (2, 2)), beam, self.pixels_per_beam[i], **self.clean)
                 for one, i, beam in zip(dirty.numpy(), which, pb.numpy(), strict=True)
@@ -218,26 +218,15 @@ class TorchSimulator:
         return self.conditions_at_once(dirty, which, pb)
 
     def conditions_at_once(self, dirty, which, pb):
-        """The same with one step of CLEAN in all fields at a time."""
+        """The same with all fields in one kernel."""
+        from .clean_kernel import clean  # of triton, which comes with torch for CUDA only
+
         n, inside = self.n, pb > 0
-        psf = self.psf[torch.from_numpy(which).to(self.device)]
         per_beam = self._tensor(self.pixels_per_beam[which])
-        residual, components = dirty.clone(), torch.zeros_like(dirty)
-        index, pixel = torch.arange(len(dirty), device=self.device), torch.arange(n, device=self.device)
-        most = (MAX_COMPONENTS_PER_BEAM * n**2 / per_beam**2).long()
-        lowest = torch.full((len(dirty),), torch.inf, device=self.device)
-        active = torch.ones(len(dirty), dtype=torch.bool, device=self.device)
-        for step in range(int(most.max())):
-            height, peak = torch.where(inside, residual, 0).flatten(1).max(1)
-            lowest = torch.minimum(lowest, height)
-            active &= (height > self.clean["threshold"]) & (height <= DIVERGENCE * lowest) & (step < most)
-            if not active.any():
-                break
-            y, x = peak // n, peak % n
-            flux = torch.where(active, self.clean["gain"] * height, 0)
-            components[index, y, x] += flux
-            rows, columns = ((pixel - centre[:, None]) % n for centre in (y, x))
-            residual -= flux[:, None, None] * psf[index[:, None, None], rows[:, :, None], columns[:, None, :]]
+        components, residual = clean(
+            dirty, self.psf, torch.from_numpy(which).to(self.device), inside,
+            (MAX_COMPONENTS_PER_BEAM * n**2 / per_beam**2).long(), divergence=DIVERGENCE, **self.clean,
+        )  # fmt: skip
         offset = torch.fft.fftfreq(n, 1 / n, device=self.device)
         beam = torch.exp(-0.5 * (offset / (gaussian_fwhm_to_sigma * per_beam)[:, None]) ** 2)
         smooth = torch.fft.rfft2(components) * torch.fft.fft(beam)[:, :, None] * torch.fft.rfft(beam)[:, None, :]

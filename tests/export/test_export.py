@@ -161,7 +161,10 @@ def test_fields_in_torch_are_those_of_numpy(instrument, kind):
         )
 
 
-def test_clean_of_all_fields_at_once_is_that_of_one_after_the_other(instrument):
+def test_clean_of_all_fields_at_once_is_that_of_one_after_the_other(instrument, monkeypatch):
+    """In the interpreter of triton, which needs no GPU; the fields are of many components or none."""
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    pytest.importorskip("triton")
     simulator = FieldSimulator((instrument, instrument.turned(1)), gain_errors=0, remainders=0)
     observe = TorchSimulator(simulator, "cpu", **CLEAN)
     fields = observe(draw_skies(simulator, np.random.default_rng(0), 8), torch.Generator().manual_seed(1))
@@ -170,7 +173,7 @@ def test_clean_of_all_fields_at_once_is_that_of_one_after_the_other(instrument):
     assert one_by_one[:, 2].max() > 1
     # The components of numpy are convolved with a beam that ends at the edge.
     inner = (slice(None), slice(None), slice(12, 52), slice(12, 52))
-    np.testing.assert_allclose(at_once[inner].numpy(), one_by_one[inner].numpy(), atol=0.05)
+    np.testing.assert_allclose(at_once[inner].numpy(), one_by_one[inner].numpy(), atol=0.01)
 
 
 def test_the_misfit_of_the_truth_is_noise(instrument):
