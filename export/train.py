@@ -35,6 +35,8 @@ CLEAN = {"threshold": 4.0, "gain": 0.2}
 ROUNDS = (3, 3, 2)
 FARTHEST = 2.0  # from the step before, in units of the sampler's steps: what other numbers of steps need, too
 WARM_UP = 200  # steps
+NEW = "feedback.weight"  # has no weight where training goes on from a network without it,
+FASTER = 20  # and learns at so many times the rate of the others, or they would move more than it
 REPORTING = 60  # seconds
 HELD_OUT = 2**31  # seed of the fields for validation
 
@@ -65,7 +67,9 @@ class Trainer:
         self.diffusion = Diffusion(LinearSchedule(), PowerStretch(), args.device)
         shape = {"channels": tuple(args.channels), "blocks": tuple(args.blocks), "feedback": not args.no_feedback}
         self.model, self.average = (UNet(**shape).to(args.device, memory_format=torch.channels_last) for _ in range(2))
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), args.rate, weight_decay=1e-3)
+        new = {id(weights) for name, weights in self.model.named_parameters() if name == NEW} if args.initial else set()
+        groups = [[w for w in self.model.parameters() if (id(w) in new) == chosen] for chosen in (False, True)]
+        self.optimizer = torch.optim.AdamW([{"params": group} for group in groups], args.rate, weight_decay=1e-3)
         if self.path.exists():
             state = torch.load(self.path, map_location=args.device)
             self.step = state["step"]
@@ -78,7 +82,7 @@ class Trainer:
 
     def _start_from(self, path):
         lacking, unknown = self.model.load_state_dict(torch.load(path, map_location=self.args.device), strict=False)
-        if unknown or set(lacking) - {"feedback.weight"}:
+        if unknown or set(lacking) - {NEW}:
             raise SystemExit(
                 f"initial={path}: is of another network, it lacks {', '.join(lacking) or 'nothing'} and has "
                 f"{', '.join(unknown) or 'nothing'} besides; give the --channels and --blocks it was trained with"
@@ -105,8 +109,8 @@ class Trainer:
             self._fill(misfit, predict, fields, x, t, generator)
         loss = (predict(x, fields.images, t, misfit) - velocity).square()
         loss = (loss * self.diffusion.loss_weight(dirty, t)).mean()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate()
+        for group, faster in zip(self.optimizer.param_groups, (1, FASTER), strict=True):
+            group["lr"] = faster * self.rate()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -200,7 +204,7 @@ def main():
     parser.add_argument("--initial", type=Path, help="weights to start from, as export.to_onnx --weights writes them")
     parser.add_argument("--steps", type=int, default=6000, help="total number of steps")
     parser.add_argument("--batch", type=int, default=8, help="fields a step")
-    parser.add_argument("--rate", type=float, default=2e-4, help="peak learning rate")
+    parser.add_argument("--rate", type=float, default=5e-5, help="peak learning rate, of weights that go on")
     parser.add_argument("--ema", type=float, default=0.998, help="decay of the averaged weights")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=4, help="time between checkpoints")
