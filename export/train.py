@@ -36,7 +36,7 @@ ROUNDS = (3, 3, 2)
 FARTHEST = 2.0  # from the step before, in units of the sampler's steps: what other numbers of steps need, too
 WARM_UP = 200  # steps
 NEW = "feedback.weight"  # has no weight where training goes on from a network without it,
-FASTER = 20  # and learns at so many times the rate of the others, or they would move more than it
+FASTER = 10  # and learns at so many times the rate of the others, or they would move more than it
 REPORTING = 60  # seconds
 HELD_OUT = 2**31  # seed of the fields for validation
 

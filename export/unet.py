@@ -109,7 +109,9 @@ class UNet(nn.Module):
         images = torch.cat([x, dirty / 4, _asinh(dirty), pb, residual / 2, _asinh(components)], 1)
         h = self.first(functional.pixel_unshuffle(images, 2))
         if self.feedback is not None:
-            h = h + self.feedback(functional.pixel_unshuffle(torch.cat([misfit / 4, _asinh(misfit)], 1), 2))
+            # Linear up to one and up to eight times the noise, and small for sources of a hundred that are yet to come.
+            feedback = torch.cat([_asinh(misfit), _asinh(misfit / 8)], 1)
+            h = h + self.feedback(functional.pixel_unshuffle(feedback, 2))
         kept = []
         for level, blocks in enumerate(self.down):
             for block in blocks:
