@@ -16,7 +16,7 @@ from .diffusion.models import list_models, load_card
 from .diffusion.sampling import SAMPLERS
 from .errors import DirtyImageError, EvaluationError, ModelError, SettingError, SimulationError
 from .imager import DiffusionImager
-from .simulate import Observation, SourceRecipe, read_array, simulate_fields, thermal_rms
+from .simulate import SHAPES, GainErrors, Observation, SourceRecipe, read_array, simulate_fields, thermal_rms
 from .simulate.imaging import WEIGHTINGS
 from .sources.aggregation import AGGREGATES
 
@@ -191,7 +191,10 @@ def _add_simulation(parser):
     parser.add_argument("--hour-angle", type=float, default=0.0, metavar="H", help="of the source, half-way, hours")
     parser.add_argument("--integration", type=float, default=30.0, metavar="S", help="integration time, seconds")
     parser.add_argument("--frequency", type=float, default=230.0, metavar="GHZ")
-    parser.add_argument("--bandwidth", type=float, default=1.872, metavar="GHZ", help="for the noise")
+    parser.add_argument("--bandwidth", type=float, default=1.872, metavar="GHZ", help="of the whole band")
+    parser.add_argument(
+        "--channels", type=int, default=1, metavar="N", help="frequencies in the band, which fill the uv plane"
+    )
     parser.add_argument("--weighting", choices=WEIGHTINGS, default="natural")
     parser.add_argument("--robust", type=float, default=0.5, help="for briggs weighting")
     parser.add_argument("--imsize", type=int, default=512, metavar="N", help="pixels on a side")
@@ -212,6 +215,18 @@ def _add_simulation(parser):
     parser.add_argument(
         "--bright", nargs="*", type=float, default=(), metavar="MJY", help="total fluxes of more sources in each field"
     )
+    parser.add_argument(
+        "--extended", nargs="*", choices=SHAPES, default=(), help="extended sources in each field besides, one of each"
+    )
+    parser.add_argument("--extended-flux", default=(5.0, 50.0), help="total flux of each, mJy", **low_high)
+    parser.add_argument("--extended-size", default=(2.0, 10.0), help="size of each, arcsec", **low_high)
+    parser.add_argument(
+        "--gain-errors", nargs=2, type=float, metavar=("PERCENT", "DEG"),
+        help="standard deviation of amplitudes and phases of antennas",
+    )  # fmt: skip
+    parser.add_argument(
+        "--gain-nodes", type=int, default=3, metavar="N", help="moments between which gains drift; 1: they do not"
+    )
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same fields")
     parser.add_argument("--overwrite", action="store_true", help="replace all fields in the folder")
     parser.add_argument("--quiet", action="store_true", help="no log but warnings")
@@ -227,6 +242,8 @@ def _simulate(args):
         integration=args.integration * u.s,
         hour_angle=args.hour_angle * u.hourangle,
         frequency=args.frequency * u.GHz,
+        bandwidth=args.bandwidth * u.GHz,
+        channels=args.channels,
         shape=(args.imsize, args.imsize),
         cell=args.cell * u.arcsec,
         weighting=args.weighting,
@@ -241,7 +258,14 @@ def _simulate(args):
         pairs=args.pairs,
         clustering=None if args.clustering is None else args.clustering * u.arcsec,
         bright=args.bright * u.mJy,
+        extended=tuple(args.extended),
+        extended_flux=args.extended_flux * u.mJy,
+        extended_size=args.extended_size * u.arcsec,
     )
+    gain_errors = None
+    if args.gain_errors is not None:
+        percent, degrees = args.gain_errors
+        gain_errors = GainErrors(percent / 100, degrees * u.deg, args.gain_nodes)
     if args.rms is None:
         rms = thermal_rms(
             array, observation.frequency, args.bandwidth * u.GHz, observation.time_on_source, args.pwv * u.mm,
@@ -250,8 +274,9 @@ def _simulate(args):
     else:
         rms = args.rms * u.uJy
     truth = simulate_fields(
-        observation, recipe, rms, args.output_dir, args.fields, args.seed, args.shared_noise, args.overwrite
-    )
+        observation, recipe, rms, args.output_dir, args.fields, args.seed, args.shared_noise, args.overwrite,
+        gain_errors,
+    )  # fmt: skip
     beam = observation.beam
     print(
         f"{args.output_dir}: {args.fields} field(s), {len(truth)} sources, noise {truth.meta['rms_uJy']:.3g} uJy/beam, "

@@ -1,12 +1,13 @@
 """Simulation-based calibration where its premise holds: on crops drawn as those of the training are.
 
-python -m export.ranks --crops 500
+python -m export.ranks runs/instruments.npz --crops 500
 """
 
 import argparse
 import json
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -15,8 +16,10 @@ from astro_ddpm_imager.diffusion.denoiser import Denoiser
 from astro_ddpm_imager.diffusion.sampling import SAMPLERS
 from astro_ddpm_imager.evaluate import rank_test
 from astro_ddpm_imager.evaluate.images import beam_brightness, ranks_of_beams
+from astro_ddpm_imager.simulate import FieldSimulator
 
-from .train import CLEAN, draw_simulator
+from .instruments import read
+from .train import CLEAN
 
 
 def draw_samples(denoiser, conditions, number, rng):
@@ -73,14 +76,14 @@ def ranks_of_crop(denoiser, simulator, number, size, seed, index):
 def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("instruments", type=Path, help="the PSFs, as export.instruments writes them")
     parser.add_argument("--crops", type=int, default=500)
     parser.add_argument("--size", type=int, default=96, help="side of a crop, pixels; a multiple of 8")
     parser.add_argument("--samples", type=int, default=20)
-    parser.add_argument("--psfs", type=int, default=800, help="number of observations the PSFs are of")
     parser.add_argument("--seed", type=int, default=2026, help="another than that of the training")
     args = parser.parse_args()
     denoiser = Denoiser("default")
-    one = partial(ranks_of_crop, denoiser, draw_simulator(args.psfs), args.samples, args.size, args.seed)
+    one = partial(ranks_of_crop, denoiser, FieldSimulator(read(args.instruments)), args.samples, args.size, args.seed)
     with ThreadPoolExecutor(denoiser.workers) as threads:
         ranks = list(tqdm(threads.map(one, range(args.crops)), "crops", args.crops))
     for name in ranks[0]:

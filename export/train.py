@@ -1,124 +1,221 @@
-"""Train the U-Net on fields simulated on the fly; resumable.
+"""Train the U-Net on fields simulated on the fly; the same command goes on after an interruption.
 
-python -m export.train --output runs/default --steps 30000 --initial export/weights/default.pt
+python -m export.instruments runs/instruments.npz
+python -m export.train runs/instruments.npz --output runs/feedback --initial export/weights/default.pt
 """
 
 import argparse
 import json
 import logging
 import math
+import signal
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional
+from torch.utils.data import DataLoader
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from astro_ddpm_imager.diffusion.sampling import LinearSchedule
 from astro_ddpm_imager.diffusion.stretch import PowerStretch
-from astro_ddpm_imager.simulate import FieldSimulator, draw_instrument
+from astro_ddpm_imager.simulate import FieldSimulator
 
-from .torch_fields import TorchFields
+from .feedback import Diffusion
+from .instruments import read
+from .torch_fields import TorchSimulator, draw_skies
 from .unet import UNet
 
 log = logging.getLogger("train")
 
 CLEAN = {"threshold": 4.0, "gain": 0.2}
+# Shares of the fields that have the misfit of no estimate, of one made without feedback, and of one made with it.
+ROUNDS = (3, 3, 2)
+FARTHEST = 2.0  # from the step before, in units of the sampler's steps: what other numbers of steps need, too
+WARM_UP = 200  # steps
+NEW = "feedback.weight"  # has no weight where training goes on from a network without it,
+FASTER = 10  # and learns at so many times the rate of the others, or they would move more than it
+REPORTING = 60  # seconds
+HELD_OUT = 2**31  # seed of the fields for validation
 
 
-def draw_simulator(number):
-    """A simulator with the PSFs of many observations, always the same ones."""
-    instruments = (draw_instrument(np.random.default_rng([2023, i])) for i in range(number))
-    return FieldSimulator(tuple(tqdm(instruments, "PSFs", number, disable=None)))
+class SkiesOfSteps(torch.utils.data.Dataset):
+    """The drawn skies of each step; the same for the same seed, wherever a run was resumed."""
+
+    def __init__(self, simulator, seed, batch):
+        self.simulator, self.seed, self.batch = simulator, seed, batch
+
+    def __getitem__(self, step):
+        return step, draw_skies(self.simulator, np.random.default_rng([self.seed, step]), self.batch)
 
 
-def diffuse(skies, generator, schedule, stretch):
-    """Noisy skies at stratified steps t, and the velocities to predict.
+class Trainer:
+    """A network, its average, and what they are trained with.
 
-    v = alpha eps - sigma x0 (Salimans & Ho 2022, arXiv:2202.00512, section 4).
+    Parameters
+    ----------
+    args : `argparse.Namespace`
+        See `main`.
     """
-    sky = stretch.forward(skies)[:, None]
-    number, device = len(sky), sky.device
-    strata = (torch.arange(number) + torch.rand(number, generator=generator)) / number
-    t = (strata * schedule.steps).long().clamp(max=schedule.steps - 1)
-    alpha, sigma = (
-        torch.from_numpy(values.astype(np.float32))[t][:, None, None, None].to(device)
-        for values in (schedule.signal, schedule.noise)
-    )
-    noise = torch.randn(sky.shape, generator=generator).to(device)
-    return alpha * sky + sigma * noise, t.float().to(device), alpha * noise - sigma * sky
 
+    def __init__(self, args):
+        self.args, self.step, self.path = args, 0, args.output / "checkpoint.pt"
+        self.simulator = FieldSimulator(read(args.instruments))
+        self.observe = TorchSimulator(self.simulator, args.device, **CLEAN)
+        self.diffusion = Diffusion(LinearSchedule(), PowerStretch(), args.device)
+        shape = {"channels": tuple(args.channels), "blocks": tuple(args.blocks), "feedback": not args.no_feedback}
+        self.model, self.average = (UNet(**shape).to(args.device, memory_format=torch.channels_last) for _ in range(2))
+        new = {id(weights) for name, weights in self.model.named_parameters() if name == NEW} if args.initial else set()
+        groups = [[w for w in self.model.parameters() if (id(w) in new) == chosen] for chosen in (False, True)]
+        self.optimizer = torch.optim.AdamW([{"params": group} for group in groups], args.rate, weight_decay=1e-3)
+        if self.path.exists():
+            state = torch.load(self.path, map_location=args.device)
+            self.step = state["step"]
+            for name in ("model", "average", "optimizer"):
+                getattr(self, name).load_state_dict(state[name])
+            log.info("resumed at step %d", self.step)
+        elif args.initial:
+            self._start_from(args.initial)
+        self.compiled = self.model if args.eager else torch.compile(self.model, dynamic=False)
 
-def loss_weight(dirty, t, schedule):
-    """Where and when the loss counts, shape (n, 1, size, size), mean 1.
+    def _start_from(self, path):
+        lacking, unknown = self.model.load_state_dict(torch.load(path, map_location=self.args.device), strict=False)
+        if unknown or set(lacking) - {NEW}:
+            raise SystemExit(
+                f"initial={path}: is of another network, it lacks {', '.join(lacking) or 'nothing'} and has "
+                f"{', '.join(unknown) or 'nothing'} besides; give the --channels and --blocks it was trained with"
+            )
+        self.average.load_state_dict(self.model.state_dict())
 
-    A weight that depends only on what the network is given leaves its optimum,
-    the conditional mean, as it is. This one looks at pixels near a peak that
-    may or may not be a source, so that the empty sky does not fill the
-    gradient; and it makes late steps, where details are drawn, no louder than
-    the early ones, where sources are decided.
-    """
-    near = functional.max_pool2d(dirty, 5, stride=1, padding=2).clamp(min=0)
-    doubtful = (0.3 + 2 * torch.sigmoid(3 * (near - 2.5))) / (1 + near / 12)
-    signal = torch.from_numpy(schedule.alpha_bar.astype(np.float32)).to(t.device)[t.long()]
-    weight = doubtful / (1 + 5 * signal**2)[:, None, None, None]
-    return weight / weight.mean()
+    def predict(self, network):
+        """The velocities of a network, in mixed precision."""
 
+        def predict(x, condition, t, misfit):
+            with torch.autocast(self.args.device, torch.bfloat16, enabled=not self.args.single_precision):
+                return network(x, condition, t.float(), *([] if self.args.no_feedback else [misfit])).float()
 
-def batch_at(step, args, simulator, schedule, stretch):
-    """The batch of a step; the same for the same seed, wherever the run was resumed."""
-    conditions, skies = simulator.crops(np.random.default_rng([args.seed, step]), args.batch, args.size, CLEAN)
-    generator = torch.Generator().manual_seed(args.seed * 1_000_003 + step)
-    conditions, skies = (torch.as_tensor(values).to(args.device) for values in (conditions, skies))
-    noisy, t, velocity = diffuse(skies, generator, schedule, stretch)
-    return noisy, conditions, t, velocity
+        return predict
 
+    def optimize(self, step, skies):
+        """One step; returns the loss."""
+        generator = torch.Generator(self.args.device).manual_seed(self.args.seed * 1_000_003 + step)
+        fields = self.observe(skies, generator)
+        x, t, velocity = self.diffusion.diffuse(fields.skies, generator)
+        predict, dirty = self.predict(self.compiled), fields.images[:, :1]
+        misfit = dirty.clone()
+        if not self.args.no_feedback:
+            self._fill(misfit, predict, fields, x, t, generator)
+        loss = (predict(x, fields.images, t, misfit) - velocity).square()
+        loss = (loss * self.diffusion.loss_weight(dirty, t)).mean()
+        for group, faster in zip(self.optimizer.param_groups, (1, FASTER), strict=True):
+            group["lr"] = faster * self.rate()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        decay = min(self.args.ema, self.step / (self.step + 20))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
+        return loss.detach()
 
-def learning_rate(step, args):
-    """Warm up, stay, and decay to zero over the last part as a cosine."""
-    warm = min(1, (step + 1) / 500)
-    left = min(1, (args.steps - step) / max(1, args.decay * args.steps))
-    return args.rate * warm * 0.5 * (1 - math.cos(math.pi * left))
+    def _fill(self, misfit, predict, fields, x, t, generator):
+        """Replace the misfit of a part of the fields by that of estimates."""
+        shares = np.cumsum(ROUNDS) / sum(ROUNDS)
+        bounds = np.round(shares * len(misfit)).astype(int)
+        for rounds, (first, end) in enumerate(pairwise(bounds), 1):
+            chosen = slice(first, end)
+            if first < end:
+                distances = FARTHEST * torch.rand((rounds, end - first), generator=generator, device=misfit.device)
+                misfit[chosen] = self.diffusion.feedback(
+                    predict, fields[chosen], x[chosen], t[chosen], distances, generator
+                )
 
+    def rate(self):
+        """Learning rate: warm up, then decay to zero as a cosine."""
+        warm = min(1, (self.step + 1) / WARM_UP)
+        return self.args.rate * warm * 0.5 * (1 + math.cos(math.pi * min(1, self.step / self.args.steps)))
 
-def validate(model, batches):
-    """Mean loss in quarters of t."""
-    model.eval()
-    losses, steps = [], []
-    with torch.no_grad():
-        for noisy, condition, t, velocity in batches:
-            losses.append((model(noisy, condition, t) - velocity).square().mean((1, 2, 3)))
-            steps.append(t)
-    model.train()
-    losses, quarter = torch.cat(losses), (torch.cat(steps) // 250).long()
-    return [losses[quarter == q].mean().item() for q in range(4)]
+    @torch.no_grad()
+    def validate(self):
+        """Log the loss of the averaged network by kind of field and quarter of t, without and with feedback."""
+        predict = self.predict(self.average)
+        for kind in self.simulator.population.kinds:
+            losses, quarters = [], []
+            for i in range(self.args.validation):
+                skies = draw_skies(self.simulator, np.random.default_rng([HELD_OUT, i]), self.args.batch, kind)
+                generator = torch.Generator(self.args.device).manual_seed(HELD_OUT + i)
+                fields = self.observe(skies, generator)
+                x, t, velocity = self.diffusion.diffuse(fields.skies, generator)
+                given = [fields.images[:, :1]]
+                if not self.args.no_feedback:
+                    given.append(
+                        self.diffusion.feedback(
+                            predict, fields, x, t, torch.ones((1, len(t)), device=x.device), generator
+                        )
+                    )
+                errors = [predict(x, fields.images, t, misfit) - velocity for misfit in given]
+                losses.append(torch.stack([error.square().mean((1, 2, 3)) for error in errors]))
+                quarters.append(t * 4 // self.diffusion.steps)
+            losses, quarters = torch.cat(losses, 1), torch.cat(quarters)
+            means = [losses[:, quarters == q].mean(1) for q in range(4)]
+            words = [" ".join(f"{mean[i].item():.5f}" for mean in means) for i in range(len(losses))]
+            log.info("step %d, %s: %s", self.step, kind, "; with feedback ".join(words))
 
+    def save(self):
+        """Write a checkpoint whole or not at all."""
+        state = {name: getattr(self, name).state_dict() for name in ("model", "average", "optimizer")}
+        torch.save({"step": self.step, **state}, self.path.with_suffix(".part"))
+        self.path.with_suffix(".part").replace(self.path)
 
-def save(path, **state):
-    """Write a checkpoint whole or not at all."""
-    torch.save(state, path.with_suffix(".part"))
-    path.with_suffix(".part").replace(path)
+    def train(self):
+        """Go on to the last step."""
+        if not self.step:
+            self.validate()
+        skies = SkiesOfSteps(self.simulator, self.args.seed, self.args.batch)
+        loader = DataLoader(
+            skies, batch_size=None, sampler=range(self.step, self.args.steps), num_workers=self.args.workers
+        )
+        saved = validated = reported = time.monotonic()
+        losses = []
+        for step, batch in tqdm(loader, "training", self.args.steps, initial=self.step, unit="step", disable=None):
+            losses.append(self.optimize(step, batch))
+            now = time.monotonic()
+            if now - reported > REPORTING:
+                loss, speed = torch.stack(losses).mean().item(), len(losses) * self.args.batch / (now - reported)
+                log.info("step %d, loss %.5f, %.3g fields/s", self.step, loss, speed)
+                losses, reported = [], now
+            if now - validated > 60 * self.args.validation_minutes:
+                self.validate()
+                validated = time.monotonic()
+            if now - saved > 60 * self.args.minutes:
+                self.save()
+                saved = now
+        self.validate()
 
 
 def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--psfs", type=int, default=800, help="number of observations the PSFs are of")
+    parser.add_argument("instruments", type=Path, help="the PSFs, as export.instruments writes them")
     parser.add_argument("--output", required=True, type=Path, help="folder for checkpoints and the log")
-    parser.add_argument("--steps", type=int, default=30000, help="total number of steps")
-    parser.add_argument("--decay", type=float, default=0.3, help="fraction of the steps over which the rate decays")
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--size", type=int, default=96, help="side of a crop, model pixels; a multiple of 8")
-    parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
-    parser.add_argument("--ema", type=float, default=0.9995, help="decay of the averaged weights")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=5, help="time between checkpoints")
-    parser.add_argument("--bfloat16", action="store_true", help="mixed precision; faster where AVX-512 BF16 exists")
     parser.add_argument("--initial", type=Path, help="weights to start from, as export.to_onnx --weights writes them")
+    parser.add_argument("--steps", type=int, default=6000, help="total number of steps")
+    parser.add_argument("--batch", type=int, default=8, help="fields a step")
+    parser.add_argument("--rate", type=float, default=5e-5, help="peak learning rate, of weights that go on")
+    parser.add_argument("--ema", type=float, default=0.998, help="decay of the averaged weights")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=4, help="time between checkpoints")
+    parser.add_argument("--validation", type=int, default=2, help="batches of each kind of field to validate with")
+    parser.add_argument("--validation-minutes", type=float, default=20, help="time between validations")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cuda simulates there as well")
+    parser.add_argument("--workers", type=int, default=0, help="processes that draw skies; a GPU needs many")
     parser.add_argument("--channels", type=int, nargs="+", default=[64, 96, 128], help="of each level, finest first")
     parser.add_argument("--blocks", type=int, nargs="+", default=[2, 2, 3], help="of each level")
+    parser.add_argument("--no-feedback", action="store_true", help="do not give the network its own misfit")
+    parser.add_argument("--single-precision", action="store_true", help="instead of bfloat16 in the convolutions")
     parser.add_argument("--eager", action="store_true", help="do not compile; for short runs")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
@@ -127,64 +224,23 @@ def main():
         format="%(asctime)s %(message)s",
         handlers=[logging.StreamHandler(), logging.FileHandler(args.output / "train.log")],
     )
-
+    logging.getLogger("astro_ddpm_imager").setLevel(logging.ERROR)  # CLEAN diverges where gains are off
     torch.manual_seed(args.seed)
-    simulator, schedule, stretch = draw_simulator(args.psfs), LinearSchedule(), PowerStretch()
-    if args.device == "cuda":
-        simulator = TorchFields(simulator, args.device)
-    shape = {"channels": tuple(args.channels), "blocks": tuple(args.blocks)}
-    model = UNet(**shape).to(args.device, memory_format=torch.channels_last)
-    if args.initial:
-        model.load_state_dict(torch.load(args.initial))
-    average = UNet(**shape).to(args.device)
-    average.load_state_dict(model.state_dict())
-    optimizer = torch.optim.AdamW(model.parameters(), args.rate, weight_decay=1e-3)
-    step, path = 0, args.output / "checkpoint.pt"
-    if path.exists():
-        state = torch.load(path, map_location=args.device)
-        step = state["step"]
-        model.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        log.info("resumed at step %d", step)
-    (args.output / "config.json").write_text(json.dumps(vars(args), default=str, indent=1))
-    compiled = model if args.eager else torch.compile(model)
-    held_out = [batch_at(-1 - i + 2**31, args, simulator, schedule, stretch) for i in range(8)]
-
-    saved = reported = time.monotonic()
-    total, since = 0.0, step
-    while step < args.steps:
-        noisy, condition, t, velocity = batch_at(step, args, simulator, schedule, stretch)
-        optimizer.param_groups[0]["lr"] = learning_rate(step, args)
-        with torch.autocast(args.device, torch.bfloat16, enabled=args.bfloat16):
-            predicted = compiled(noisy, condition, t)
-        loss = ((predicted.float() - velocity).square() * loss_weight(condition[:, :1], t, schedule)).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        total += loss.item()
-        decay = min(args.ema, step / (step + 100))
-        with torch.no_grad():
-            for kept, new in zip(average.parameters(), model.parameters(), strict=True):
-                kept.lerp_(new, 1 - decay)
-        now = time.monotonic()
-        if step % 200 == 0:
-            speed = (step - since) * args.batch / (now - reported)
-            log.info("step %d loss %.5f, %.0f crops/s", step, total / (step - since), speed)
-            total, since, reported = 0.0, step, now
-        if now - saved > 60 * args.minutes or step == args.steps:
-            losses = " ".join(f"{loss:.5f}" for loss in validate(average, held_out))
-            log.info("step %d validation loss by quarter of t: %s", step, losses)
-            save(
-                path,
-                step=step,
-                model=model.state_dict(),
-                average=average.state_dict(),
-                optimizer=optimizer.state_dict(),
-            )
-            saved = time.monotonic()
+    trainer = Trainer(args)
+    sizes = {"psfs": len(trainer.simulator.instruments), "pixels": trainer.observe.n}
+    (args.output / "config.json").write_text(json.dumps(vars(args) | sizes, default=str, indent=1))
+    log.info(
+        "%d PSFs, %d weights", len(trainer.simulator.instruments), sum(w.numel() for w in trainer.model.parameters())
+    )
+    # As Ctrl-C: queues and services stop what they run with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with logging_redirect_tqdm():
+        try:
+            trainer.train()
+        except KeyboardInterrupt:
+            log.info("interrupted at step %d; the same command goes on", trainer.step)
+        finally:
+            trainer.save()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import SettingError
 
-__all__ = ["SAMPLERS", "LinearSchedule", "ddpm", "evenly_in_log_ratio", "respaced", "unipc"]
+__all__ = ["SAMPLERS", "LinearSchedule", "ddpm", "evenly_in_log_ratio", "respaced", "unipc", "with_feedback"]
 
 SETTLED = 3.0  # logarithm of signal to noise, for pixels of unit range: nothing is open any more
 FIRST = 6  # length of the first step, in units of the others
@@ -160,6 +160,36 @@ def unipc(predict, draw, schedule, steps):
         expected.append((after, predict(end, after)))
         x = _along_polynomial(x, t, after, expected, schedule)
     return expected[-1][1]
+
+
+def with_feedback(predict, misfit):
+    """Give a network the misfit of its own last estimate, at each step of a sampler.
+
+    As in self-conditioning (Chen et al. 2022, arXiv:2208.04202, section 3),
+    the estimate of the step before costs nothing; as a misfit it shows the
+    network whether its sky explains the data.
+
+    Parameters
+    ----------
+    predict : callable
+        ``predict(x, t, misfit)``: expected noiseless image.
+    misfit : callable
+        ``misfit(expected)``: what an expected image leaves of the dirty image;
+        of None, before there is any, the dirty image itself.
+
+    Returns
+    -------
+    callable
+        ``predict(x, t)`` for one call of a sampler, which it belongs to.
+    """
+    last = None
+
+    def predict_again(x, t):
+        nonlocal last
+        last = predict(x, t, misfit(last))
+        return last
+
+    return predict_again
 
 
 def _along_polynomial(x, t, after, expected, schedule):

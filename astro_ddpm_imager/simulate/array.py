@@ -21,6 +21,9 @@ SITES = {
     "MeerKAT": (21.4439, -30.7129, 1053.0),
     "ATCA": (149.5501, -30.3129, 236.9),
     "SMA": (-155.4782, 19.8242, 4080.0),
+    "WSRT": (6.6042, 52.9169, 5.0),
+    "IRAM_PDB": (5.9067, 44.6337, 2616.4),
+    "NGVLA": (-107.6410, 34.0830, 2126.7),
 }
 MIN_ELEVATION = 10 * u.deg
 EARTH = (6.3e6, 6.4e6)  # radii that hold all of its surface, m
@@ -119,14 +122,25 @@ class Array:
         return np.arcsin(sine + np.cos(self.location.lat) * np.cos(declination) * np.cos(hour_angles)).to(u.deg)
 
 
-def list_arrays():
-    """List the arrays that come with the package, ALMA's configurations as CASA has them.
+def list_arrays(observatory=""):
+    """List the arrays that come with the package, with the positions that CASA and the observatories give.
+
+    ALMA's 12 m array in configurations of Cycles 1, 3 and 5, the ACA, the VLA,
+    MeerKAT, ATCA, the SMA, NOEMA (six antennas, as the Plateau de Bure
+    interferometer), WSRT and the ngVLA.
+
+    Parameters
+    ----------
+    observatory : str, optional
+        First part of the names: ``"vla"`` for the configurations of the VLA.
 
     Returns
     -------
     list of str
     """
-    return sorted((path.stem for path in SHIPPED.glob("*.cfg")), key=lambda name: [len(name), name])
+    names = (path.stem for path in SHIPPED.glob("*.cfg"))
+    chosen = (name for name in names if observatory in ("", name.split(".")[0]))
+    return sorted(chosen, key=lambda name: [len(name), name])
 
 
 def read_array(name, location=None):

@@ -219,8 +219,9 @@ def _array_file(array):
         raise SimulationError(
             f"array={array.name!r}: lies at none of the observatories {', '.join(SITES)}, whose primary beams CASA has"
         )
-    if site in ("ALMA", "ACA"):  # both at one place
-        site = "ACA" if array.diameter < 10 else "ALMA"
+    for larger, smaller, diameter in (("ALMA", "ACA", 10), ("VLA", "NGVLA", 20)):  # both at one place
+        if site in (larger, smaller):
+            site = smaller if array.diameter < diameter else larger
     rows = "".join(
         f"{east:.6f} {north:.6f} {up:.6f} {array.diameter:.3f} A{i:03d}\n"
         for i, (east, north, up) in enumerate(array.positions)

@@ -19,12 +19,15 @@ __all__ = ["simulate_fields", "truth_table"]
 log = logging.getLogger(__name__)
 
 
-def simulate_fields(observation, recipe, rms, folder, number=1, seed=1, shared_noise=False, overwrite=False):
+def simulate_fields(
+    observation, recipe, rms, folder, number=1, seed=1, shared_noise=False, overwrite=False, gain_errors=None
+):
     """Simulate fields and write them, laid out for `astro_ddpm_imager` and for CASA.
 
     ``psf.fits`` and ``pb.fits`` are the same for all fields, ``NNNN.dirty.fits``
     is the dirty image of each, ``truth.ecsv`` lists the sources of all and is
-    written last: a folder without it is not complete.
+    written last: a folder without it is not complete. An extended source is one
+    row of it; the Gaussians that it is made of are rows of ``gaussians.ecsv``.
 
     Parameters
     ----------
@@ -43,6 +46,8 @@ def simulate_fields(observation, recipe, rms, folder, number=1, seed=1, shared_n
         al. 2024; by default it is new in each, as on the sky.
     overwrite : bool, optional
         Replace the fields in the folder, all of them, by the new ones.
+    gain_errors : `GainErrors`, optional
+        Errors of the antennas' gains, new in each field.
 
     Returns
     -------
@@ -61,7 +66,7 @@ def simulate_fields(observation, recipe, rms, folder, number=1, seed=1, shared_n
     """
     _check(number, seed, rms)
     folder = Path(folder)
-    names = ["psf.fits", "pb.fits", "truth.ecsv", *(f"{i:04d}.dirty.fits" for i in range(number))]
+    names = ["psf.fits", "pb.fits", "truth.ecsv", "gaussians.ecsv", *(f"{i:04d}.dirty.fits" for i in range(number))]
     fields = sorted(path.name for path in folder.glob("*.dirty.fits") if re.fullmatch(r"[0-9]{4,}", path.name[:-11]))
     existing = [name for name in [*names, *fields] if (folder / name).exists()]
     if existing and not overwrite:
@@ -69,18 +74,26 @@ def simulate_fields(observation, recipe, rms, folder, number=1, seed=1, shared_n
     _ = observation.beam  # which can fail
     folder.mkdir(parents=True, exist_ok=True)
     # The truth first: what is not whole after an interruption has none.
-    for name in ["truth.ecsv", *fields]:
+    for name in ["truth.ecsv", "gaussians.ecsv", *fields]:
         (folder / name).unlink(missing_ok=True)
     _write(folder / "psf.fits", observation, observation.psf, "")
     _write(folder / "pb.fits", observation, observation.pb, "")
-    tables = []
+    tables, gaussians = [], []
     for i in tqdm(range(number), "simulating", unit="field", disable=None, leave=False):
         sources = recipe.draw(np.random.default_rng([seed, 0, i]), observation.shape, observation.cell)
         noise_seed = [seed, 1] if shared_noise else [seed, 1, i]
-        dirty = observation.dirty(sources, rms.to_value(u.Jy), np.random.default_rng(noise_seed))
+        gains = 1.0
+        if gain_errors is not None:
+            gains = observation.gains(gain_errors, np.random.default_rng([seed, 2, i]))
+        dirty = observation.dirty(sources, rms.to_value(u.Jy), np.random.default_rng(noise_seed), gains)
         _write(folder / f"{i:04d}.dirty.fits", observation, dirty, "Jy/beam")
-        tables.append(truth_table(observation, sources, i))
+        tables.append(truth_table(observation, sources.whole() if recipe.extended else sources, i))
+        if recipe.extended:
+            gaussians.append(truth_table(observation, sources, i))
+            gaussians[-1]["source"] = sources.part_of
     truth = vstack(tables)
+    if gaussians:
+        _write_table(folder / "gaussians.ecsv", vstack(gaussians))
     truth.meta = {
         "array": observation.array.name,
         "rms_uJy": float(rms.to_value(u.uJy) * observation.noise_factor),
@@ -88,14 +101,22 @@ def simulate_fields(observation, recipe, rms, folder, number=1, seed=1, shared_n
         "noise_protocol": "shared" if shared_noise else "independent",
         "seed": seed,
     }
-    part = folder / "truth.part.ecsv"
-    try:
-        truth.write(part, overwrite=True)
-        part.replace(folder / "truth.ecsv")
-    finally:
-        part.unlink(missing_ok=True)
+    if gain_errors is not None:
+        truth.meta["gain_amplitude"] = gain_errors.amplitude
+        truth.meta["gain_phase_deg"] = float(gain_errors.phase.to_value(u.deg))
+    _write_table(folder / "truth.ecsv", truth)
     _warn_outside(observation, truth)
     return truth
+
+
+def _write_table(path, table):
+    """A table, whole or not at all."""
+    part = path.with_suffix(".part.ecsv")
+    try:
+        table.write(part, overwrite=True)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _warn_outside(observation, truth):

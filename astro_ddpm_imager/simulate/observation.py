@@ -10,6 +10,7 @@ from astropy.wcs import WCS
 
 from ..errors import SimulationError
 from .array import MIN_ELEVATION, Array
+from .gains import baseline_gains
 from .imaging import check_weighting, fit_beam, image_visibilities, imaging_weights, primary_beam
 
 __all__ = ["Observation"]
@@ -32,6 +33,7 @@ class Observation:
     hour_angle : `~astropy.units.Quantity`, optional
         Of the source in the middle of the observation; 0 is its transit.
     frequency : `~astropy.units.Quantity`, optional
+        Of the middle of the band, where the primary beam is taken.
     shape : tuple of int, (ny, nx), optional
         Pixels of the image; even numbers.
     cell : `~astropy.units.Quantity`, optional
@@ -39,6 +41,10 @@ class Observation:
     weighting : {"natural", "uniform", "briggs"}, optional
     robust : float, optional
         For ``"briggs"``.
+    bandwidth : `~astropy.units.Quantity`, optional
+        Of the band that fills the uv plane; sources have the same flux all over it.
+    channels : int, optional
+        Frequencies the band is made of, evenly spaced; 1 is the middle.
 
     Raises
     ------
@@ -57,12 +63,20 @@ class Observation:
     cell: u.Quantity = 0.1 * u.arcsec
     weighting: str = "natural"
     robust: float = 0.5
+    bandwidth: u.Quantity = 0 * u.GHz
+    channels: int = 1
 
     def __post_init__(self):
         for name, unit in (("duration", u.s), ("integration", u.s), ("frequency", u.Hz), ("cell", u.rad)):
             value = getattr(self, name)
             if not 0 < value.to_value(unit) < np.inf:
                 raise SimulationError(f"{name}={value}: must be positive and finite")
+        if self.channels > 1 and not 0 <= self.bandwidth < 2 * self.frequency:
+            raise SimulationError(
+                f"bandwidth={self.bandwidth}: must be from 0 to below twice frequency={self.frequency}"
+            )
+        if not self.channels >= 1:
+            raise SimulationError(f"channels={self.channels}: must be at least 1")
         for name in ("ra", "hour_angle"):
             if not np.isfinite(getattr(self, name)):
                 raise SimulationError(f"{name}={getattr(self, name)}: must be finite")
@@ -72,12 +86,12 @@ class Observation:
             raise SimulationError(f"shape={self.shape}: must be even numbers from 32 to {MAX_PIXELS}")
         check_weighting(self.weighting, self.robust)
         baselines = len(self.array.positions) * (len(self.array.positions) - 1) // 2
-        number = (self.duration / self.integration).to_value(u.one)
-        if number * baselines > MAX_VISIBILITIES:
+        number, at_once = (self.duration / self.integration).to_value(u.one), self.channels * baselines
+        if number * at_once > MAX_VISIBILITIES:
             raise SimulationError(
-                f"integration={self.integration}: makes {number:.3g} integrations of {baselines} baselines in "
-                f"{self.duration}, more than {MAX_VISIBILITIES:g} visibilities; take at least "
-                f"{(self.duration * baselines / MAX_VISIBILITIES).to(u.s):.3g}, or a shorter duration"
+                f"integration={self.integration}: makes {number:.3g} integrations of {baselines} baselines "
+                f"and {self.channels} channel(s) in {self.duration}, more than {MAX_VISIBILITIES:g} visibilities; take "
+                f"at least {(self.duration * at_once / MAX_VISIBILITIES).to(u.s):.3g}, or a shorter duration"
             )
         longest = np.hypot(*self.uv.T[:2]).max()
         if self._cell * longest > 0.5:
@@ -110,10 +124,15 @@ class Observation:
         return self.duration * (len(self.elevations) / len(self.hour_angles))
 
     @cached_property
+    def frequencies(self):
+        """Middle of each channel, shape (channels,)."""
+        return self.frequency + self.bandwidth * ((np.arange(self.channels) + 0.5) / self.channels - 0.5)
+
+    @cached_property
     def uv(self):
-        """Baselines of all visibilities, wavelengths, shape (n, 3)."""
-        baselines = self.array.uv_coverage(self.declination, self.hour_angles)
-        return baselines.reshape(-1, 3) * (self.frequency / c).to_value(1 / u.m)
+        """Baselines of all visibilities, wavelengths, shape (n, 3): channels, integrations, pairs of antennas."""
+        baselines = self.array.uv_coverage(self.declination, self.hour_angles).reshape(-1, 3)
+        return np.concatenate([baselines * factor for factor in (self.frequencies / c).to_value(1 / u.m)])
 
     @cached_property
     def weights(self):
@@ -202,6 +221,21 @@ class Observation:
         number = len(self.uv)
         return rms * np.sqrt(number) * (rng.standard_normal(number) + 1j * rng.standard_normal(number))
 
-    def dirty(self, sources, rms, rng):
-        """Dirty image of sources with noise, Jy/beam."""
-        return self.image(self.visibilities(sources) + self.noise(rms, rng))
+    def gains(self, errors, rng):
+        """Gains of all visibilities, the same in all channels.
+
+        Parameters
+        ----------
+        errors : `GainErrors`
+        rng : `numpy.random.Generator`
+
+        Returns
+        -------
+        1D complex array, shape (n,)
+        """
+        of_antennas = errors.draw(rng, len(self.elevations), len(self.array.positions))
+        return np.tile(baseline_gains(of_antennas).ravel(), self.channels)
+
+    def dirty(self, sources, rms, rng, gains=1.0):
+        """Dirty image of sources with noise, Jy/beam; `gains` change what the sources send."""
+        return self.image(self.visibilities(sources) * gains + self.noise(rms, rng))

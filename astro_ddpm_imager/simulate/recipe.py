@@ -6,10 +6,13 @@ import astropy.units as u
 import numpy as np
 
 from ..errors import SimulationError
-from .sky import Sources, place_pairs
+from .population import place_pairs, power_law
+from .shapes import SHAPES
+from .sky import Sources
 
 __all__ = ["SourceRecipe"]
 
+DETAILS = 8.0  # size of an extended source in units of its finest parts
 MAX_REACH = 30 * u.deg  # the projection of the image ends at 57 deg from its centre
 
 
@@ -39,6 +42,13 @@ class SourceRecipe:
         at most ``reach``; by default the sources are spread evenly.
     bright : `~astropy.units.Quantity`, shape (n,), optional
         Fluxes of sources that are there besides.
+    extended : tuple of str, optional
+        Kinds of extended sources that are there besides, one of each:
+        ``"ellipse"``, ``"disc"``, ``"double"``, ``"clumps"`` (see
+        `~astro_ddpm_imager.simulate.shapes`).
+    extended_flux, extended_size : `~astropy.units.Quantity`, shape (2,), optional
+        Ranges of their total flux and of their size, both uniform in the
+        logarithm.
 
     Raises
     ------
@@ -56,6 +66,9 @@ class SourceRecipe:
     pair_distance: u.Quantity = 1 * u.arcsec
     clustering: u.Quantity | None = None
     bright: u.Quantity = () * u.Jy
+    extended: tuple = ()
+    extended_flux: u.Quantity = (5, 50) * u.mJy
+    extended_size: u.Quantity = (2, 10) * u.arcsec
 
     def __post_init__(self):
         for name in ("number", "flux", "size"):
@@ -66,6 +79,13 @@ class SourceRecipe:
             raise SimulationError(f"flux={self.flux[0]}: must be positive")
         if not ((self.bright > 0) & np.isfinite(self.bright)).all():
             raise SimulationError(f"bright={self.bright}: must be positive and finite")
+        for name in ("extended_flux", "extended_size"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high < np.inf:
+                raise SimulationError(f"{name}={low} to {high}: must be positive and finite, the smaller one first")
+        unknown = [kind for kind in self.extended if kind not in SHAPES]
+        if unknown:
+            raise SimulationError(f"extended={unknown[0]!r}: choose from {', '.join(map(repr, SHAPES))}")
         if not np.isfinite(self.slope):
             raise SimulationError(f"slope={self.slope}: must be finite")
         if not 0 <= self.reach <= MAX_REACH:
@@ -115,23 +135,22 @@ class SourceRecipe:
             distance = (self.pair_distance / cell).to_value(u.one)
             place_pairs(rng, offset, close, (distance / 2, distance), -reach, reach)
         axes = (rng.uniform(*self.size.value, (2, total)) * self.size.unit / cell).to_value(u.one)
-        return Sources(
+        fluxes = power_law(rng, number, *self.flux.to_value(u.Jy), self.slope)
+        compact = Sources(
             x=shape[1] // 2 + offset[0],
             y=shape[0] // 2 + offset[1],
-            flux=np.concatenate([self._fluxes(rng, number), self.bright.to_value(u.Jy)]),
+            flux=np.concatenate([fluxes, self.bright.to_value(u.Jy)]),
             major=axes.max(0),
             minor=axes.min(0),
             angle=rng.uniform(0, np.pi, total),
         )
+        if not self.extended:
+            return compact
+        return Sources.concatenate([compact, *(self._extended(rng, kind, shape, cell) for kind in self.extended)])
 
-    def _fluxes(self, rng, number):
-        low, high = self.flux.to_value(u.Jy)
-        share, power = rng.random(number), self.slope + 1
-        if power == 1:
-            return low + share * (high - low)
-        if power == 0:
-            return low * (high / low) ** share
-        # From the end where most of the sources are, so that no power overflows.
-        if power > 0:
-            low, high, share = high, low, 1 - share
-        return low * np.exp(np.log1p(share * np.expm1(power * np.log(high / low))) / power)
+    def _extended(self, rng, kind, shape, cell):
+        low, high = np.log((self.extended_size / cell).to_value(u.one))
+        size, flux = np.exp(rng.uniform(low, high)), np.exp(rng.uniform(*np.log(self.extended_flux.to_value(u.Jy))))
+        x, y = rng.uniform(-1, 1, 2) * (self.reach / cell).to_value(u.one)
+        detail = size / DETAILS
+        return SHAPES[kind](rng, DETAILS, 1.0).placed(shape[1] // 2 + x, shape[0] // 2 + y, detail, flux)

@@ -63,7 +63,10 @@ def thermal_rms(array, frequency, bandwidth, duration, pwv, elevation, polarisat
     if not (elevation > 0).all():
         raise SimulationError(f"elevation={elevation.min()}: must be above 0, the horizon")
     if not known[0] <= ghz <= known[-1]:
-        raise SimulationError(f"frequency={frequency}: must lie between {known[0]:g} and {known[-1]:g} GHz")
+        raise SimulationError(
+            f"frequency={frequency}: must lie between {known[0]:g} and {known[-1]:g} GHz; elsewhere give the noise, "
+            "--rms"
+        )
     dry, wet = (np.interp(ghz, known, table[name].value) for name in ("dry_opacity", "wet_opacity"))
     opacity = (dry + wet * water) / np.sin(elevation).value
     receiver = RECEIVER[np.searchsorted(BAND_EDGES, ghz)]

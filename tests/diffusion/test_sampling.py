@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from astro_ddpm_imager import SettingError
-from astro_ddpm_imager.diffusion.sampling import SAMPLERS, LinearSchedule, evenly_in_log_ratio, respaced
+from astro_ddpm_imager.diffusion.sampling import (
+    SAMPLERS,
+    LinearSchedule,
+    evenly_in_log_ratio,
+    respaced,
+    unipc,
+    with_feedback,
+)
 from astro_ddpm_imager.diffusion.stretch import PowerStretch
 
 MEAN, SPREAD = 0.4, 0.25
@@ -93,3 +100,20 @@ def test_stretch_there_and_back(gamma):
     np.testing.assert_allclose(stretch.inverse(stretch.forward(sky)), sky, rtol=1e-6, atol=1e-12)
     assert stretch.forward(0.0) == -1 and stretch.forward(8.0) == 1
     assert stretch.inverse(-1.3) == 0
+
+
+def test_with_feedback_each_step_is_given_the_misfit_of_the_one_before():
+    """A network that adds what is missing comes to what explains the data, of which the sampler knows nothing."""
+    data, given = np.float32(3), []
+
+    def predict(x, t, misfit):
+        given.append(float(misfit))
+        return (data - misfit) + misfit / 2
+
+    def misfit(expected):
+        return data if expected is None else data - expected
+
+    step = with_feedback(predict, misfit)
+    found = unipc(step, lambda: np.float32(0.1), LinearSchedule(), 5)
+    assert given[0] == 3 and given == pytest.approx([3 / 2**i for i in range(len(given))])
+    assert found == pytest.approx(3 - 3 / 2 ** len(given))

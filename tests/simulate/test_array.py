@@ -4,6 +4,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import EarthLocation
+from scipy.spatial.distance import pdist
 
 from astro_ddpm_imager.errors import SimulationError
 from astro_ddpm_imager.simulate import Array, Observation, list_arrays, read_array, thermal_rms
@@ -17,11 +18,65 @@ def written(tmp_path, text):
     return path
 
 
-def test_the_shipped_arrays_are_almas():
-    assert "alma.cycle5.3" in list_arrays() and len(list_arrays()) == 24
+def test_the_shipped_arrays():
+    assert "alma.cycle5.3" in list_arrays() and len(list_arrays("alma")) == 24
+    assert list_arrays("vla") == ["vla.a", "vla.b", "vla.c", "vla.d"]
     array = read_array("alma.cycle5.3")
     assert array.positions.shape == (43, 3) and array.diameter == 12
     assert array.location.lat.deg == pytest.approx(-23.02, abs=0.01)
+
+
+# Dishes (m), antennas, longest baseline (m, within 5%) and latitude (deg) that the observatories give.
+OBSERVATORIES = {
+    "vla.a": (25, 27, 36400, 34.08),
+    "vla.d": (25, 27, 1030, 34.08),
+    "meerkat": (13.5, 64, 7700, -30.71),
+    "atca.6a": (22, 6, 5939, -30.31),
+    "sma.compact": (6, 8, 77, 19.82),
+    "noema.a": (15, 6, 760, 44.63),
+    "wsrt": (25, 14, 2700, 52.92),
+    "aca": (7, 10, 45, -23.02),
+    "ngvla.core": (18, 114, 4300, 34.08),
+}
+
+
+@pytest.mark.parametrize("name", OBSERVATORIES)
+def test_dishes_and_sites_of_other_observatories(name):
+    diameter, antennas, longest, latitude = OBSERVATORIES[name]
+    array = read_array(name)
+    assert array.diameter == diameter and len(array.positions) == antennas
+    assert pdist(array.positions).max() == pytest.approx(longest, rel=0.05)
+    assert array.location.lat.deg == pytest.approx(latitude, abs=0.02)
+    # Near the place that the array is said to be at, and level, but for a mountain.
+    assert np.linalg.norm(array.positions.mean(0)) < 3000 and np.ptp(array.positions[:, 2]) < 200
+
+
+@pytest.mark.parametrize(
+    "name, frequency, cell, expected",
+    [("vla.a", 1.4, 0.2, 1.3), ("vla.b", 1.4, 0.7, 4.3), ("vla.c", 1.4, 2.3, 14.0), ("vla.d", 1.4, 7.5, 46.0)],
+)
+def test_beams_of_the_vla(name, frequency, cell, expected):
+    """The VLA's observational status summary gives these for 12 h and a weighting between natural and uniform."""
+    observation = Observation(
+        read_array(name), 0 * u.deg, 50 * u.deg, 10 * u.hour, 600 * u.s, frequency=frequency * u.GHz,
+        shape=(256, 256), cell=cell * u.arcsec, weighting="briggs", robust=0.5,
+    )  # fmt: skip
+    beam = observation.beam
+    assert np.sqrt(beam.major * beam.minor).to_value(u.arcsec) == pytest.approx(expected, rel=0.1)
+
+
+def test_a_broad_band_fills_the_uv_plane_and_lowers_the_sidelobes():
+    one, many = (
+        Observation(
+            read_array("vla.b"), 0 * u.deg, 40 * u.deg, 2 * u.min, 60 * u.s, frequency=3 * u.GHz, shape=(512, 512),
+            cell=0.5 * u.arcsec, bandwidth=1.5 * u.GHz, channels=channels,
+        )
+        for channels in (1, 8)
+    )  # fmt: skip
+    assert len(many.uv) == 8 * len(one.uv)
+    np.testing.assert_allclose(many.frequencies.to_value(u.GHz).mean(), 3)
+    far = np.hypot(*np.ogrid[-256:256, -256:256]) > 100
+    assert many.psf[far].std() < 0.6 * one.psf[far].std()
 
 
 def test_an_east_west_baseline_turns_with_the_sky(tmp_path):

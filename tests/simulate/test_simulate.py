@@ -11,7 +11,9 @@ from astropy.table import Table
 from astropy.wcs import WCS, FITSFixedWarning
 
 from astro_ddpm_imager.data import demo_files
+from astro_ddpm_imager.errors import SimulationError
 from astro_ddpm_imager.simulate import (
+    OBSERVATORIES,
     FieldSimulator,
     Instrument,
     Population,
@@ -22,6 +24,7 @@ from astro_ddpm_imager.simulate import (
     sky_pixels,
     sky_spectrum,
 )
+from astro_ddpm_imager.simulate.instruments import LEAST_KEPT
 
 BEAM_PIXELS = 8.56
 
@@ -76,7 +79,9 @@ def test_an_instrument_keeps_its_beam_when_resampled_and_turned(psf, instrument)
 
 
 def test_empty_fields_are_noise_that_repeats_with_the_seed(instrument):
-    simulator = FieldSimulator((instrument,), Population(density=1e-9, other_density=1e-9), flat_fraction=1)
+    simulator = FieldSimulator(
+        (instrument,), Population(kinds={"table": 1}, density=1e-9), flat={"table": 1}, gain_errors=0
+    )
     first, again, other = (simulator(np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert len(first.sources) == 0 and first.sky.max() == 0
     assert first.dirty.std() == pytest.approx(1, rel=0.1)
@@ -85,7 +90,8 @@ def test_empty_fields_are_noise_that_repeats_with_the_seed(instrument):
 
 
 def test_crops_hold_apparent_fluxes_inside_the_primary_beam(instrument):
-    simulator = FieldSimulator((instrument,), Population(density=0.05, bright_fraction=0.5), pb_fwhm=(20, 25))
+    population = Population(kinds={"table": 1, "other": 1}, density=0.05, bright_fraction=0.5)
+    simulator = FieldSimulator((instrument,), population, pb_fwhm={"other": (20, 25)})
     conditions, skies = simulator.crops(np.random.default_rng(5), 6, 32, {"threshold": 4, "gain": 0.2})
     dirty, residual, components, pb = np.moveaxis(conditions, 1, 0)
     assert conditions.shape == (6, 4, 32, 32) and conditions.dtype == skies.dtype == np.float32
@@ -106,12 +112,28 @@ def test_drawn_instruments_have_the_beam_they_say():
         assert drawn.psf[32, 32] == pytest.approx(1, abs=0.1) and drawn.psf.argmax() == 32 * 64 + 32
 
 
+@pytest.mark.parametrize("observatory", OBSERVATORIES)
+def test_drawn_instruments_of_other_observatories(observatory):
+    """Beams with broad wings are not as the Gaussian says that was fitted on finer pixels, by up to 5%."""
+    for seed in range(2):
+        drawn = draw_instrument(np.random.default_rng(seed), n=64, observatory=observatory)
+        beam = fit_beam(drawn.psf, 1 * u.arcsec)
+        assert np.sqrt(beam.major * beam.minor).value == pytest.approx(drawn.pixels_per_beam, rel=0.05)
+        assert drawn.psf[32, 32] > LEAST_KEPT and drawn.psf.argmax() == 32 * 64 + 32
+        assert 1e-3 < drawn.error.std() < 0.2 and drawn.description.startswith(observatory)
+
+
+def test_unknown_observatories_are_refused():
+    with pytest.raises(SimulationError, match=r"observatory='vlba': choose one of alma, aca, vla"):
+        draw_instrument(np.random.default_rng(0), observatory="vlba")
+
+
 def test_close_sources_of_the_population_are_beside_others_and_on_the_field():
     """Here of such low density that few are close by chance."""
     rng, close, total = np.random.default_rng(0), 0, 0
     population = Population(other_density=0.004, pairs=0.4)
     for _ in range(60):
-        sources = population.draw(rng, (256, 256), 2.2, None)
+        sources = population.draw(rng, (256, 256), 2.2, "other")
         position = np.array([sources.x, sources.y])
         assert position.size == 0 or (position.min() >= -0.5 and position.max() <= 255.5)
         distance = np.hypot(*(position[:, :, None] - position[:, None]))
@@ -122,7 +144,7 @@ def test_close_sources_of_the_population_are_beside_others_and_on_the_field():
 def test_bright_sources_of_the_population_do_not_promise_faint_ones():
     """Half of the fields have bright sources only; a quarter has one or none."""
     rng, population = np.random.default_rng(1), Population(boosted_fraction=0, other_scale=(1, 1))
-    fields = [population.draw(rng, (96, 96), 2.2, None).flux for _ in range(400)]
+    fields = [population.draw(rng, (96, 96), 2.2, "other").flux for _ in range(400)]
     all_bright = [flux.min() >= population.bright_flux[0] for flux in fields if len(flux) > 20]
     assert np.mean(all_bright) == pytest.approx(population.all_bright, abs=0.1)
     assert np.mean([len(flux) < 2 for flux in fields]) == pytest.approx(0.25, abs=0.07)

@@ -223,10 +223,10 @@ def test_settings_that_casa_cannot_take(tmp_path, monkeypatch):
     with pytest.raises(SimulationError, match=r"bandwidth=-1.0 GHz: must be positive"):
         simulate_with_casa(OBSERVATIONS["natural"], SOURCES, tmp_path, bandwidth=-1 * u.GHz)
     array = read_array("alma.cycle5.3")
-    elsewhere = type(array.location).from_geodetic(6 * u.deg, 44.6 * u.deg, 2550 * u.m)
-    noema = Observation(Array("noema", elsewhere, array.positions, 15.0), 150 * u.deg, 40 * u.deg)
-    with pytest.raises(SimulationError, match=r"array='noema': lies at none of the observatories ALMA"):
-        simulate_with_casa(noema, SOURCES, tmp_path)
+    elsewhere = type(array.location).from_geodetic(7 * u.deg, 50.5 * u.deg, 320 * u.m)
+    effelsberg = Observation(Array("effelsberg", elsewhere, array.positions, 15.0), 150 * u.deg, 40 * u.deg)
+    with pytest.raises(SimulationError, match=r"array='effelsberg': lies at none of the observatories ALMA"):
+        simulate_with_casa(effelsberg, SOURCES, tmp_path)
 
 
 def test_a_failure_of_casa_is_told_with_its_words(tmp_path, monkeypatch):

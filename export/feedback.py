@@ -1,0 +1,123 @@
+"""Diffusion with feedback: noisy skies, noisier ones before them, and the misfit of what was expected of those."""
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from astro_ddpm_imager.diffusion.sampling import evenly_in_log_ratio
+
+STEPS = 7  # of the sampler: an estimate comes from the step before
+
+
+class Diffusion:
+    """Noise schedule and stretch, on tensors.
+
+    Parameters
+    ----------
+    schedule : `~astro_ddpm_imager.diffusion.sampling.LinearSchedule`
+    stretch : `~astro_ddpm_imager.diffusion.stretch.PowerStretch`
+    device : str
+    """
+
+    def __init__(self, schedule, stretch, device):
+        self.steps, self.stretch, self.device = schedule.steps, stretch, device
+        self.signal, self.noise, self.log_ratio = (
+            torch.from_numpy(values.astype(np.float32)).to(device)
+            for values in (schedule.signal, schedule.noise, schedule.log_ratio)
+        )
+        times = evenly_in_log_ratio(schedule, STEPS)
+        self.width = float(np.diff(schedule.log_ratio[times])[-1])
+
+    def normal(self, shape, generator):
+        """Noise of unit variance."""
+        return torch.randn(shape, generator=generator, device=self.device)
+
+    def amplitudes(self, t):
+        """Signal and noise at steps t, shape (number, 1, 1, 1)."""
+        return self.signal[t][:, None, None, None], self.noise[t][:, None, None, None]
+
+    def diffuse(self, skies, generator):
+        """Noisy skies at stratified steps t in random order, and the velocities to predict.
+
+        v = alpha eps - sigma x0 (Salimans & Ho 2022, arXiv:2202.00512, section 4).
+        """
+        number = len(skies)
+        x0 = 2 * (skies[:, None] / self.stretch.c) ** (1 / self.stretch.gamma) - 1
+        order = torch.randperm(number, generator=generator, device=self.device)
+        strata = (order + torch.rand(number, generator=generator, device=self.device)) / number
+        t = (strata * self.steps).long().clamp(max=self.steps - 1)
+        alpha, sigma = self.amplitudes(t)
+        noise = self.normal(x0.shape, generator)
+        return alpha * x0 + sigma * noise, t, alpha * noise - sigma * x0
+
+    def before(self, x, t, distance, generator):
+        """The noisier sky at a step before, and that step.
+
+        Noise is added to x (Ho et al. 2020, arXiv:2006.11239, equation 2, over
+        several steps). With noise of its own it would tell something of the
+        sky that x does not, and what a sampler never knows.
+
+        Parameters
+        ----------
+        x : 4D tensor, shape (number, 1, n, n)
+        t : 1D tensor of int
+        distance : 1D tensor
+            In units of the sampler's steps, even in the logarithm of signal to noise.
+        generator : `torch.Generator`
+        """
+        wanted = (self.log_ratio[t] - self.width * distance).clamp(min=self.log_ratio[-1])
+        # The logarithm falls with t.
+        earlier = torch.searchsorted(-self.log_ratio, -wanted).clamp(max=self.steps - 1)
+        (alpha, sigma), (signal, noise) = self.amplitudes(t), self.amplitudes(earlier)
+        ratio = signal / alpha
+        added = (noise**2 - ratio**2 * sigma**2).clamp(min=0).sqrt()
+        return ratio * x + added * self.normal(x.shape, generator), earlier
+
+    def expected(self, x, v, t):
+        """Flux per pixel, shape (number, ny, nx), of the noiseless sky that a velocity means."""
+        alpha, sigma = self.amplitudes(t)
+        x0 = (alpha * x - sigma * v)[:, 0]
+        return self.stretch.c * (x0.clamp(min=-1) / 2 + 0.5) ** self.stretch.gamma
+
+    @torch.no_grad()
+    def feedback(self, predict, fields, x, t, distances, generator):
+        """Misfit of what is expected after some of a sampler's steps, the first of which has none.
+
+        Parameters
+        ----------
+        predict : callable
+            ``predict(x, condition, t, misfit)``: the velocity, float32.
+        fields : `~export.torch_fields.TorchFields`
+        x : 4D tensor, shape (number, 1, n, n)
+        t : 1D tensor of int
+        distances : 2D tensor, shape (rounds, number)
+            From each step to the one before, as for `before`; the last one first.
+        generator : `torch.Generator`
+
+        Returns
+        -------
+        4D tensor, shape (number, 1, n, n)
+        """
+        chain = []
+        for distance in distances:
+            x, t = self.before(x, t, distance, generator)
+            chain.append((x, t))
+        misfit = fields.images[:, :1]
+        for x, t in reversed(chain):
+            velocity = predict(x, fields.images, t, misfit)
+            misfit = fields.misfit(self.expected(x, velocity, t))
+        return misfit
+
+    def loss_weight(self, dirty, t):
+        """Where and when the loss counts, shape (number, 1, n, n), mean 1.
+
+        A weight that depends only on what the network is given leaves its optimum,
+        the conditional mean, as it is. This one looks at pixels near a peak that
+        may or may not be a source, so that the empty sky does not fill the
+        gradient; and it makes late steps, where details are drawn, no louder than
+        the early ones, where sources are decided.
+        """
+        near = functional.max_pool2d(dirty, 5, stride=1, padding=2).clamp(min=0)
+        doubtful = (0.3 + 2 * torch.sigmoid(3 * (near - 2.5))) / (1 + near / 30)
+        weight = doubtful / (1 + 5 * self.signal[t] ** 4)[:, None, None, None]
+        return weight / weight.mean()
