@@ -192,9 +192,22 @@ def _explained(found, gaussians, inside, doubt):
 
 def _noise(residual, expected):
     """That of the image where the least sidelobes are expected that are not known."""
-    sidelobes, measured = _levels(residual, expected)
+    quiet = _quiet_part(residual, expected, np.argsort(expected))
+    measured, sidelobes = mad_std(residual[quiet]), np.sqrt(np.mean(expected[quiet] ** 2))
     # Where some are expected everywhere, less of what is measured is noise.
-    return float(np.sqrt(max(measured[0] ** 2 - sidelobes[0] ** 2, LEAST * measured[0] ** 2)))
+    return float(np.sqrt(max(measured**2 - sidelobes**2, LEAST * measured**2)))
+
+
+def _quiet_part(residual, expected, order):
+    """First of the pixels in the order of the sidelobes expected, as many as have none that matter, or a few."""
+    # All of them are needed: a small part of an image holds so few beams that it may be quiet by chance.
+    noise, least = mad_std(residual), -(-len(order) // BINS)
+    for _ in range(ROUNDS):
+        before, quiet = noise, order[: max(np.count_nonzero(expected <= UNKNOWN * noise), least)]
+        noise = mad_std(residual[quiet])
+        if noise > 0.99 * before:
+            break
+    return quiet
 
 
 def _levels(residual, expected):
@@ -205,9 +218,12 @@ def _levels(residual, expected):
     expected, measured : 1D arrays
         Neither falls.
     """
-    order = np.array_split(np.argsort(expected), BINS if expected.any() else 1)
-    sidelobes = [np.sqrt(np.mean(expected[chosen] ** 2)) for chosen in order]
-    return np.array(sidelobes), np.maximum.accumulate([mad_std(residual[chosen]) for chosen in order])
+    order = np.argsort(expected)
+    quiet = _quiet_part(residual, expected, order)
+    loud = order[len(quiet) :]
+    parts = [quiet, *(np.array_split(loud, -(-BINS * len(loud) // len(order))) if len(loud) else [])]
+    sidelobes = [np.sqrt(np.mean(expected[part] ** 2)) for part in parts]
+    return np.array(sidelobes), np.maximum.accumulate([mad_std(residual[part]) for part in parts])
 
 
 def _towards(found, gaussians, inside, doubt):
