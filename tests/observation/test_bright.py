@@ -105,7 +105,7 @@ def test_where_the_sidelobes_of_a_bright_source_are_not_known_more_counts_as_noi
     assert after.rms == pytest.approx(47e-6, rel=0.15)
     # What is left is what counts as noise there.
     left = (after.reduced / after.rms / after.noise_ratio)[:, :first]
-    assert mad_std(left[np.isfinite(left)]) < 1.3
+    assert mad_std(left[np.isfinite(left)]) < 1.5
     assert "make the images twice as wide" in caplog.text
 
 
@@ -143,7 +143,7 @@ def test_nothing_is_invented_near_a_bright_source(one_bright):
 @pytest.mark.parametrize("snr", [200.0, 1000.0, 10000.0])
 def test_a_point_between_pixels_is_fitted(pixels_per_beam, snr):
     """Amid two faint ones, in an image twice as wide as the field, whose PSF knows all sidelobes in it."""
-    side, rng = 192 if pixels_per_beam < 5 else 256, np.random.default_rng(int(snr))
+    side, rng = 192 if pixels_per_beam < 5 else 384, np.random.default_rng(int(snr))
     field = 0.44 * side
     # The faint ones are too far from it for what they add to its flux to matter.
     x, y = side / 2 + (rng.uniform(-0.1, 0.1, (2, 3)) + [[-0.15, 0.3, -0.2], [-0.2, 0.1, 0.3]]) * field
