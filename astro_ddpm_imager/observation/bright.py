@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 FITTED = 7.0  # times the noise: peaks that are fitted
 TOGETHER = 0.6  # of the highest peak: those that are fitted with it, and not taken for its sidelobes
 SEPARATION = 0.7  # beams between components
-ROUNDS, SWEEPS = 16, 3
+ROUNDS, SWEEPS = 16, 12
 HALVINGS = 4  # of a step that explains less
 GAIN = 0.1
 DEPTH = 5.0  # of CLEAN, times the noise
@@ -175,7 +175,9 @@ def _fit(dirty, grid, doubt):
             )
             better = better.on_grid([1 / s for s in scale]).scaled(found.rms)
             before, found = found, _towards(found, better, inside, doubt)
-            if found is before:
+            # Wide sources need many, for they grow from points by a beam's variance at a time.
+            gain = np.sum((before.residual / found.loudness) ** 2) - _misfit(found)
+            if found is before or gain < dirty.beam_pixels**2:
                 break
     return found
 
@@ -228,12 +230,16 @@ def _levels(residual, expected):
 
 def _towards(found, gaussians, inside, doubt):
     """With others, or as far on the way to them as leaves less of the image."""
-    left = np.sum((found.residual / found.loudness) ** 2)
+    left = _misfit(found)
     for share in 0.5 ** np.arange(HALVINGS):
         changed = _explained(found, found.gaussians.towards(gaussians, share), inside, doubt)
         if np.sum((changed.residual / found.loudness) ** 2) < left:
             return changed
     return found
+
+
+def _misfit(found):
+    return np.sum((found.residual / found.loudness) ** 2)
 
 
 def _new_peaks(found, beam_pixels):

@@ -1,14 +1,71 @@
 """Bright sources."""
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import astropy.units as u
 import numpy as np
 import pytest
 from astropy.nddata import CCDData
+from astropy.stats import gaussian_fwhm_to_sigma, mad_std
 
 from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.observation.bright import subtract_bright
 from astro_ddpm_imager.observation.dirty import prepare
+from astro_ddpm_imager.observation.grid import ModelGrid
 from astro_ddpm_imager.simulate import Observation, Sources, read_array
+
+NOISE = 1e-4  # Jy/beam
+ALMA = read_array("alma.cycle5.3")
+
+
+def subtracted(dirty):
+    """All but 15 of what is above 30 times the noise."""
+    return subtract_bright(dirty, ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8), 30, 15)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An observation of Gaussians (fluxes in units of the noise, FWHM in beams), with the noise of its field alone."""
+
+    side: int
+    pixels_per_beam: float
+    field: float
+    x: np.ndarray
+    y: np.ndarray
+    flux: np.ndarray
+    fwhm: float = 0.0
+    seed: int = 0
+
+    @cached_property
+    def observation(self):
+        cell = 0.8553 / self.pixels_per_beam * u.arcsec
+        return Observation(ALMA, 150 * u.deg, 2 * u.deg, shape=(self.side,) * 2, cell=cell, integration=2 * u.min)
+
+    @cached_property
+    def inside(self):
+        """The field; around it the image is blank."""
+        along = np.abs(np.arange(self.side) - self.side / 2)
+        return np.maximum(along[:, None], along) < self.field / 2
+
+    @cached_property
+    def inputs(self):
+        seen = self.observation
+        flux = NOISE * self.flux / seen.primary_beam_at(self.x, self.y)
+        size = np.full(len(flux), self.fwhm * self.pixels_per_beam)
+        sources = Sources(self.x, self.y, flux, size, size, 0 * size)
+        data = np.where(self.inside, seen.dirty(sources, NOISE, np.random.default_rng(self.seed)), np.nan)
+        return {"dirty": CCDData(data, unit=u.Jy / u.beam, wcs=seen.wcs), "psf": seen.psf, "beam": seen.beam}
+
+    @cached_property
+    def noise(self):
+        """Its level in the field."""
+        alone = self.observation.image(self.observation.noise(NOISE, np.random.default_rng(self.seed)))
+        return mad_std(alone[self.inside])
+
+    @cached_property
+    def result(self):
+        return subtracted(prepare(**self.inputs))
 
 
 @pytest.fixture(scope="module")
@@ -29,22 +86,26 @@ def test_noise_is_measured_beneath_the_sidelobes(one_bright):
     inputs, _ = one_bright
     before = prepare(**inputs)
     assert before.rms > 10 * 47e-6
-    after = subtract_bright(before, 30, 15)
+    after = subtracted(before)
     assert after.rms == pytest.approx(47e-6, rel=0.1)
     assert np.nanmax(after.reduced) < 35 * 47e-6 and np.nanmin(after.reduced) > -8 * 47e-6
     np.testing.assert_array_equal(after.data, before.data)
 
 
-def test_where_the_sidelobes_of_a_bright_source_are_not_known_the_image_is_blank(one_bright, caplog):
+def test_where_the_sidelobes_of_a_bright_source_are_not_known_more_counts_as_noise(one_bright, caplog):
     inputs, truth = one_bright
     middle = np.s_[128:384, 128:384]
     cut = {name: inputs[name][middle] for name in ("dirty", "psf", "pb")}
-    after = subtract_bright(prepare(**cut, beam=inputs["beam"]), 30, 15)
+    before = prepare(**cut, beam=inputs["beam"])
+    after = subtracted(before)
+    np.testing.assert_array_equal(np.isnan(after.data), np.isnan(before.data))
+    np.testing.assert_array_equal(after.allowed, before.allowed)
     first = round(truth.x[0]) - 128 - 128
-    assert np.isnan(after.data[120, :first]).all() and np.isfinite(after.data[120, first + 4 :]).all()
-    # No source is catalogued of which only a part is seen.
-    assert not after.allowed[120, : first + 8].any() and after.allowed[120, first + 16 :].all()
+    assert after.noise_ratio[120, :first].min() > 1.5 and after.noise_ratio[120, 140:160].max() < 1.2
     assert after.rms == pytest.approx(47e-6, rel=0.15)
+    # What is left is what counts as noise there.
+    left = (after.reduced / after.rms / after.noise_ratio)[:, :first]
+    assert mad_std(left[np.isfinite(left)]) < 1.5
     assert "make the images twice as wide" in caplog.text
 
 
@@ -52,7 +113,7 @@ def test_nothing_is_subtracted_where_nothing_is_bright(one_bright):
     inputs, _ = one_bright
     noise = np.random.default_rng(0).standard_normal((512, 512)) * 47e-6
     quiet = prepare(**{**inputs, "dirty": CCDData(noise, unit=u.Jy / u.beam, wcs=inputs["dirty"].wcs)})
-    after = subtract_bright(quiet, 30, 15)
+    after = subtracted(quiet)
     assert after.bright is None and after.rms == pytest.approx(47e-6, rel=0.03)
     assert after.reduced is after.data
 
@@ -76,3 +137,77 @@ def test_nothing_is_invented_near_a_bright_source(one_bright):
     catalog = DiffusionImager(n_samples=8, seed=1, device="cpu", progress=False)(**inputs).catalog
     apart = np.hypot(catalog["x"][:, None] - truth.x, catalog["y"][:, None] - truth.y)
     assert (apart[apart[:, 0] < 10 * 8.56].min(1) < 4.5).all()
+
+
+@pytest.mark.parametrize("pixels_per_beam", [3.05, 4.0, 8.0])
+@pytest.mark.parametrize("snr", [200.0, 1000.0, 10000.0])
+def test_a_point_between_pixels_is_fitted(pixels_per_beam, snr):
+    """Amid two faint ones, in an image twice as wide as the field, whose PSF knows all sidelobes in it."""
+    side, rng = 192 if pixels_per_beam < 5 else 384, np.random.default_rng(int(snr))
+    field = 0.44 * side
+    # The faint ones are too far from it for what they add to its flux to matter.
+    x, y = side / 2 + (rng.uniform(-0.1, 0.1, (2, 3)) + [[-0.15, 0.3, -0.2], [-0.2, 0.1, 0.3]]) * field
+    seen = Seen(side, pixels_per_beam, field, x, y, np.array([snr, 9.0, 12.0]))
+    after, found = seen.result, seen.result.bright.gaussians
+    assert len(found) == 1
+    assert after.rms == pytest.approx(seen.noise, rel=0.03)
+    left = after.reduced - after.rms * 15 * (found.flux[0] > 0) * _shape(seen, found)
+    flux = found.flux[0] / NOISE + 15 * after.rms / NOISE
+    assert abs(flux - snr) < max(0.005 * snr, 3)
+    off = np.hypot(found.x[0] - x[0], found.y[0] - y[0]) / pixels_per_beam
+    # A point's position is known to its FWHM / sqrt(8 ln 2) over the S/N (Condon 1997), with a natural beam's wings.
+    assert off < 4 / snr
+    others = np.hypot(*(np.mgrid[:side, :side] - np.array([y[0], x[0]])[:, None, None])) < 3 * pixels_per_beam
+    assert np.nanmax(np.abs(left[others])) < 5.5 * seen.noise
+    assert np.nanmax(after.reduced) < 20.5 * seen.noise and np.nanmin(after.reduced) > -5.5 * seen.noise
+
+
+def _shape(seen, found):
+    """The dirty image of a component of flux 1."""
+    return prepare(**seen.inputs).see(found.scaled(1 / found.flux))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_noise_amid_many_sources_is_that_of_the_field(seed):
+    """Twenty-five of S/N 15, which CLEAN takes out before it is measured."""
+    rng, side = np.random.default_rng(seed), 384
+    x, y = side / 2 + rng.uniform(-0.21, 0.21, (2, 25)) * side
+    seen = Seen(side, 3.05, 0.44 * side, x, y, np.full(25, 15.0), seed=seed)
+    assert seen.result.rms == pytest.approx(seen.noise, rel=0.03)
+
+
+@pytest.mark.parametrize(("fwhm", "snr", "seed"), [(1.0, 1000.0, 0), (2.0, 300.0, 1), (3.0, 300.0, 0)])
+def test_an_extended_bright_source_is_one_gaussian_with_all_its_flux(fwhm, snr, seed):
+    side, flux = 256, snr * (1 + fwhm**2)
+    at = np.array([side / 2 + 3.3])
+    seen = Seen(side, 5.0, 0.44 * side, at, at - 5.6, np.array([flux]), fwhm, seed)
+    after, found = seen.result, seen.result.bright.gaussians
+    assert len(found) == 1 and not after.bright.pixels.any()
+    assert after.rms == pytest.approx(seen.noise, rel=0.04)
+    assert found.flux[0] / NOISE / (1 - 15 / snr) == pytest.approx(flux, rel=0.01)
+    expected = np.eye(2) * (gaussian_fwhm_to_sigma * fwhm * 5) ** 2
+    np.testing.assert_allclose(found.covariance[0], expected, atol=0.03 * expected[0, 0])
+
+
+@pytest.fixture(scope="module", params=[0, 1])
+def cluster(request):
+    """Six sources of S/N 60 to 150 within 10 arcsec, and a PSF image as large as the image."""
+    rng = np.random.default_rng(request.param)
+    side, reach = 256, 5 / (0.8553 / 5)
+    x, y = side / 2 + 30 + rng.uniform(-reach, reach, (2, 6))
+    return Seen(side, 5.0, 2 * side, x, y, rng.uniform(60, 150, 6), seed=request.param)
+
+
+def test_nothing_is_blank_where_the_psf_ends(cluster):
+    after = cluster.result
+    assert np.isfinite(after.data).all() and after.allowed.all()
+    assert np.min(after.noise_ratio) >= 1
+    assert after.rms == pytest.approx(cluster.noise, rel=0.1)
+
+
+def test_few_sources_are_false_where_the_psf_ends(cluster):
+    imager = DiffusionImager(n_samples=6, seed=1, reliability=0.5, device="cpu", progress=False)
+    catalog = imager(**cluster.inputs).catalog
+    apart = np.hypot(catalog["x"][:, None] - cluster.x, catalog["y"][:, None] - cluster.y)
+    assert (apart.min(1) > 5.0).sum() <= 2
+    assert (apart.min(0) < 2.5).sum() >= 5
