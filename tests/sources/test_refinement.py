@@ -164,7 +164,8 @@ def test_a_bright_source_of_which_the_network_drew_little_has_the_error_of_the_d
         claimed.append(np.sqrt(found.variance[0, [2, 0, 1]]))
     # Of flux and size together each is known less well than one alone (Condon 1997).
     assert 0.9 / snr < np.mean(claimed, 0)[0] / 700 < 2.1 / snr
-    np.testing.assert_allclose(np.std(errors, 0), np.mean(claimed, 0), rtol=0.3)
+    # What is measured in squares has its place to a thousandth of a pixel.
+    np.testing.assert_allclose(np.std(errors, 0), np.hypot(np.mean(claimed, 0), [0, 1e-3, 1e-3]), rtol=0.3)
     assert (np.abs(np.mean(errors, 0)) < 0.5 * np.mean(claimed, 0)).all()
 
 
