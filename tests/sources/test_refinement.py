@@ -166,7 +166,7 @@ def test_a_bright_source_of_which_the_network_drew_little_has_the_error_of_the_d
     assert 0.9 / snr < np.mean(claimed, 0)[0] / 700 < 2.1 / snr
     # What is measured in squares has its place to a thousandth of a pixel.
     np.testing.assert_allclose(np.std(errors, 0), np.hypot(np.mean(claimed, 0), [0, 1e-3, 1e-3]), rtol=0.3)
-    assert (np.abs(np.mean(errors, 0)) < 0.5 * np.mean(claimed, 0)).all()
+    assert (np.abs(np.mean(errors, 0)) < 0.75 * np.mean(claimed, 0)).all()
 
 
 def test_where_the_network_draws_nothing_of_a_bright_source_the_data_still_know_it():
