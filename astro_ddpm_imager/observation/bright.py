@@ -163,6 +163,7 @@ def _fit(dirty, grid, doubt):
         if not len(peaks):
             break
         points = Components.points(peaks[:, 1], peaks[:, 0], found.residual[tuple(peaks.T)])
+        without = found
         found = _explained(found, found.gaussians.joined(points), inside, doubt)
         for _ in range(SWEEPS):
             on_grid = found.gaussians.on_grid(scale).scaled(1 / found.rms)
@@ -176,9 +177,10 @@ def _fit(dirty, grid, doubt):
             better = better.on_grid([1 / s for s in scale]).scaled(found.rms)
             before, found = found, _towards(found, better, inside, doubt)
             # Wide sources need many, for they grow from points by a beam's variance at a time.
-            gain = np.sum((before.residual / found.loudness) ** 2) - _misfit(found)
-            if found is before or gain < dirty.beam_pixels**2:
+            if found is before or _gain(before, found) < dirty.beam_pixels**2:
                 break
+        if not _gain(without, found) > 0:
+            return without
     return found
 
 
@@ -230,16 +232,16 @@ def _levels(residual, expected):
 
 def _towards(found, gaussians, inside, doubt):
     """With others, or as far on the way to them as leaves less of the image."""
-    left = _misfit(found)
     for share in 0.5 ** np.arange(HALVINGS):
         changed = _explained(found, found.gaussians.towards(gaussians, share), inside, doubt)
-        if np.sum((changed.residual / found.loudness) ** 2) < left:
+        if _gain(found, changed) > 0:
             return changed
     return found
 
 
-def _misfit(found):
-    return np.sum((found.residual / found.loudness) ** 2)
+def _gain(before, after):
+    """How much less of the image is left, the sum of squares in units of the noise before."""
+    return np.sum((before.residual / before.loudness) ** 2) - np.sum((after.residual / before.loudness) ** 2)
 
 
 def _new_peaks(found, beam_pixels):

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 LARGEST = 1.0  # times the noise: what may lie beneath an image
 BLOCKS = 4  # on a side
 FEWEST_BEAMS = 8  # in each
-FEWEST_BLOCKS = 8  # for a gradient: four always lie on a plane, nearly
+FEWEST_BLOCKS = 8  # four always lie on a plane, nearly, for instance in the bowl around a bright source
 ROUGHEST = 0.8  # times the noise: scatter of the levels that is no more the noise of medians
 FULLEST = 0.25  # of a block: what is finite, at least, for its level to count
 UNEVEN = 0.3  # of the plane: how far the levels may scatter about it (root mean squares)
@@ -42,12 +42,11 @@ def fit_pedestal(data, beam_area):
         Median of the noise in the blocks.
     """
     levels, noise, y, x = _block_levels(data, beam_area)
-    if len(levels) < 3 or noise == 0:
+    if len(levels) < FEWEST_BLOCKS or noise == 0:
         return None, noise
     # Positions from -0.5 to 0.5, so that all coefficients are levels; in units of the noise, a few blocks may be off.
     along = [axis / max(n - 1, 1) - 0.5 for axis, n in zip((y, x), data.shape, strict=True)]
     design = np.column_stack([np.ones(len(levels)), *along])
-    design[:, 1:] *= len(levels) >= FEWEST_BLOCKS
     fitted = least_squares(lambda c: design @ c - levels / noise, np.zeros(3), loss="soft_l1", f_scale=0.3)
     model = design @ fitted.x
     scatter = np.sqrt(np.mean((levels / noise - model) ** 2))

@@ -386,8 +386,8 @@ def test_pixels_that_are_not_square(noise_image):
 
 
 def test_beyond_the_training_is_said(noise_image, imager, caplog):
-    imager(noise_image(BMAJ=1.5 / 3600))
-    assert "the beam is 3 times as long as wide, the model was trained for up to 2.5" in caplog.text
+    imager(noise_image(BMAJ=2 / 3600))
+    assert "the beam is 4 times as long as wide, the model was trained for up to 3.2" in caplog.text
 
 
 @pytest.mark.parametrize("rows", [10, 30, 80])

@@ -156,6 +156,9 @@ def test_ellipses_in_galactic_images_lie_on_the_image_as_in_others(imager, tmp_p
     for name, wcs in (("equatorial", equatorial), ("galactic", galactic)):
         imager(CCDData(data, unit="Jy/beam", wcs=wcs, meta=beam)).write(tmp_path / name)
         regions = Regions.read(tmp_path / f"{name}.reg", format="ds9")
-        drawn[name] = sorted(ends_of_major_axis(region, wcs) for region in regions)
+        # Those at the image's edge have the same x, but for rounding.
+        drawn[name] = sorted(
+            (ends_of_major_axis(region, wcs) for region in regions), key=lambda ends: np.round(ends, 1).tolist()
+        )
     assert len(drawn["equatorial"]) >= 2
     np.testing.assert_allclose(drawn["galactic"], drawn["equatorial"], atol=0.05)
