@@ -33,9 +33,11 @@ def test_reliable_sources_are_true_and_bright_ones_are_found(found):
     assert poisson.sf(false - 1, (1 - reliable["reliability"]).sum()) > 0.01
     assert false < 0.2 * len(reliable)
     assert score_catalog(truth[truth["snr"] > 5], catalog)["completeness"] >= 0.8
-    # Faint ones are found where the noise is positive, so that few fields say little of them (+94 uJy here, +27 on all
-    # 60, where PyBDSF on the dirty images is 200 uJy too high): those that are bright anyway are right.
-    assert abs(score_catalog(truth[truth["snr"] > 4], catalog)["flux_bias_uJy"]) < 60
+    # Faint ones are found where the noise is positive, so that few fields say little of them: +94 uJy here, +27 on all
+    # 60, where PyBDSF on the dirty images is 200 uJy too high. Those that are bright anyway are right within the error
+    # of the median of a dozen.
+    bright = score_catalog(truth[truth["snr"] > 4], catalog)
+    assert abs(bright["flux_bias_uJy"]) < 3 * 1.25 * 100 / np.sqrt(bright["matched"])
 
 
 @pytest.mark.xfail(reason="2 of 13 are false with this seed; 1 of 42 on all 60 fields with seed 1")
