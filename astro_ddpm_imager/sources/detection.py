@@ -1,12 +1,9 @@
 """Sources in one sky: a posterior sample, or an aggregate of samples."""
 
-import warnings
-
 import numpy as np
 from astropy.stats import gaussian_sigma_to_fwhm
 from photutils.detection import find_peaks
 from photutils.segmentation import SegmentationImage, SourceCatalog
-from photutils.utils.exceptions import NoDetectionsWarning
 from scipy.ndimage import gaussian_filter, label, map_coordinates
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -50,11 +47,10 @@ def detect(sky, threshold, pixels_per_beam, sample=0):
     smooth = gaussian_filter(sky, SMOOTHING_BEAMS * pixels_per_beam)
     # A source right between pixels has several equal peaks, of which one will do.
     smooth *= 1 + 1e-9 * np.linspace(0, 1, smooth.size).reshape(smooth.shape)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NoDetectionsWarning)
-        peaks = find_peaks(smooth, FAINTEST_PEAK * threshold, min_separation=SEPARATION_BEAMS * pixels_per_beam)
-    if peaks is None:
+    # Else find_peaks warns, and samples are looked at in threads, in which warnings cannot be left out.
+    if not (smooth > FAINTEST_PEAK * threshold).any():
         return Detections.empty()
+    peaks = find_peaks(smooth, FAINTEST_PEAK * threshold, min_separation=SEPARATION_BEAMS * pixels_per_beam)
     islands, _ = label(smooth > EMPTY * FAINTEST_PEAK * threshold)
     positions = np.column_stack([peaks["y_peak"], peaks["x_peak"]])
     segments = np.zeros(sky.shape, dtype=np.int32)
