@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from astropy.stats import mad_std
 from scipy.fft import irfft2, rfft2
-from scipy.ndimage import distance_transform_edt, gaussian_filter, label, maximum_filter
+from scipy.ndimage import distance_transform_edt, gaussian_filter, label, maximum, maximum_filter
 
 from .clean import clean
 from .components import Components
@@ -67,9 +67,7 @@ class BrightPart:
         -------
         `BrightPart`
         """
-        at = (self.gaussians.y, self.gaussians.x)
-        y, x = (np.round(p).astype(int).clip(0, n - 1) for p, n in zip(at, factors.shape, strict=True))
-        gaussians = self.gaussians.scaled(factors[y, x])
+        gaussians = self.gaussians.scaled(factors[self.gaussians.nearest(factors.shape)])
         return BrightPart(gaussians.select(gaussians.flux != 0), self.pixels * factors)
 
     def seen_by(self, dirty):
@@ -130,7 +128,9 @@ def subtract_bright(dirty, grid, brightest, kept):
     part = BrightPart(found.gaussians, cleaned)
     seen = dirty.convolve_beam(part.image) / rms
     dirty = replace(dirty, rms=rms, noise_ratio=np.hypot(rms, found.unknown) / rms)
-    return _checked(replace(dirty, bright=_largest_part(dirty, part, seen, brightest, kept)), seen, kept)
+    islands = label(seen > EDGE_NOISE)[0]
+    dirty = replace(dirty, bright=_largest_part(part, seen, islands, brightest, kept))
+    return dirty if dirty.bright is None else _checked(dirty, islands, kept)
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,7 @@ def _fit(dirty, grid, doubt):
     if found.residual.max() < FITTED * found.rms:
         return found
     psf, scale = grid.psf_to_model(dirty.covering_psf), grid.ratio
+    spread = None if doubt is None else rfft2(np.roll(doubt**2, dirty.shape, (0, 1)))
     at_edge = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] < dirty.beam_pixels
     for _ in range(ROUNDS):
         peaks = _new_peaks(found, dirty.beam_pixels)
@@ -164,18 +165,13 @@ def _fit(dirty, grid, doubt):
             break
         points = Components.points(peaks[:, 1], peaks[:, 0], found.residual[tuple(peaks.T)])
         without = found
-        found = _explained(found, found.gaussians.joined(points), inside, doubt)
+        found = _explained(found, found.gaussians.joined(points), inside, spread)
         for _ in range(SWEEPS):
             on_grid = found.gaussians.on_grid(scale).scaled(1 / found.rms)
-            nearest = tuple(
-                np.round([c]).astype(int)[0].clip(0, n - 1)
-                for c, n in zip((found.gaussians.y, found.gaussians.x), dirty.shape, strict=True)
-            )
-            better = improve(
-                on_grid, grid.to_model(found.residual / found.rms), psf, grid.pixels_per_beam, at_edge[nearest]
-            )
+            fixed = at_edge[found.gaussians.nearest(dirty.shape)]
+            better = improve(on_grid, grid.to_model(found.residual / found.rms), psf, grid.pixels_per_beam, fixed)
             better = better.on_grid([1 / s for s in scale]).scaled(found.rms)
-            before, found = found, _towards(found, better, inside, doubt)
+            before, found = found, _towards(found, better, inside, spread)
             # Wide sources need many, for they grow from points by a beam's variance at a time.
             if found is before or _gain(before, found) < dirty.beam_pixels**2:
                 break
@@ -184,13 +180,13 @@ def _fit(dirty, grid, doubt):
     return found
 
 
-def _explained(found, gaussians, inside, doubt):
-    """With other Gaussians."""
+def _explained(found, gaussians, inside, spread):
+    """With other Gaussians; ``spread`` is the transform of the variance of the PSF, or None where it is all known."""
     dirty = found.dirty
     residual = np.where(inside, dirty.data - dirty.see(gaussians), 0)
-    if doubt is None:
+    if spread is None:
         return _Found(dirty, gaussians, residual, float(mad_std(residual[inside])), found.unknown)
-    expected = _unknown_sidelobes(gaussians, doubt)
+    expected = _unknown_sidelobes(gaussians, dirty.shape, spread)
     return _Found(dirty, gaussians, residual, _noise(residual[inside], expected[inside]), expected)
 
 
@@ -230,10 +226,10 @@ def _levels(residual, expected):
     return np.array(sidelobes), np.maximum.accumulate([mad_std(residual[part]) for part in parts])
 
 
-def _towards(found, gaussians, inside, doubt):
+def _towards(found, gaussians, inside, spread):
     """With others, or as far on the way to them as leaves less of the image."""
     for share in 0.5 ** np.arange(HALVINGS):
-        changed = _explained(found, found.gaussians.towards(gaussians, share), inside, doubt)
+        changed = _explained(found, found.gaussians.towards(gaussians, share), inside, spread)
         if _gain(found, changed) > 0:
             return changed
     return found
@@ -255,16 +251,11 @@ def _new_peaks(found, beam_pixels):
     return peaks[distance > SEPARATION * beam_pixels]
 
 
-def _unknown_sidelobes(gaussians, doubt):
+def _unknown_sidelobes(gaussians, shape, spread):
     """Root mean square of what is not known of the sidelobes of some Gaussians, all together."""
-    ny, nx = (n // 2 for n in doubt.shape)
-    power = np.zeros((ny, nx))
-    at = tuple(
-        np.round(c).astype(int).clip(0, n - 1) for c, n in zip((gaussians.y, gaussians.x), (ny, nx), strict=True)
-    )
-    np.add.at(power, at, gaussians.flux**2)
-    spread = irfft2(rfft2(power, s=doubt.shape) * rfft2(np.roll(doubt**2, (ny, nx), (0, 1))), s=doubt.shape)
-    return np.sqrt(spread[:ny, :nx].clip(0))
+    power, both = np.zeros(shape), [2 * n for n in shape]
+    np.add.at(power, gaussians.nearest(shape), gaussians.flux**2)
+    return np.sqrt(irfft2(rfft2(power, s=both) * spread, s=both)[: shape[0], : shape[1]].clip(0))
 
 
 def _clean_deeper(dirty, residual, rms, unknown):
@@ -283,12 +274,10 @@ def _clean_deeper(dirty, residual, rms, unknown):
     return components, rms
 
 
-def _largest_part(dirty, part, seen, brightest, kept):
+def _largest_part(part, seen, islands, brightest, kept):
     """Of each source that is too bright all but ``kept`` times the noise."""
-    factors = np.zeros(dirty.shape)
-    islands, number = label(seen > EDGE_NOISE)
-    for island in range(1, number + 1):
-        peak = seen[islands == island].max()
+    factors, numbers = np.zeros(seen.shape), np.arange(1, islands.max() + 1)
+    for island, peak in zip(numbers, np.atleast_1d(maximum(seen, islands, numbers)), strict=True):
         if peak > brightest:
             own = (islands == island) & (seen > max(EDGE * peak, DEPTH))
             factors[own] = 1 - kept / peak
@@ -296,13 +285,10 @@ def _largest_part(dirty, part, seen, brightest, kept):
     return part.scaled(factors) if factors.any() else None
 
 
-def _checked(dirty, seen, kept):
+def _checked(dirty, islands, kept):
     """Say where more is left of a source than should be, and leave it whole where subtracting it has made it worse."""
-    if dirty.bright is None:
-        return dirty
     left, factors = np.nan_to_num(np.abs(dirty.reduced)) / dirty.loudness, np.ones(dirty.shape)
     before = np.nan_to_num(dirty.data) / dirty.loudness
-    islands = label(seen > EDGE_NOISE)[0]
     touched = np.unique(islands[dirty.bright.image != 0])
     for island in touched[touched > 0]:
         own = islands == island

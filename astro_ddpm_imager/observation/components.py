@@ -43,6 +43,10 @@ class Components:
         """Only those of a boolean or index array."""
         return Components(self.x[chosen], self.y[chosen], self.flux[chosen], self.covariance[chosen])
 
+    def nearest(self, shape):
+        """The pixels (y, x) of an image that are nearest to the centres, two 1D arrays of int."""
+        return tuple(np.round(p).astype(int).clip(0, n - 1) for p, n in zip((self.y, self.x), shape, strict=True))
+
     def joined(self, other):
         """These and others."""
         pairs = ((getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__)

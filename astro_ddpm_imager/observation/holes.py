@@ -82,7 +82,9 @@ def interpolate(image, missing, beam_covariance):
             for power in np.unique(powers):
                 key, alike = (power, near.tobytes()), powers == power
                 if key not in weights:
-                    weights[key] = _weights(steps[near], power, beam_covariance)
+                    from_near = steps[near]
+                    to_each_other = _squares(from_near[:, None] - from_near, beam_covariance)
+                    weights[key] = _weights(to_each_other, _squares(from_near, beam_covariance), power)
                 filled[tuple(pixels[own[alike]].T)] = around[alike] @ weights[key]
     return filled
 
@@ -117,15 +119,10 @@ def continue_edges(image, shape, beam_covariance):
         known = lines[:, near % period]
         continued = np.flatnonzero(np.isfinite(known).all(1) & known.any(1))
         powers = 4.0 ** np.ceil(np.log2(np.abs(known[continued]).max(1, initial=1)))
-
-        def covariance(steps, power, deviation=deviation):
-            squares = (steps / deviation) ** 2
-            return np.exp(-squares / 2) + power * np.exp(-squares / 4)
-
+        to_each_other, to_missing = (((near[:, None] - other) / deviation) ** 2 for other in (near, missing))
         for power in np.unique(powers):
             alike = continued[powers == power]
-            between = covariance(near[:, None] - near, power) + ROUNDING * power * np.eye(len(near))
-            weights = np.linalg.solve(between, covariance(near[:, None] - missing, power))
+            weights = _weights(to_each_other, to_missing, power)
             lines[np.ix_(alike, missing)] = known[alike] @ weights
     return image
 
@@ -145,13 +142,12 @@ def _squares(steps, covariance):
     return np.einsum("...i,ij,...j->...", steps[..., ::-1], np.linalg.inv(covariance), steps[..., ::-1])
 
 
-def _weights(steps, power, beam_covariance):
-    """Weights of pixels at some steps from a missing one, for sources of some mean square."""
+def _weights(to_each_other, to_missing, power):
+    """Weights of known pixels for missing ones, by the squares of the steps between them, for sources of some power."""
 
-    def covariance(steps):
-        squares = _squares(steps, beam_covariance)
+    def covariance(squares):
         # Of a sky seen through the beam: the beam convolved with itself.
         return np.exp(-squares / 2) + power * np.exp(-squares / 4)
 
-    between = covariance(steps[:, None] - steps) + ROUNDING * power * np.eye(len(steps))
-    return np.linalg.solve(between, covariance(steps))
+    between = covariance(to_each_other) + ROUNDING * power * np.eye(len(to_each_other))
+    return np.linalg.solve(between, covariance(to_missing))
