@@ -12,10 +12,10 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from . import __version__
-from .diffusion.conditioning import condition
+from .diffusion.conditioning import condition, feedback
 from .diffusion.denoiser import Denoiser
 from .diffusion.exact import towards_data
-from .diffusion.sampling import SAMPLERS
+from .diffusion.sampling import SAMPLERS, with_feedback
 from .errors import DirtyImageError, SettingError
 from .observation.artefacts import measure_artefacts
 from .observation.bright import subtract_bright
@@ -255,14 +255,27 @@ class DiffusionImager:
         conditions = condition(gridded.dirty / noise, gridded.psf, pb / noise, card.pixels_per_beam, **card.clean)
         seen = _bounding_box(pb > 0, card.multiple)
         conditions, inside = conditions[:, *seen], pb[seen] > 0
+        noise = np.broadcast_to(noise, pb.shape).astype(np.float32)
         schedule, stretch = card.noise_schedule, card.stretch
         first, sampler = schedule.steps - 1, SAMPLERS[self.sampler]
         # The sky has no preferred direction, the network a little: samples average over all.
         turned = [np.ascontiguousarray(turn(conditions, i)) for i in range(min(ORIENTATIONS, self.n_samples))]
 
+        def look_back(stretched, i):
+            """What the network is shown of an estimate, turned as it is."""
+            sky = np.zeros(pb.shape, dtype=np.float32)
+            sky[seen] = np.where(inside, stretch.inverse(turn_back(stretched, i)), 0)
+            explained = turn((gridded.seen(sky * noise) / noise)[seen], i)
+            return feedback(turned[i % ORIENTATIONS][0], explained, np.maximum(stretched, -1))
+
+        def nothing_before(i):
+            empty = np.zeros(turned[i].shape[1:])
+            return feedback(turned[i][0], empty, empty - 1)
+
         def start(i):
             """What is expected of pure noise, which hardly depends on the noise."""
-            return self.denoiser.predict(_noise(seed, i, turned[i].shape[1:])(), turned[i], first)
+            given = nothing_before(i) if self.denoiser.looks_back else None
+            return self.denoiser.predict(_noise(seed, i, turned[i].shape[1:])(), turned[i], first, given)
 
         starts = _in_parallel(start, len(turned), self.denoiser.workers)
         with _progress(self.progress, self.n_samples * self.steps) as update:
@@ -270,16 +283,19 @@ class DiffusionImager:
             def sample(i):
                 seen_from = turned[i % ORIENTATIONS]
 
-                def predict(noisy, t):
+                def predict(noisy, t, given):
                     update()
-                    return starts[i % ORIENTATIONS] if t == first else self.denoiser.predict(noisy, seen_from, t)
+                    return starts[i % ORIENTATIONS] if given is None else self.denoiser.predict(noisy, seen_from, t, *given)
 
-                drawn = sampler(predict, _noise(seed, i, seen_from.shape[1:]), schedule, self.steps)
+                def given(last):
+                    if last is None: return None
+                    return (look_back(last, i),) if self.denoiser.looks_back else ()
+                drawn = sampler(with_feedback(predict, given), _noise(seed, i, seen_from.shape[1:]), schedule, self.steps)
                 return np.where(inside, stretch.inverse(turn_back(drawn, i)), 0)
 
             samples = _in_parallel(sample, self.n_samples, self.denoiser.workers)
         full = np.zeros((self.n_samples, *pb.shape), dtype=np.float32)
-        full[:, *seen] = samples * noise[seen].astype(np.float32)
+        full[:, *seen] = samples * noise[seen]
         expected = np.full(pb.shape, -1.0)
         mean = np.mean([turn_back(image, i) for i, image in enumerate(starts)], axis=0)
         expected[seen] = np.where(inside, mean, -1)

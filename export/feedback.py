@@ -1,4 +1,4 @@
-"""Diffusion with feedback: noisy skies, noisier ones before them, and the misfit of what was expected of those."""
+"""Diffusion with feedback: noisy skies, noisier ones before them, what was expected of those, and its misfit."""
 
 import numpy as np
 import torch
@@ -74,19 +74,22 @@ class Diffusion:
         return ratio * x + added * self.normal(x.shape, generator), earlier
 
     def expected(self, x, v, t):
-        """Flux per pixel, shape (number, ny, nx), of the noiseless sky that a velocity means."""
+        """The noiseless stretched sky, shape (number, 1, n, n), that a velocity means."""
         alpha, sigma = self.amplitudes(t)
-        x0 = (alpha * x - sigma * v)[:, 0]
-        return self.stretch.c * (x0.clamp(min=-1) / 2 + 0.5) ** self.stretch.gamma
+        return (alpha * x - sigma * v).clamp(min=-1)
+
+    def flux(self, x0):
+        """Flux per pixel, shape (number, n, n), of a stretched sky, (number, 1, n, n)."""
+        return self.stretch.c * (x0[:, 0] / 2 + 0.5) ** self.stretch.gamma
 
     @torch.no_grad()
     def feedback(self, predict, fields, x, t, distances, generator):
-        """Misfit of what is expected after some of a sampler's steps, the first of which has none.
+        """What is expected after some of a sampler's steps, the first of which knows of nothing before, and its misfit.
 
         Parameters
         ----------
         predict : callable
-            ``predict(x, condition, t, misfit)``: the velocity, float32.
+            ``predict(x, condition, t, feedback)``: the velocity, float32.
         fields : `~export.torch_fields.TorchFields`
         x : 4D tensor, shape (number, 1, n, n)
         t : 1D tensor of int
@@ -96,17 +99,23 @@ class Diffusion:
 
         Returns
         -------
-        4D tensor, shape (number, 1, n, n)
+        4D tensor, shape (number, 2, n, n)
+            As `astro_ddpm_imager.diffusion.conditioning.feedback` makes it.
         """
         chain = []
         for distance in distances:
             x, t = self.before(x, t, distance, generator)
             chain.append((x, t))
-        misfit = fields.images[:, :1]
+        feedback = self.nothing_before(fields)
         for x, t in reversed(chain):
-            velocity = predict(x, fields.images, t, misfit)
-            misfit = fields.misfit(self.expected(x, velocity, t))
-        return misfit
+            x0 = self.expected(x, predict(x, fields.images, t, feedback), t)
+            feedback = torch.cat([fields.misfit(self.flux(x0)), x0], 1)
+        return feedback
+
+    def nothing_before(self, fields):
+        """The feedback before there is any estimate: that of an empty sky."""
+        dirty = fields.images[:, :1]
+        return torch.cat([dirty, torch.full_like(dirty, -1)], 1)
 
     def loss_weight(self, dirty, t):
         """Where and when the loss counts, shape (number, 1, n, n), mean 1.

@@ -30,7 +30,7 @@ DESCRIPTION = (
     "weighted, with compact and extended sources."
 )
 SMALLEST_HALVED = 256  # weights in an array
-FEEDBACK = ", and what its own last estimate of the sky leaves of the dirty image"
+FEEDBACK = ", and its own last estimate of the sky with what that leaves of the dirty image"
 FIELDS = (
     "simulated on the fly with independent noise, whole and periodic; PSFs of ALMA, the ACA, the VLA, MeerKAT, ATCA, "
     "the SMA, NOEMA, WSRT and the ngVLA, some with broad bands, naturally or Briggs weighted; 30% with sources as in "
@@ -63,7 +63,7 @@ def export(model, card, path):
     image = torch.randn(2, 1, 64, 64)
     inputs = {"x": image, "condition": torch.randn(2, len(CONDITIONS), 64, 64), "t": torch.tensor([3.0, 700.0])}
     if model.feedback is not None:
-        inputs["misfit"] = torch.randn(2, 1, 64, 64)
+        inputs["feedback"] = torch.randn(2, 2, 64, 64)
     axes = {
         name: {0: "batch", 2: "height", 3: "width"} if values.ndim == 4 else {0: "batch"}
         for name, values in inputs.items()

@@ -14,7 +14,7 @@ from astro_ddpm_imager.observation.clean import DIVERGENCE
 # no longer follow, and pixels come from it. The others are averaged over points of each pixel, out to REACH, long ones
 # in pieces of this width.
 NARROW, REACH, SUBPIXELS = 1.3, 7, 3
-CHUNK = 256  # sources at once
+CHUNK = {"cpu": 256, "cuda": 4096}  # sources at once
 FIELD, X, Y, FLUX, XX, XY, YY, TRUE_FLUX = range(8)  # columns of the sources
 
 
@@ -175,7 +175,7 @@ class TorchSimulator:
 
     def _spectrum(self, sources, column, number):
         total = torch.zeros((number, self.n, self.n // 2 + 1), dtype=torch.complex64, device=self.device)
-        for some in sources.split(CHUNK):
+        for some in sources.split(CHUNK[self.device.type]):
             x, y, flux, xx, xy, yy = (some[:, i, None, None] for i in (X, Y, column, XX, XY, YY))
             exponent = xx * self.u**2 + 2 * xy * (self.u * self.v) + yy * self.v**2
             # Whole turns are left out: single precision would lose what is left of many.
@@ -191,7 +191,7 @@ class TorchSimulator:
         within = (torch.arange(SUBPIXELS, device=self.device) + 0.5) / SUBPIXELS - 0.5
         points = (offset[:, None] + within).flatten()
         broadening, narrowest = 1 / (12 * SUBPIXELS**2), 0.25 / SUBPIXELS**2
-        for some in sources.split(CHUNK):
+        for some in sources.split(CHUNK[self.device.type]):
             field, x, y, flux, xx, xy, yy = (some[:, i] for i in (FIELD, X, Y, FLUX, XX, XY, YY))
             x0, y0 = x.round(), y.round()
             dx, dy = (points - (x - x0)[:, None])[:, None, :], (points - (y - y0)[:, None])[:, :, None]

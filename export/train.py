@@ -31,12 +31,11 @@ from .unet import UNet
 log = logging.getLogger("train")
 
 CLEAN = {"threshold": 4.0, "gain": 0.2}
-# Shares of the fields that have the misfit of no estimate, of one made without feedback, and of one made with it.
-ROUNDS = (3, 3, 2)
+# Shares of the fields that know of no estimate, of one made without feedback, and of one made with it.
+ROUNDS = (1, 4, 3)
 FARTHEST = 2.0  # from the step before, in units of the sampler's steps: what other numbers of steps need, too
 WARM_UP = 200  # steps
-NEW = "feedback.weight"  # has no weight where training goes on from a network without it,
-FASTER = 10  # and learns at so many times the rate of the others, or they would move more than it
+NEW = "feedback.weight"  # starts at 0 where training goes on from a network without it
 REPORTING = 60  # seconds
 HELD_OUT = 2**31  # seed of the fields for validation
 
@@ -67,9 +66,7 @@ class Trainer:
         self.diffusion = Diffusion(LinearSchedule(), PowerStretch(), args.device)
         shape = {"channels": tuple(args.channels), "blocks": tuple(args.blocks), "feedback": not args.no_feedback}
         self.model, self.average = (UNet(**shape).to(args.device, memory_format=torch.channels_last) for _ in range(2))
-        new = {id(weights) for name, weights in self.model.named_parameters() if name == NEW} if args.initial else set()
-        groups = [[w for w in self.model.parameters() if (id(w) in new) == chosen] for chosen in (False, True)]
-        self.optimizer = torch.optim.AdamW([{"params": group} for group in groups], args.rate, weight_decay=1e-3)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), args.rate, weight_decay=1e-3)
         if self.path.exists():
             state = torch.load(self.path, map_location=args.device)
             self.step = state["step"]
@@ -92,9 +89,9 @@ class Trainer:
     def predict(self, network):
         """The velocities of a network, in mixed precision."""
 
-        def predict(x, condition, t, misfit):
+        def predict(x, condition, t, feedback):
             with torch.autocast(self.args.device, torch.bfloat16, enabled=not self.args.single_precision):
-                return network(x, condition, t.float(), *([] if self.args.no_feedback else [misfit])).float()
+                return network(x, condition, t.float(), *([] if self.args.no_feedback else [feedback])).float()
 
         return predict
 
@@ -103,14 +100,12 @@ class Trainer:
         generator = torch.Generator(self.args.device).manual_seed(self.args.seed * 1_000_003 + step)
         fields = self.observe(skies, generator)
         x, t, velocity = self.diffusion.diffuse(fields.skies, generator)
-        predict, dirty = self.predict(self.compiled), fields.images[:, :1]
-        misfit = dirty.clone()
+        predict, feedback = self.predict(self.compiled), self.diffusion.nothing_before(fields)
         if not self.args.no_feedback:
-            self._fill(misfit, predict, fields, x, t, generator)
-        loss = (predict(x, fields.images, t, misfit) - velocity).square()
-        loss = (loss * self.diffusion.loss_weight(dirty, t)).mean()
-        for group, faster in zip(self.optimizer.param_groups, (1, FASTER), strict=True):
-            group["lr"] = faster * self.rate()
+            self._fill(feedback, predict, fields, x, t, generator)
+        loss = (predict(x, fields.images, t, feedback) - velocity).square()
+        loss = (loss * self.diffusion.loss_weight(fields.images[:, :1], t)).mean()
+        self.optimizer.param_groups[0]["lr"] = self.rate()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -121,15 +116,15 @@ class Trainer:
             torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
         return loss.detach()
 
-    def _fill(self, misfit, predict, fields, x, t, generator):
-        """Replace the misfit of a part of the fields by that of estimates."""
+    def _fill(self, feedback, predict, fields, x, t, generator):
+        """Give a part of the fields an estimate."""
         shares = np.cumsum(ROUNDS) / sum(ROUNDS)
-        bounds = np.round(shares * len(misfit)).astype(int)
+        bounds = np.round(shares * len(t)).astype(int)
         for rounds, (first, end) in enumerate(pairwise(bounds), 1):
             chosen = slice(first, end)
             if first < end:
-                distances = FARTHEST * torch.rand((rounds, end - first), generator=generator, device=misfit.device)
-                misfit[chosen] = self.diffusion.feedback(
+                distances = FARTHEST * torch.rand((rounds, end - first), generator=generator, device=x.device)
+                feedback[chosen] = self.diffusion.feedback(
                     predict, fields[chosen], x[chosen], t[chosen], distances, generator
                 )
 
@@ -149,14 +144,14 @@ class Trainer:
                 generator = torch.Generator(self.args.device).manual_seed(HELD_OUT + i)
                 fields = self.observe(skies, generator)
                 x, t, velocity = self.diffusion.diffuse(fields.skies, generator)
-                given = [fields.images[:, :1]]
+                given = [self.diffusion.nothing_before(fields)]
                 if not self.args.no_feedback:
                     given.append(
                         self.diffusion.feedback(
                             predict, fields, x, t, torch.ones((1, len(t)), device=x.device), generator
                         )
                     )
-                errors = [predict(x, fields.images, t, misfit) - velocity for misfit in given]
+                errors = [predict(x, fields.images, t, feedback) - velocity for feedback in given]
                 losses.append(torch.stack([error.square().mean((1, 2, 3)) for error in errors]))
                 quarters.append(t * 4 // self.diffusion.steps)
             losses, quarters = torch.cat(losses, 1), torch.cat(quarters)
@@ -226,6 +221,7 @@ def main():
     )
     logging.getLogger("astro_ddpm_imager").setLevel(logging.ERROR)  # CLEAN diverges where gains are off
     torch.manual_seed(args.seed)
+    torch.backends.cudnn.benchmark = True
     trainer = Trainer(args)
     sizes = {"psfs": len(trainer.simulator.instruments), "pixels": trainer.observe.n}
     (args.output / "config.json").write_text(json.dumps(vars(args) | sizes, default=str, indent=1))

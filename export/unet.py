@@ -54,12 +54,11 @@ class UNet(nn.Module):
 
     Called with the noisy sky, shape (n, 1, ny, nx), the images of
     `astro_ddpm_imager.diffusion.conditioning.condition`, (n, 4, ny, nx), and t,
-    (n,); with feedback also with what the last estimate of the sky leaves of
-    the dirty image, (n, 1, ny, nx), in units of the noise: the dirty image
-    itself before there is one.
+    (n,); with feedback also with the last estimate of the sky, as
+    `astro_ddpm_imager.diffusion.conditioning.feedback` makes it, (n, 2, ny, nx).
 
     That estimate is known from the sampler's step before, as in
-    self-conditioning (Chen et al. 2022, arXiv:2208.04202), but comes as its
+    self-conditioning (Chen et al. 2022, arXiv:2208.04202), and comes with its
     misfit, computed with the whole PSF over the whole field, where the
     convolutions see a part.
 
@@ -71,7 +70,7 @@ class UNet(nn.Module):
     blocks : tuple of int
         Residual blocks of each level, on the way down and again on the way up.
     feedback : bool
-        Whether it is given the misfit.
+        Whether it is given the last estimate.
     """
 
     def __init__(self, channels=(64, 96, 128), blocks=(2, 2, 3), feedback=False):
@@ -83,7 +82,7 @@ class UNet(nn.Module):
         self.feedback = None
         if feedback:
             # Beside the first and without weight, so that training can go on from a network without feedback.
-            self.feedback = nn.Conv2d(2 * 4, channels[0], 3, padding=1, bias=False)
+            self.feedback = nn.Conv2d(3 * 4, channels[0], 3, padding=1, bias=False)
             nn.init.zeros_(self.feedback.weight)
         self.down, self.shrink, self.up, self.grow = (nn.ModuleList() for _ in range(4))
         for level, (width_here, n_blocks) in enumerate(zip(channels, blocks, strict=True)):
@@ -102,7 +101,7 @@ class UNet(nn.Module):
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
-    def forward(self, x, condition, t, misfit=None):
+    def forward(self, x, condition, t, feedback=None):
         phase = t[:, None] * self.frequencies / 1000 * math.pi
         embedding = self.embed(torch.cat([phase.sin(), phase.cos()], 1))
         dirty, residual, components, pb = condition.split(1, 1)
@@ -110,8 +109,9 @@ class UNet(nn.Module):
         h = self.first(functional.pixel_unshuffle(images, 2))
         if self.feedback is not None:
             # Linear up to one and up to eight times the noise, and small for sources of a hundred that are yet to come.
-            feedback = torch.cat([_asinh(misfit), _asinh(misfit / 8)], 1)
-            h = h + self.feedback(functional.pixel_unshuffle(feedback, 2))
+            misfit, estimate = feedback.split(1, 1)
+            images = torch.cat([_asinh(misfit), _asinh(misfit / 8), estimate + 1], 1)
+            h = h + self.feedback(functional.pixel_unshuffle(images, 2))
         kept = []
         for level, blocks in enumerate(self.down):
             for block in blocks:

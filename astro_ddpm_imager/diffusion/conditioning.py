@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter
 
 from ..observation.clean import clean
 
-__all__ = ["CONDITIONS", "condition"]
+__all__ = ["CONDITIONS", "condition", "feedback"]
 
 CONDITIONS = ("dirty", "residual", "components", "pb")
 MAX_COMPONENTS_PER_BEAM = 5
@@ -41,3 +41,25 @@ def condition(dirty, psf, pb, pixels_per_beam, threshold, gain):
     sigma = gaussian_fwhm_to_sigma * pixels_per_beam
     smooth = gaussian_filter(components, sigma) * (2 * np.pi * sigma**2) if components.any() else components
     return np.stack([dirty, np.where(pb > 0, residual, 0), np.where(pb > 0, smooth, 0), pb]).astype(np.float32)
+
+
+def feedback(dirty, seen, stretched):
+    """The images that the network is given of its own last estimate of the sky.
+
+    Convolutions see a part of the field, sidelobes fill it: the misfit, made
+    with the whole PSF, shows whether the estimate explains the data.
+
+    Parameters
+    ----------
+    dirty : 2D array, shape (ny, nx)
+        As for `condition`.
+    seen : 2D array, shape (ny, nx)
+        The dirty image that the estimate would have without noise, in the same units; 0 where blank.
+    stretched : 2D array, shape (ny, nx)
+        The estimate, as `~astro_ddpm_imager.diffusion.stretch.PowerStretch` makes it; -1 is an empty sky.
+
+    Returns
+    -------
+    3D array of float32, shape (2, ny, nx)
+    """
+    return np.stack([dirty - seen, stretched]).astype(np.float32)

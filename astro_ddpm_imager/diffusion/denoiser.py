@@ -70,7 +70,12 @@ class Denoiser:
         self.__dict__.update(state)
         self._open()
 
-    def predict(self, noisy, conditions, t):
+    @property
+    def looks_back(self):
+        """Whether the model is shown its own last estimate."""
+        return "feedback" in (given.name for given in self._session.get_inputs())
+
+    def predict(self, noisy, conditions, t, feedback=None):
         """Expected noiseless sky.
 
         Parameters
@@ -81,6 +86,8 @@ class Denoiser:
             See `~astro_ddpm_imager.diffusion.conditioning.condition`.
         t : int
             Step of the noise schedule.
+        feedback : 3D array of float32, shape (2, my, mx), optional
+            Of a model that `looks_back`: see `~astro_ddpm_imager.diffusion.conditioning.feedback`.
 
         Returns
         -------
@@ -91,6 +98,8 @@ class Denoiser:
         step = np.array([t], dtype=np.float32)
         for tile in tiles(noisy.shape, TILE, self.card.reach):
             inputs = {"x": noisy[tile.window][None, None], "condition": conditions[:, *tile.window][None], "t": step}
+            if feedback is not None:
+                inputs["feedback"] = feedback[:, *tile.window][None]
             (out,) = self._session.run(None, inputs)
             velocity[tile.core] = out[0, 0][tile.inner]
         return np.float32(self._schedule.signal[t]) * noisy - np.float32(self._schedule.noise[t]) * velocity

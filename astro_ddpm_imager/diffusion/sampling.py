@@ -162,20 +162,19 @@ def unipc(predict, draw, schedule, steps):
     return expected[-1][1]
 
 
-def with_feedback(predict, misfit):
-    """Give a network the misfit of its own last estimate, at each step of a sampler.
+def with_feedback(predict, look_back):
+    """Show a network its own last estimate, at each step of a sampler.
 
-    As in self-conditioning (Chen et al. 2022, arXiv:2208.04202, section 3),
-    the estimate of the step before costs nothing; as a misfit it shows the
-    network whether its sky explains the data.
+    Self-conditioning (Chen et al. 2022, arXiv:2208.04202, section 3): the
+    estimate of the step before costs nothing.
 
     Parameters
     ----------
     predict : callable
-        ``predict(x, t, misfit)``: expected noiseless image.
-    misfit : callable
-        ``misfit(expected)``: what an expected image leaves of the dirty image;
-        of None, before there is any, the dirty image itself.
+        ``predict(x, t, feedback)``: expected noiseless image.
+    look_back : callable
+        ``look_back(expected)``: what the network is shown of an expected
+        image; of None before there is any.
 
     Returns
     -------
@@ -186,7 +185,7 @@ def with_feedback(predict, misfit):
 
     def predict_again(x, t):
         nonlocal last
-        last = predict(x, t, misfit(last))
+        last = predict(x, t, look_back(last))
         return last
 
     return predict_again

@@ -5,7 +5,6 @@ from functools import cached_property
 
 import numpy as np
 from scipy.fft import fftfreq, irfft2, rfft2, rfftfreq
-from scipy.signal import fftconvolve
 
 from .bright import bright_sky
 
@@ -77,7 +76,9 @@ class GriddedObservation:
         2D array, shape (my, mx); 0 where blank.
         """
         my, mx = sky.shape
-        return np.where(self.pb > 0, fftconvolve(self._of_pixels, sky)[my : 2 * my, mx : 2 * mx], 0)
+        # Of twice the size, so that nothing comes round from the other side.
+        spectrum = rfft2(sky, s=self.psf.shape) * self._transfer.astype(np.result_type(sky, np.complex64))
+        return np.where(self.pb > 0, irfft2(spectrum, s=self.psf.shape)[:my, :mx], 0)
 
     def gradient(self, sky):
         """How the log-likelihood of a sky grows with the flux of each pixel.
@@ -114,6 +115,11 @@ class GriddedObservation:
     def _of_pixels(self):
         """The PSF of flux that comes in pixels."""
         return _sharpen(self.psf)
+
+    @cached_property
+    def _transfer(self):
+        """Fourier transform of it, of peak at pixel (0, 0)."""
+        return rfft2(np.fft.ifftshift(self._of_pixels))
 
 
 def _sharpen(image):

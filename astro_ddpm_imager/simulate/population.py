@@ -80,7 +80,7 @@ class Population:
     fwhm: tuple = (0.4 / 0.856, 0.8 / 0.856)
     bright_fraction: float = 0.08
     bright_flux: tuple = (10.0, 60.0)
-    crowded_fraction: float = 0.35
+    crowded_fraction: float = 0.45
     crowd: tuple = (1.0, 8.0)
     crowded_density: float = 0.1
     seen_beam: tuple = (0.35, 2.3)

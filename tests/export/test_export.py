@@ -60,13 +60,13 @@ def random_model_with_feedback(tmp_path_factory):
 def test_torch_and_onnx_runtime_agree(name, batch, size, request):
     model, path = request.getfixturevalue(name)
     rng = np.random.default_rng(1)
-    channels = {"x": 1, "condition": 4, "misfit": 1}
+    channels = {"x": 1, "condition": 4, "feedback": 2}
     inputs = {name: rng.standard_normal((batch, channels[name], *size)).astype(np.float32) for name in channels}
     inputs = {
         "x": inputs["x"],
         "condition": inputs["condition"],
         "t": rng.uniform(0, 1000, batch).astype(np.float32),
-    } | ({} if model.feedback is None else {"misfit": inputs["misfit"]})
+    } | ({} if model.feedback is None else {"feedback": inputs["feedback"]})
     with torch.no_grad():
         expected = model(*(torch.from_numpy(value) for value in inputs.values())).numpy()
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
