@@ -125,7 +125,7 @@ def _parser():
 def _add_settings(parser):
     parser.add_argument("--output-dir", type=Path, metavar="DIR", help="folder of the products (default: here)")
     _add_sampling(parser)
-    parser.add_argument("--aggregate", choices=AGGREGATES, default="median", help="default: median")
+    parser.add_argument("--aggregate", choices=AGGREGATES, default="beam-median", help="default: beam-median")
     parser.add_argument(
         "--reliability", type=float, metavar="R", help="lowest reliability in the catalogue (default: the model's)"
     )

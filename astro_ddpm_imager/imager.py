@@ -2,7 +2,6 @@
 
 import logging
 import secrets
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from os import PathLike
@@ -12,16 +11,17 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from . import __version__
-from .diffusion.conditioning import condition, feedback
 from .diffusion.denoiser import Denoiser
+from .diffusion.drawing import draw_samples
 from .diffusion.exact import towards_data
-from .diffusion.sampling import SAMPLERS, with_feedback
+from .diffusion.sampling import SAMPLERS
 from .errors import DirtyImageError, SettingError
 from .observation.artefacts import measure_artefacts
 from .observation.bright import subtract_bright
 from .observation.dirty import prepare
-from .observation.grid import ORIENTATIONS, ModelGrid, turn, turn_back
+from .observation.grid import ModelGrid
 from .observation.gridded import GriddedObservation
+from .parallel import in_parallel
 from .result import ImagingResult
 from .sources.aggregation import AGGREGATES, Detections, aggregate, merge, without_luck
 from .sources.artefacts import doubt_artefacts
@@ -60,9 +60,10 @@ class DiffusionImager:
     sampler : {"unipc", "ddpm"}, optional
         ``"unipc"`` is a predictor and corrector, good with 7 steps;
         ``"ddpm"`` the paper's ancestral sampling, which takes 250.
-    aggregate : {"median", "mean", "single"}, optional
-        How the samples become the reconstruction, pixel by pixel, before it
-        is moved to what the data say; ``"single"`` is the first sample.
+    aggregate : {"beam-median", "median", "mean", "single"}, optional
+        How the samples become the reconstruction, before it is moved to what
+        the data say: their mean, with the median brightness in each beam, the
+        median or the mean of each pixel, or the first sample.
     catalog : {"detect-aggregate", "aggregate-detect"}, optional
         Detect in each sample and merge, or detect in the reconstruction, and
         measure each source in the samples that contain it.
@@ -115,7 +116,7 @@ class DiffusionImager:
         n_samples=20,
         steps=None,
         sampler="unipc",
-        aggregate="median",
+        aggregate="beam-median",
         catalog="detect-aggregate",
         threshold=None,
         reliability=None,
@@ -225,7 +226,10 @@ class DiffusionImager:
         gridded = GriddedObservation.of(observation, grid)
         if not gridded.pb.any():
             raise DirtyImageError(f"dirty: hardly a pixel is not blank; lower pblimit={self.pblimit}, or check pb")
-        drawn, expected = self._draw(gridded, seed)
+        with _progress(self.progress, self.n_samples * self.steps) as update:
+            drawn, expected = draw_samples(
+                gridded, self.denoiser, self.n_samples, self.steps, self.sampler, seed, update
+            )
         meta = self._provenance(seed)
         sources = doubt_artefacts(self._sources(gridded, drawn, expected), grid, observation)
         catalog = build_catalog(sources, grid, observation, self.reliability, meta)
@@ -233,8 +237,8 @@ class DiffusionImager:
         def towards(sky):
             return towards_data(sky, gridded, self.card.pixels_per_beam)
 
-        samples = np.stack(_in_parallel(lambda i: towards(drawn[i]), self.n_samples, self.denoiser.workers))
-        sky = aggregate(samples, self.aggregate)
+        samples = np.stack(in_parallel(lambda i: towards(drawn[i]), self.n_samples, self.denoiser.workers))
+        sky = aggregate(samples, self.aggregate, self.card.pixels_per_beam)
         if self.aggregate != "single":  # pixels of several samples do not explain the data as well as those of one
             sky = towards(sky)
         return ImagingResult(observation, grid, sky, samples, drawn, catalog, meta)
@@ -245,71 +249,15 @@ class DiffusionImager:
         if ratio > longest:
             log.warning("the beam is %.3g times as long as wide, the model was trained for up to %.3g", ratio, longest)
 
-    def _draw(self, gridded, seed):
-        """Posterior samples of the apparent sky, and the stretched sky expected before the first step.
-
-        Flux is per model pixel in units of the noise, without that of ``bright``.
-        """
-        card, pb, noise = self.card, gridded.pb, gridded.noise
-        # Where more counts as noise, sources are fainter in its units, as where the primary beam is lower.
-        conditions = condition(gridded.dirty / noise, gridded.psf, pb / noise, card.pixels_per_beam, **card.clean)
-        seen = _bounding_box(pb > 0, card.multiple)
-        conditions, inside = conditions[:, *seen], pb[seen] > 0
-        noise = np.broadcast_to(noise, pb.shape).astype(np.float32)
-        schedule, stretch = card.noise_schedule, card.stretch
-        first, sampler = schedule.steps - 1, SAMPLERS[self.sampler]
-        # The sky has no preferred direction, the network a little: samples average over all.
-        turned = [np.ascontiguousarray(turn(conditions, i)) for i in range(min(ORIENTATIONS, self.n_samples))]
-
-        def look_back(stretched, i):
-            """What the network is shown of an estimate, turned as it is."""
-            sky = np.zeros(pb.shape, dtype=np.float32)
-            sky[seen] = np.where(inside, stretch.inverse(turn_back(stretched, i)), 0)
-            explained = turn((gridded.seen(sky * noise) / noise)[seen], i)
-            return feedback(turned[i % ORIENTATIONS][0], explained, np.maximum(stretched, -1))
-
-        def nothing_before(i):
-            empty = np.zeros(turned[i].shape[1:])
-            return feedback(turned[i][0], empty, empty - 1)
-
-        def start(i):
-            """What is expected of pure noise, which hardly depends on the noise."""
-            given = nothing_before(i) if self.denoiser.looks_back else None
-            return self.denoiser.predict(_noise(seed, i, turned[i].shape[1:])(), turned[i], first, given)
-
-        starts = _in_parallel(start, len(turned), self.denoiser.workers)
-        with _progress(self.progress, self.n_samples * self.steps) as update:
-
-            def sample(i):
-                seen_from = turned[i % ORIENTATIONS]
-
-                def predict(noisy, t, given):
-                    update()
-                    return starts[i % ORIENTATIONS] if given is None else self.denoiser.predict(noisy, seen_from, t, *given)
-
-                def given(last):
-                    if last is None: return None
-                    return (look_back(last, i),) if self.denoiser.looks_back else ()
-                drawn = sampler(with_feedback(predict, given), _noise(seed, i, seen_from.shape[1:]), schedule, self.steps)
-                return np.where(inside, stretch.inverse(turn_back(drawn, i)), 0)
-
-            samples = _in_parallel(sample, self.n_samples, self.denoiser.workers)
-        full = np.zeros((self.n_samples, *pb.shape), dtype=np.float32)
-        full[:, *seen] = samples * noise[seen]
-        expected = np.full(pb.shape, -1.0)
-        mean = np.mean([turn_back(image, i) for i, image in enumerate(starts)], axis=0)
-        expected[seen] = np.where(inside, mean, -1)
-        return full, expected
-
     def _sources(self, gridded, samples, expected):
         """Sources merged from the samples, each with the bright part added, on the model's pixels."""
         per_beam = self.card.pixels_per_beam
         find = partial(find_sources, gridded=gridded, threshold=self.threshold, pixels_per_beam=per_beam)
         # One thread each: threads of BLAS beside these are no faster, and change the last digits.
         with threadpool_limits(1, "blas"):
-            each = _in_parallel(lambda i: find(samples[i], sample=i), self.n_samples, self.denoiser.workers)
+            each = in_parallel(lambda i: find(samples[i], sample=i), self.n_samples, self.denoiser.workers)
         found = Detections.concatenate(each)
-        seeds = find(aggregate(samples, self.aggregate)) if self.catalog == "aggregate-detect" else None
+        seeds = find(aggregate(samples, self.aggregate, per_beam)) if self.catalog == "aggregate-detect" else None
         merged = merge(found, self.n_samples, MERGING_BEAMS * per_beam, seeds)
         drawn = self.card.stretch.forward(samples / gridded.noise).mean(0)
         merged = without_luck(merged, drawn + 1, expected + 1, SMOOTHING_BEAMS * per_beam)
@@ -333,30 +281,6 @@ class DiffusionImager:
             "pblimit": float(self.pblimit),
             "seed": int(seed),
         }
-
-
-def _bounding_box(mask, multiple):
-    """Slices around the pixels of a mask, whose sides are multiples of a number that divides the image's."""
-    box = []
-    for axis in (1, 0):
-        there = np.flatnonzero(mask.any(axis))
-        box.append(slice(there[0] // multiple * multiple, (there[-1] // multiple + 1) * multiple))
-    return tuple(box)
-
-
-def _noise(seed, i, shape):
-    """A function to draw the noise of sample i, the same however many samples there are."""
-    rng = np.random.default_rng([seed, i])
-    return lambda: rng.standard_normal(shape, dtype=np.float32)
-
-
-def _in_parallel(function, number, workers):
-    """The function's values for 0 to number - 1; starts no more when interrupted."""
-    executor = ThreadPoolExecutor(workers)
-    try:
-        return list(executor.map(function, range(number)))
-    finally:
-        executor.shutdown(cancel_futures=True)
 
 
 @contextmanager

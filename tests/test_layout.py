@@ -49,4 +49,12 @@ def test_what_is_called_does_not_call_back(module):
 
 
 def test_the_ground_floor_holds_only_what_calls_the_wings():
-    assert {path.stem for path in ROOT.glob("*.py")} == {"__init__", "imager", "result", "batch", "cli", "errors"}
+    assert {path.stem for path in ROOT.glob("*.py")} == {
+        "__init__",
+        "imager",
+        "result",
+        "batch",
+        "cli",
+        "errors",
+        "parallel",
+    }

@@ -27,8 +27,7 @@ def aggregate_catalogs(result, threshold, pixels_per_beam):
     Returns
     -------
     dict of `~astropy.table.QTable`
-        ``"single"``, ``"mean"`` and ``"median"``: detected in the first sample,
-        and in the mean and the median of all; positions, fluxes and errors
+        By the name of an aggregate: detected in it; positions, fluxes and errors
         are those of the samples there. An integer n: detected in each
         of the first n samples, and merged.
     """
@@ -44,7 +43,9 @@ def aggregate_catalogs(result, threshold, pixels_per_beam):
     catalogs = {}
     for name, how in AGGREGATES.items():
         used = each[:1] if name == "single" else each
-        catalogs[name] = catalog(merge(Detections.concatenate(used), len(used), radius, find(how(samples))))
+        catalogs[name] = catalog(
+            merge(Detections.concatenate(used), len(used), radius, find(how(samples, pixels_per_beam)))
+        )
     for n in range(1, number + 1):
         catalogs[n] = catalog(merge(Detections.concatenate(each[:n]), n, radius))
     return catalogs

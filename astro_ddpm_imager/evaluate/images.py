@@ -1,5 +1,7 @@
 """How good the pixels are: image metrics, coverage of the uncertainty, ranks of the truth among the samples."""
 
+from dataclasses import replace
+
 import astropy.units as u
 import numpy as np
 from astropy.stats import gaussian_fwhm_to_sigma
@@ -8,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import norm
 
 from ..observation.bright import bright_sky
-from ..simulate.sky import Sources, sky_pixels
+from ..simulate.sky import Sources, sky_pixels, sky_spectrum
 from ..sources.aggregation import AGGREGATES
 from .fields import true_pixels
 
@@ -19,6 +21,7 @@ __all__ = [
     "pixel_coverage",
     "ranks_of_beams",
     "structural_similarity",
+    "true_brightness",
     "true_ranks",
     "true_sky",
 ]
@@ -42,23 +45,48 @@ def true_sky(truth, dirty):
     -------
     2D array, shape ``dirty.shape``, Jy/pixel; 0 where the image is blank
     """
+    return sky_pixels(_on_pixels(truth, dirty), dirty.shape) * np.nan_to_num(dirty.pb)
+
+
+def true_brightness(truth, dirty):
+    """The true sky of a field, times the primary beam, as the restoring beam shows it.
+
+    Not made from pixels, which hold where points are only to a pixel.
+
+    Parameters
+    ----------
+    truth : `~astropy.table.QTable`
+        As `read_folder` gives it, of one field.
+    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
+
+    Returns
+    -------
+    2D array, shape ``dirty.shape``, Jy/beam
+    """
+    sources = _on_pixels(truth, dirty)
+    pb = np.nan_to_num(dirty.primary_beam_at(sources.x, sources.y))
+    spectrum = sky_spectrum(replace(sources, flux=sources.flux * pb), dirty.shape)
+    (ny, nx), point = dirty.shape, np.zeros(dirty.shape)
+    point[ny // 2, nx // 2] = 1
+    beam = np.fft.rfft2(np.fft.ifftshift(dirty.convolve_beam(point)))
+    return np.fft.irfft2(spectrum * beam, s=dirty.shape)
+
+
+def _on_pixels(truth, dirty):
+    """True sources on the pixels of an image, Jy."""
     x, y = true_pixels(truth, dirty.wcs)
     scale = dirty.wcs.pixel_scale_matrix
     pa = truth["pa"].to_value(u.rad)
     along = np.linalg.inv(scale) @ np.stack([np.sin(pa), np.cos(pa)])
     cell = np.sqrt(abs(np.linalg.det(scale)))
-    sky = sky_pixels(
-        Sources(
-            x=np.atleast_1d(x),
-            y=np.atleast_1d(y),
-            flux=truth["flux"].to_value(u.Jy),
-            major=truth["major"].to_value(u.deg) / cell,
-            minor=truth["minor"].to_value(u.deg) / cell,
-            angle=np.arctan2(along[1], along[0]),
-        ),
-        dirty.shape,
+    return Sources(
+        x=np.atleast_1d(x),
+        y=np.atleast_1d(y),
+        flux=truth["flux"].to_value(u.Jy),
+        major=truth["major"].to_value(u.deg) / cell,
+        minor=truth["minor"].to_value(u.deg) / cell,
+        angle=np.arctan2(along[1], along[0]),
     )
-    return sky * np.nan_to_num(dirty.pb)
 
 
 def structural_similarity(truth, image, inside):
@@ -91,20 +119,27 @@ def structural_similarity(truth, image, inside):
     return float(index[inside].mean())
 
 
-def image_scores(result, sky):
-    """Mean squared error, peak signal-to-noise ratio and structural similarity of each aggregate.
+def image_scores(result, sky, brightness, pixels_per_beam):
+    """How far each aggregate is from the true sky.
 
     Parameters
     ----------
     result : `~astro_ddpm_imager.ImagingResult`
     sky : 2D array
         The true sky, as `true_sky` gives it.
+    brightness : 2D array
+        The same at the resolution of the beam, as `true_brightness` gives it.
+    pixels_per_beam : float
+        Of the model.
 
     Returns
     -------
     dict of dict
         By aggregate: ``mse`` ((uJy/pixel)^2, corrected for the primary beam),
-        ``psnr`` (dB) and ``ssim``; the last two are None where the sky is empty.
+        ``psnr`` (dB) and ``ssim``; and at the resolution of the beam, times the
+        primary beam, ``nrmse``, the root of the mean squared error over that of
+        the mean squared truth, and ``flux_ratio``, of the totals. All but the
+        first are None where the sky is empty.
     """
     dirty = result.dirty
     inside = np.isfinite(dirty.data)
@@ -112,15 +147,22 @@ def image_scores(result, sky):
     truth = np.where(inside, sky / pb, 0) * 1e6
     scores = {}
     for name, how in AGGREGATES.items():
-        image = np.where(inside, result.apparent(how(result.sky_samples)) / pb, 0) * 1e6
+        apparent = np.where(inside, result.apparent(how(result.sky_samples, pixels_per_beam)), 0)
+        image = apparent / pb * 1e6
         mse = float(np.mean((image - truth)[inside] ** 2))
         empty = not truth.any()
         scores[name] = {
             "mse": mse,
             "psnr": None if empty else float(10 * np.log10(truth.max() ** 2 / mse)),
             "ssim": None if empty else structural_similarity(truth, image, inside),
+            "nrmse": None if empty else _relative_error(dirty.convolve_beam(apparent)[inside], brightness[inside]),
+            "flux_ratio": None if empty else float(apparent.sum() / sky[inside].sum()),
         }
     return scores
+
+
+def _relative_error(image, truth):
+    return float(np.sqrt(((image - truth) ** 2).sum() / (truth**2).sum()))
 
 
 def _beams(result, sky, pixels_per_beam):

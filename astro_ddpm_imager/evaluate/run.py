@@ -18,10 +18,11 @@ from tqdm.auto import tqdm
 from .. import __version__
 from ..errors import DirtyImageError, EvaluationError
 from ..observation.reading import read_image
+from ..sources.aggregation import AGGREGATES
 from .aggregates import aggregate_catalogs
 from .fields import read_folder, true_pixels, true_snr
 from .finders import FINDERS, FinderError, measurement_sets, nothing_found
-from .images import image_scores, pixel_coverage, true_ranks, true_sky
+from .images import image_scores, pixel_coverage, true_brightness, true_ranks, true_sky
 from .matched_filter import matched_filter
 
 __all__ = ["MATCHED_FILTER", "OURS", "RISING_FILTER", "Evaluation", "run_fields"]
@@ -106,6 +107,9 @@ def run_fields(folder, output, imager, truth=None, fields=None, progress=None, n
     if fields is not None and fields < 1:
         raise EvaluationError(f"fields={fields}: give at least 1")
     inputs, sources = read_folder(folder, truth, noise_protocol)
+    components = sources
+    if truth is None and (Path(folder) / "gaussians.ecsv").is_file():  # what extended sources are made of
+        _, components = read_folder(folder, Path(folder) / "gaussians.ecsv", noise_protocol)
     # Of all fields, so that a run of a few can go on with more: the matched filter knows the mean shape of the sources.
     fwhm = np.sqrt(sources["major"] * sources["minor"]).mean() if len(sources) else 0 * u.arcsec
     known = np.array([np.asarray(sources[name]) for name in ("field", "ra", "dec", "flux", "major", "minor", "pa")])
@@ -133,8 +137,9 @@ def run_fields(folder, output, imager, truth=None, fields=None, progress=None, n
             _check_files(parts, number, inputs[number], files)
         else:
             truth_here = sources[sources["field"] == number]
-            _image_field(parts, number, inputs[number], files, truth_here, imager, fwhm)
-    names = [OURS, "single", "mean", "median", MATCHED_FILTER]
+            components_here = components[components["field"] == number]
+            _image_field(parts, number, inputs[number], files, truth_here, components_here, imager, fwhm)
+    names = [OURS, *AGGREGATES, MATCHED_FILTER]
     sets = measurement_sets(folder, inputs)
     for finder in FINDERS:
         numbers = list(inputs) if finder.restore is None else [number for number in inputs if number in sets]
@@ -184,7 +189,7 @@ def _check_files(parts, number, arguments, files):
         )
 
 
-def _image_field(parts, number, arguments, files, truth, imager, fwhm):
+def _image_field(parts, number, arguments, files, truth, components, imager, fwhm):
     """Everything that comes from the samples of one field, drawn once; and the matched filter."""
     path = arguments["dirty"]
     try:
@@ -210,7 +215,7 @@ def _image_field(parts, number, arguments, files, truth, imager, fwhm):
             table["first"] = np.full(len(table), name)
             firsts.append(table)
     catalogs[FIRST_SAMPLES] = vstack(firsts)
-    sky = true_sky(truth, dirty)
+    sky = true_sky(components, dirty)
     x, y = true_pixels(truth, dirty.wcs)
     for name, table in catalogs.items():
         kept = [column for column in (*COLUMNS, "significance", "pb", "first") if column in table.colnames]
@@ -224,7 +229,7 @@ def _image_field(parts, number, arguments, files, truth, imager, fwhm):
         "beam": float(np.sqrt(dirty.beam.major * dirty.beam.minor).to_value(u.arcsec)),
         "true_snr": true_snr(truth, dirty).tolist(),
         "true_pb": np.nan_to_num(dirty.primary_beam_at(x, y)).tolist(),
-        "images": image_scores(result, sky),
+        "images": image_scores(result, sky, true_brightness(components, dirty), per_beam),
         "coverage": pixel_coverage(result, sky, per_beam, number),
         "ranks": true_ranks(result, sky, per_beam, number),
     }

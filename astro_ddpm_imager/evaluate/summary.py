@@ -25,7 +25,7 @@ SLOPES = np.arange(0, 10.25, 0.25)  # of a threshold that rises with 1 - pb
 FEWEST = 3  # errors, for a scatter
 USUAL_SIGNIFICANCE = 4.0  # where there are no true sources to choose the best for
 FILTERS = (MATCHED_FILTER, RISING_FILTER)
-AGGREGATES = ("single", "mean", "median")
+AGGREGATES = ("single", "mean", "median", "beam-median")
 
 
 def as_table(rows, **meta):
@@ -229,7 +229,7 @@ class Summary:
         for label, name in names.items():
             rows.append({"aggregate": label})
             rows[-1] |= scores_with_intervals(self.truth, self.catalog(name), self.radius, self.bootstrap)
-            for score in ("mse", "psnr", "ssim"):
+            for score in ("mse", "psnr", "ssim", "nrmse", "flux_ratio"):
                 measured = {n: m["images"].get(name, {}).get(score) for n, m in self.evaluation.measured.items()}
                 known = {n: value for n, value in measured.items() if value is not None}
                 estimate = self.bootstrap.mean(list(known.values()), np.array(list(known), dtype=int))

@@ -3,36 +3,53 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from astropy.stats import gaussian_sigma_to_fwhm
+from astropy.stats import gaussian_fwhm_to_sigma, gaussian_sigma_to_fwhm
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial import cKDTree
 
 from .alternatives import one_hypothesis
+from .islands import only_extended, wholes
 
 __all__ = ["AGGREGATES", "Detections", "MergedSources", "aggregate", "merge", "without_luck"]
 
+
+def _beam_median(samples, pixels_per_beam):
+    """Mean of the samples, as bright in each beam as their median is there.
+
+    The median of pixels finer than the beam loses flux that is certain, but not
+    its place in the beam; the mean keeps flux that hardly a sample has.
+    """
+    sigma = gaussian_fwhm_to_sigma * pixels_per_beam
+    brightness = gaussian_filter(samples, (0, sigma, sigma))
+    mean = brightness.mean(0)
+    return samples.mean(0) * np.divide(np.median(brightness, axis=0), mean, out=np.zeros_like(mean), where=mean > 0)
+
+
 AGGREGATES = {
-    "mean": lambda samples: samples.mean(0),
-    "median": lambda samples: np.median(samples, axis=0),
-    "single": lambda samples: samples[0],
+    "beam-median": _beam_median,
+    "mean": lambda samples, _: samples.mean(0),
+    "median": lambda samples, _: np.median(samples, axis=0),
+    "single": lambda samples, _: samples[0],
 }
 COMPARABLE = 3  # times the radius: what is larger is another source in the same place
 
 
-def aggregate(samples, how):
-    """One sky from many, pixel by pixel.
+def aggregate(samples, how, pixels_per_beam):
+    """One sky from many.
 
     Parameters
     ----------
     samples : 3D array, shape (n_samples, ny, nx)
-    how : {"mean", "median", "single"}
-        ``"single"`` is the first sample.
+    how : {"beam-median", "mean", "median", "single"}
+        ``"beam-median"`` is the mean, with the median brightness in each beam;
+        ``"mean"`` and ``"median"`` are of each pixel; ``"single"`` is the first sample.
+    pixels_per_beam : float
 
     Returns
     -------
     2D array, shape (ny, nx), same unit
     """
-    return AGGREGATES[how](samples)
+    return AGGREGATES[how](samples, pixels_per_beam)
 
 
 @dataclass(frozen=True)
@@ -52,6 +69,8 @@ class Detections:
     variance : array, shape (n, 3)
         Of x, y (pixels squared) and flux, where these are not draws but the
         means that `~astro_ddpm_imager.sources.refinement.refine` has put there; else 0.
+    island : array of int
+        In each sky, detections that touch have the same.
     """
 
     sample: np.ndarray
@@ -60,6 +79,7 @@ class Detections:
     flux: np.ndarray
     covariance: np.ndarray
     variance: np.ndarray
+    island: np.ndarray
 
     def __len__(self):
         return len(self.flux)
@@ -71,7 +91,8 @@ class Detections:
     @classmethod
     def empty(cls):
         """No detections."""
-        return cls(np.zeros(0, int), np.zeros(0), np.zeros(0), np.zeros(0), np.zeros((0, 2, 2)), np.zeros((0, 3)))
+        none, whole = np.zeros(0), np.zeros(0, int)
+        return cls(whole, none, none, none, np.zeros((0, 2, 2)), np.zeros((0, 3)), whole)
 
     @classmethod
     def concatenate(cls, parts):
@@ -82,7 +103,7 @@ class Detections:
 
 @dataclass(frozen=True)
 class MergedSources:
-    """Sources merged from the samples; all arrays but ``covariance`` have shape (n,).
+    """Sources merged from the samples; arrays have shape (n,) where no other is given.
 
     Parameters
     ----------
@@ -97,6 +118,10 @@ class MergedSources:
         Fraction of the samples that contain the source.
     reliability : array
         Probability that the source exists.
+    sample_flux : array, shape (n, n_samples)
+        Flux in each sample; 0 where it is not.
+    whole : array of int
+        Those that touch have the same: components of one extended source.
     """
 
     x: np.ndarray
@@ -108,6 +133,8 @@ class MergedSources:
     covariance: np.ndarray
     fraction: np.ndarray
     reliability: np.ndarray
+    sample_flux: np.ndarray
+    whole: np.ndarray
 
     def __len__(self):
         return len(self.flux)
@@ -152,16 +179,19 @@ def merge(detections, n_samples, radius, seeds=None):
     owner = _owners(points, radii, positions, reach)
     sample = detections.sample.astype(int)
     owner, counted = one_hypothesis(owner, sample, detections.flux, n_samples, positions, reach)
+    whole = wholes(owner, sample, detections.island, len(positions))
     columns = {name: [] for name in MergedSources.__dataclass_fields__}
     for source in np.unique(owner[owner >= 0]):
         chosen = np.flatnonzero(owner == source)
         fraction = len(np.unique(sample[chosen])) / n_samples
-        for name, value in _combine(detections, chosen[counted[source, sample[chosen]]], fraction).items():
+        row = _combine(detections, chosen[counted[source, sample[chosen]]], fraction)
+        row["sample_flux"] = np.bincount(sample[chosen], detections.flux[chosen], minlength=n_samples)
+        for name, value in (row | {"whole": whole[source]}).items():
             columns[name].append(value)
-    covariance = np.reshape(columns.pop("covariance"), (-1, 2, 2))
-    return MergedSources(
-        covariance=covariance, **{name: np.array(values, dtype=float) for name, values in columns.items()}
-    )
+    shapes = {"covariance": (-1, 2, 2), "sample_flux": (-1, n_samples)}
+    columns = {name: np.reshape(values, shapes.get(name, -1)) for name, values in columns.items()}
+    merged = MergedSources(**columns | {"whole": columns["whole"].astype(int)})
+    return replace(merged, whole=only_extended(merged, 2 * radius))
 
 
 def without_luck(sources, drawn, expected, smoothing):

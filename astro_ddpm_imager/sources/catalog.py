@@ -8,6 +8,7 @@ from astropy.table import QTable
 from radio_beam import Beam
 
 from .flags import source_flags
+from .islands import join
 
 __all__ = ["COLUMNS", "apparent_peaks", "build_catalog", "filtered_snr", "on_sky", "restoring_beams"]
 
@@ -29,6 +30,7 @@ COLUMNS = {
     "pa": (u.deg, "Position angle of the major axis, east of north"),
     "pb": (None, "Primary beam at the source"),
     "sample_fraction": (None, "Fraction of the samples that contain the source"),
+    "n_components": (None, "Components that touch and are counted as this one source"),
     "flags": (None, "Sum of what is not right: 1 at a hole, 2 at an edge, 4 among artefacts; 0 if nothing"),
 }
 NARROWEST = 0.25  # area of a source convolved with the beam, in units of the beam's
@@ -57,20 +59,22 @@ def build_catalog(sources, grid, dirty, reliability, meta):
         is ICRS, FK5 of J2000 or FK4 of B1950, else (Galactic, other equinoxes)
         in ICRS; ``meta["frame"]`` says which.
     """
-    sources = sources.select(sources.reliability >= reliability)
+    peak = apparent_peaks(sources, grid, dirty)
+    pb = dirty.primary_beam_at(*grid.to_image_position(sources.y, sources.x)[::-1])
+    sources, peak, pb, n_components = join(sources, peak, pb)
     positions = grid.to_image_position(sources.y, sources.x)
     y, x = (_at_edge(*axis) for axis in zip(positions, dirty.shape, grid.ratio, strict=True))
     nearest = tuple(np.round(position).astype(int) for position in (y, x))
     inside = np.all([(p >= 0) & (p < n) for p, n in zip(nearest, dirty.shape, strict=True)], axis=0)
     inside[inside] = dirty.allowed[nearest[0][inside], nearest[1][inside]]
+    inside &= sources.reliability >= reliability
     sources, y, x = sources.select(inside), y[inside], x[inside]
+    peak, pb, n_components = peak[inside], pb[inside], n_components[inside]
 
-    pb = dirty.primary_beam_at(x, y)
     ratio = np.array(grid.ratio[::-1])
     covariance = _on_image(sources, grid)
     sky, scale = on_sky(dirty.wcs, x, y)
     major, minor, pa = _axes(covariance, scale)
-    peak = apparent_peaks(sources, grid, dirty)
     pixel_variance = np.stack([(sources.x_err * ratio[0]) ** 2, (sources.y_err * ratio[1]) ** 2], -1)
     world_err = np.sqrt((scale**2 @ pixel_variance[:, :, None])[:, :, 0])
 
@@ -80,7 +84,8 @@ def build_catalog(sources, grid, dirty, reliability, meta):
         "flux": sources.flux * dirty.rms / pb, "flux_err": sources.flux_err * dirty.rms / pb,
         "peak_flux": peak * dirty.rms / pb, "snr": peak, "reliability": sources.reliability,
         "x": x, "y": y, "major": major, "minor": minor, "pa": pa, "pb": pb,
-        "sample_fraction": sources.fraction, "flags": source_flags(dirty, x, y, covariance),
+        "sample_fraction": sources.fraction, "n_components": n_components,
+        "flags": source_flags(dirty, x, y, covariance),
     }  # fmt: skip
     order = np.argsort(-peak, kind="stable")
     table = QTable(meta={**meta, "rms": dirty.rms, "frame": sky.frame.name})
@@ -92,7 +97,9 @@ def build_catalog(sources, grid, dirty, reliability, meta):
 
 
 def apparent_peaks(sources, grid, dirty):
-    """Peaks of sources after convolution with the restoring beam, in units of the noise.
+    """Brightness at the centres of sources after convolution with the restoring beam, in units of the noise.
+
+    Components of one extended source shine on each other.
 
     Parameters
     ----------
@@ -104,10 +111,20 @@ def apparent_peaks(sources, grid, dirty):
     -------
     1D array, shape (n,)
     """
-    covariance = _on_image(sources, grid)
+    seen = dirty.beam_covariance + _on_image(sources, grid)
     # Of points, half seem narrower than the beam: with these cut off, their peaks would be too low on average.
-    spread = np.linalg.det(dirty.beam_covariance + covariance) / np.linalg.det(dirty.beam_covariance)
-    return sources.flux / np.sqrt(spread.clip(NARROWEST))
+    spread = np.linalg.det(seen) / np.linalg.det(dirty.beam_covariance)
+    peaks = sources.flux / np.sqrt(spread.clip(NARROWEST))
+    size, axes = np.linalg.eigh(_on_image(sources, grid))
+    seen = dirty.beam_covariance + (axes * size.clip(0)[:, None]) @ axes.swapaxes(1, 2)
+    places = np.stack(grid.to_image_position(sources.y, sources.x)[::-1], 1)
+    together = peaks.copy()
+    for whole in np.flatnonzero(np.bincount(sources.whole) > 1):
+        parts = np.flatnonzero(sources.whole == whole)
+        offset = places[parts, None] - places[parts]  # of each from each
+        squared = np.einsum("abi,bij,abj->ab", offset, np.linalg.inv(seen[parts]), offset)
+        together[parts] = np.exp(-0.5 * squared) @ peaks[parts]
+    return together
 
 
 def filtered_snr(sources, grid, dirty):

@@ -1,5 +1,7 @@
 """Sources in one sky: a posterior sample, or an aggregate of samples."""
 
+from dataclasses import replace
+
 import numpy as np
 from astropy.stats import gaussian_sigma_to_fwhm
 from photutils.detection import find_peaks
@@ -10,6 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from .aggregation import Detections
+from .islands import touching
 
 __all__ = ["detect"]
 
@@ -68,7 +71,8 @@ def detect(sky, threshold, pixels_per_beam, sample=0):
     if len(np.unique(whole)) < len(found):
         segments[segments > 0] = 1 + whole[np.unique(segments[segments > 0], return_inverse=True)[1]]
         found = _measure(sky, segments, sample)
-    return found.select(found.flux >= threshold)
+    found = found.select(found.flux >= threshold)
+    return replace(found, island=touching(found, smooth)) if len(found) > 1 else found
 
 
 def _measure(sky, segments, sample):
@@ -84,6 +88,7 @@ def _measure(sky, segments, sample):
         flux=flux,
         covariance=np.nan_to_num(covariance),
         variance=np.zeros((len(flux), 3)),
+        island=np.arange(len(flux)),
     )
 
 

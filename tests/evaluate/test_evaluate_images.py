@@ -11,6 +11,7 @@ from astro_ddpm_imager.evaluate.images import (
     image_scores,
     pixel_coverage,
     structural_similarity,
+    true_brightness,
     true_ranks,
     true_sky,
 )
@@ -44,13 +45,18 @@ def test_image_scores_see_a_better_image(result):
     exact = result.grid.gather(sky) / result.dirty.rms
     scores = [
         image_scores(
-            SimpleNamespace(apparent=result.apparent, dirty=result.dirty, sky_samples=factor * exact[None]), sky
+            SimpleNamespace(apparent=result.apparent, dirty=result.dirty, sky_samples=factor * exact[None]),
+            sky,
+            true_brightness(one_source(result), result.dirty),
+            2.2,
         )
         for factor in (1, 0.5)
     ]
     good, half = (score["mean"] for score in scores)
     assert good["mse"] < half["mse"] / 2 and good["psnr"] > half["psnr"] + 3 and half["ssim"] < good["ssim"] <= 1
-    empty = image_scores(result, np.zeros(result.dirty.shape))["median"]
+    assert good["nrmse"] < 0.05 and half["nrmse"] == pytest.approx(0.5, abs=0.03)
+    assert (good["flux_ratio"], half["flux_ratio"]) == pytest.approx((1, 0.5), rel=0.02)
+    empty = image_scores(result, np.zeros(result.dirty.shape), np.zeros(result.dirty.shape), 2.2)["median"]
     assert empty["psnr"] is None and empty["ssim"] is None and empty["mse"] > 0
     assert structural_similarity(sky, sky, np.ones(sky.shape, dtype=bool)) == pytest.approx(1)
 

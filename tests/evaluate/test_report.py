@@ -130,7 +130,7 @@ def test_all_samples_merged_are_the_catalogue(imager, demo):
     every = DiffusionImager(**settings())
     result = every(**demo)
     catalogs = aggregate_catalogs(result, every.threshold, every.card.pixels_per_beam)
-    assert set(catalogs) == {"single", "mean", "median", 1, 2, 3}
+    assert set(catalogs) == {"single", "mean", "median", "beam-median", 1, 2, 3}
     np.testing.assert_allclose(catalogs[3]["flux"], result.catalog["flux"])
     np.testing.assert_allclose(catalogs[3]["reliability"], result.catalog["sample_fraction"])
     assert (catalogs["single"]["reliability"] == 1).all() and (catalogs[1]["reliability"] == 1).all()

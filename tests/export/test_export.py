@@ -198,7 +198,7 @@ def test_a_noisier_sky_tells_nothing_more():
     x, t, velocity = diffusion.diffuse(skies, generator)
     alpha, sigma = diffusion.amplitudes(t)
     torch.testing.assert_close(alpha * x - sigma * velocity, torch.zeros_like(x), atol=1e-4, rtol=0)  # 2 sqrt(2/8) - 1
-    torch.testing.assert_close(diffusion.expected(x, velocity, t), skies, atol=1e-3, rtol=0)
+    torch.testing.assert_close(diffusion.flux(diffusion.expected(x, velocity, t)), skies, atol=1e-3, rtol=0)
     noisier, before = diffusion.before(x, t, torch.full((64,), 1.5), generator)
     assert (before >= t).all() and (before[t < 900] > t[t < 900]).all()
     _, expected = diffusion.amplitudes(before)
@@ -211,10 +211,10 @@ def test_training_goes_on_from_a_network_without_feedback():
     torch.nn.init.normal_(without.last.weight)
     lacking, _ = with_feedback.load_state_dict(without.state_dict(), strict=False)
     assert lacking == ["feedback.weight"]
-    x, condition_, t, misfit = (
+    x, condition_, t, feedback = (
         torch.randn(2, 1, 32, 32),
         torch.randn(2, 4, 32, 32),
         torch.tensor([5.0, 500]),
-        torch.randn(2, 1, 32, 32),
+        torch.randn(2, 2, 32, 32),
     )
-    torch.testing.assert_close(with_feedback(x, condition_, t, misfit), without(x, condition_, t))
+    torch.testing.assert_close(with_feedback(x, condition_, t, feedback), without(x, condition_, t))

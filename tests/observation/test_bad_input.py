@@ -341,7 +341,7 @@ def test_not_an_image(imager):
         ({"n_samples": 2.5}, "n_samples=2.5: must be a whole number"),
         ({"steps": 2000}, "steps=2000: must be a whole number from 1 to 1000"),
         ({"sampler": "euler"}, "sampler='euler': choose one of 'ddpm', 'unipc'"),
-        ({"aggregate": "mode"}, "aggregate='mode': choose one of 'mean', 'median', 'single'"),
+        ({"aggregate": "mode"}, "aggregate='mode': choose one of 'beam-median', 'mean', 'median', 'single'"),
         ({"catalog": "x"}, "catalog='x': choose one of 'detect-aggregate', 'aggregate-detect'"),
         ({"reliability": 1.5}, "reliability=1.5: must be a number from 0 to 1"),
         ({"threshold": -1}, "threshold=-1: must be a number of at least 0"),

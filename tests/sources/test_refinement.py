@@ -72,7 +72,7 @@ def test_gradient_and_information_are_derivatives_of_the_likelihood():
 def detection(x, y, flux):
     moments = np.eye(2)[None] * ((FWHM * gaussian_fwhm_to_sigma) ** 2 + 1 / 12)
     columns = (np.array([value], float) for value in (x, y, flux))
-    return Detections(np.zeros(1, int), *columns, moments, np.zeros((1, 3)))
+    return Detections(np.zeros(1, int), *columns, moments, np.zeros((1, 3)), np.zeros(1, int))
 
 
 def test_a_source_in_the_wrong_place_goes_to_the_right_one():
@@ -204,7 +204,9 @@ def test_what_the_data_leave_open_is_part_of_the_error():
     parts = [detection(30 + shift, 30, 5.0) for shift in (-0.1, 0.1)]
     both = Detections.concatenate(parts)
     left = np.tile([0.09, 0.09, 1.0], (2, 1))
-    merged = merge(Detections(np.arange(2), both.x, both.y, both.flux, both.covariance, left), 2, radius=1.0)
+    merged = merge(
+        Detections(np.arange(2), both.x, both.y, both.flux, both.covariance, left, np.arange(2)), 2, radius=1.0
+    )
     assert merged.x_err.item() == pytest.approx(np.sqrt(0.02 + 0.09))
     assert merged.y_err.item() == pytest.approx(0.3)
     assert merged.flux_err.item() == pytest.approx(1.0)

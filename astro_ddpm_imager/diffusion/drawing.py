@@ -1,0 +1,117 @@
+"""Posterior samples of the sky of one observation."""
+
+import numpy as np
+
+from ..observation.grid import ORIENTATIONS, turn, turn_back
+from ..parallel import in_parallel
+from .conditioning import condition, feedback
+from .sampling import SAMPLERS, with_feedback
+
+__all__ = ["draw_samples"]
+
+
+def draw_samples(gridded, denoiser, n_samples, steps, sampler, seed, update):
+    """Draw skies that explain an observation.
+
+    Parameters
+    ----------
+    gridded : `~astro_ddpm_imager.observation.gridded.GriddedObservation`
+        Not blank everywhere.
+    denoiser : `~astro_ddpm_imager.diffusion.denoiser.Denoiser`
+    n_samples, steps : int
+    sampler : str
+        One of `~astro_ddpm_imager.diffusion.sampling.SAMPLERS`.
+    seed : int
+        Of the noise; that of a sample is the same however many there are.
+    update : callable
+        Called after each step of each sample.
+
+    Returns
+    -------
+    samples : 3D array of float32, shape (n_samples, my, mx)
+        Flux per model pixel, times the primary beam, in units of the noise,
+        without that of ``gridded.bright``.
+    expected : 2D array, shape (my, mx)
+        The stretched sky that is expected before the first step, which does not depend on the noise that is drawn.
+    """
+    views = _Views(gridded, denoiser.card)
+    schedule, looks_back = denoiser.card.noise_schedule, denoiser.looks_back
+    # The sky has no preferred direction, the network a little: samples average over all.
+    orientations = min(ORIENTATIONS, n_samples)
+
+    def noise(i):
+        rng = np.random.default_rng([seed, i])
+        return lambda: rng.standard_normal(views.shape(i), dtype=np.float32)
+
+    def start(i):
+        """What is expected of pure noise, which hardly depends on the noise."""
+        given = views.look_back(i, None) if looks_back else None
+        return denoiser.predict(noise(i)(), views.conditions(i), schedule.steps - 1, given)
+
+    starts = in_parallel(start, orientations, denoiser.workers)
+
+    def sample(i):
+        def predict(noisy, t, given):
+            update()
+            if t == schedule.steps - 1:
+                return starts[i % ORIENTATIONS]
+            return denoiser.predict(noisy, views.conditions(i), t, given)
+
+        def look_back(expected):
+            return views.look_back(i, expected) if looks_back and expected is not None else None
+
+        drawn = SAMPLERS[sampler](with_feedback(predict, look_back), noise(i), schedule, steps)
+        return views.sky(i, drawn)
+
+    samples = np.stack(in_parallel(sample, n_samples, denoiser.workers))
+    return samples, views.mean(starts)
+
+
+class _Views:
+    """What the network is shown of an observation, in each orientation: the part that is not blank."""
+
+    def __init__(self, gridded, card):
+        self.gridded, self.stretch = gridded, card.stretch
+        # Where more counts as noise, sources are fainter in its units, as where the primary beam is lower.
+        self.noise = np.broadcast_to(gridded.noise, gridded.pb.shape).astype(np.float32)
+        dirty, pb = gridded.dirty / self.noise, gridded.pb / self.noise
+        conditions = condition(dirty, gridded.psf, pb, card.pixels_per_beam, **card.clean)
+        self.seen = _bounding_box(pb > 0, card.multiple)
+        self.inside = pb[self.seen] > 0
+        self.turned = [np.ascontiguousarray(turn(conditions[:, *self.seen], i)) for i in range(ORIENTATIONS)]
+
+    def conditions(self, i):
+        return self.turned[i % ORIENTATIONS]
+
+    def shape(self, i):
+        return self.conditions(i).shape[1:]
+
+    def sky(self, i, stretched):
+        """Flux of a stretched sky, turned back, on all pixels."""
+        sky = np.zeros(self.gridded.pb.shape, dtype=np.float32)
+        sky[self.seen] = np.where(self.inside, self.stretch.inverse(turn_back(stretched, i)), 0)
+        return sky * self.noise
+
+    def look_back(self, i, stretched):
+        """Feedback of an estimate, or of an empty sky where there is None."""
+        dirty = self.conditions(i)[0]
+        if stretched is None:
+            return feedback(dirty, 0, np.full(dirty.shape, -1))
+        seen = (self.gridded.seen(self.sky(i, stretched)) / self.noise)[self.seen]
+        return feedback(dirty, turn(seen, i), np.maximum(stretched, -1))
+
+    def mean(self, stretched):
+        """Mean of stretched skies, turned back, on all pixels; empty where blank."""
+        mean = np.full(self.gridded.pb.shape, -1.0)
+        turned = np.mean([turn_back(image, i) for i, image in enumerate(stretched)], axis=0)
+        mean[self.seen] = np.where(self.inside, turned, -1)
+        return mean
+
+
+def _bounding_box(mask, multiple):
+    """Slices around the pixels of a mask, whose sides are multiples of a number that divides the image's."""
+    box = []
+    for axis in (1, 0):
+        there = np.flatnonzero(mask.any(axis))
+        box.append(slice(there[0] // multiple * multiple, (there[-1] // multiple + 1) * multiple))
+    return tuple(box)

@@ -1,0 +1,193 @@
+"""Extended sources: components of one sample that touch are one source, as an observer would count."""
+
+from dataclasses import replace
+
+import numpy as np
+from astropy.stats import gaussian_sigma_to_fwhm
+from scipy.ndimage import map_coordinates
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+__all__ = ["join", "only_extended", "touching", "wholes"]
+
+BRIDGE = 0.3  # of the lower of two peaks, that the sky between them must have
+NEAR = 2.0  # times the mean of their FWHM, in the direction from one to the other: how far apart they may be
+FEW, RARE = 3, 0.25  # components, and fraction of the samples from which on they count as ones
+OFTEN = 0.5  # of the samples that have both: touching in more, they are one source
+
+
+def touching(found, smooth):
+    """Number of the island that each detection of one sky is part of.
+
+    As PyBDSF groups Gaussians, two belong together if the sky between them
+    does not fade away and they are hardly further apart than they are wide.
+    Sizes are those in the sky, not in the beam: two compact sources that the
+    beam blends do not touch.
+
+    Parameters
+    ----------
+    found : `~astro_ddpm_imager.sources.aggregation.Detections`
+        Of one sky.
+    smooth : 2D array, shape (ny, nx)
+        The sky, smoothed as for the detection of peaks.
+
+    Returns
+    -------
+    1D array of int, shape (n,)
+    """
+    places = np.column_stack([found.x, found.y])
+    longest = gaussian_sigma_to_fwhm * np.sqrt(np.linalg.eigvalsh(found.covariance)[:, 1].max())
+    one, other = cKDTree(places).query_pairs(NEAR * longest, output_type="ndarray").T
+    apart = places[other] - places[one]
+    distance = np.hypot(*apart.T)
+    along = apart / np.maximum(distance, 1e-6)[:, None]
+    wide = [
+        gaussian_sigma_to_fwhm * np.sqrt(np.einsum("ni,nij,nj->n", along, found.covariance[i], along).clip(0))
+        for i in (one, other)
+    ]
+    near = distance < NEAR * (wide[0] + wide[1]) / 2
+    one, other, apart = one[near], other[near], apart[near]
+    steps = np.linspace(0, 1, 21)[:, None]
+    x, y = (places[one, axis] + steps * apart[:, axis] for axis in (0, 1))
+    between = map_coordinates(smooth, [y, x], order=1)
+    joined = between.min(0) > BRIDGE * np.minimum(between[0], between[-1])
+    return _connected(one[joined], other[joined], len(found))
+
+
+def wholes(owner, sample, island, number):
+    """Number of the extended source that each merged source is part of.
+
+    Parameters
+    ----------
+    owner : 1D array of int, shape (n,)
+        Merged source that each detection belongs to, or -1.
+    sample, island : 1D arrays of int, shape (n,)
+        Sample that a detection was found in, and its island there.
+    number : int
+        Of merged sources.
+
+    Returns
+    -------
+    1D array of int, shape (number,)
+    """
+    owned = owner >= 0
+    owner, (_, sample), (_, island) = (
+        owner[owned],
+        np.unique(sample[owned], return_inverse=True),
+        np.unique(np.stack([sample, island])[:, owned], axis=1, return_inverse=True),
+    )
+
+    def shared(place):
+        """Samples, or islands of samples, that two sources share."""
+        there = coo_array((np.ones(len(owner)), (owner, place)), shape=(number, place.max(initial=0) + 1)).tocsr()
+        there.data[:] = 1
+        return (there @ there.T).tocoo()
+
+    met = shared(sample).tocsr()
+    touched = shared(island)
+    one, other = touched.coords
+    often = touched.data > OFTEN * met[one, other]
+    return _connected(one[often], other[often], number)
+
+
+def only_extended(sources, compact):
+    """Keep together what is larger, or has more components, than two compact sources side by side.
+
+    Parameters
+    ----------
+    sources : `~astro_ddpm_imager.sources.aggregation.MergedSources`
+    compact : float
+        FWHM of a compact source, pixels.
+
+    Returns
+    -------
+    1D array of int, shape (n,)
+        As ``sources.whole``, but the others are on their own.
+    """
+    whole = sources.whole.copy()
+    for index in np.flatnonzero(np.bincount(whole) > 1):
+        chosen = np.flatnonzero(whole == index)
+        parts = sources.select(chosen)
+        size = gaussian_sigma_to_fwhm * np.linalg.det(_moments(parts)).clip(0) ** 0.25
+        if (parts.fraction > RARE).sum() < FEW and size < compact:
+            whole[chosen] = whole.max() + 1 + np.arange(len(chosen))
+    return whole
+
+
+def join(sources, peaks, pb):
+    """Make one source of the components of each extended source.
+
+    Its flux is their sum in each sample, its position and moments are those of
+    their sum, it exists if one of them does.
+
+    Parameters
+    ----------
+    sources : `~astro_ddpm_imager.sources.aggregation.MergedSources`
+    peaks, pb : 1D arrays, shape (n,)
+        Peak brightness and primary beam of the components.
+
+    Returns
+    -------
+    sources : `~astro_ddpm_imager.sources.aggregation.MergedSources`
+    peaks, pb : 1D arrays
+        The highest of its components; the primary beam that its total flux has seen.
+    n_components : 1D array of int
+    """
+    _, whole, n_components = np.unique(sources.whole, return_inverse=True, return_counts=True)
+    order = np.argsort(whole, kind="stable")
+    first = np.cumsum(n_components) - n_components
+    joined, of_peaks, of_pb = sources.select(order[first]), peaks[order[first]], pb[order[first]]
+    columns = {name: getattr(joined, name).copy() for name in joined.__dataclass_fields__}
+    for index in np.flatnonzero(n_components > 1):
+        parts = sources.select(whole == index)
+        for name, value in _sum(parts).items():
+            columns[name][index] = value
+        of_peaks[index] = peaks[whole == index].max()
+        of_pb[index] = parts.flux.sum() / (parts.flux / pb[whole == index]).sum()
+    return replace(joined, **columns), of_peaks, of_pb, n_components
+
+
+def _sum(parts):
+    """What the components of one source are together."""
+    totals = parts.sample_flux.sum(0)
+    there = totals > 0
+    flux = np.median(totals[there])
+    share = parts.flux / parts.flux.sum()
+    centre, offset = _offsets(parts)
+    # How the centroids of samples differ because of the components' fluxes, which are known to be related.
+    wander = (parts.sample_flux.T[there] @ offset / totals[there, None]).var(0)
+    errors = {
+        f"{name}_err": np.sqrt(wander[axis] + _sum_of_known((share * getattr(parts, f"{name}_err")) ** 2))
+        for axis, name in enumerate("xy")
+    }
+    related = totals.var() - parts.sample_flux.var(1).sum()
+    variance = np.maximum(_sum_of_known(parts.flux_err**2) + related, np.fmax.reduce(parts.flux_err) ** 2)
+    return {
+        "x": centre[0], "y": centre[1], **errors, "flux": flux,
+        "flux_err": np.sqrt(variance), "covariance": _moments(parts),
+        "fraction": there.mean(), "reliability": parts.reliability.max(), "sample_flux": totals,
+    }  # fmt: skip
+
+
+def _sum_of_known(values):
+    """NaN only if nothing is known."""
+    return np.nan if np.isnan(values).all() else np.nansum(values)
+
+
+def _offsets(parts):
+    """Centroid of components, and where they are from there, shape (n, 2)."""
+    places = np.stack([parts.x, parts.y], 1)
+    centre = parts.flux @ places / parts.flux.sum()
+    return centre, places - centre
+
+
+def _moments(parts):
+    """Second moments of the sum of components."""
+    _, offset = _offsets(parts)
+    return np.average(parts.covariance + offset[:, :, None] * offset[:, None, :], axis=0, weights=parts.flux)
+
+
+def _connected(one, other, number):
+    links = coo_array((np.ones(len(one)), (one, other)), shape=(number, number))
+    return connected_components(links, directed=False)[1]
