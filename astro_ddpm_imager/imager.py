@@ -28,6 +28,7 @@ from .sources.artefacts import doubt_artefacts
 from .sources.calibration import calibrate
 from .sources.catalog import build_catalog
 from .sources.detection import SMOOTHING_BEAMS
+from .sources.fit import Residual, measure_fit, warn_of_misfit
 from .sources.refinement import find_sources
 
 __all__ = ["DiffusionImager"]
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 CATALOGS = ("detect-aggregate", "aggregate-detect")
 PAPER_STEPS = 250  # of the ancestral sampler, respaced
+AGGREGATE_DOUBT = 0.1  # of an aggregate of samples that were moved towards the data, see `towards_data`
 MERGING_BEAMS = 0.6  # radius within which detections of different samples are one source
 
 
@@ -230,24 +232,35 @@ class DiffusionImager:
             drawn, expected = draw_samples(
                 gridded, self.denoiser, self.n_samples, self.steps, self.sampler, seed, update
             )
-        meta = self._provenance(seed)
+        samples, sky = self._skies(gridded, drawn)
+        residual = Residual.of(sky, gridded, self.card.pixels_per_beam)
+        fit = measure_fit(residual, sky, gridded)
+        warn_of_misfit(fit)
+        meta = self._provenance(seed) | {"chi2": round(fit.chi2, 3), "misfit": ", ".join(fit.misfits)}
         sources = doubt_artefacts(self._sources(gridded, drawn, expected), grid, observation)
-        catalog = build_catalog(sources, grid, observation, self.reliability, meta)
-
-        def towards(sky):
-            return towards_data(sky, gridded, self.card.pixels_per_beam)
-
-        samples = np.stack(in_parallel(lambda i: towards(drawn[i]), self.n_samples, self.denoiser.workers))
-        sky = aggregate(samples, self.aggregate, self.card.pixels_per_beam)
-        if self.aggregate != "single":  # pixels of several samples do not explain the data as well as those of one
-            sky = towards(sky)
-        return ImagingResult(observation, grid, sky, samples, drawn, catalog, meta)
+        catalog = build_catalog(sources, grid, observation, residual, self.reliability, meta)
+        return ImagingResult(observation, grid, sky, samples, drawn, catalog, fit, meta)
 
     def _warn_beyond_training(self, observation):
         beam = observation.beam
         ratio, longest = (beam.major / beam.minor).value, self.card.limits["beam_axis_ratio"]
         if ratio > longest:
             log.warning("the beam is %.3g times as long as wide, the model was trained for up to %.3g", ratio, longest)
+
+    def _skies(self, gridded, drawn):
+        """Samples moved to what the data say, and what is made of them."""
+        per_beam = self.card.pixels_per_beam
+
+        def towards(i):
+            return towards_data(drawn[i], gridded, per_beam)
+
+        samples = np.stack(in_parallel(towards, self.n_samples, self.denoiser.workers))
+        sky = aggregate(samples, self.aggregate, per_beam)
+        if (
+            self.aggregate != "single"
+        ):  # pixels of several samples do not explain the data quite as well as those of one
+            sky = towards_data(sky, gridded, per_beam, AGGREGATE_DOUBT)
+        return samples, sky
 
     def _sources(self, gridded, samples, expected):
         """Sources merged from the samples, each with the bright part added, on the model's pixels."""

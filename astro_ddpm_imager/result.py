@@ -36,12 +36,14 @@ class ImagingResult:
         made of these.
     catalog : `~astropy.table.QTable`
         See `~astro_ddpm_imager.sources.catalog.COLUMNS`.
+    fit : `~astro_ddpm_imager.sources.fit.Fit`
+        Whether the reconstruction explains the data.
     meta : dict
         Provenance.
     """
 
-    def __init__(self, dirty, grid, sky, sky_samples, drawn_samples, catalog, meta):
-        self.dirty, self.grid, self.catalog, self.meta = dirty, grid, catalog, meta
+    def __init__(self, dirty, grid, sky, sky_samples, drawn_samples, catalog, fit, meta):
+        self.dirty, self.grid, self.catalog, self.fit, self.meta = dirty, grid, catalog, fit, meta
         self.sky, self.sky_samples, self.drawn_samples = sky, sky_samples, drawn_samples
 
     def __iter__(self):

@@ -17,7 +17,7 @@ SIDE = 224
 def points():
     """Points of S/N 25 and 15, between pixels, in three fields of twenty minutes of ALMA."""
     seen = Observation(read_array("alma.cycle5.3"), 150 * u.deg, 2 * u.deg, shape=(SIDE, SIDE), integration=2 * u.min)
-    imager = DiffusionImager(n_samples=8, seed=2, device="cpu", progress=False)
+    imager = DiffusionImager(seed=2, device="cpu", progress=False)
 
     def field(seed):
         rng = np.random.default_rng(seed)

@@ -116,7 +116,7 @@ def test_all_aggregations(demo, aggregate, catalog):
     expected = (
         of_samples
         if aggregate == "single"
-        else towards_data(of_samples, GriddedObservation.of(found.dirty, found.grid), 2.2)
+        else towards_data(of_samples, GriddedObservation.of(found.dirty, found.grid), 2.2, 0.1)
     )
     np.testing.assert_allclose(found.image.data, found.apparent(expected) / found.dirty.pb, atol=1e-12)
     assert ((found.catalog["reliability"] >= 0) & (found.catalog["reliability"] <= 1)).all()

@@ -5,14 +5,15 @@ from astropy.stats import gaussian_fwhm_to_sigma
 from scipy.fft import irfft2, rfft2
 from scipy.ndimage import gaussian_filter
 
-__all__ = ["towards_data"]
+__all__ = ["DOUBT", "towards_data"]
 
 DOUBT = 0.3  # of the flux that is drawn around a pixel: how far the network may be off, a standard deviation
 SMOOTHING = 0.4  # FWHM in beams of what is around a pixel
 ITERATIONS = 12
+NOTHING = 1e-9  # of the noise: below, half of a number is lost in single precision
 
 
-def towards_data(sky, gridded, pixels_per_beam, spread=0.0):
+def towards_data(sky, gridded, pixels_per_beam, doubt=DOUBT):
     """Move a sky to where the likelihood wants it, as far as the network may be wrong.
 
     A network draws fluxes and shapes of what is bright less sharply than the
@@ -30,15 +31,15 @@ def towards_data(sky, gridded, pixels_per_beam, spread=0.0):
         Flux per pixel, in units of the noise.
     gridded : `~astro_ddpm_imager.observation.gridded.GriddedObservation`
     pixels_per_beam : float
-    spread : 2D array, shape (my, mx), or 0, optional
-        A doubt besides, for instance how much samples differ.
+    doubt : float, optional
+        The standard deviation, in units of what is around the pixel.
 
     Returns
     -------
     2D array, shape (my, mx); not negative.
     """
     sigma = gaussian_fwhm_to_sigma * SMOOTHING * pixels_per_beam
-    doubt = np.hypot(DOUBT * gaussian_filter(np.asarray(sky, float), sigma), spread) / gridded.noise
+    doubt = doubt * gaussian_filter(np.asarray(sky, float), sigma) / gridded.noise
     if not doubt.any():
         return sky
     seen = gridded.pb > 0
@@ -59,4 +60,5 @@ def towards_data(sky, gridded, pixels_per_beam, spread=0.0):
         left = left - length * seen_along
         before, power = power, np.vdot(left, left)
         direction = left + power / before * direction
-    return np.clip(sky + doubt * found * gridded.noise, 0, None).astype(np.float32)
+    moved = sky + doubt * found * gridded.noise
+    return np.where(moved > NOTHING, moved, 0).astype(np.float32)

@@ -6,6 +6,7 @@ from ..imager import MERGING_BEAMS
 from ..observation.gridded import GriddedObservation
 from ..sources.aggregation import AGGREGATES, Detections, merge
 from ..sources.catalog import build_catalog
+from ..sources.fit import Residual
 from ..sources.refinement import find_sources
 
 __all__ = ["aggregate_catalogs"]
@@ -35,10 +36,11 @@ def aggregate_catalogs(result, threshold, pixels_per_beam):
     number, radius = len(samples), MERGING_BEAMS * pixels_per_beam
     gridded = GriddedObservation.of(result.dirty, result.grid)
     find = partial(find_sources, gridded=gridded, threshold=threshold, pixels_per_beam=pixels_per_beam)
+    residual = Residual.of(result.sky, gridded, pixels_per_beam)
     each = [find(sky, sample=index) for index, sky in enumerate(samples)]
 
     def catalog(merged):
-        return build_catalog(merged, result.grid, result.dirty, 0, {})
+        return build_catalog(merged, result.grid, result.dirty, residual, 0, {})
 
     catalogs = {}
     for name, how in AGGREGATES.items():

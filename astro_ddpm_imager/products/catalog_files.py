@@ -29,6 +29,8 @@ UCDS = {
     "pa": "pos.posAng",
     "pb": "arith.factor;instr.beam",
     "sample_fraction": "stat.value",
+    "chi2": "stat.fit.chi2",
+    "n_components": "meta.number",
     "flags": "meta.code.qual",
 }
 FITS_KEYWORDS = PROVENANCE | {"RADESYS": "frame", "NOISE": "rms"}

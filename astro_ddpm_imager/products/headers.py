@@ -16,6 +16,7 @@ PROVENANCE = {
     "ORIGIN": "software", "DMODEL": "model", "DSHA256": "model_sha256", "DNOISE": "noise_protocol",
     "DNSAMP": "n_samples", "DSTEPS": "steps", "DSAMPLER": "sampler", "DAGGREG": "aggregate", "DCATALOG": "catalog",
     "DTHRESH": "threshold", "DRELIAB": "reliability", "DCALIB": "calibrated", "DPBLIMIT": "pblimit", "DSEED": "seed",
+    "DCHI2": "chi2", "DMISFIT": "misfit",
 }  # fmt: skip
 
 

@@ -21,8 +21,9 @@ def _beam_median(samples, pixels_per_beam):
     """
     sigma = gaussian_fwhm_to_sigma * pixels_per_beam
     brightness = gaussian_filter(samples, (0, sigma, sigma))
-    mean = brightness.mean(0)
-    return samples.mean(0) * np.divide(np.median(brightness, axis=0), mean, out=np.zeros_like(mean), where=mean > 0)
+    mean, median = brightness.mean(0), np.median(brightness, axis=0)
+    share = np.divide(median, mean, out=np.zeros_like(mean), where=median > NOTHING)
+    return samples.mean(0) * share.clip(0, 1)
 
 
 AGGREGATES = {
@@ -31,6 +32,7 @@ AGGREGATES = {
     "median": lambda samples, _: np.median(samples, axis=0),
     "single": lambda samples, _: samples[0],
 }
+NOTHING = 1e-6  # of the noise, in a beam
 COMPARABLE = 3  # times the radius: what is larger is another source in the same place
 
 

@@ -7,7 +7,7 @@ from astropy.stats import gaussian_sigma_to_fwhm
 from astropy.table import QTable
 from radio_beam import Beam
 
-from .flags import source_flags
+from .flags import FLAGS, source_flags
 from .islands import join
 
 __all__ = ["COLUMNS", "apparent_peaks", "build_catalog", "filtered_snr", "on_sky", "restoring_beams"]
@@ -31,13 +31,14 @@ COLUMNS = {
     "pb": (None, "Primary beam at the source"),
     "sample_fraction": (None, "Fraction of the samples that contain the source"),
     "n_components": (None, "Components that touch and are counted as this one source"),
-    "flags": (None, "Sum of what is not right: 1 at a hole, 2 at an edge, 4 among artefacts; 0 if nothing"),
+    "chi2": (None, "Reduced chi-squared of the residual around the source"),
+    "flags": (None, "Sum of what is not right: 1 at a hole, 2 at an edge, 4 among artefacts, 8 a misfit; 0 if nothing"),
 }
 NARROWEST = 0.25  # area of a source convolved with the beam, in units of the beam's
 FRAMES = (ICRS(), FK5(), FK4())  # of catalogues and region files: J2000, B1950
 
 
-def build_catalog(sources, grid, dirty, reliability, meta):
+def build_catalog(sources, grid, dirty, residual, reliability, meta):
     """Turn merged sources into a catalogue.
 
     Parameters
@@ -46,6 +47,7 @@ def build_catalog(sources, grid, dirty, reliability, meta):
         On the model's pixels, in units of the noise.
     grid : `~astro_ddpm_imager.observation.grid.ModelGrid`
     dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
+    residual : `~astro_ddpm_imager.sources.fit.Residual`
     reliability : float
         Lowest reliability of a source in the catalogue.
     meta : dict
@@ -73,6 +75,7 @@ def build_catalog(sources, grid, dirty, reliability, meta):
 
     ratio = np.array(grid.ratio[::-1])
     covariance = _on_image(sources, grid)
+    chi2, misfit = residual.around(sources)
     sky, scale = on_sky(dirty.wcs, x, y)
     major, minor, pa = _axes(covariance, scale)
     pixel_variance = np.stack([(sources.x_err * ratio[0]) ** 2, (sources.y_err * ratio[1]) ** 2], -1)
@@ -85,7 +88,7 @@ def build_catalog(sources, grid, dirty, reliability, meta):
         "peak_flux": peak * dirty.rms / pb, "snr": peak, "reliability": sources.reliability,
         "x": x, "y": y, "major": major, "minor": minor, "pa": pa, "pb": pb,
         "sample_fraction": sources.fraction, "n_components": n_components,
-        "flags": source_flags(dirty, x, y, covariance),
+        "chi2": chi2, "flags": source_flags(dirty, x, y, covariance) | np.where(misfit, FLAGS["misfit"], 0),
     }  # fmt: skip
     order = np.argsort(-peak, kind="stable")
     table = QTable(meta={**meta, "rms": dirty.rms, "frame": sky.frame.name})

@@ -11,6 +11,7 @@ FLAGS = {
     "hole": 1,  # a small hole, where the image is interpolated, lies within the source's FWHM
     "edge": 2,  # the edge of the image, or a blank region, does
     "artefacts": 4,  # errors of gains, or sidelobes that are not known, add more than half of the noise there
+    "misfit": 8,  # what the reconstruction leaves of the data there is not noise
 }
 LOUD = 1.5  # times the thermal noise
 

@@ -16,6 +16,7 @@ from astro_ddpm_imager.observation.grid import ModelGrid
 from astro_ddpm_imager.products.region_files import catalog_to_regions, ds9_text
 from astro_ddpm_imager.sources.aggregation import MergedSources
 from astro_ddpm_imager.sources.catalog import COLUMNS, build_catalog
+from astro_ddpm_imager.sources.fit import Residual
 
 from ..conftest import make_wcs
 
@@ -29,6 +30,10 @@ def merged(covariance, grid, y=48.0, x=48.0):
     )  # fmt: skip
 
 
+def nothing_left(grid):
+    return Residual(np.zeros(grid.shape), np.ones(grid.shape, dtype=bool), 1.0, 2.2)
+
+
 @pytest.mark.parametrize("rotation", [0, 30])
 @pytest.mark.parametrize("pa", [0, 25, 120])
 def test_sizes_and_angles_survive_the_way_to_pixels_and_back(noise_image, pa, rotation):
@@ -39,7 +44,7 @@ def test_sizes_and_angles_survive_the_way_to_pixels_and_back(noise_image, pa, ro
     grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
     shape = beam_covariance(Beam(0.9 * u.arcsec, 0.6 * u.arcsec, pa * u.deg), image.wcs)
     on_model = shape / np.outer(grid.ratio[::-1], grid.ratio[::-1]) + np.eye(2) / 12
-    row = build_catalog(merged(on_model, grid), grid, dirty, 0.5, {})[0]
+    row = build_catalog(merged(on_model, grid), grid, dirty, nothing_left(grid), 0.5, {})[0]
     assert row["major"].to_value(u.arcsec) == pytest.approx(0.9)
     assert row["minor"].to_value(u.arcsec) == pytest.approx(0.6)
     assert (row["pa"].to_value(u.deg) - pa + 90) % 180 - 90 == pytest.approx(0, abs=1e-6)
@@ -57,7 +62,7 @@ def test_position_angle_runs_from_north_to_east():
 def test_positions_are_those_of_the_wcs(noise_image):
     dirty = prepare(noise_image())
     grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
-    row = build_catalog(merged(np.eye(2) / 12, grid, y=30.25, x=61.5), grid, dirty, 0, {})[0]
+    row = build_catalog(merged(np.eye(2) / 12, grid, y=30.25, x=61.5), grid, dirty, nothing_left(grid), 0, {})[0]
     expected = dirty.wcs.pixel_to_world(61.5, 30.25)
     assert SkyCoord(row["ra"], row["dec"]).separation(expected).arcsec < 1e-6
     assert (row["x"], row["y"]) == pytest.approx((61.5, 30.25))
@@ -82,7 +87,7 @@ def test_angles_and_errors_are_those_of_the_frame_of_the_positions(noise_image, 
     image.wcs.wcs.set()
     dirty = prepare(image)
     grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
-    table = build_catalog(merged(np.diag([0.5, 1.5]), grid, y=48.0, x=78.0), grid, dirty, 0, {})
+    table = build_catalog(merged(np.diag([0.5, 1.5]), grid, y=48.0, x=78.0), grid, dirty, nothing_left(grid), 0, {})
     assert table.meta["frame"] == expected
     here, above, right = (SkyCoord(image.wcs.pixel_to_world(78.0 + x, 48.0 + y)) for x, y in ((0, 0), (0, 1), (1, 0)))
     here, above, right = (SkyCoord(sky.transform_to(expected)) for sky in (here, above, right))
@@ -100,7 +105,9 @@ def test_half_the_primary_beam_doubles_the_fluxes(noise_image):
     """Of the same apparent source; its S/N stays."""
     whole, half = (prepare(noise_image(), pb=np.full((96, 96), pb)) for pb in (0.8, 0.4))
     grid = ModelGrid(whole.shape, whole.beam_pixels, 2.2, 8)
-    one, other = (build_catalog(merged(np.eye(2), grid), grid, dirty, 0, {})[0] for dirty in (whole, half))
+    one, other = (
+        build_catalog(merged(np.eye(2), grid), grid, dirty, nothing_left(grid), 0, {})[0] for dirty in (whole, half)
+    )
     for name in ("flux", "flux_err", "peak_flux"):
         assert other[name].value == pytest.approx(2 * one[name].value)
     assert other["snr"] == pytest.approx(one["snr"]) and (one["pb"], other["pb"]) == (0.8, 0.4)
@@ -109,17 +116,17 @@ def test_half_the_primary_beam_doubles_the_fluxes(noise_image):
 def test_a_point_source_peaks_at_its_flux_and_an_extended_one_below(noise_image):
     dirty = prepare(noise_image())
     grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
-    point = build_catalog(merged(np.eye(2) / 12, grid), grid, dirty, 0, {})[0]
+    point = build_catalog(merged(np.eye(2) / 12, grid), grid, dirty, nothing_left(grid), 0, {})[0]
     assert point["peak_flux"].value == pytest.approx(point["flux"].value)
     beam_sized = dirty.beam_covariance / np.outer(grid.ratio, grid.ratio) + np.eye(2) / 12
-    extended = build_catalog(merged(beam_sized, grid), grid, dirty, 0, {})[0]
+    extended = build_catalog(merged(beam_sized, grid), grid, dirty, nothing_left(grid), 0, {})[0]
     assert extended["peak_flux"].value == pytest.approx(extended["flux"].value / 2)
 
 
 def test_regions_come_back_from_ds9_format(noise_image):
     dirty = prepare(noise_image())
     grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
-    table = build_catalog(merged(np.diag([0.5, 1.5]), grid), grid, dirty, 0, {})
+    table = build_catalog(merged(np.diag([0.5, 1.5]), grid), grid, dirty, nothing_left(grid), 0, {})
     text = ds9_text(catalog_to_regions(table, dirty.beam, "icrs"))
     (region,) = Regions.parse(text, format="ds9")
     assert region.center.separation(SkyCoord(table["ra"][0], table["dec"][0])).arcsec < 0.01
