@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial import cKDTree
 
 from .alternatives import one_hypothesis
-from .islands import only_extended, wholes
+from .islands import only_extended, whole_fluxes, wholes
 
 __all__ = ["AGGREGATES", "Detections", "MergedSources", "aggregate", "merge", "without_luck"]
 
@@ -124,6 +124,8 @@ class MergedSources:
         Flux in each sample; 0 where it is not.
     whole : array of int
         Those that touch have the same: components of one extended source.
+    whole_flux : array, shape (n, n_samples)
+        Flux of it in each sample, with what touches there and is of no component.
     """
 
     x: np.ndarray
@@ -137,6 +139,7 @@ class MergedSources:
     reliability: np.ndarray
     sample_flux: np.ndarray
     whole: np.ndarray
+    whole_flux: np.ndarray
 
     def __len__(self):
         return len(self.flux)
@@ -182,15 +185,17 @@ def merge(detections, n_samples, radius, seeds=None):
     sample = detections.sample.astype(int)
     owner, counted = one_hypothesis(owner, sample, detections.flux, n_samples, positions, reach)
     whole = wholes(owner, sample, detections.island, len(positions))
+    totals = whole_fluxes(detections, owner, whole, n_samples)
     columns = {name: [] for name in MergedSources.__dataclass_fields__}
     for source in np.unique(owner[owner >= 0]):
         chosen = np.flatnonzero(owner == source)
         fraction = len(np.unique(sample[chosen])) / n_samples
         row = _combine(detections, chosen[counted[source, sample[chosen]]], fraction)
         row["sample_flux"] = np.bincount(sample[chosen], detections.flux[chosen], minlength=n_samples)
-        for name, value in (row | {"whole": whole[source]}).items():
+        row |= {"whole": whole[source], "whole_flux": totals[whole[source]]}
+        for name, value in row.items():
             columns[name].append(value)
-    shapes = {"covariance": (-1, 2, 2), "sample_flux": (-1, n_samples)}
+    shapes = {"covariance": (-1, 2, 2), "sample_flux": (-1, n_samples), "whole_flux": (-1, n_samples)}
     columns = {name: np.reshape(values, shapes.get(name, -1)) for name, values in columns.items()}
     merged = MergedSources(**columns | {"whole": columns["whole"].astype(int)})
     return replace(merged, whole=only_extended(merged, 2 * radius))

@@ -9,7 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-__all__ = ["join", "only_extended", "touching", "wholes"]
+__all__ = ["join", "only_extended", "touching", "whole_fluxes", "wholes"]
 
 BRIDGE = 0.3  # of the lower of two peaks, that the sky between them must have
 NEAR = 2.0  # times the mean of their FWHM, in the direction from one to the other: how far apart they may be
@@ -91,6 +91,34 @@ def wholes(owner, sample, island, number):
     return _connected(one[often], other[often], number)
 
 
+def whole_fluxes(detections, owner, whole, n_samples):
+    """Flux of each extended source in each sample, with detections that touch it and belong to none of its components.
+
+    Parameters
+    ----------
+    detections : `~astro_ddpm_imager.sources.aggregation.Detections`
+    owner, whole : 1D arrays of int
+        As for and from `wholes`.
+    n_samples : int
+
+    Returns
+    -------
+    2D array, shape (number, n_samples)
+        By the number of the extended source.
+    """
+    sample = detections.sample.astype(int)
+    _, island = np.unique(np.stack([sample, detections.island]), axis=1, return_inverse=True)
+    island = island.reshape(-1)
+    of_island = np.full(len(island) and island.max() + 1, -1)
+    owned = owner >= 0
+    of_island[island[owned]] = whole[owner[owned]]
+    of = of_island[island]
+    of[owned] = whole[owner[owned]]
+    fluxes = np.zeros((len(whole), n_samples))
+    np.add.at(fluxes, (of[of >= 0], sample[of >= 0]), detections.flux[of >= 0])
+    return fluxes
+
+
 def only_extended(sources, compact):
     """Keep together what is larger, or has more components, than two compact sources side by side.
 
@@ -150,19 +178,24 @@ def join(sources, peaks, pb):
 
 def _sum(parts):
     """What the components of one source are together."""
-    totals = parts.sample_flux.sum(0)
+    totals = parts.whole_flux[0]
     there = totals > 0
     flux = np.median(totals[there])
     share = parts.flux / parts.flux.sum()
     centre, offset = _offsets(parts)
     # How the centroids of samples differ because of the components' fluxes, which are known to be related.
-    wander = (parts.sample_flux.T[there] @ offset / totals[there, None]).var(0)
+    known = parts.sample_flux.sum(0) > 0
+    wander = (parts.sample_flux.T[known] @ offset / parts.sample_flux.sum(0)[known, None]).var(0)
     errors = {
         f"{name}_err": np.sqrt(wander[axis] + _sum_of_known((share * getattr(parts, f"{name}_err")) ** 2))
         for axis, name in enumerate("xy")
     }
-    related = totals.var() - parts.sample_flux.var(1).sum()
-    variance = np.maximum(_sum_of_known(parts.flux_err**2) + related, np.fmax.reduce(parts.flux_err) ** 2)
+    # What is left open in each sample, besides how much samples differ.
+    left_open = [
+        (error**2 - fluxes[fluxes > 0].var()).clip(0)
+        for error, fluxes in zip(parts.flux_err, parts.sample_flux, strict=True)
+    ]
+    variance = totals[there].var() + _sum_of_known(np.array(left_open))
     return {
         "x": centre[0], "y": centre[1], **errors, "flux": flux,
         "flux_err": np.sqrt(variance), "covariance": _moments(parts),

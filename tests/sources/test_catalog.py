@@ -26,7 +26,7 @@ def merged(covariance, grid, y=48.0, x=48.0):
     return MergedSources(
         x=one * x / grid.ratio[1], y=one * y / grid.ratio[0], flux=10 * one, x_err=0.2 * one, y_err=0.1 * one,
         flux_err=2 * one, covariance=np.asarray(covariance)[None], fraction=0.7 * one, reliability=0.8 * one,
-        sample_flux=10 * one[:, None], whole=np.zeros(1, int),
+        sample_flux=10 * one[:, None], whole=np.zeros(1, int), whole_flux=10 * one[:, None],
     )  # fmt: skip
 
 

@@ -1,0 +1,85 @@
+"""Results that explain their data say so, those that do not say what is likely wrong."""
+
+import logging
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.nddata import CCDData
+from scipy.ndimage import gaussian_filter
+
+from astro_ddpm_imager import DiffusionImager
+from astro_ddpm_imager.simulate import Observation, Sources, read_array
+from astro_ddpm_imager.sources.aggregation import MergedSources
+from astro_ddpm_imager.sources.fit import Residual
+from astro_ddpm_imager.sources.flags import FLAGS
+
+NOISE = 50e-6  # Jy/beam
+SIDE = 256
+TARGET = 150 * u.deg, 2 * u.deg
+
+
+@pytest.fixture(scope="module")
+def seen():
+    return Observation(read_array("alma.cycle5.3"), *TARGET, shape=(SIDE, SIDE), integration=1 * u.min)
+
+
+@pytest.fixture(scope="module")
+def imager():
+    return DiffusionImager(n_samples=8, seed=1, device="cpu", progress=False)
+
+
+def image(seen, rng, *sources):
+    """A dirty image with sources, each (x, y, S/N, FWHM in pixels)."""
+    x, y, snr, fwhm = np.transpose([(100, 140, 25, 5), (170, 90, 12, 5), *sources]).astype(float)
+    flux = snr * NOISE / seen.primary_beam_at(x, y)
+    dirty = seen.dirty(Sources(x, y, flux, fwhm, fwhm, 0 * x), NOISE, rng)
+    return CCDData(dirty, unit=u.Jy / u.beam, wcs=seen.wcs)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_is_left_of_what_is_explained(seen, imager, caplog, seed):
+    with caplog.at_level(logging.WARNING, "astro_ddpm_imager"):
+        result = imager(image(seen, np.random.default_rng(seed)), seen.psf, seen.pb, beam=seen.beam)
+    assert not result.fit.misfits and "residual" not in caplog.text
+    assert result.fit.chi2 == pytest.approx(1, abs=5 * result.fit.chi2_err)
+    assert result.image.header["DMISFIT"] == "" and result.image.header["DCHI2"] == round(result.fit.chi2, 3)
+    assert not (result.catalog["flags"] & FLAGS["misfit"]).any() and (result.catalog["chi2"] < 4).all()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_psf_of_another_hour_is_found(seen, imager, caplog, seed):
+    """It is as wide as the beam, but another one."""
+    psf = Observation(
+        read_array("alma.cycle5.3"), *TARGET, shape=(SIDE, SIDE), integration=1 * u.min, hour_angle=2 * u.hourangle
+    ).psf
+    with caplog.at_level(logging.WARNING, "astro_ddpm_imager"):
+        result = imager(image(seen, np.random.default_rng(seed)), psf, seen.pb, beam=seen.beam)
+    assert list(result.fit.misfits) == ["psf"] and "PSF of this image" in caplog.text
+    assert result.catalog.meta["misfit"] == "psf"
+
+
+def test_absorption_is_found_and_its_neighbours_are_not_to_blame(seen, imager, caplog):
+    with caplog.at_level(logging.WARNING, "astro_ddpm_imager"):
+        result = imager(image(seen, np.random.default_rng(0), (60, 60, -15, 3)), seen.psf, seen.pb, beam=seen.beam)
+    assert "negative" in result.fit.misfits and "is there absorption" in caplog.text
+    assert result.fit.lowest == pytest.approx(-14, abs=3)
+    bright = result.catalog["snr"] > 8
+    assert not (result.catalog["flags"][bright] & FLAGS["misfit"]).any()
+
+
+def test_a_source_with_more_than_noise_left_is_flagged():
+    rng = np.random.default_rng(0)
+    noise = gaussian_filter(rng.normal(size=(64, 64)), 0.93)
+    noise /= noise.std()
+    left = noise.copy()
+    left[18:23, 18:23] += 5
+    one, two = np.ones(2), np.ones((2, 2))
+    sources = MergedSources(
+        x=np.array([20.0, 45]), y=np.array([20.0, 45]), flux=one, x_err=one, y_err=one, flux_err=one,
+        covariance=np.tile(np.eye(2), (2, 1, 1)), fraction=one, reliability=one, sample_flux=two,
+        whole=np.arange(2), whole_flux=two,
+    )  # fmt: skip
+    chi2, misfit = Residual(left, np.ones((64, 64), dtype=bool), 5.5, 2.2).around(sources)
+    assert misfit.tolist() == [True, False] and chi2[0] > 10 and chi2[1] < 3
+    assert not Residual(noise, np.ones((64, 64), dtype=bool), 5.5, 2.2).around(sources)[1].any()
