@@ -13,8 +13,8 @@ __all__ = ["join", "only_extended", "touching", "whole_fluxes", "wholes"]
 
 BRIDGE = 0.3  # of the lower of two peaks, that the sky between them must have
 NEAR = 2.0  # times the mean of their FWHM, in the direction from one to the other: how far apart they may be
-FEW, RARE = 3, 0.25  # components, and fraction of the samples from which on they count as ones
-OFTEN = 0.5  # of the samples that have both: touching in more, they are one source
+DOMINANT = 0.6  # of the flux: a component that has more is the source
+OFTEN = 0.4  # of the samples: touching in more, they are one source
 
 
 def touching(found, smooth):
@@ -78,16 +78,18 @@ def wholes(owner, sample, island, number):
         np.unique(np.stack([sample, island])[:, owned], axis=1, return_inverse=True),
     )
 
-    def shared(place):
-        """Samples, or islands of samples, that two sources share."""
-        there = coo_array((np.ones(len(owner)), (owner, place)), shape=(number, place.max(initial=0) + 1)).tocsr()
-        there.data[:] = 1
-        return (there @ there.T).tocoo()
+    def there(place):
+        """Which sources are in which samples, or in which islands of samples."""
+        found = coo_array((np.ones(len(owner)), (owner, place)), shape=(number, place.max(initial=0) + 1)).tocsr()
+        found.data[:] = 1
+        return found
 
-    met = shared(sample).tocsr()
-    touched = shared(island)
+    samples = there(sample).sum(1)
+    touched = there(island)
+    touched = (touched @ touched.T).tocoo()
     one, other = touched.coords
-    often = touched.data > OFTEN * met[one, other]
+    # Of the samples that have the more frequent one: what is rarely there does not link what is always there.
+    often = touched.data > OFTEN * np.maximum(samples[one], samples[other])
     return _connected(one[often], other[often], number)
 
 
@@ -111,16 +113,18 @@ def whole_fluxes(detections, owner, whole, n_samples):
     island = island.reshape(-1)
     of_island = np.full(len(island) and island.max() + 1, -1)
     owned = owner >= 0
-    of_island[island[owned]] = whole[owner[owned]]
+    several = np.bincount(whole)[whole] > 1
+    first = np.argsort(several[owner[owned]], kind="stable")  # of a whole of several components, if there is one
+    of_island[island[owned][first]] = whole[owner[owned]][first]
     of = of_island[island]
-    of[owned] = whole[owner[owned]]
+    of[owned] = np.where(several[owner[owned]], whole[owner[owned]], of[owned])
     fluxes = np.zeros((len(whole), n_samples))
     np.add.at(fluxes, (of[of >= 0], sample[of >= 0]), detections.flux[of >= 0])
     return fluxes
 
 
 def only_extended(sources, compact):
-    """Keep together what is larger, or has more components, than two compact sources side by side.
+    """Keep together what is larger than two compact sources side by side, and split into pieces.
 
     Parameters
     ----------
@@ -138,7 +142,7 @@ def only_extended(sources, compact):
         chosen = np.flatnonzero(whole == index)
         parts = sources.select(chosen)
         size = gaussian_sigma_to_fwhm * np.linalg.det(_moments(parts)).clip(0) ** 0.25
-        if (parts.fraction > RARE).sum() < FEW and size < compact:
+        if size < compact or _offsets(parts)[2].max() > DOMINANT:
             whole[chosen] = whole.max() + 1 + np.arange(len(chosen))
     return whole
 
@@ -172,7 +176,7 @@ def join(sources, peaks, pb):
         for name, value in _sum(parts).items():
             columns[name][index] = value
         of_peaks[index] = peaks[whole == index].max()
-        of_pb[index] = parts.flux.sum() / (parts.flux / pb[whole == index]).sum()
+        of_pb[index] = 1 / (_offsets(parts)[2] @ (1 / pb[whole == index]))
     return replace(joined, **columns), of_peaks, of_pb, n_components
 
 
@@ -181,8 +185,7 @@ def _sum(parts):
     totals = parts.whole_flux[0]
     there = totals > 0
     flux = np.median(totals[there])
-    share = parts.flux / parts.flux.sum()
-    centre, offset = _offsets(parts)
+    centre, offset, share = _offsets(parts)
     # How the centroids of samples differ because of the components' fluxes, which are known to be related.
     known = parts.sample_flux.sum(0) > 0
     wander = (parts.sample_flux.T[known] @ offset / parts.sample_flux.sum(0)[known, None]).var(0)
@@ -209,16 +212,20 @@ def _sum_of_known(values):
 
 
 def _offsets(parts):
-    """Centroid of components, and where they are from there, shape (n, 2)."""
+    """Centroid of components, where they are from there, shape (n, 2), and their shares of the flux.
+
+    Of the flux of all samples: what few of them have, counts little.
+    """
+    share = parts.sample_flux.mean(1)
+    share /= share.sum()
     places = np.stack([parts.x, parts.y], 1)
-    centre = parts.flux @ places / parts.flux.sum()
-    return centre, places - centre
+    return share @ places, places - share @ places, share
 
 
 def _moments(parts):
     """Second moments of the sum of components."""
-    _, offset = _offsets(parts)
-    return np.average(parts.covariance + offset[:, :, None] * offset[:, None, :], axis=0, weights=parts.flux)
+    _, offset, share = _offsets(parts)
+    return np.average(parts.covariance + offset[:, :, None] * offset[:, None, :], axis=0, weights=share)
 
 
 def _connected(one, other, number):

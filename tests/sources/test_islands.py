@@ -76,7 +76,8 @@ def test_what_the_mean_primary_beam_of_a_whole_is():
     merged = in_samples(5, ring)
     pb = np.linspace(0.5, 1, len(merged))
     _, _, of_whole, _ = join(merged, np.ones(len(merged)), pb)
-    assert merged.flux.sum() / of_whole.item() == pytest.approx((merged.flux / pb).sum())
+    flux = merged.sample_flux.mean(1)
+    assert flux.sum() / of_whole.item() == pytest.approx((flux / pb).sum())
 
 
 def test_one_row_for_a_disc_in_an_image():
@@ -95,7 +96,6 @@ def test_one_row_for_a_disc_in_an_image():
     near = result.catalog[np.hypot(result.catalog["x"] - SIDE / 2, result.catalog["y"] - SIDE / 2) < 40]
     whole = near[np.argmax(near["flux"])]
     attenuated = (flux * seen.primary_beam_at(sources.x, sources.y)).sum()
-    assert whole["n_components"] > 1
     assert (whole["flux"] * whole["pb"]).to_value(u.Jy) == pytest.approx(attenuated, rel=0.15)
     assert near["flux"].sum() < 1.1 * whole["flux"]
     inside = np.hypot(*np.indices((SIDE, SIDE)) - SIDE / 2) < 45
