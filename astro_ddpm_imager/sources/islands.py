@@ -13,7 +13,7 @@ __all__ = ["join", "only_extended", "touching", "whole_fluxes", "wholes"]
 
 BRIDGE = 0.3  # of the lower of two peaks, that the sky between them must have
 NEAR = 2.0  # times the mean of their FWHM, in the direction from one to the other: how far apart they may be
-DOMINANT = 0.6  # of the flux: a component that has more is the source
+DOMINANT = 0.85  # of the flux: a component that has more is the source
 OFTEN = 0.4  # of the samples: touching in more, they are one source
 
 
@@ -142,7 +142,7 @@ def only_extended(sources, compact):
         chosen = np.flatnonzero(whole == index)
         parts = sources.select(chosen)
         size = gaussian_sigma_to_fwhm * np.linalg.det(_moments(parts)).clip(0) ** 0.25
-        if size < compact or _offsets(parts)[2].max() > DOMINANT:
+        if size < compact or parts.flux.max() > DOMINANT * np.median(parts.whole_flux[0][parts.whole_flux[0] > 0]):
             whole[chosen] = whole.max() + 1 + np.arange(len(chosen))
     return whole
 
