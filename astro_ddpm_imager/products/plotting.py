@@ -51,13 +51,17 @@ def plot_result(result):
         _mark_sources(axes, result, labels=number == 1, color="black" if title == "Residual" else None)
         _draw_beam(axes, dirty)
     seen = f"{len(result.catalog)} source{'s' * (len(result.catalog) != 1)}"
-    figure.suptitle(f"{seen}; noise {noise:.3g} µJy/beam; {result.meta['n_samples']} samples")
+    title = f"{seen}; noise {noise:.3g} µJy/beam; {result.meta['n_samples']} samples"
+    if result.fit.misfits:
+        title += f"\nThe residual is not noise: {', '.join(result.fit.misfits)} (reduced χ² {result.fit.chi2:.2f})"
+    figure.suptitle(title)
     return figure
 
 
 def _mark_sources(axes, result, labels, color):
-    radius = 1.2 * result.dirty.beam_pixels
+    scale = 3600 * np.sqrt(np.abs(np.linalg.det(result.dirty.wcs.pixel_scale_matrix)))
     for row in result.catalog:
+        radius = max(1.2 * result.dirty.beam_pixels, 0.7 * row["major"].to_value("arcsec") / scale)
         paint = color or reliability_color(row["reliability"]).replace("green", "lime")
         axes.add_patch(Ellipse((row["x"], row["y"]), 2 * radius, 2 * radius, fill=False, color=paint, lw=1.2))
         if labels:
