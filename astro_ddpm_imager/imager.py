@@ -256,9 +256,8 @@ class DiffusionImager:
 
         samples = np.stack(in_parallel(towards, self.n_samples, self.denoiser.workers))
         sky = aggregate(samples, self.aggregate, per_beam)
-        if (
-            self.aggregate != "single"
-        ):  # pixels of several samples do not explain the data quite as well as those of one
+        # Pixels of several samples do not explain the data quite as well as those of one.
+        if self.aggregate != "single":
             sky = towards_data(sky, gridded, per_beam, AGGREGATE_DOUBT)
         return samples, sky
 

@@ -61,23 +61,24 @@ def draw_samples(network, fields, diffusion, number, steps, seed):
     for sample in range(number):
         rng = np.random.default_rng([seed, sample])
 
-        def predict(x, t, misfit):
+        def predict(x, t, feedback):
             x, step = torch.from_numpy(x), torch.full((len(x),), int(t))
             with torch.autocast("cpu", torch.bfloat16):
-                given = [] if network.feedback is None else [misfit]
+                given = [] if network.feedback is None else [feedback]
                 velocity = network(x, fields.images, step.float(), *given).float()
             alpha, sigma = diffusion.amplitudes(step)
             return (alpha * x - sigma * velocity).numpy()
 
-        def misfit(expected):
+        def look_back(expected):
             if expected is None or network.feedback is None:
-                return fields.images[:, :1]
-            return fields.misfit(torch.from_numpy(diffusion.stretch.inverse(expected[:, 0]).astype(np.float32)))
+                return diffusion.nothing_before(fields)
+            x0 = torch.from_numpy(expected).clamp(min=-1)
+            return torch.cat([fields.misfit(diffusion.flux(x0)), x0], 1)
 
         def noise(rng=rng):
             return rng.standard_normal((len(inside), 1, *inside.shape[2:]), dtype=np.float32)
 
-        drawn = unipc(with_feedback(predict, misfit), noise, LinearSchedule(), steps)
+        drawn = unipc(with_feedback(predict, look_back), noise, LinearSchedule(), steps)
         samples.append(np.where(inside[:, 0], diffusion.stretch.inverse(drawn[:, 0]), 0))
     return np.stack(samples)
 

@@ -1,11 +1,10 @@
-"""Simulation-based calibration where its premise holds: on crops drawn as those of the training are.
+"""Simulation-based calibration where its premise holds: on fields drawn as those of the training are.
 
-python -m export.ranks runs/instruments.npz --crops 500
+python -m export.ranks runs/instruments.npz --fields 500
 """
 
 import argparse
 import json
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -13,42 +12,25 @@ import numpy as np
 from tqdm import tqdm
 
 from astro_ddpm_imager.diffusion.denoiser import Denoiser
-from astro_ddpm_imager.diffusion.sampling import SAMPLERS
+from astro_ddpm_imager.diffusion.drawing import draw_samples
 from astro_ddpm_imager.evaluate import rank_test
 from astro_ddpm_imager.evaluate.images import beam_brightness, ranks_of_beams
+from astro_ddpm_imager.observation.gridded import GriddedObservation
+from astro_ddpm_imager.parallel import in_parallel
 from astro_ddpm_imager.simulate import FieldSimulator
 
 from .instruments import read
-from .train import CLEAN
 
 
-def draw_samples(denoiser, conditions, number, rng):
-    """Draw samples of the sky of one crop.
-
-    Parameters
-    ----------
-    denoiser : `~astro_ddpm_imager.diffusion.denoiser.Denoiser`
-    conditions : 3D array of float32, shape (4, size, size)
-    number : int
-    rng : `numpy.random.Generator`
-
-    Returns
-    -------
-    3D array, shape (number, size, size)
-        Flux per pixel, in units of the noise; 0 where the image is blank.
-    """
-    card, shape = denoiser.card, conditions.shape[1:]
-
-    def predict(noisy, t):
-        return denoiser.predict(noisy, conditions, t)
-
-    draw = partial(rng.standard_normal, shape, dtype=np.float32)
-    skies = [SAMPLERS["unipc"](predict, draw, card.noise_schedule, card.steps) for _ in range(number)]
-    return np.where(conditions[3] > 0, card.stretch.inverse(np.stack(skies)), 0)
+def gridded(field):
+    """A simulated field as an observation on the pixels of a model."""
+    # The fields are periodic, and so are the sidelobes in them.
+    psf = np.tile(np.fft.ifftshift(field.instrument.psf), (2, 2))
+    return GriddedObservation(field.dirty, psf, field.pb)
 
 
-def ranks_of_crop(denoiser, simulator, number, size, seed, index):
-    """Ranks of the truth among samples of one crop of a simulated field.
+def ranks_of_field(denoiser, simulator, number, seed, index):
+    """Ranks of the truth among samples of one simulated field.
 
     Parameters
     ----------
@@ -56,38 +38,48 @@ def ranks_of_crop(denoiser, simulator, number, size, seed, index):
     simulator : `~astro_ddpm_imager.simulate.FieldSimulator`
     number : int
         Of samples.
-    size : int
-        Side of the crop, pixels.
     seed, index : int
 
     Returns
     -------
     dict of list of int
-        As of `~astro_ddpm_imager.evaluate.images.true_ranks`.
+        As of `~astro_ddpm_imager.evaluate.images.true_ranks`, and of the ``distance`` from a sky that is drawn
+        without looking at the data (TARP: Lemos et al. 2023, arXiv:2302.03026, algorithm 2): a test of all pixels at
+        once.
     """
     rng = np.random.default_rng([seed, index])
-    (conditions,), (sky,) = simulator.crops(rng, 1, size, CLEAN)
-    samples = draw_samples(denoiser, conditions, number, rng)
-    per_beam = denoiser.card.pixels_per_beam
-    *beams, truth = beam_brightness([*samples, sky], per_beam)
-    return ranks_of_beams(np.stack(beams), truth, conditions[0], conditions[3] > 0, per_beam, index)
+    field, other = simulator(rng), simulator(rng)
+    card = denoiser.card
+    samples, _ = draw_samples(gridded(field), denoiser, number, card.steps, "unipc", index, lambda: None)
+    inside = field.pb > 0
+    *beams, truth, reference = beam_brightness([*samples, field.sky * inside, other.sky * inside], card.pixels_per_beam)
+    ranks = ranks_of_beams(np.stack(beams), truth, field.dirty, inside, card.pixels_per_beam, index)
+    # Of the square root, or the brightest source is all that counts.
+    of_truth, *distances = (((np.sqrt(sky) - np.sqrt(reference)) ** 2).sum() for sky in (truth, *beams))
+    return ranks | {"distance": [sum(bool(distance < of_truth) for distance in distances)]}
 
 
 def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("instruments", type=Path, help="the PSFs, as export.instruments writes them")
-    parser.add_argument("--crops", type=int, default=500)
-    parser.add_argument("--size", type=int, default=96, help="side of a crop, pixels; a multiple of 8")
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--fields", type=int, default=500)
     parser.add_argument("--samples", type=int, default=20)
     parser.add_argument("--seed", type=int, default=2026, help="another than that of the training")
     args = parser.parse_args()
-    denoiser = Denoiser("default")
-    one = partial(ranks_of_crop, denoiser, FieldSimulator(read(args.instruments)), args.samples, args.size, args.seed)
-    with ThreadPoolExecutor(denoiser.workers) as threads:
-        ranks = list(tqdm(threads.map(one, range(args.crops)), "crops", args.crops))
+    denoiser = Denoiser(args.model, threads=1)
+    one = partial(ranks_of_field, denoiser, FieldSimulator(read(args.instruments)), args.samples, args.seed)
+    with tqdm(total=args.fields, desc="fields") as bar:
+
+        def ranks_of(index):
+            ranks = one(index)
+            bar.update()
+            return ranks
+
+        ranks = in_parallel(ranks_of, args.fields, Denoiser(args.model).workers)
     for name in ranks[0]:
-        values = [rank for of_crop in ranks for rank in of_crop[name]]
+        values = [rank for of_field in ranks for rank in of_field[name]]
         counts, expected, p = rank_test(values, args.samples)
         print(json.dumps({"quantity": name, "number": len(values), "p": p, "counts": counts.tolist(),
                           "expected": expected.round(1).tolist()}))  # fmt: skip

@@ -53,7 +53,7 @@ def feedback(dirty, seen, stretched):
     ----------
     dirty : 2D array, shape (ny, nx)
         As for `condition`.
-    seen : 2D array, shape (ny, nx)
+    seen : 2D array, shape (ny, nx), or 0
         The dirty image that the estimate would have without noise, in the same units; 0 where blank.
     stretched : 2D array, shape (ny, nx)
         The estimate, as `~astro_ddpm_imager.diffusion.stretch.PowerStretch` makes it; -1 is an empty sky.

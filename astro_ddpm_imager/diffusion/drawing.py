@@ -24,7 +24,7 @@ def draw_samples(gridded, denoiser, n_samples, steps, sampler, seed, update):
     seed : int
         Of the noise; that of a sample is the same however many there are.
     update : callable
-        Called after each step of each sample.
+        Called at each step of each sample.
 
     Returns
     -------
@@ -76,9 +76,9 @@ class _Views:
         self.noise = np.broadcast_to(gridded.noise, gridded.pb.shape).astype(np.float32)
         dirty, pb = gridded.dirty / self.noise, gridded.pb / self.noise
         conditions = condition(dirty, gridded.psf, pb, card.pixels_per_beam, **card.clean)
-        self.seen = _bounding_box(pb > 0, card.multiple)
-        self.inside = pb[self.seen] > 0
-        self.turned = [np.ascontiguousarray(turn(conditions[:, *self.seen], i)) for i in range(ORIENTATIONS)]
+        self.box = _bounding_box(pb > 0, card.multiple)
+        self.inside = pb[self.box] > 0
+        self.turned = [np.ascontiguousarray(turn(conditions[:, *self.box], i)) for i in range(ORIENTATIONS)]
 
     def conditions(self, i):
         return self.turned[i % ORIENTATIONS]
@@ -89,7 +89,7 @@ class _Views:
     def sky(self, i, stretched):
         """Flux of a stretched sky, turned back, on all pixels."""
         sky = np.zeros(self.gridded.pb.shape, dtype=np.float32)
-        sky[self.seen] = np.where(self.inside, self.stretch.inverse(turn_back(stretched, i)), 0)
+        sky[self.box] = np.where(self.inside, self.stretch.inverse(turn_back(stretched, i)), 0)
         return sky * self.noise
 
     def look_back(self, i, stretched):
@@ -97,14 +97,14 @@ class _Views:
         dirty = self.conditions(i)[0]
         if stretched is None:
             return feedback(dirty, 0, np.full(dirty.shape, -1))
-        seen = (self.gridded.seen(self.sky(i, stretched)) / self.noise)[self.seen]
+        seen = (self.gridded.seen(self.sky(i, stretched)) / self.noise)[self.box]
         return feedback(dirty, turn(seen, i), np.maximum(stretched, -1))
 
     def mean(self, stretched):
         """Mean of stretched skies, turned back, on all pixels; empty where blank."""
         mean = np.full(self.gridded.pb.shape, -1.0)
         turned = np.mean([turn_back(image, i) for i, image in enumerate(stretched)], axis=0)
-        mean[self.seen] = np.where(self.inside, turned, -1)
+        mean[self.box] = np.where(self.inside, turned, -1)
         return mean
 
 

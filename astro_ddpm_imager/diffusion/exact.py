@@ -5,7 +5,7 @@ from astropy.stats import gaussian_fwhm_to_sigma
 from scipy.fft import irfft2, rfft2
 from scipy.ndimage import gaussian_filter
 
-__all__ = ["DOUBT", "towards_data"]
+__all__ = ["towards_data"]
 
 DOUBT = 0.3  # of the flux that is drawn around a pixel: how far the network may be off, a standard deviation
 SMOOTHING = 0.4  # FWHM in beams of what is around a pixel
@@ -39,17 +39,17 @@ def towards_data(sky, gridded, pixels_per_beam, doubt=DOUBT):
     2D array, shape (my, mx); not negative.
     """
     sigma = gaussian_fwhm_to_sigma * SMOOTHING * pixels_per_beam
-    doubt = doubt * gaussian_filter(np.asarray(sky, float), sigma) / gridded.noise
-    if not doubt.any():
+    spread = doubt * gaussian_filter(np.asarray(sky, float), sigma) / gridded.noise
+    if not spread.any():
         return sky
     seen = gridded.pb > 0
     information, (my, mx) = gridded.positive_information, sky.shape
 
     def applied(image):
-        spectrum = rfft2(doubt * image, s=(2 * my, 2 * mx)) * information
-        return image + doubt * np.where(seen, irfft2(spectrum, s=(2 * my, 2 * mx))[:my, :mx], 0)
+        spectrum = rfft2(spread * image, s=(2 * my, 2 * mx)) * information
+        return image + spread * np.where(seen, irfft2(spectrum, s=(2 * my, 2 * mx))[:my, :mx], 0)
 
-    left = doubt * np.where(seen, gridded.gradient(sky), 0) / gridded.noise
+    left = spread * np.where(seen, gridded.gradient(sky), 0) / gridded.noise
     found, direction, power = np.zeros_like(left), left, np.vdot(left, left)
     for _ in range(ITERATIONS):
         if not power > 0:
@@ -60,5 +60,5 @@ def towards_data(sky, gridded, pixels_per_beam, doubt=DOUBT):
         left = left - length * seen_along
         before, power = power, np.vdot(left, left)
         direction = left + power / before * direction
-    moved = sky + doubt * found * gridded.noise
+    moved = sky + spread * found * gridded.noise
     return np.where(moved > NOTHING, moved, 0).astype(np.float32)

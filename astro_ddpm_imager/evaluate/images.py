@@ -120,7 +120,7 @@ def structural_similarity(truth, image, inside):
 
 
 def image_scores(result, sky, brightness, pixels_per_beam):
-    """How far each aggregate is from the true sky.
+    """How far each aggregate of the samples is from the true sky, without the last step that products have.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def image_scores(result, sky, brightness, pixels_per_beam):
         apparent = np.where(inside, result.apparent(how(result.sky_samples, pixels_per_beam)), 0)
         image = apparent / pb * 1e6
         mse = float(np.mean((image - truth)[inside] ** 2))
-        empty = not truth.any()
+        empty = not truth.any() or not brightness[inside].any()
         scores[name] = {
             "mse": mse,
             "psnr": None if empty else float(10 * np.log10(truth.max() ** 2 / mse)),

@@ -112,7 +112,7 @@ def run_fields(folder, output, imager, truth=None, fields=None, progress=None, n
         _, components = read_folder(folder, Path(folder) / "gaussians.ecsv", noise_protocol)
     # Of all fields, so that a run of a few can go on with more: the matched filter knows the mean shape of the sources.
     fwhm = np.sqrt(sources["major"] * sources["minor"]).mean() if len(sources) else 0 * u.arcsec
-    known = np.array([np.asarray(sources[name]) for name in ("field", "ra", "dec", "flux", "major", "minor", "pa")])
+    sources_of_all = sources
     inputs = dict(list(inputs.items())[:fields])
     sources = sources[np.isin(sources["field"], list(inputs))]
     parts = Path(output) / "fields"
@@ -120,7 +120,7 @@ def run_fields(folder, output, imager, truth=None, fields=None, progress=None, n
     settings = {
         "software": f"astro_ddpm_imager {__version__}",
         "fields_in": Path(folder).resolve().name,
-        "truth_sha256": hashlib.sha256(known.tobytes()).hexdigest(),
+        "truth_sha256": _digest(sources_of_all),
         "noise_protocol": sources.meta["noise_protocol"],
         "default_reliability": imager.card.reliability,
         "calibrated": bool(imager.calibrate and imager.card.calibration),
@@ -129,6 +129,8 @@ def run_fields(folder, output, imager, truth=None, fields=None, progress=None, n
         "model_noise_protocol": imager.card.noise_protocol,
         **{name: getattr(imager, name) for name in ("n_samples", "steps", "sampler", "threshold", "pblimit", "seed")},
     }
+    if len(components) != len(sources_of_all):
+        settings["components_sha256"] = _digest(components)
     _check_settings(Path(output) / "settings.json", settings)
     disable = None if progress is None else not progress
     for number in tqdm(inputs, desc="imaging", unit="field", disable=disable):
@@ -187,6 +189,12 @@ def _check_files(parts, number, arguments, files):
             f"output={str(parts.parent)!r}: holds field {number} of another {' and '.join(changed)} than "
             f"{arguments['dirty']} has now; remove it or give another folder"
         )
+
+
+def _digest(sources):
+    """Checksum of a truth."""
+    known = np.array([np.asarray(sources[name]) for name in ("field", "ra", "dec", "flux", "major", "minor", "pa")])
+    return hashlib.sha256(known.tobytes()).hexdigest()
 
 
 def _image_field(parts, number, arguments, files, truth, components, imager, fwhm):

@@ -8,6 +8,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable, Table
 
 from ..errors import EvaluationError
+from ..sources.aggregation import AGGREGATES
 from .bootstrap import FieldBootstrap, fraction_with_interval, ratio
 from .calibration import reliability_threshold
 from .run import MATCHED_FILTER, OURS, RISING_FILTER
@@ -25,7 +26,6 @@ SLOPES = np.arange(0, 10.25, 0.25)  # of a threshold that rises with 1 - pb
 FEWEST = 3  # errors, for a scatter
 USUAL_SIGNIFICANCE = 4.0  # where there are no true sources to choose the best for
 FILTERS = (MATCHED_FILTER, RISING_FILTER)
-AGGREGATES = ("single", "mean", "median", "beam-median")
 
 
 def as_table(rows, **meta):

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..diffusion.conditioning import condition
 from .instruments import Instrument
 from .population import Population
 from .sky import Sources, sky_pixels, sky_spectrum
@@ -217,35 +216,3 @@ class FieldSimulator:
         spectrum += np.fft.rfft2(rng.standard_normal(shape)) * instrument.noise_amplitude
         dirty = np.where(pb > 0, np.fft.irfft2(spectrum, s=shape), 0)
         return Field(dirty, sky_pixels(drawn.sources, shape), pb, drawn.sources, instrument)
-
-    def crops(self, rng, number, size, clean):
-        """Draw fields and cut a random square out of each, around the middle.
-
-        Parameters
-        ----------
-        rng : `numpy.random.Generator`
-        number : int
-            Number of crops.
-        size : int
-            Side of a crop, pixels.
-        clean : dict
-            Threshold and gain of `~astro_ddpm_imager.diffusion.conditioning.condition`.
-
-        Returns
-        -------
-        conditions : 4D array of float32, shape (number, 4, size, size)
-            As `~astro_ddpm_imager.diffusion.conditioning.condition` makes them.
-        skies : 3D array of float32, shape (number, size, size)
-        """
-        conditions, skies = [], []
-        for _ in range(number):
-            drawn = self(rng)
-            # The fields are periodic, and so are the sidelobes in them.
-            psf = np.tile(np.fft.ifftshift(drawn.instrument.psf), (2, 2))
-            images = condition(drawn.dirty, psf, drawn.pb, drawn.instrument.pixels_per_beam, **clean)
-            n = len(drawn.dirty)
-            reach = min((n - size) // 2, int(0.28 * n))
-            y, x = (n - size) // 2 + rng.integers(-reach, reach + 1, 2)
-            conditions.append(images[:, y : y + size, x : x + size])
-            skies.append(drawn.sky[y : y + size, x : x + size])
-        return np.stack(conditions), np.stack(skies).astype(np.float32)

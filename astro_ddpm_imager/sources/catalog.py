@@ -61,17 +61,20 @@ def build_catalog(sources, grid, dirty, residual, reliability, meta):
         is ICRS, FK5 of J2000 or FK4 of B1950, else (Galactic, other equinoxes)
         in ICRS; ``meta["frame"]`` says which.
     """
-    peak = apparent_peaks(sources, grid, dirty)
-    pb = dirty.primary_beam_at(*grid.to_image_position(sources.y, sources.x)[::-1])
-    sources, peak, pb, n_components = join(sources, peak, pb)
-    positions = grid.to_image_position(sources.y, sources.x)
-    y, x = (_at_edge(*axis) for axis in zip(positions, dirty.shape, grid.ratio, strict=True))
+    y, x = _on_pixels(sources, grid, dirty.shape)
     nearest = tuple(np.round(position).astype(int) for position in (y, x))
     inside = np.all([(p >= 0) & (p < n) for p, n in zip(nearest, dirty.shape, strict=True)], axis=0)
     inside[inside] = dirty.allowed[nearest[0][inside], nearest[1][inside]]
-    inside &= sources.reliability >= reliability
-    sources, y, x = sources.select(inside), y[inside], x[inside]
-    peak, pb, n_components = peak[inside], pb[inside], n_components[inside]
+    inside = np.isin(sources.whole, sources.whole[inside])  # of a ring about a blank, too
+    sources, peak, pb = (
+        sources.select(inside),
+        apparent_peaks(sources, grid, dirty)[inside],
+        dirty.primary_beam_at(x, y),
+    )
+    sources, peak, pb, n_components = join(sources, peak, pb[inside])
+    chosen = sources.reliability >= reliability
+    sources, peak, pb, n_components = sources.select(chosen), peak[chosen], pb[chosen], n_components[chosen]
+    y, x = _on_pixels(sources, grid, dirty.shape)
 
     ratio = np.array(grid.ratio[::-1])
     covariance = _on_image(sources, grid)
@@ -156,6 +159,12 @@ def _on_image(sources, grid):
     ratio = np.array(grid.ratio[::-1])
     # The moments hold the variance of the model's pixel, 1/12.
     return (sources.covariance - np.eye(2) / 12) * np.outer(ratio, ratio)
+
+
+def _on_pixels(sources, grid, shape):
+    """Positions y and x on the image."""
+    positions = grid.to_image_position(sources.y, sources.x)
+    return [_at_edge(*axis) for axis in zip(positions, shape, grid.ratio, strict=True)]
 
 
 def _at_edge(position, n, ratio):

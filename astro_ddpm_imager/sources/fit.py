@@ -49,7 +49,7 @@ class Fit:
 
     @property
     def misfits(self):
-        """What is wrong, as text; empty where the sky explains the data."""
+        """What is wrong, by name, as a dict of text; empty where the sky explains the data."""
         found = {}
         if self.psf_error > MOST_PSF_ERROR:
             found["psf"] = (

@@ -77,6 +77,7 @@ def wholes(owner, sample, island, number):
         np.unique(sample[owned], return_inverse=True),
         np.unique(np.stack([sample, island])[:, owned], axis=1, return_inverse=True),
     )
+    island = island.reshape(-1)
 
     def there(place):
         """Which sources are in which samples, or in which islands of samples."""
@@ -94,7 +95,7 @@ def wholes(owner, sample, island, number):
 
 
 def whole_fluxes(detections, owner, whole, n_samples):
-    """Flux of each extended source in each sample, with detections that touch it and belong to none of its components.
+    """Flux of each extended source in each sample, with what touches it there and is of no source that most samples have.
 
     Parameters
     ----------
@@ -117,7 +118,9 @@ def whole_fluxes(detections, owner, whole, n_samples):
     first = np.argsort(several[owner[owned]], kind="stable")  # of a whole of several components, if there is one
     of_island[island[owned][first]] = whole[owner[owned]][first]
     of = of_island[island]
-    of[owned] = np.where(several[owner[owned]], whole[owner[owned]], of[owned])
+    found_in = np.array([len(np.unique(sample[owner == source])) for source in range(len(whole))], dtype=int)
+    on_its_own = several | (found_in > n_samples / 2)
+    of[owned] = np.where(on_its_own[owner[owned]], whole[owner[owned]], of[owned])
     fluxes = np.zeros((len(whole), n_samples))
     np.add.at(fluxes, (of[of >= 0], sample[of >= 0]), detections.flux[of >= 0])
     return fluxes
@@ -176,7 +179,10 @@ def join(sources, peaks, pb):
         for name, value in _sum(parts).items():
             columns[name][index] = value
         of_peaks[index] = peaks[whole == index].max()
-        of_pb[index] = 1 / (_offsets(parts)[2] @ (1 / pb[whole == index]))
+        here = pb[whole == index]
+        known = here > 0  # a component may lie in a blank
+        if known.any():
+            of_pb[index] = 1 / np.average(1 / here[known], weights=parts.sample_flux.mean(1)[known])
     return replace(joined, **columns), of_peaks, of_pb, n_components
 
 
@@ -188,22 +194,28 @@ def _sum(parts):
     centre, offset, share = _offsets(parts)
     # How the centroids of samples differ because of the components' fluxes, which are known to be related.
     known = parts.sample_flux.sum(0) > 0
-    wander = (parts.sample_flux.T[known] @ offset / parts.sample_flux.sum(0)[known, None]).var(0)
+    centroids = parts.sample_flux.T[known] @ offset / parts.sample_flux.sum(0)[known, None]
+    wander = [_variance(along) for along in centroids.T]
     errors = {
         f"{name}_err": np.sqrt(wander[axis] + _sum_of_known((share * getattr(parts, f"{name}_err")) ** 2))
         for axis, name in enumerate("xy")
     }
     # What is left open in each sample, besides how much samples differ.
     left_open = [
-        (error**2 - fluxes[fluxes > 0].var()).clip(0)
+        (error**2 - _variance(fluxes[fluxes > 0])).clip(0)
         for error, fluxes in zip(parts.flux_err, parts.sample_flux, strict=True)
     ]
-    variance = totals[there].var() + _sum_of_known(np.array(left_open))
+    variance = _variance(totals[there]) + _sum_of_known(np.array(left_open))
     return {
         "x": centre[0], "y": centre[1], **errors, "flux": flux,
         "flux_err": np.sqrt(variance), "covariance": _moments(parts),
         "fraction": there.mean(), "reliability": parts.reliability.max(), "sample_flux": totals,
     }  # fmt: skip
+
+
+def _variance(values):
+    """NaN of one value, as the errors of single sources are."""
+    return values.var(ddof=1) if len(values) > 1 else np.nan
 
 
 def _sum_of_known(values):

@@ -23,7 +23,7 @@ pytest.importorskip("onnx")
 
 from export.feedback import Diffusion  # noqa: E402
 from export.instruments import write  # noqa: E402
-from export.ranks import ranks_of_crop  # noqa: E402
+from export.ranks import ranks_of_field  # noqa: E402
 from export.to_onnx import export  # noqa: E402
 from export.torch_fields import TorchSimulator, _turned, draw_skies  # noqa: E402
 from export.train import CLEAN  # noqa: E402
@@ -75,13 +75,14 @@ def test_torch_and_onnx_runtime_agree(name, batch, size, request):
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 
 
-def test_ranks_of_a_crop_are_those_of_its_seed(random_model):
+def test_ranks_of_a_field_are_those_of_its_seed(random_model):
     """A model that draws nonsense far above any sky: the truth is below all of its samples."""
-    simulator = FieldSimulator((draw_instrument(np.random.default_rng(0)),))
-    ranks = [ranks_of_crop(Denoiser(random_model[1], "cpu", 1), simulator, 3, 48, 1, index) for index in (0, 0, 1)]
+    simulator = FieldSimulator((draw_instrument(np.random.default_rng(0), n=48),))
+    ranks = [ranks_of_field(Denoiser(random_model[1], "cpu", 1), simulator, 3, 1, index) for index in (0, 0, 1)]
     assert ranks[0] == ranks[1]
     assert ranks[0]["brightest beam"] == ranks[2]["brightest beam"] == [0]
-    assert all(0 <= rank <= 3 for of_crop in ranks for name in of_crop for rank in of_crop[name])
+    assert ranks[0]["distance"] == ranks[2]["distance"] == [0]
+    assert all(0 <= rank <= 3 for of_field in ranks for name in of_field for rank in of_field[name])
 
 
 def test_an_exported_model_runs(random_model):

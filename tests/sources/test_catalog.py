@@ -142,3 +142,23 @@ def test_the_columns_are_those_of_the_documentation():
     rows = [re.split(r"  +", line.strip()) for line in table.splitlines() if line.startswith("``")]
     units = {name: "" if unit is None else unit.to_string() for name, (unit, _) in COLUMNS.items()}
     assert rows == [[f"``{name}``", units[name] or "\\", COLUMNS[name][1]] for name in COLUMNS]
+
+
+def test_a_source_just_beyond_the_edge_is_put_there_with_its_flux(noise_image):
+    dirty = prepare(noise_image((96, 96)))
+    grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
+    row = build_catalog(merged(np.eye(2), grid, x=95.8), grid, dirty, nothing_left(grid), 0, {})[0]
+    assert row["x"] == pytest.approx(95.49) and np.isfinite(row["flux"]) and np.isfinite(row["pb"])
+
+
+def test_a_ring_about_a_masked_middle_stays_in_the_catalogue(noise_image):
+    mask = np.ones((96, 96))
+    mask[44:53, 44:53] = 0
+    dirty = prepare(noise_image((96, 96)), mask=mask)
+    grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
+    four = [merged(np.eye(2), grid, y=48 + dy, x=48 + dx) for dy, dx in ((12, 0), (0, 12), (-12, 0), (0, -12))]
+    ring = MergedSources(
+        **{name: np.concatenate([getattr(one, name) for one in four]) for name in MergedSources.__dataclass_fields__}
+    )
+    table = build_catalog(ring, grid, dirty, nothing_left(grid), 0, {})
+    assert table["n_components"].tolist() == [4]

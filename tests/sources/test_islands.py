@@ -9,7 +9,7 @@ from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.simulate import Observation, Sources, read_array, sky_pixels
 from astro_ddpm_imager.sources.aggregation import Detections, merge
 from astro_ddpm_imager.sources.detection import detect
-from astro_ddpm_imager.sources.islands import join
+from astro_ddpm_imager.sources.islands import join, whole_fluxes
 
 BEAM = 2.2  # pixels
 NOISE = 50e-6  # Jy/beam
@@ -80,6 +80,26 @@ def test_what_the_mean_primary_beam_of_a_whole_is():
     assert flux.sum() / of_whole.item() == pytest.approx((flux / pb).sum())
 
 
+def test_a_component_in_a_blank_has_no_primary_beam():
+    merged = in_samples(5, ring)
+    pb = np.full(len(merged), 0.5)
+    pb[0] = np.nan
+    assert join(merged, np.ones(len(merged)), pb)[2].item() == pytest.approx(0.5)
+
+
+def test_a_neighbour_that_most_samples_have_keeps_its_flux():
+    """Two components of one source, a neighbour that touches them in three of ten samples, and a piece of no source."""
+    sample = np.repeat(np.arange(10), 4)
+    kind = np.tile(np.arange(4), 10)
+    island = np.where((kind == 2) & (sample > 2), 1, 0)
+    found = Detections(
+        sample, *np.zeros((2, 40)), np.array([10.0, 20, 40, 5])[kind], np.zeros((40, 2, 2)), np.zeros((40, 3)), island
+    )
+    owner = np.where(kind == 3, -1, kind)
+    fluxes = whole_fluxes(found, owner, np.array([0, 0, 1]), 10)
+    assert fluxes[0].tolist() == [35] * 10 and fluxes[1].tolist() == [40] * 10
+
+
 def test_one_row_for_a_disc_in_an_image():
     """A disc of six beams, of eighty Gaussians, with a peak of 40 times the noise."""
     seen = Observation(read_array("alma.cycle5.3"), 150 * u.deg, 2 * u.deg, shape=(SIDE, SIDE), integration=2 * u.min)
@@ -97,6 +117,6 @@ def test_one_row_for_a_disc_in_an_image():
     whole = near[np.argmax(near["flux"])]
     attenuated = (flux * seen.primary_beam_at(sources.x, sources.y)).sum()
     assert (whole["flux"] * whole["pb"]).to_value(u.Jy) == pytest.approx(attenuated, rel=0.15)
-    assert near["flux"].sum() < 1.1 * whole["flux"]
+    assert near["flux"].sum() < 1.1 * whole["flux"] and (near["reliability"] > 0.5).sum() == 1
     inside = np.hypot(*np.indices((SIDE, SIDE)) - SIDE / 2) < 45
     assert result.image.data[inside].sum() == pytest.approx(flux.sum(), rel=0.1)
