@@ -125,7 +125,7 @@ class MergedSources:
     whole : array of int
         Those that touch have the same: components of one extended source.
     whole_flux : array, shape (n, n_samples)
-        Flux of it in each sample, with what touches there and is of no component.
+        Flux of it in each sample, with what touches it there and is of no source that most samples have.
     """
 
     x: np.ndarray

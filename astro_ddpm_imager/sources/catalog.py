@@ -66,12 +66,8 @@ def build_catalog(sources, grid, dirty, residual, reliability, meta):
     inside = np.all([(p >= 0) & (p < n) for p, n in zip(nearest, dirty.shape, strict=True)], axis=0)
     inside[inside] = dirty.allowed[nearest[0][inside], nearest[1][inside]]
     inside = np.isin(sources.whole, sources.whole[inside])  # of a ring about a blank, too
-    sources, peak, pb = (
-        sources.select(inside),
-        apparent_peaks(sources, grid, dirty)[inside],
-        dirty.primary_beam_at(x, y),
-    )
-    sources, peak, pb, n_components = join(sources, peak, pb[inside])
+    peak, pb = apparent_peaks(sources, grid, dirty), dirty.primary_beam_at(x, y)
+    sources, peak, pb, n_components = join(sources.select(inside), peak[inside], pb[inside])
     chosen = sources.reliability >= reliability
     sources, peak, pb, n_components = sources.select(chosen), peak[chosen], pb[chosen], n_components[chosen]
     y, x = _on_pixels(sources, grid, dirty.shape)

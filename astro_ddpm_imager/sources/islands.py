@@ -95,7 +95,7 @@ def wholes(owner, sample, island, number):
 
 
 def whole_fluxes(detections, owner, whole, n_samples):
-    """Flux of each extended source in each sample, with what touches it there and is of no source that most samples have.
+    """Flux of each extended source in each sample, with what touches it and is of no source that most samples have.
 
     Parameters
     ----------
