@@ -18,6 +18,7 @@ WITHIN = 2.0  # standard deviations of a source, as the beam shows it, in which 
 MOST_CHI2, LEAST_CHI2 = 4.0, -7.0  # standard deviations of that of noise
 RARE_PEAK = 1e-3  # peaks so high in a field
 MOST_PSF_ERROR = 5.5  # standard deviations
+CERTAIN = 6.0  # times the noise, in a beam: what says something of the PSF
 RARE_SOURCE = 1e-4  # such a chi-squared around a source
 
 
@@ -58,7 +59,8 @@ class Fit:
             )
         if self.lowest < -self.peak_limit:
             found["negative"] = (
-                f"it falls to {self.lowest:.1f} times the noise: is there absorption, or a negative bowl?"
+                f"it falls to {self.lowest:.1f} times the noise: is there absorption, a negative bowl, or "
+                "a bright source that is not quite right?"
             )
         if self.highest > self.peak_limit:
             found["peak"] = (
@@ -179,7 +181,10 @@ def measure_fit(residual, sky, gridded):
 def _psf_error(residual, sky, gridded):
     """Significance of another width of the PSF, or other sidelobes, in a residual."""
     sigma = gaussian_fwhm_to_sigma * residual.pixels_per_beam
-    main_lobe = gaussian_filter(sky, sigma) * 2 * np.pi * sigma**2
+    beam = 2 * np.pi * sigma**2
+    # Fainter sources were found where the noise is positive, and the residual knows.
+    sky = np.where(gaussian_filter(sky, sigma) * beam > CERTAIN * gridded.noise, sky, 0)
+    main_lobe = gaussian_filter(sky, sigma) * beam
     wider = gaussian_laplace(sky, sigma)
     significance = 0.0
     for template in (gridded.seen(sky) - main_lobe, wider):

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 __all__ = ["join", "only_extended", "touching", "whole_fluxes", "wholes"]
 
-BRIDGE = 0.3  # of the lower of two peaks, that the sky between them must have
+BRIDGE = 0.5  # of the lower of two peaks, that the sky between them must have
 NEAR = 2.0  # times the mean of their FWHM, in the direction from one to the other: how far apart they may be
 DOMINANT = 0.85  # of the flux: a component that has more is the source
 OFTEN = 0.4  # of the samples: touching in more, they are one source

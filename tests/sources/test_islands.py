@@ -35,9 +35,9 @@ def joined(merged):
 
 
 def ring(rng):
-    """Eight clumps about a hole, each of them brighter or fainter."""
-    angle = np.arange(8) * np.pi / 4
-    return sky(*((20 + 3 * np.cos(a), 20 + 3 * np.sin(a), 20 * rng.uniform(0.6, 1.4), 1.2) for a in angle))
+    """Ten clumps about a hole, each of them brighter or fainter."""
+    angle = np.arange(10) * np.pi / 5
+    return sky(*((20 + 3 * np.cos(a), 20 + 3 * np.sin(a), 16 * rng.uniform(0.6, 1.4), 1.2) for a in angle))
 
 
 def test_a_ring_is_one_source_with_its_whole_flux():
