@@ -34,6 +34,7 @@ COLUMNS = {
     "chi2": (None, "Reduced chi-squared of the residual around the source"),
     "flags": (None, "Sum of what is not right: 1 at a hole, 2 at an edge, 4 among artefacts, 8 a misfit; 0 if nothing"),
 }
+IN_IMAGE = 0.8  # of the samples: a source that fewer have is in part left in the residual
 NARROWEST = 0.25  # area of a source convolved with the beam, in units of the beam's
 FRAMES = (ICRS(), FK5(), FK4())  # of catalogues and region files: J2000, B1950
 
@@ -75,6 +76,7 @@ def build_catalog(sources, grid, dirty, residual, reliability, meta):
     ratio = np.array(grid.ratio[::-1])
     covariance = _on_image(sources, grid)
     chi2, misfit = residual.around(sources)
+    misfit &= sources.fraction > IN_IMAGE
     sky, scale = on_sky(dirty.wcs, x, y)
     major, minor, pa = _axes(covariance, scale)
     pixel_variance = np.stack([(sources.x_err * ratio[0]) ** 2, (sources.y_err * ratio[1]) ** 2], -1)

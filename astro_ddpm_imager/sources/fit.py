@@ -19,7 +19,9 @@ MOST_CHI2, LEAST_CHI2 = 4.0, -7.0  # standard deviations of that of noise
 RARE_PEAK = 1e-3  # peaks so high in a field
 MOST_PSF_ERROR = 5.5  # standard deviations
 CERTAIN = 6.0  # times the noise, in a beam: what says something of the PSF
-RARE_SOURCE = 1e-4  # such a chi-squared around a source
+RARE_SOURCE = (
+    1e-6  # such a chi-squared around a source, in noise; the model itself leaves up to 4 sigma beneath bright ones
+)
 
 
 @dataclass(frozen=True)
@@ -159,8 +161,9 @@ def measure_fit(residual, sky, gridded):
     Parameters
     ----------
     residual : `Residual`
-    sky, gridded
+    sky : 2D array, shape (my, mx)
         As for `Residual.of`.
+    gridded : `~astro_ddpm_imager.observation.gridded.GriddedObservation`
 
     Returns
     -------

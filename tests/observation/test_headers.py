@@ -140,8 +140,8 @@ def test_a_place_that_is_none(tmp_path, noise_image):
 @pytest.mark.parametrize("key", ["CRVAL3", "CDELT3", "RESTFRQ"])
 def test_numbers_without_end_do_not_reach_the_products(tmp_path, key):
     dirty = prepare(read_image(write(tmp_path / "a.fits", raw=[f"{key:8s}= 1E400"], RESTFRQ=2.3e11)))
-    names = ["software", "model", "model_sha256", "noise_protocol", "sampler", "aggregate", "catalog"]
-    numbers = ["n_samples", "steps", "threshold", "reliability", "calibrated", "pblimit", "seed"]
+    names = ["software", "model", "model_sha256", "noise_protocol", "sampler", "aggregate", "catalog", "misfit"]
+    numbers = ["n_samples", "steps", "threshold", "reliability", "calibrated", "pblimit", "seed", "chi2"]
     header = product_header(dirty, dict.fromkeys(names, "a") | dict.fromkeys(numbers, 1))
     to_hdu(CCDData(dirty.data, unit=JY_PER_BEAM, wcs=dirty.wcs, meta=header)).writeto(tmp_path / "product.fits")
     assert np.isfinite(fits.getheader(tmp_path / "product.fits").get("FREQ", 0))
