@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.evaluate import read_folder
-from astro_ddpm_imager.evaluate.fields import true_pixels
+from astro_ddpm_imager.evaluate.fields import true_pixels, true_snr
 from astro_ddpm_imager.evaluate.images import true_brightness, true_sky
 
 MATCHING = 0.6  # beams, or half of the true major axis where that is more
@@ -25,9 +25,7 @@ def catalogue_scores(result, truth):
     x, y = true_pixels(truth, dirty.wcs)
     cell = np.sqrt(abs(np.linalg.det(dirty.wcs.pixel_scale_matrix))) * u.deg
     beam = np.sqrt(dirty.beam.major * dirty.beam.minor)
-    wider = [1 + (truth[axis] / beam).to_value(u.one) ** 2 for axis in ("major", "minor")]
-    flux = truth["flux"].to_value(u.Jy)
-    snr = flux * np.nan_to_num(dirty.primary_beam_at(x, y)) / dirty.rms / np.sqrt(wider[0] * wider[1])
+    flux, snr = truth["flux"].to_value(u.Jy), true_snr(truth, dirty)
     distance = np.hypot(x[:, None] - found["x"], y[:, None] - found["y"])
     reach = np.maximum(MATCHING * beam, truth["major"] / 2) / cell
     relative = distance / reach.to_value(u.one)[:, None]
@@ -44,8 +42,8 @@ def image_scores(result, components):
     dirty = result.dirty
     inside = np.isfinite(dirty.data)
     image = np.where(inside, result.apparent(result.sky), 0)
-    error = (dirty.convolve_beam(image) - true_brightness(components, dirty))[inside]
     truth = true_brightness(components, dirty)[inside]
+    error = dirty.convolve_beam(image)[inside] - truth
     left = result.residual.data[inside] / dirty.rms
     total = true_sky(components, dirty)[inside].sum()
     return np.sqrt((error**2).sum() / (truth**2).sum()), image.sum() / total, left.std(), np.abs(left).max()

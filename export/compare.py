@@ -72,8 +72,7 @@ def draw_samples(network, fields, diffusion, number, steps, seed):
         def look_back(expected):
             if expected is None or network.feedback is None:
                 return diffusion.nothing_before(fields)
-            x0 = torch.from_numpy(expected).clamp(min=-1)
-            return torch.cat([fields.misfit(diffusion.flux(x0)), x0], 1)
+            return diffusion.look_back(fields, torch.from_numpy(expected).clamp(min=-1))
 
         def noise(rng=rng):
             return rng.standard_normal((len(inside), 1, *inside.shape[2:]), dtype=np.float32)

@@ -109,8 +109,12 @@ class Diffusion:
         feedback = self.nothing_before(fields)
         for x, t in reversed(chain):
             x0 = self.expected(x, predict(x, fields.images, t, feedback), t)
-            feedback = torch.cat([fields.misfit(self.flux(x0)), x0], 1)
+            feedback = self.look_back(fields, x0)
         return feedback
+
+    def look_back(self, fields, x0):
+        """The feedback of a stretched sky, (number, 1, n, n)."""
+        return torch.cat([fields.misfit(self.flux(x0)), x0], 1)
 
     def nothing_before(self, fields):
         """The feedback before there is any estimate: that of an empty sky."""

@@ -16,7 +16,6 @@ from astro_ddpm_imager.diffusion.drawing import draw_samples
 from astro_ddpm_imager.evaluate import rank_test
 from astro_ddpm_imager.evaluate.images import beam_brightness, ranks_of_beams
 from astro_ddpm_imager.observation.gridded import GriddedObservation
-from astro_ddpm_imager.parallel import in_parallel
 from astro_ddpm_imager.simulate import FieldSimulator
 
 from .instruments import read
@@ -68,16 +67,8 @@ def main():
     parser.add_argument("--samples", type=int, default=20)
     parser.add_argument("--seed", type=int, default=2026, help="another than that of the training")
     args = parser.parse_args()
-    denoiser = Denoiser(args.model, threads=1)
-    one = partial(ranks_of_field, denoiser, FieldSimulator(read(args.instruments)), args.samples, args.seed)
-    with tqdm(total=args.fields, desc="fields") as bar:
-
-        def ranks_of(index):
-            ranks = one(index)
-            bar.update()
-            return ranks
-
-        ranks = in_parallel(ranks_of, args.fields, Denoiser(args.model).workers)
+    one = partial(ranks_of_field, Denoiser(args.model), FieldSimulator(read(args.instruments)), args.samples, args.seed)
+    ranks = [one(index) for index in tqdm(range(args.fields), "fields")]
     for name in ranks[0]:
         values = [rank for of_field in ranks for rank in of_field[name]]
         counts, expected, p = rank_test(values, args.samples)

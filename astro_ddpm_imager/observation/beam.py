@@ -13,7 +13,7 @@ from radio_beam import Beam
 from ..errors import DirtyImageError
 from .history import history_beam
 
-__all__ = ["beam_covariance", "beam_pixels", "check_sampling", "checked_beam", "header_beam"]
+__all__ = ["beam_covariance", "beam_pixels", "check_sampling", "checked_beam", "header_beam", "positive"]
 
 log = logging.getLogger(__name__)
 
@@ -179,6 +179,21 @@ def check_sampling(beam, image):
             f"dirty: {image.shape[1]} x {image.shape[0]} pixels are only {across:.1f} beams across; "
             f"at least {MINIMUM_FIELD_BEAMS:.0f} are needed to tell sources from noise: make a larger image"
         )
+
+
+def positive(covariance):
+    """Covariances with no axis narrower than a point.
+
+    Parameters
+    ----------
+    covariance : array, shape (..., 2, 2)
+
+    Returns
+    -------
+    array, same shape
+    """
+    size, axes = np.linalg.eigh(covariance)
+    return (axes * size.clip(0)[..., None, :]) @ np.swapaxes(axes, -1, -2)
 
 
 def _warn_distorted(image, width, height):

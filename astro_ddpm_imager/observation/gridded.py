@@ -80,6 +80,20 @@ class GriddedObservation:
         spectrum = rfft2(sky, s=self.psf.shape) * self._transfer.astype(np.result_type(sky, np.complex64))
         return np.where(self.pb > 0, irfft2(spectrum, s=self.psf.shape)[:my, :mx], 0)
 
+    def left(self, sky):
+        """What a sky leaves of the dirty image.
+
+        Parameters
+        ----------
+        sky : 2D array, shape (my, mx)
+            As for `seen`.
+
+        Returns
+        -------
+        2D array, shape (my, mx); 0 where blank.
+        """
+        return self.dirty - self.seen(sky)
+
     def gradient(self, sky):
         """How the log-likelihood of a sky grows with the flux of each pixel.
 
@@ -92,7 +106,7 @@ class GriddedObservation:
         -------
         2D array, shape (my, mx)
         """
-        return _sharpen(self.dirty - self.seen(sky))
+        return _sharpen(self.left(sky))
 
     @cached_property
     def information(self):

@@ -7,6 +7,7 @@ from astropy.stats import gaussian_sigma_to_fwhm
 from astropy.table import QTable
 from radio_beam import Beam
 
+from ..observation.beam import positive
 from .flags import FLAGS, source_flags
 from .islands import join
 
@@ -119,8 +120,7 @@ def apparent_peaks(sources, grid, dirty):
     # Of points, half seem narrower than the beam: with these cut off, their peaks would be too low on average.
     spread = np.linalg.det(seen) / np.linalg.det(dirty.beam_covariance)
     peaks = sources.flux / np.sqrt(spread.clip(NARROWEST))
-    size, axes = np.linalg.eigh(_on_image(sources, grid))
-    seen = dirty.beam_covariance + (axes * size.clip(0)[:, None]) @ axes.swapaxes(1, 2)
+    seen = dirty.beam_covariance + positive(_on_image(sources, grid))
     places = np.stack(grid.to_image_position(sources.y, sources.x)[::-1], 1)
     together = peaks.copy()
     for whole in np.flatnonzero(np.bincount(sources.whole) > 1):

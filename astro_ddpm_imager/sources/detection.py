@@ -7,12 +7,10 @@ from astropy.stats import gaussian_sigma_to_fwhm
 from photutils.detection import find_peaks
 from photutils.segmentation import SegmentationImage, SourceCatalog
 from scipy.ndimage import gaussian_filter, label, map_coordinates
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from .aggregation import Detections
-from .islands import touching
+from .islands import connected, touching
 
 __all__ = ["detect"]
 
@@ -103,8 +101,7 @@ def _whole(found):
     pairs = cKDTree(places).query_pairs(APART * fwhm.max(), output_type="ndarray")
     close = np.hypot(*(places[pairs[:, 0]] - places[pairs[:, 1]]).T) < APART * fwhm[pairs].min(1)
     one, other = pairs[close].T
-    links = coo_array((np.ones(len(one)), (one, other)), shape=(len(fwhm), len(fwhm)))
-    return connected_components(links, directed=False)[1]
+    return connected(one, other, len(fwhm))
 
 
 def _separate(smooth, peaks):

@@ -9,6 +9,8 @@ from scipy.ndimage import gaussian_filter, gaussian_laplace
 from scipy.stats import chi2 as chi_squared
 from scipy.stats import norm
 
+from ..observation.beam import positive
+
 __all__ = ["Fit", "Residual", "measure_fit", "warn_of_misfit"]
 
 log = logging.getLogger(__name__)
@@ -116,9 +118,8 @@ class Residual:
         -------
         `Residual`
         """
-        inside = gridded.pb > 0
-        image = np.where(inside, (gridded.dirty - gridded.seen(sky)) / gridded.noise, 0)
-        return cls(image, inside, max(1.0, float((gridded.psf**2).sum())), pixels_per_beam)
+        image = gridded.left(sky) / gridded.noise
+        return cls(image, gridded.pb > 0, max(1.0, float((gridded.psf**2).sum())), pixels_per_beam)
 
     def around(self, sources):
         """Reduced chi-squared around each source, within its size as the beam shows it.
@@ -137,8 +138,7 @@ class Residual:
         beam = np.eye(2) * (gaussian_fwhm_to_sigma * self.pixels_per_beam) ** 2
         chi2, misfit = np.full(len(sources), np.nan), np.zeros(len(sources), dtype=bool)
         for i, (x, y, moments) in enumerate(zip(sources.x, sources.y, sources.covariance, strict=True)):
-            size, axes = np.linalg.eigh(moments)
-            seen = beam + (axes * size.clip(0)) @ axes.T
+            seen = beam + positive(moments)
             reach = WITHIN * np.sqrt(np.diag(seen))
             columns, rows = (
                 np.arange(max(0, round(p - r)), min(n, round(p + r) + 1))

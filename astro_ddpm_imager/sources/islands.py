@@ -9,7 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-__all__ = ["join", "only_extended", "touching", "whole_fluxes", "wholes"]
+__all__ = ["connected", "join", "only_extended", "touching", "whole_fluxes", "wholes"]
 
 BRIDGE = 0.5  # of the lower of two peaks, that the sky between them must have
 NEAR = 2.0  # times the mean of their FWHM, in the direction from one to the other: how far apart they may be
@@ -52,7 +52,7 @@ def touching(found, smooth):
     x, y = (places[one, axis] + steps * apart[:, axis] for axis in (0, 1))
     between = map_coordinates(smooth, [y, x], order=1)
     joined = between.min(0) > BRIDGE * np.minimum(between[0], between[-1])
-    return _connected(one[joined], other[joined], len(found))
+    return connected(one[joined], other[joined], len(found))
 
 
 def wholes(owner, sample, island, number):
@@ -71,27 +71,13 @@ def wholes(owner, sample, island, number):
     -------
     1D array of int, shape (number,)
     """
-    owned = owner >= 0
-    owner, (_, sample), (_, island) = (
-        owner[owned],
-        np.unique(sample[owned], return_inverse=True),
-        np.unique(np.stack([sample, island])[:, owned], axis=1, return_inverse=True),
-    )
-    island = island.reshape(-1)
-
-    def there(place):
-        """Which sources are in which samples, or in which islands of samples."""
-        found = coo_array((np.ones(len(owner)), (owner, place)), shape=(number, place.max(initial=0) + 1)).tocsr()
-        found.data[:] = 1
-        return found
-
-    samples = there(sample).sum(1)
-    touched = there(island)
+    samples = _there(owner, sample, number).sum(1)
+    touched = _there(owner, _numbered(sample, island), number)
     touched = (touched @ touched.T).tocoo()
     one, other = touched.coords
     # Of the samples that have the more frequent one: what is rarely there does not link what is always there.
     often = touched.data > OFTEN * np.maximum(samples[one], samples[other])
-    return _connected(one[often], other[often], number)
+    return connected(one[often], other[often], number)
 
 
 def whole_fluxes(detections, owner, whole, n_samples):
@@ -110,20 +96,32 @@ def whole_fluxes(detections, owner, whole, n_samples):
         By the number of the extended source.
     """
     sample = detections.sample.astype(int)
-    _, island = np.unique(np.stack([sample, detections.island]), axis=1, return_inverse=True)
-    island = island.reshape(-1)
+    island = _numbered(sample, detections.island)
     of_island = np.full(len(island) and island.max() + 1, -1)
     owned = owner >= 0
     several = np.bincount(whole)[whole] > 1
     first = np.argsort(several[owner[owned]], kind="stable")  # of a whole of several components, if there is one
     of_island[island[owned][first]] = whole[owner[owned]][first]
     of = of_island[island]
-    found_in = np.array([len(np.unique(sample[owner == source])) for source in range(len(whole))], dtype=int)
-    on_its_own = several | (found_in > n_samples / 2)
+    on_its_own = several | (_there(owner, sample, len(whole)).sum(1) > n_samples / 2)
     of[owned] = np.where(on_its_own[owner[owned]], whole[owner[owned]], of[owned])
     fluxes = np.zeros((len(whole), n_samples))
     np.add.at(fluxes, (of[of >= 0], sample[of >= 0]), detections.flux[of >= 0])
     return fluxes
+
+
+def _numbered(sample, island):
+    """One number for each island of each sample."""
+    return np.unique(np.stack([sample, island]), axis=1, return_inverse=True)[1].reshape(-1)
+
+
+def _there(owner, place, number):
+    """Which sources have detections in which places, as a sparse array of 0 and 1."""
+    owned = owner >= 0
+    pairs = owner[owned], place[owned]
+    found = coo_array((np.ones(owned.sum()), pairs), shape=(number, place.max(initial=0) + 1)).tocsr()
+    found.data[:] = 1
+    return found
 
 
 def only_extended(sources, compact):
@@ -240,6 +238,18 @@ def _moments(parts):
     return np.average(parts.covariance + offset[:, :, None] * offset[:, None, :], axis=0, weights=share)
 
 
-def _connected(one, other, number):
+def connected(one, other, number):
+    """Number of the group that each of some things is part of, if those of each pair belong together.
+
+    Parameters
+    ----------
+    one, other : 1D arrays of int, shape (pairs,)
+    number : int
+        Of the things.
+
+    Returns
+    -------
+    1D array of int, shape (number,)
+    """
     links = coo_array((np.ones(len(one)), (one, other)), shape=(number, number))
     return connected_components(links, directed=False)[1]
