@@ -1,6 +1,7 @@
 """One-to-one matching of two lists of positions."""
 
 import numpy as np
+from astropy.coordinates import search_around_sky
 
 __all__ = ["match_in_order", "match_positions"]
 
@@ -21,14 +22,8 @@ def match_positions(truth, found, radius):
     found_index : 1D array of int
         Their partners in ``found``.
     """
-    pairs = []
-    if len(truth) and len(found):
-        distance = truth[:, None].separation(found).to_value(radius.unit)
-        while distance.min() <= radius.value:
-            pair = np.unravel_index(distance.argmin(), distance.shape)
-            pairs.append(pair)
-            distance[pair[0], :] = distance[:, pair[1]] = np.inf
-    return tuple(np.array(pairs, dtype=int).reshape(-1, 2).T)
+    rows, partners, separation = _pairs(truth, found, radius)
+    return _one_to_one(rows, partners, np.lexsort((partners, rows, separation)))
 
 
 def match_in_order(truth, found, radius):
@@ -47,12 +42,24 @@ def match_in_order(truth, found, radius):
     found_index : 1D array of int
         Their partners in ``found``.
     """
-    pairs = []
-    if len(truth) and len(found):
-        distance = truth[:, None].separation(found).to_value(radius.unit)
-        for index in range(len(found)):
-            nearest = distance[:, index].argmin()
-            if distance[nearest, index] <= radius.value:
-                pairs.append((nearest, index))
-                distance[nearest] = np.inf
-    return tuple(np.array(pairs, dtype=int).reshape(-1, 2).T)
+    rows, partners, separation = _pairs(truth, found, radius)
+    return _one_to_one(rows, partners, np.lexsort((rows, separation, partners)))
+
+
+def _pairs(truth, found, radius):
+    """All pairs within a radius: their rows, partners and separations."""
+    if not (len(truth) and len(found)):
+        return np.zeros(0, dtype=int), np.zeros(0, dtype=int), np.zeros(0)
+    rows, partners, separation, _ = search_around_sky(truth, found, radius)
+    return rows, partners, separation.to_value(radius.unit)
+
+
+def _one_to_one(rows, partners, order):
+    """Of pairs in some order, those whose members are not taken yet."""
+    taken_rows, taken_partners, kept = set(), set(), []
+    for row, partner in zip(rows[order].tolist(), partners[order].tolist(), strict=True):
+        if row not in taken_rows and partner not in taken_partners:
+            taken_rows.add(row)
+            taken_partners.add(partner)
+            kept.append((row, partner))
+    return tuple(np.array(kept, dtype=int).reshape(-1, 2).T)

@@ -7,13 +7,13 @@ from numbers import Real
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
-from astropy.stats import gaussian_sigma_to_fwhm
 from radio_beam import Beam
 
 from ..errors import DirtyImageError
+from .ellipses import from_axes, to_axes
 from .history import history_beam
 
-__all__ = ["beam_covariance", "beam_pixels", "check_sampling", "checked_beam", "header_beam", "positive"]
+__all__ = ["beam_covariance", "beam_pixels", "beam_text", "check_sampling", "checked_beam", "header_beam"]
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +34,8 @@ def beam_covariance(beam, wcs):
     -------
     2D array, shape (2, 2), pixels squared, order x, y
     """
-    angle = beam.pa.to_value(u.rad)
-    major, minor = (axis.to_value(u.deg) / gaussian_sigma_to_fwhm for axis in (beam.major, beam.minor))
-    # Position angles run from north (second world axis) to east (first).
-    axes = np.array([[np.sin(angle), np.cos(angle)], [np.cos(angle), -np.sin(angle)]])
     to_pixels = np.linalg.inv(wcs.pixel_scale_matrix)
-    return to_pixels @ (axes.T @ np.diag([major**2, minor**2]) @ axes) @ to_pixels.T
+    return to_pixels @ from_axes(*(axis.to_value(u.deg) for axis in (beam.major, beam.minor, beam.pa))) @ to_pixels.T
 
 
 def beam_pixels(beam, wcs):
@@ -55,7 +51,8 @@ def beam_pixels(beam, wcs):
     -------
     float
     """
-    return gaussian_sigma_to_fwhm * np.linalg.det(beam_covariance(beam, wcs)) ** 0.25
+    major, minor, _ = to_axes(beam_covariance(beam, wcs))
+    return float(np.sqrt(major * minor))
 
 
 def header_beam(image, name):
@@ -86,7 +83,7 @@ def header_beam(image, name):
     if "BMAJ" not in axes:
         beam = history_beam(header) if isinstance(header, fits.Header) else None
         if beam is not None:
-            log.warning("%s: no BMAJ in the header; the beam is the last one in its HISTORY, %s", name, _as_text(beam))
+            log.warning("%s: no BMAJ in the header; the beam is the last one in its HISTORY, %s", name, beam_text(beam))
         return beam
     beam = Beam(*(axis if axis is None else axis * u.deg for axis in map(axes.get, ("BMAJ", "BMIN", "BPA"))))
     if "BMIN" not in axes:
@@ -96,8 +93,17 @@ def header_beam(image, name):
     return checked_beam(beam, f"{name}: the beam in the header", "; give another with beam=")
 
 
-def _as_text(beam):
-    """A beam as it is said in the log."""
+def beam_text(beam):
+    """A beam as it is said in the log.
+
+    Parameters
+    ----------
+    beam : `~radio_beam.Beam`
+
+    Returns
+    -------
+    str
+    """
     major, minor = (axis.to_value(u.arcsec) for axis in (beam.major, beam.minor))
     return f"{major:.4g} x {minor:.4g} arcsec at {beam.pa.to_value(u.deg):.4g} deg"
 
@@ -162,7 +168,7 @@ def check_sampling(beam, image):
             f"dirty: the pixels are not square, {width:.4g} x {height:.4g} arcsec; image it again with one cell size"
         )
     _warn_distorted(image, width, height)
-    minor = gaussian_sigma_to_fwhm * np.sqrt(np.linalg.eigvalsh(beam_covariance(beam, image.wcs))[0])
+    _, minor, _ = to_axes(beam_covariance(beam, image.wcs))
     if minor < MINIMUM_BEAM_PIXELS:
         raise DirtyImageError(
             f"dirty: the beam is under-sampled, {minor:.2f} pixels across its minor axis; "
@@ -179,21 +185,6 @@ def check_sampling(beam, image):
             f"dirty: {image.shape[1]} x {image.shape[0]} pixels are only {across:.1f} beams across; "
             f"at least {MINIMUM_FIELD_BEAMS:.0f} are needed to tell sources from noise: make a larger image"
         )
-
-
-def positive(covariance):
-    """Covariances with no axis narrower than a point.
-
-    Parameters
-    ----------
-    covariance : array, shape (..., 2, 2)
-
-    Returns
-    -------
-    array, same shape
-    """
-    size, axes = np.linalg.eigh(covariance)
-    return (axes * size.clip(0)[..., None, :]) @ np.swapaxes(axes, -1, -2)
 
 
 def _warn_distorted(image, width, height):

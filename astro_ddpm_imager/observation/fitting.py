@@ -5,6 +5,7 @@ from astropy.stats import gaussian_fwhm_to_sigma
 from scipy.fft import fftfreq, irfft2, rfftfreq
 
 from .components import Components
+from .ellipses import positive
 
 __all__ = ["improve", "slopes"]
 
@@ -53,8 +54,7 @@ def improve(components, residual, psf, pixels_per_beam, fixed):
     informed = (by.reshape(-1, len(between)) @ between).reshape(by.shape)
     change = np.linalg.solve(informed @ by.transpose(0, 2, 1) + np.eye(6), by @ left)[:, :, 0].clip(-1, 1) * doubt
     flux, x, y, xx, xy, yy = change.T
-    moments, axes = np.linalg.eigh(components.covariance + np.stack([xx, xy, xy, yy], axis=1).reshape(-1, 2, 2))
-    covariance = (axes * moments.clip(0)[:, None, :]) @ axes.transpose(0, 2, 1)
+    covariance = positive(components.covariance + np.stack([xx, xy, xy, yy], axis=1).reshape(-1, 2, 2))
     return Components(components.x + x, components.y + y, components.flux + flux, covariance)
 
 

@@ -8,6 +8,9 @@ from astropy.stats import gaussian_sigma_to_fwhm
 from radio_beam import Beam
 from scipy.ndimage import maximum_filter
 
+from .beam import beam_text
+from .ellipses import to_axes
+
 __all__ = ["fitting_beam"]
 
 log = logging.getLogger(__name__)
@@ -62,14 +65,9 @@ def fitting_beam(data, rms, beam, covariance, wcs):
     log.warning(
         "dirty: %d sources above %.0f times the noise are narrower than the restoring beam, %s, as nothing can be; "
         "they are taken for points of a beam of %s (%.3g of the area); give the right one with beam=, or the PSF",
-        len(shapes), CERTAIN, _said(beam), _said(found), ratio,
+        len(shapes), CERTAIN, beam_text(beam), beam_text(found), ratio,
     )  # fmt: skip
     return found, ratio
-
-
-def _said(beam):
-    major, minor = (axis.to_value(u.arcsec) for axis in (beam.major, beam.minor))
-    return f"{major:.4g} x {minor:.4g} arcsec at {beam.pa.to_value(u.deg):.3g} deg"
 
 
 def _shape(patch, covariance):
@@ -97,7 +95,4 @@ def _ratios(shape, covariance):
 def _as_beam(covariance, wcs):
     """A beam with some second moments in pixels."""
     scale = wcs.pixel_scale_matrix
-    (minor, major), axes = np.linalg.eigh(scale @ covariance @ scale.T)
-    angle = np.arctan2(axes[0, 1], axes[1, 1])
-    major, minor = (gaussian_sigma_to_fwhm * np.sqrt(variance) * u.deg for variance in (major, minor))
-    return Beam(major, minor, angle * u.rad)
+    return Beam(*(axis * u.deg for axis in to_axes(scale @ covariance @ scale.T)))

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
 
+from ..observation.ellipses import to_axes
 from .region_files import reliability_color
 
 __all__ = ["plot_result"]
@@ -73,8 +74,7 @@ def _mark_sources(axes, result, labels, color):
 
 
 def _draw_beam(axes, dirty):
-    variances, vectors = np.linalg.eigh(dirty.beam_covariance)
-    minor, major = np.sqrt(8 * np.log(2) * variances)
-    angle = np.rad2deg(np.arctan2(vectors[1, 1], vectors[0, 1]))
+    major, minor, angle = to_axes(dirty.beam_covariance)
     corner = 1.5 * major
-    axes.add_patch(Ellipse((corner, corner), major, minor, angle=angle, color="grey"))
+    # Matplotlib's angles run from x to y.
+    axes.add_patch(Ellipse((corner, corner), major, minor, angle=90 - angle, color="grey"))

@@ -3,11 +3,10 @@
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import FK4, FK5, ICRS
-from astropy.stats import gaussian_sigma_to_fwhm
 from astropy.table import QTable
 from radio_beam import Beam
 
-from ..observation.beam import positive
+from ..observation.ellipses import positive, to_axes
 from .flags import FLAGS, source_flags
 from .islands import join
 
@@ -222,6 +221,4 @@ def on_sky(wcs, x, y):
 
 def _axes(covariance, scale):
     """FWHM (arcsec) and position angle (deg) of second moments in pixels; an axis narrower than a point is 0."""
-    sky, vectors = np.linalg.eigh(scale @ covariance @ np.swapaxes(scale, 1, 2))
-    minor, major = gaussian_sigma_to_fwhm * np.sqrt(sky.clip(0)).T
-    return major, minor, np.rad2deg(np.arctan2(vectors[:, 0, 1], vectors[:, 1, 1])) % 180
+    return to_axes(scale @ covariance @ np.swapaxes(scale, 1, 2))

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter, gaussian_laplace
 from scipy.stats import chi2 as chi_squared
 from scipy.stats import norm
 
-from ..observation.beam import positive
+from ..observation.ellipses import positive
 
 __all__ = ["Fit", "Residual", "measure_fit", "warn_of_misfit"]
 

@@ -1,21 +1,12 @@
-"""Shapes of Gaussians: axes, second moments, north, errors."""
+"""Shapes of Gaussians: north, errors."""
 
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.stats import gaussian_sigma_to_fwhm
 
-from astro_ddpm_imager.compat.bdsf.shapes import condon_errors, from_axes, north_angle, to_axes
+from astro_ddpm_imager.compat.bdsf.shapes import condon_errors, north_angle
 
 from ..conftest import make_wcs
-
-
-def test_axes_and_moments_are_inverse():
-    assert to_axes(from_axes(3.0, 1.5, 130.0)) == pytest.approx((3.0, 1.5, 130.0))
-    moments = from_axes(3.0, 1.0, 90.0)  # along east, the first axis
-    assert moments[0, 0] > moments[1, 1] and moments[0, 1] == pytest.approx(0)
-    assert np.sqrt(moments[0, 0]) * gaussian_sigma_to_fwhm == pytest.approx(3.0)
-    assert to_axes(from_axes(1.0, 1.0, 0.0) - from_axes(2.0, 2.0, 0.0))[:2] == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("flip", [1, -1])

@@ -18,6 +18,7 @@ from astro_ddpm_imager.evaluate import (
     score_catalog,
     true_snr,
 )
+from astro_ddpm_imager.evaluate.matching import match_in_order
 from astro_ddpm_imager.observation.dirty import prepare
 from astro_ddpm_imager.simulate import Observation, SourceRecipe, read_array, simulate_fields
 
@@ -36,6 +37,27 @@ def test_matching_is_one_to_one_and_nearest_first():
     i, j = match_positions(truth, found, 0.45 * u.arcsec)
     assert (i.tolist(), j.tolist()) == ([1], [0])
     assert len(match_positions(truth, found[:0], 0.45 * u.arcsec)[0]) == 0
+
+
+@pytest.mark.parametrize("match", [match_positions, match_in_order])
+def test_matching_is_what_the_matrix_of_all_distances_gives(match):
+    """Crowded, so that the same source is wanted by several; and each list as long as a survey's."""
+    rng = np.random.default_rng(3)
+    truth, found = (SkyCoord(*rng.uniform(0, 20 / 3600, (2, n)) * u.deg) for n in (150, 200))
+    rows, partners = match(truth, found, 1 * u.arcsec)
+    distance = truth[:, None].separation(found).arcsec
+    expected = []
+    while distance.min() <= 1:
+        at = distance if match is match_positions else np.where(np.arange(200) == _first(distance), distance, np.inf)
+        row, partner = np.unravel_index(at.argmin(), at.shape)
+        expected.append((row, partner))
+        distance[row] = distance[:, partner] = np.inf
+    assert list(zip(rows, partners, strict=True)) == expected
+
+
+def _first(distance):
+    """The first column with a pair."""
+    return np.flatnonzero((distance <= 1).any(0))[0]
 
 
 def test_scores_by_hand():

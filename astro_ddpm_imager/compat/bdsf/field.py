@@ -6,6 +6,7 @@ from pathlib import Path
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
+from astropy.stats import gaussian_sigma_to_fwhm
 from radio_beam import Beam
 
 from ...errors import DirtyImageError
@@ -73,7 +74,7 @@ class Field:
         """Standard deviations of the beam's axes in pixels, and its position angle in degrees."""
         cell = np.sqrt(abs(np.linalg.det(self.wcs.pixel_scale_matrix)))
         major, minor, pa = self.beam
-        sigma = np.sqrt(8 * np.log(2)) * cell
+        sigma = gaussian_sigma_to_fwhm * cell
         return (float(major / sigma), float(minor / sigma), pa)
 
     def stamp(self, gaussian):

@@ -3,10 +3,11 @@
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import Angle
+from astropy.stats import gaussian_sigma_to_fwhm
 
+from ...observation.ellipses import from_axes
 from ...observation.reading import read_image
 from ...products.region_files import reliability_color
-from .shapes import from_axes
 
 __all__ = ["bbs_text", "casabox_text", "ds9_text", "kvis_text", "star_text"]
 
@@ -78,7 +79,7 @@ def casabox_text(things, kind, image):
     frame = {"fk5": "J2000", "icrs": "ICRS", "fk4": "B1950"}[image.frame]
     for thing in things:
         ra, dec = _position(thing, kind)
-        east, north = BOX_FWHM * np.sqrt(8 * np.log(2) * np.diag(from_axes(*thing.size_sky)))
+        east, north = BOX_FWHM * gaussian_sigma_to_fwhm * np.sqrt(np.diag(from_axes(*thing.size_sky)))
         east /= np.cos(np.deg2rad(dec))
         corners = [
             ", ".join(_sexagesimal(*corner, (":", "."), 3))

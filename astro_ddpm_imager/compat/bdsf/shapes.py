@@ -1,49 +1,10 @@
-"""Sizes and position angles of Gaussians, as axes and as second moments."""
+"""Errors of the shapes of Gaussians, and where north is."""
 
 import numpy as np
-from astropy.stats import gaussian_sigma_to_fwhm
 
 from ...sources.catalog import on_sky
 
-__all__ = ["condon_errors", "from_axes", "north_angle", "to_axes"]
-
-
-def from_axes(major, minor, pa):
-    """Second moments, order (east, north), from FWHM and position angle.
-
-    Parameters
-    ----------
-    major, minor : float
-        FWHM, any unit.
-    pa : float
-        Position angle, degrees east of north.
-
-    Returns
-    -------
-    2D array, shape (2, 2), that unit squared
-    """
-    angle = np.deg2rad(pa)
-    axes = np.array([[np.sin(angle), np.cos(angle)], [np.cos(angle), -np.sin(angle)]])
-    return axes.T @ np.diag(np.square([major, minor]) / gaussian_sigma_to_fwhm**2) @ axes
-
-
-def to_axes(covariance):
-    """FWHM and position angle from second moments; the inverse of `from_axes`.
-
-    Parameters
-    ----------
-    covariance : 2D array, shape (2, 2)
-
-    Returns
-    -------
-    tuple of float
-        Major and minor axis, and position angle from 0 to 180 degrees; sizes
-        below 0 are 0.
-    """
-    values, vectors = np.linalg.eigh(covariance)
-    minor, major = gaussian_sigma_to_fwhm * np.sqrt(values.clip(0))
-    pa = np.rad2deg(np.arctan2(*vectors[:, 1])) % 180
-    return float(major), float(minor), float(pa)
+__all__ = ["condon_errors", "north_angle"]
 
 
 def condon_errors(major, minor, noise_fwhm, snr):

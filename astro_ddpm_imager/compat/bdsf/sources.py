@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 from scipy.ndimage import find_objects, label
 
-from .shapes import condon_errors, from_axes, north_angle, to_axes
+from ...observation.ellipses import from_axes, to_axes
+from .shapes import condon_errors, north_angle
 
 __all__ = ["Gaussian", "Island", "Source", "find_islands", "group_sources", "make_gaussians"]
 
@@ -65,7 +66,7 @@ def _set_shape(thing, beam, at_reference, here, snr):
     """Sizes and position angles on the sky and in the image plane, with errors, from ``covariance``."""
     beam_axes = to_axes(beam)
     for name, covariance in (("size_sky", thing.covariance), ("deconv_size_sky", thing.covariance - beam)):
-        major, minor, pa = to_axes(covariance)
+        major, minor, pa = map(float, to_axes(covariance))
         plane = (pa + at_reference) % 180
         setattr(thing, name, (major, minor, (plane - here) % 180))
         setattr(thing, f"{name}_uncorr", [major, minor, plane])
