@@ -13,12 +13,12 @@ from . import __version__
 from .batch import image_demo, image_files
 from .diffusion.denoiser import DEVICES
 from .diffusion.models import list_models, load_card
+from .diffusion.reconstruction import AGGREGATES
 from .diffusion.sampling import SAMPLERS
 from .errors import DirtyImageError, EvaluationError, ModelError, SettingError, SimulationError
 from .imager import DiffusionImager
 from .simulate import SHAPES, GainErrors, Observation, SourceRecipe, read_array, simulate_fields, thermal_rms
 from .simulate.imaging import WEIGHTINGS
-from .sources.aggregation import AGGREGATES
 
 __all__ = ["main"]
 

@@ -3,17 +3,15 @@
 import logging
 import secrets
 from contextlib import contextmanager
-from functools import partial
 from os import PathLike
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from . import __version__
 from .diffusion.denoiser import Denoiser
 from .diffusion.drawing import draw_samples
-from .diffusion.exact import towards_data
+from .diffusion.reconstruction import AGGREGATES, aggregate, reconstruct
 from .diffusion.sampling import SAMPLERS
 from .errors import DirtyImageError, SettingError
 from .observation.artefacts import measure_artefacts
@@ -21,15 +19,15 @@ from .observation.bright import subtract_bright
 from .observation.dirty import prepare
 from .observation.grid import ModelGrid
 from .observation.gridded import GriddedObservation
-from .parallel import in_parallel
 from .result import ImagingResult
-from .sources.aggregation import AGGREGATES, Detections, aggregate, merge, without_luck
+from .settings import check_choice, check_number
+from .sources.aggregation import without_luck
 from .sources.artefacts import doubt_artefacts
 from .sources.calibration import calibrate
 from .sources.catalog import build_catalog
 from .sources.detection import SMOOTHING_BEAMS
+from .sources.finding import find_in_samples, find_sources, merge_samples
 from .sources.fit import Residual, measure_fit, warn_of_misfit
-from .sources.refinement import find_sources
 
 __all__ = ["DiffusionImager"]
 
@@ -37,8 +35,6 @@ log = logging.getLogger(__name__)
 
 CATALOGS = ("detect-aggregate", "aggregate-detect")
 PAPER_STEPS = 250  # of the ancestral sampler, respaced
-AGGREGATE_DOUBT = 0.1  # of an aggregate of samples that were moved towards the data, see `towards_data`
-MERGING_BEAMS = 0.6  # radius within which detections of different samples are one source
 
 
 class DiffusionImager:
@@ -130,14 +126,14 @@ class DiffusionImager:
         seed=None,
         progress=None,
     ):
-        _check_choice("sampler", sampler, SAMPLERS)
-        _check_choice("aggregate", aggregate, AGGREGATES)
-        _check_choice("catalog", catalog, CATALOGS)
-        _check_number("n_samples", n_samples, 1, np.inf, whole=True)
-        _check_number("pblimit", pblimit, 0, 1)
+        check_choice("sampler", sampler, SAMPLERS)
+        check_choice("aggregate", aggregate, AGGREGATES)
+        check_choice("catalog", catalog, CATALOGS)
+        check_number("n_samples", n_samples, 1, np.inf, whole=True)
+        check_number("pblimit", pblimit, 0, 1)
         for name, value, low in (("seed", seed, 0), ("threads", threads, 1)):
             if value is not None:
-                _check_number(name, value, low, np.inf, whole=True)
+                check_number(name, value, low, np.inf, whole=True)
         if not isinstance(calibrate, bool | np.bool_):
             raise SettingError(f"calibrate={calibrate!r}: must be True or False")
         if not (progress is None or isinstance(progress, bool) or hasattr(progress, "update")):
@@ -155,9 +151,9 @@ class DiffusionImager:
         if purity is not None:
             reliability = self._reliability_of(purity, reliability)
         self.reliability = card.reliability if reliability is None else reliability
-        _check_number("steps", self.steps, 1, card.noise_schedule.steps, whole=True)
-        _check_number("threshold", self.threshold, 0, np.inf)
-        _check_number("reliability", self.reliability, 0, 1)
+        check_number("steps", self.steps, 1, card.noise_schedule.steps, whole=True)
+        check_number("threshold", self.threshold, 0, np.inf)
+        check_number("reliability", self.reliability, 0, 1)
         self.sampler, self.aggregate, self.catalog = sampler, aggregate, catalog
         self.pblimit, self.device, self.seed, self.progress = pblimit, device, seed, progress
 
@@ -217,63 +213,44 @@ class DiffusionImager:
         TypeError
             ``dirty`` is an array without unit and WCS, or ``beam`` no beam.
         """
-        observation = prepare(dirty, psf, pb, mask, beam, self.pblimit)
-        if psf is None:
-            log.warning("no PSF given: the restoring beam takes its place, sidelobes are not accounted for")
-        self._warn_beyond_training(observation)
+        card, workers = self.card, self.denoiser.workers
+        per_beam = card.pixels_per_beam
         seed = secrets.randbits(32) if self.seed is None else self.seed
-        grid = ModelGrid(observation.shape, observation.beam_pixels, self.card.pixels_per_beam, self.card.multiple)
-        observation = measure_artefacts(subtract_bright(observation, grid, **self.card.bright))
-        log.info("noise %.4g Jy/beam, model grid %s, seed %d", observation.rms, grid.shape, seed)
+
+        observation = prepare(dirty, psf, pb, mask, beam, self.pblimit)
+        if observation.psf is None:
+            log.warning("no PSF given: the restoring beam takes its place, sidelobes are not accounted for")
+        _warn_beyond_training(observation.beam, card.limits)
+        grid = ModelGrid(observation.shape, observation.beam_pixels, per_beam, card.multiple)
+        observation = measure_artefacts(subtract_bright(observation, grid, **card.bright))
         gridded = GriddedObservation.of(observation, grid)
         if not gridded.pb.any():
             raise DirtyImageError(f"dirty: hardly a pixel is not blank; lower pblimit={self.pblimit}, or check pb")
+        log.info("noise %.4g Jy/beam, model grid %s, seed %d", observation.rms, grid.shape, seed)
+
         with _progress(self.progress, self.n_samples * self.steps) as update:
-            drawn, expected = draw_samples(
-                gridded, self.denoiser, self.n_samples, self.steps, self.sampler, seed, update
-            )
-        samples, sky = self._skies(gridded, drawn)
-        residual = Residual.of(sky, gridded, self.card.pixels_per_beam)
+            draws = draw_samples(gridded, self.denoiser, self.n_samples, self.steps, self.sampler, seed, update)
+        samples, sky = reconstruct(draws.samples, gridded, self.aggregate, per_beam, workers)
+        residual = Residual.of(sky, gridded, per_beam)
         fit = measure_fit(residual, sky, gridded)
         warn_of_misfit(fit)
+
+        found = find_in_samples(draws.samples, gridded, self.threshold, per_beam, workers)
+        sources = merge_samples(found, per_beam, self._seeds(draws.samples, gridded))
+        sources = without_luck(sources, draws.mean, draws.expected, SMOOTHING_BEAMS * per_beam)
+        if self.calibrate:
+            sources = calibrate(sources, card.calibration)
+        sources = doubt_artefacts(sources, grid, observation)
         meta = self._provenance(seed) | {"chi2": round(fit.chi2, 3), "misfit": ", ".join(fit.misfits)}
-        sources = doubt_artefacts(self._sources(gridded, drawn, expected), grid, observation)
         catalog = build_catalog(sources, grid, observation, residual, self.reliability, meta)
-        return ImagingResult(observation, grid, sky, samples, drawn, catalog, fit, meta)
+        return ImagingResult(observation, grid, sky, samples, draws.samples, catalog, fit, meta)
 
-    def _warn_beyond_training(self, observation):
-        beam = observation.beam
-        ratio, longest = (beam.major / beam.minor).value, self.card.limits["beam_axis_ratio"]
-        if ratio > longest:
-            log.warning("the beam is %.3g times as long as wide, the model was trained for up to %.3g", ratio, longest)
-
-    def _skies(self, gridded, drawn):
-        """Samples moved to what the data say, and what is made of them."""
+    def _seeds(self, samples, gridded):
+        """Where the catalogue's sources are, if they are detected in the reconstruction."""
+        if self.catalog != "aggregate-detect":
+            return None
         per_beam = self.card.pixels_per_beam
-
-        def towards(i):
-            return towards_data(drawn[i], gridded, per_beam)
-
-        samples = np.stack(in_parallel(towards, self.n_samples, self.denoiser.workers))
-        sky = aggregate(samples, self.aggregate, per_beam)
-        # Pixels of several samples do not explain the data quite as well as those of one.
-        if self.aggregate != "single":
-            sky = towards_data(sky, gridded, per_beam, AGGREGATE_DOUBT)
-        return samples, sky
-
-    def _sources(self, gridded, samples, expected):
-        """Sources merged from the samples, each with the bright part added, on the model's pixels."""
-        per_beam = self.card.pixels_per_beam
-        find = partial(find_sources, gridded=gridded, threshold=self.threshold, pixels_per_beam=per_beam)
-        # One thread each: threads of BLAS beside these are no faster, and change the last digits.
-        with threadpool_limits(1, "blas"):
-            each = in_parallel(lambda i: find(samples[i], sample=i), self.n_samples, self.denoiser.workers)
-        found = Detections.concatenate(each)
-        seeds = find(aggregate(samples, self.aggregate, per_beam)) if self.catalog == "aggregate-detect" else None
-        merged = merge(found, self.n_samples, MERGING_BEAMS * per_beam, seeds)
-        drawn = self.card.stretch.forward(samples / gridded.noise).mean(0)
-        merged = without_luck(merged, drawn + 1, expected + 1, SMOOTHING_BEAMS * per_beam)
-        return calibrate(merged, self.card.calibration) if self.calibrate else merged
+        return find_sources(aggregate(samples, self.aggregate, per_beam), gridded, self.threshold, per_beam)
 
     def _provenance(self, seed):
         """What made the result, for headers and tables."""
@@ -306,14 +283,7 @@ def _progress(progress, total):
             yield bar.update
 
 
-def _check_choice(name, value, choices):
-    if not isinstance(value, str) or value not in choices:
-        raise SettingError(f"{name}={value!r}: choose one of {', '.join(map(repr, choices))}")
-
-
-def _check_number(name, value, low, high, whole=False):
-    kind = "a whole number" if whole else "a number"
-    number = isinstance(value, int | np.integer) or (not whole and isinstance(value, float | np.floating))
-    if isinstance(value, bool) or not number or not low <= value <= high:
-        limits = f"of at least {low}" if high == np.inf else f"from {low} to {high}"
-        raise SettingError(f"{name}={value!r}: must be {kind} {limits}")
+def _warn_beyond_training(beam, limits):
+    ratio, longest = (beam.major / beam.minor).value, limits["beam_axis_ratio"]
+    if ratio > longest:
+        log.warning("the beam is %.3g times as long as wide, the model was trained for up to %.3g", ratio, longest)

@@ -57,4 +57,5 @@ def test_the_ground_floor_holds_only_what_calls_the_wings():
         "cli",
         "errors",
         "parallel",
+        "settings",
     }

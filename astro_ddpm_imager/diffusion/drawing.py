@@ -1,5 +1,7 @@
 """Posterior samples of the sky of one observation."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ..observation.grid import ORIENTATIONS, turn, turn_back
@@ -7,7 +9,27 @@ from ..parallel import in_parallel
 from .conditioning import condition, feedback
 from .sampling import SAMPLERS, with_feedback
 
-__all__ = ["draw_samples"]
+__all__ = ["Draws", "draw_samples"]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What was drawn of one observation.
+
+    Parameters
+    ----------
+    samples : 3D array of float32, shape (n_samples, my, mx)
+        Flux per model pixel, times the primary beam, in units of the noise,
+        without that of ``gridded.bright``.
+    mean, expected : 2D arrays, shape (my, mx)
+        Mean of the stretched samples, and what it was expected to be before
+        the first step, which does not depend on the noise that is drawn; 0
+        where the sky is empty.
+    """
+
+    samples: np.ndarray
+    mean: np.ndarray
+    expected: np.ndarray
 
 
 def draw_samples(gridded, denoiser, n_samples, steps, sampler, seed, update):
@@ -28,11 +50,7 @@ def draw_samples(gridded, denoiser, n_samples, steps, sampler, seed, update):
 
     Returns
     -------
-    samples : 3D array of float32, shape (n_samples, my, mx)
-        Flux per model pixel, times the primary beam, in units of the noise,
-        without that of ``gridded.bright``.
-    expected : 2D array, shape (my, mx)
-        The stretched sky that is expected before the first step, which does not depend on the noise that is drawn.
+    `Draws`
     """
     views = _Views(gridded, denoiser.card)
     schedule, looks_back = denoiser.card.noise_schedule, denoiser.looks_back
@@ -64,7 +82,8 @@ def draw_samples(gridded, denoiser, n_samples, steps, sampler, seed, update):
         return views.sky(i, drawn)
 
     samples = np.stack(in_parallel(sample, n_samples, denoiser.workers))
-    return samples, views.mean(starts)
+    mean = denoiser.card.stretch.forward(samples / gridded.noise).mean(0)
+    return Draws(samples, mean + 1, views.mean(starts) + 1)  # an empty sky is stretched to -1
 
 
 class _Views:

@@ -1,13 +1,10 @@
 """Catalogues that several ways of aggregating make of the same samples."""
 
-from functools import partial
-
-from ..imager import MERGING_BEAMS
+from ..diffusion.reconstruction import AGGREGATES, aggregate
 from ..observation.gridded import GriddedObservation
-from ..sources.aggregation import AGGREGATES, Detections, merge
 from ..sources.catalog import build_catalog
+from ..sources.finding import find_in_samples, find_sources, merge_samples
 from ..sources.fit import Residual
-from ..sources.refinement import find_sources
 
 __all__ = ["aggregate_catalogs"]
 
@@ -33,21 +30,18 @@ def aggregate_catalogs(result, threshold, pixels_per_beam):
         of the first n samples, and merged.
     """
     samples = result.drawn_samples
-    number, radius = len(samples), MERGING_BEAMS * pixels_per_beam
     gridded = GriddedObservation.of(result.dirty, result.grid)
-    find = partial(find_sources, gridded=gridded, threshold=threshold, pixels_per_beam=pixels_per_beam)
     residual = Residual.of(result.sky, gridded, pixels_per_beam)
-    each = [find(sky, sample=index) for index, sky in enumerate(samples)]
+    found = find_in_samples(samples, gridded, threshold, pixels_per_beam, workers=1)
 
-    def catalog(merged):
+    def catalog(found, seeds=None):
+        merged = merge_samples(found, pixels_per_beam, seeds)
         return build_catalog(merged, result.grid, result.dirty, residual, 0, {})
 
     catalogs = {}
-    for name, how in AGGREGATES.items():
-        used = each[:1] if name == "single" else each
-        catalogs[name] = catalog(
-            merge(Detections.concatenate(used), len(used), radius, find(how(samples, pixels_per_beam)))
-        )
-    for n in range(1, number + 1):
-        catalogs[n] = catalog(merge(Detections.concatenate(each[:n]), n, radius))
+    for how in AGGREGATES:
+        seeds = find_sources(aggregate(samples, how, pixels_per_beam), gridded, threshold, pixels_per_beam)
+        catalogs[how] = catalog(found[:1] if how == "single" else found, seeds)
+    for n in range(1, len(samples) + 1):
+        catalogs[n] = catalog(found[:n])
     return catalogs

@@ -9,9 +9,9 @@ from photutils.detection import find_peaks
 from scipy.ndimage import gaussian_filter
 from scipy.stats import norm
 
+from ..diffusion.reconstruction import AGGREGATES
 from ..observation.bright import bright_sky
 from ..simulate.sky import Sources, sky_pixels, sky_spectrum
-from ..sources.aggregation import AGGREGATES
 from .fields import true_pixels
 
 __all__ = [

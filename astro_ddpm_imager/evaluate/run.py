@@ -16,9 +16,9 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 from tqdm.auto import tqdm
 
 from .. import __version__
+from ..diffusion.reconstruction import AGGREGATES
 from ..errors import DirtyImageError, EvaluationError
 from ..observation.reading import read_image
-from ..sources.aggregation import AGGREGATES
 from .aggregates import aggregate_catalogs
 from .fields import read_folder, true_pixels, true_snr
 from .finders import FINDERS, FinderError, measurement_sets, nothing_found

@@ -7,8 +7,8 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable, Table
 
+from ..diffusion.reconstruction import AGGREGATES
 from ..errors import EvaluationError
-from ..sources.aggregation import AGGREGATES
 from .bootstrap import FieldBootstrap, fraction_with_interval, ratio
 from .calibration import reliability_threshold
 from .run import MATCHED_FILTER, OURS, RISING_FILTER

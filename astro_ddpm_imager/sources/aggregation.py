@@ -1,57 +1,18 @@
-"""From posterior samples to one sky, and from detections in samples to sources."""
+"""From detections in samples to sources."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from astropy.stats import gaussian_fwhm_to_sigma, gaussian_sigma_to_fwhm
+from astropy.stats import gaussian_sigma_to_fwhm
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial import cKDTree
 
 from .alternatives import one_hypothesis
 from .islands import only_extended, whole_fluxes, wholes
 
-__all__ = ["AGGREGATES", "Detections", "MergedSources", "aggregate", "merge", "without_luck"]
+__all__ = ["Detections", "MergedSources", "merge", "without_luck"]
 
-
-def _beam_median(samples, pixels_per_beam):
-    """Mean of the samples, as bright in each beam as their median is there.
-
-    The median of pixels finer than the beam loses flux that is certain, but not
-    its place in the beam; the mean keeps flux that hardly a sample has.
-    """
-    sigma = gaussian_fwhm_to_sigma * pixels_per_beam
-    brightness = gaussian_filter(samples, (0, sigma, sigma))
-    mean, median = brightness.mean(0), np.median(brightness, axis=0)
-    share = np.divide(median, mean, out=np.zeros_like(mean), where=median > NOTHING)
-    return samples.mean(0) * share.clip(0, 1)
-
-
-AGGREGATES = {
-    "beam-median": _beam_median,
-    "mean": lambda samples, _: samples.mean(0),
-    "median": lambda samples, _: np.median(samples, axis=0),
-    "single": lambda samples, _: samples[0],
-}
-NOTHING = 1e-6  # of the noise, in a beam
 COMPARABLE = 3  # times the radius: what is larger is another source in the same place
-
-
-def aggregate(samples, how, pixels_per_beam):
-    """One sky from many.
-
-    Parameters
-    ----------
-    samples : 3D array, shape (n_samples, ny, nx)
-    how : {"beam-median", "mean", "median", "single"}
-        ``"beam-median"`` is the mean, with the median brightness in each beam;
-        ``"mean"`` and ``"median"`` are of each pixel; ``"single"`` is the first sample.
-    pixels_per_beam : float
-
-    Returns
-    -------
-    2D array, shape (ny, nx), same unit
-    """
-    return AGGREGATES[how](samples, pixels_per_beam)
 
 
 @dataclass(frozen=True)

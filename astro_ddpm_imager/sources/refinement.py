@@ -5,12 +5,8 @@ from dataclasses import replace
 import numpy as np
 from astropy.stats import gaussian_fwhm_to_sigma
 from scipy.fft import fftfreq, irfft2, rfftfreq
-from scipy.ndimage import gaussian_filter, map_coordinates
 
-from ..observation.bright import SMOOTHING as BRIGHT_SMOOTHING
-from .detection import SMOOTHING_BEAMS, detect
-
-__all__ = ["find_sources", "refine"]
+__all__ = ["refine"]
 
 POSITION_DOUBT = 0.3  # beams: how far the network may be off, a standard deviation
 FLUX_DOUBT = 0.03  # relative, for each unit of S/N: of faint sources the network knows more than the data
@@ -20,34 +16,6 @@ MOST_GROWTH = 0.6  # likewise, at most
 FURTHEST = np.array([2, 1, 1, 1.1, 3, 3])  # standard deviations: largest change, as `_doubt` has them; flux stays > 0
 REACH_BEAMS = 5.5  # half the side of the patch that a detection is compared with
 ITERATIONS = 2  # of Gauss and Newton
-
-
-def find_sources(sky, gridded, threshold, pixels_per_beam, sample=0):
-    """Detect the sources of one sky, and refine them.
-
-    Parameters
-    ----------
-    sky : 2D array, shape (my, mx)
-        Flux per model pixel, in units of the noise, without what the model is
-        not shown of bright sources.
-    gridded : `~astro_ddpm_imager.observation.gridded.GriddedObservation`
-    threshold, pixels_per_beam : float
-    sample : int, optional
-        As for `~astro_ddpm_imager.sources.detection.detect`.
-
-    Returns
-    -------
-    `~astro_ddpm_imager.sources.aggregation.Detections`
-    """
-    whole_sky = sky + gridded.bright
-    detections = detect(whole_sky, threshold, pixels_per_beam, sample)
-    if np.any(gridded.bright):
-        at, sigma = [detections.y, detections.x], SMOOTHING_BEAMS * pixels_per_beam
-        part, whole = (map_coordinates(gaussian_filter(image, sigma), at, order=1) for image in (sky, whole_sky))
-        drawn = np.divide(part, whole, out=np.ones_like(whole), where=whole > 0).clip(0, 1)
-        broadened = (1 - drawn)[:, None, None] * np.eye(2) * (BRIGHT_SMOOTHING * pixels_per_beam) ** 2
-        detections = replace(detections, covariance=detections.covariance - broadened)
-    return refine(detections, sky, gridded, pixels_per_beam)
 
 
 def refine(detections, sky, gridded, pixels_per_beam):
@@ -73,7 +41,7 @@ def refine(detections, sky, gridded, pixels_per_beam):
     detections : `~astro_ddpm_imager.sources.aggregation.Detections`
         Of one sky; sources are taken for Gaussians with their moments.
     sky : 2D array, shape (ny, nx)
-        The sky they were found in, as for `find_sources`.
+        The sky they were found in, as for `~astro_ddpm_imager.sources.finding.find_sources`.
     gridded : `~astro_ddpm_imager.observation.gridded.GriddedObservation`
     pixels_per_beam : float
 

@@ -12,7 +12,8 @@ from astro_ddpm_imager.observation.gridded import GriddedObservation
 from astro_ddpm_imager.simulate import Sources, sky_pixels
 from astro_ddpm_imager.sources.aggregation import Detections, merge
 from astro_ddpm_imager.sources.detection import detect
-from astro_ddpm_imager.sources.refinement import POSITION_DOUBT, find_sources, refine
+from astro_ddpm_imager.sources.finding import find_sources
+from astro_ddpm_imager.sources.refinement import POSITION_DOUBT, refine
 
 N, PIXELS_PER_BEAM = 64, 2.2
 SIGMA = PIXELS_PER_BEAM * gaussian_fwhm_to_sigma

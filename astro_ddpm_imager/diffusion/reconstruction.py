@@ -1,0 +1,78 @@
+"""From posterior samples to one sky."""
+
+import numpy as np
+from astropy.stats import gaussian_fwhm_to_sigma
+from scipy.ndimage import gaussian_filter
+
+from ..parallel import in_parallel
+from .exact import towards_data
+
+__all__ = ["AGGREGATES", "aggregate", "reconstruct"]
+
+AGGREGATE_DOUBT = 0.1  # of an aggregate of samples that were moved towards the data, see `towards_data`
+NOTHING = 1e-6  # of the noise, in a beam
+
+
+def _beam_median(samples, pixels_per_beam):
+    """Mean of the samples, as bright in each beam as their median is there.
+
+    The median of pixels finer than the beam loses flux that is certain, but not
+    its place in the beam; the mean keeps flux that hardly a sample has.
+    """
+    sigma = gaussian_fwhm_to_sigma * pixels_per_beam
+    brightness = gaussian_filter(samples, (0, sigma, sigma))
+    mean, median = brightness.mean(0), np.median(brightness, axis=0)
+    share = np.divide(median, mean, out=np.zeros_like(mean), where=median > NOTHING)
+    return samples.mean(0) * share.clip(0, 1)
+
+
+AGGREGATES = {
+    "beam-median": _beam_median,
+    "mean": lambda samples, _: samples.mean(0),
+    "median": lambda samples, _: np.median(samples, axis=0),
+    "single": lambda samples, _: samples[0],
+}
+
+
+def aggregate(samples, how, pixels_per_beam):
+    """One sky from many.
+
+    Parameters
+    ----------
+    samples : 3D array, shape (n_samples, ny, nx)
+    how : {"beam-median", "mean", "median", "single"}
+        ``"beam-median"`` is the mean, with the median brightness in each beam;
+        ``"mean"`` and ``"median"`` are of each pixel; ``"single"`` is the first sample.
+    pixels_per_beam : float
+
+    Returns
+    -------
+    2D array, shape (ny, nx), same unit
+    """
+    return AGGREGATES[how](samples, pixels_per_beam)
+
+
+def reconstruct(drawn, gridded, how, pixels_per_beam, workers):
+    """Samples moved to what the data say, and what is made of them.
+
+    Parameters
+    ----------
+    drawn : 3D array, shape (n_samples, my, mx)
+        As `~astro_ddpm_imager.diffusion.drawing.draw_samples` draws them.
+    gridded : `~astro_ddpm_imager.observation.gridded.GriddedObservation`
+    how : str
+        One of `AGGREGATES`.
+    pixels_per_beam : float
+    workers : int
+        Threads.
+
+    Returns
+    -------
+    samples : 3D array, shape (n_samples, my, mx)
+    sky : 2D array, shape (my, mx)
+    """
+    moved = in_parallel(lambda i: towards_data(drawn[i], gridded, pixels_per_beam), len(drawn), workers)
+    samples = np.stack(moved)
+    sky = aggregate(samples, how, pixels_per_beam)
+    # Pixels of several samples do not explain the data quite as well as those of one.
+    return samples, sky if how == "single" else towards_data(sky, gridded, pixels_per_beam, AGGREGATE_DOUBT)

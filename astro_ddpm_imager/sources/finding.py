@@ -1,0 +1,87 @@
+"""Sources in skies: detected, refined, and those of many samples merged."""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, map_coordinates
+from threadpoolctl import threadpool_limits
+
+from ..observation.bright import SMOOTHING as BRIGHT_SMOOTHING
+from ..parallel import in_parallel
+from .aggregation import Detections, merge
+from .detection import SMOOTHING_BEAMS, detect
+from .refinement import refine
+
+__all__ = ["find_in_samples", "find_sources", "merge_samples"]
+
+MERGING_BEAMS = 0.6  # radius within which detections of different samples are one source
+
+
+def find_sources(sky, gridded, threshold, pixels_per_beam, sample=0):
+    """Detect the sources of one sky, and refine them.
+
+    Parameters
+    ----------
+    sky : 2D array, shape (my, mx)
+        Flux per model pixel, in units of the noise, without what the model is
+        not shown of bright sources.
+    gridded : `~astro_ddpm_imager.observation.gridded.GriddedObservation`
+    threshold, pixels_per_beam : float
+    sample : int, optional
+        As for `~astro_ddpm_imager.sources.detection.detect`.
+
+    Returns
+    -------
+    `~astro_ddpm_imager.sources.aggregation.Detections`
+    """
+    whole_sky = sky + gridded.bright
+    detections = detect(whole_sky, threshold, pixels_per_beam, sample)
+    if np.any(gridded.bright):
+        at, sigma = [detections.y, detections.x], SMOOTHING_BEAMS * pixels_per_beam
+        part, whole = (map_coordinates(gaussian_filter(image, sigma), at, order=1) for image in (sky, whole_sky))
+        drawn = np.divide(part, whole, out=np.ones_like(whole), where=whole > 0).clip(0, 1)
+        broadened = (1 - drawn)[:, None, None] * np.eye(2) * (BRIGHT_SMOOTHING * pixels_per_beam) ** 2
+        detections = replace(detections, covariance=detections.covariance - broadened)
+    return refine(detections, sky, gridded, pixels_per_beam)
+
+
+def find_in_samples(samples, gridded, threshold, pixels_per_beam, workers):
+    """Find the sources of each sample.
+
+    Parameters
+    ----------
+    samples : 3D array, shape (n_samples, my, mx)
+        Skies as for `find_sources`.
+    gridded : `~astro_ddpm_imager.observation.gridded.GriddedObservation`
+    threshold, pixels_per_beam : float
+    workers : int
+        Threads.
+
+    Returns
+    -------
+    list of `~astro_ddpm_imager.sources.aggregation.Detections`
+        Of each sample.
+    """
+    # One thread each: threads of BLAS beside these are no faster, and change the last digits.
+    with threadpool_limits(1, "blas"):
+        return in_parallel(
+            lambda i: find_sources(samples[i], gridded, threshold, pixels_per_beam, i), len(samples), workers
+        )
+
+
+def merge_samples(found, pixels_per_beam, seeds=None):
+    """Merge what was found in samples into sources.
+
+    Parameters
+    ----------
+    found : list of `~astro_ddpm_imager.sources.aggregation.Detections`
+        Of each sample.
+    pixels_per_beam : float
+    seeds : `~astro_ddpm_imager.sources.aggregation.Detections`, optional
+        As for `~astro_ddpm_imager.sources.aggregation.merge`.
+
+    Returns
+    -------
+    `~astro_ddpm_imager.sources.aggregation.MergedSources`
+    """
+    return merge(Detections.concatenate(found), len(found), MERGING_BEAMS * pixels_per_beam, seeds)
