@@ -1,13 +1,10 @@
 """A checked dirty image: what the model and the catalogue need to know of an observation."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from os import PathLike
 
-import astropy.units as u
 import numpy as np
-from astropy.nddata import CCDData
 from astropy.stats import mad_std
 from radio_beam import Beam
 from scipy.fft import fftfreq, irfft2, rfft2, rfftfreq
@@ -19,11 +16,12 @@ from .artefacts import Artefacts
 from .beam import beam_covariance, beam_pixels, check_sampling, checked_beam, header_beam
 from .blank import blank_zeros
 from .holes import interpolate, small_holes
+from .inputs import as_companion, as_plane, origin
 from .offset import subtract_pedestal
 from .pixels import blank_infinite, blank_sharp_pixels, check_range
 from .psf import checked_psf
 from .reach import covering
-from .reading import in_jy_per_beam, read_image, select_plane
+from .reading import in_jy_per_beam
 from .restored import fitting_beam
 
 __all__ = ["DirtyImage", "prepare"]
@@ -70,6 +68,9 @@ class DirtyImage:
     holes : 2D array of bool, shape (ny, nx), or None
         Blank pixels in pieces so small that they are interpolated for what
         works on the image as a whole; products are blank there.
+    inputs : dict
+        Of what was given, ``"dirty"``, ``"psf"``, ``"pb"`` and ``"mask"``, the
+        name and the SHA-256 of its file.
     """
 
     data: np.ndarray
@@ -84,6 +85,7 @@ class DirtyImage:
     noise_ratio: np.ndarray | float = 1.0
     artefacts: Artefacts | None = None
     holes: np.ndarray | None = None
+    inputs: dict = field(default_factory=dict)
 
     @cached_property
     def blank(self):
@@ -204,12 +206,12 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
 
     Parameters
     ----------
-    dirty : `~astropy.nddata.CCDData` or path
+    dirty : `~astropy.nddata.CCDData`, or as of `~astro_ddpm_imager.observation.inputs.as_plane`
         Dirty image, Jy/beam or a multiple, not corrected for the primary beam;
         a path is of a FITS file or of a CASA image.
-    psf, pb : `~astropy.nddata.CCDData`, path or 2D array, optional
+    psf, pb : likewise, or 2D arrays, optional
         PSF and primary beam on the same pixels.
-    mask : `~astropy.nddata.CCDData`, path or 2D array, optional
+    mask : likewise, optional
         CLEAN's mask: sources are catalogued only where it is not 0.
     beam : `~radio_beam.Beam`, optional
         Restoring beam, instead of the header's.
@@ -225,7 +227,7 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
     DirtyImageError
         With the name of what cannot be used, its value, and the way out.
     """
-    image = _as_plane(dirty, "dirty")
+    image = as_plane(dirty, "dirty")
     data = _in_jy_per_beam(image)
     if image.mask is not None:
         data = np.where(image.mask, np.nan, data)
@@ -234,9 +236,13 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
     if not finite.any():
         raise DirtyImageError("dirty: every pixel is blank (NaN)")
 
-    psf_image = None if psf is None else _as_companion(psf, "psf", image)
+    companions = {
+        name: as_companion(companion, name, image)
+        for name, companion in (("psf", psf), ("pb", pb), ("mask", mask))
+        if companion is not None
+    }
     beam = checked_beam(beam, "beam:")
-    for source, name in ((image, "dirty"), (psf_image, "psf")):
+    for source, name in ((image, "dirty"), (companions.get("psf"), "psf")):
         if beam is None:
             beam = header_beam(source, name)
     if beam is None:
@@ -247,7 +253,7 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
     check_sampling(beam, image)
     _warn_polarised(image.meta)
 
-    pb_values = np.ones(data.shape) if pb is None else _checked_pb(_as_companion(pb, "pb", image).data)
+    pb_values = np.ones(data.shape) if pb is None else _checked_pb(companions["pb"].data)
     with np.errstate(invalid="ignore"):
         seen = (pb_values >= pblimit) & (pb_values > 0)
     beyond, inside = np.isfinite(pb_values) & ~seen, finite & seen
@@ -287,80 +293,19 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
         data = rms * interpolate(data / rms, holes, covariance)
         pb_values = np.where(holes, _beside(pb_values), pb_values)
 
-    allowed = inside if mask is None else inside & (np.nan_to_num(_as_companion(mask, "mask", image).data) != 0)
-    psf_values = None if psf is None else checked_psf(psf_image.data, covariance)
+    allowed = inside if mask is None else inside & (np.nan_to_num(companions["mask"].data) != 0)
+    psf_values = None if psf is None else checked_psf(companions["psf"].data, covariance)
+    inputs = {name: origin(given) for name, given in {"dirty": image, **companions}.items()}
     return DirtyImage(
-        data, image.wcs, beam, rms, psf_values, pb_values, allowed, image.meta, holes=holes if holes.any() else None
-    )
+        data, image.wcs, beam, rms, psf_values, pb_values, allowed, image.meta,
+        holes=holes if holes.any() else None, inputs=inputs,
+    )  # fmt: skip
 
 
 def _beside(image):
     """Each pixel that is blank as the nearest one that is not; a primary beam hardly changes on the way."""
     nearest = distance_transform_edt(~np.isfinite(image), return_distances=False, return_indices=True)
     return image[tuple(nearest)]
-
-
-def _as_plane(image, name, **options):
-    """A path or a CCDData of any number of axes, as a CCDData of two."""
-    if isinstance(image, str | PathLike):
-        return read_image(image, **options)
-    if not isinstance(image, CCDData):
-        raise TypeError(f"{name}: expected a CCDData or the path of a FITS or CASA image, got {type(image).__name__}")
-    plane = select_plane(image.data, image.unit, image.wcs, image.meta, name=name)
-    if image.mask is not None and np.ndim(image.mask):
-        plane.mask = np.reshape(image.mask, plane.shape)
-    return plane
-
-
-def _as_companion(image, name, dirty):
-    """A PSF, primary beam or mask as a plane, checked against the dirty image."""
-    if isinstance(image, np.ndarray) or (isinstance(image, CCDData) and image.wcs is None):
-        masked = np.ma.getmask(image) if isinstance(image, np.ma.MaskedArray) else getattr(image, "mask", None)
-        masked = None if masked is None or not np.ndim(masked) else np.squeeze(masked)
-        _check_real(image, name)
-        image = CCDData(np.squeeze(np.asarray(image)), unit=u.one, mask=masked)
-    else:
-        image = _as_plane(image, name, **({} if isinstance(image, CCDData) else {"unit": u.one}))
-    _check_real(image.data, name)
-    if image.shape != dirty.shape:
-        cut = "its middle, with the peak at pixel n // 2" if name == "psf" else "it to the same pixels"
-        raise DirtyImageError(
-            f"{name}: has shape {image.shape} (ny, nx), but the dirty image {dirty.shape}; "
-            f"make {name} with the same imsize, or cut {cut}"
-        )
-    if image.wcs is not None:
-        scale, wanted = (abs(np.linalg.det(w.pixel_scale_matrix)) ** 0.5 * 3600 for w in (image.wcs, dirty.wcs))
-        if abs(scale / wanted - 1) > 0.01:
-            raise DirtyImageError(
-                f"{name}: has pixels of {scale:.4g} arcsec, but the dirty image of {wanted:.4g} arcsec; "
-                f"make {name} with the same cell"
-            )
-        if name == "mask":
-            _check_place(image.wcs, dirty)
-    image.data = np.asarray(image.data, dtype=float)
-    if image.mask is not None:
-        image.data = np.where(image.mask, np.nan, image.data)
-    return image
-
-
-def _check_real(image, name):
-    """Fail if the pixels of a companion are not real numbers."""
-    kind = np.asarray(image).dtype
-    if kind.kind not in "biuf":
-        raise DirtyImageError(f"{name}: the pixels are {kind.name}, not real numbers; convert them with astype(float)")
-
-
-def _check_place(wcs, dirty):
-    """Fail if a mask does not lie where the dirty image does; PSF and primary beam may be of another pointing."""
-    ny, nx = dirty.shape
-    corners = [0, nx - 1, 0, nx - 1], [0, 0, ny - 1, ny - 1]
-    theirs, ours = wcs.pixel_to_world(*corners), dirty.wcs.pixel_to_world(*corners)
-    away, cell = theirs.separation(ours).arcsec.max(), 3600 * np.sqrt(abs(np.linalg.det(dirty.wcs.pixel_scale_matrix)))
-    if not away < cell:
-        raise DirtyImageError(
-            f"mask: lies up to {away:.4g} arcsec from the dirty image, whose pixels are {cell:.4g} arcsec; "
-            "make it with the same phase centre, or regrid it"
-        )
 
 
 def _in_jy_per_beam(image):

@@ -1,8 +1,10 @@
 """From a FITS file or a CASA image to one plane with a unit, a celestial WCS and a header."""
 
+import hashlib
 import re
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import astropy.units as u
@@ -21,14 +23,15 @@ __all__ = ["in_jy_per_beam", "read_companion", "read_image", "select_plane"]
 
 JY_PER_BEAM = u.Jy / u.beam
 MOST_AXES = 999
+IMAGE_HDUS = fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU
 
 
-def read_image(path, channel=None, stokes=None, unit=None):
+def read_image(path, channel=None, stokes=None, unit=None, name=None):
     """Read one plane of a FITS or CASA image.
 
     Parameters
     ----------
-    path : str or path-like
+    path : str, path-like, `~astropy.io.fits.HDUList` or image HDU
         FITS file as CASA, WSClean or astropy write it, tile-compressed or not,
         with two axes or more; the first HDU that holds an image is taken. Or
         the folder of a CASA image; its default mask makes pixels blank.
@@ -36,12 +39,15 @@ def read_image(path, channel=None, stokes=None, unit=None):
         0-based plane of a spectral or Stokes axis longer than 1.
     unit : `~astropy.units.Unit`, optional
         Unit of the pixels, instead of the header's BUNIT.
+    name : str, optional
+        What the image is called in errors, by default its path.
 
     Returns
     -------
     `~astropy.nddata.CCDData`
         Data of shape (ny, nx); ``meta`` is the FITS header, with the beam of
-        the plane where each has its own.
+        the plane where each has its own, and with the name and the SHA-256 of
+        the file as FILENAME and FILESHA.
 
     Raises
     ------
@@ -52,10 +58,11 @@ def read_image(path, channel=None, stokes=None, unit=None):
         chosen; the unit is missing or unknown; there is no celestial WCS, or
         one that astropy cannot use.
     """
-    data, wcs, header = _read(path, channel)
+    name = _called(path) if name is None else name
+    data, wcs, header = _read(path, channel, name)
     if unit is None:
-        unit = _parse_unit(header.get("BUNIT"), path)
-    return select_plane(data, unit, wcs, header, channel, stokes, name=str(path))
+        unit = _parse_unit(header.get("BUNIT"), name)
+    return select_plane(data, unit, wcs, header, channel, stokes, name=name)
 
 
 def read_companion(path, channel=None, stokes=None):
@@ -63,7 +70,7 @@ def read_companion(path, channel=None, stokes=None):
 
     Parameters
     ----------
-    path : str or path-like
+    path : str, path-like, `~astropy.io.fits.HDUList` or image HDU
         As of `read_image`.
     channel, stokes : int, optional
         0-based plane of the dirty image; of an axis on which the companion
@@ -81,20 +88,40 @@ def read_companion(path, channel=None, stokes=None):
     DirtyImageError
         As of `read_image`.
     """
-    data, wcs, header = _read(path, channel)
+    name = _called(path)
+    data, wcs, header = _read(path, channel, name)
     wanted = {"channel": channel, "stokes": stokes}
     several = {kind: wanted[kind] for kind, length in _plane_axes(data, wcs) if length > 1}
-    return select_plane(data, u.one, wcs, header, **several, name=str(path))
+    return select_plane(data, u.one, wcs, header, **several, name=name)
 
 
-def _read(path, channel):
-    """Pixels, WCS and header of the image in a file or folder."""
-    path = Path(path).expanduser()
-    _check_whole("channel", channel, path)
-    data, header = (read_casa_image if path.is_dir() else _read_fits)(path, channel or 0)
-    header = mended_header(header, path)
-    check_celestial_cards(header, path)
-    return data, read_wcs(header, path), header
+def _called(source):
+    """What a source is called in errors."""
+    if isinstance(source, fits.HDUList | IMAGE_HDUS):
+        file = source.filename() if isinstance(source, fits.HDUList) else None
+        return file or f"the {type(source).__name__}"
+    return str(source)
+
+
+def _read(source, channel, name):
+    """Pixels, WCS and header of the image in a file, folder or HDUs."""
+    _check_whole("channel", channel, name)
+    origin = {}
+    if isinstance(source, fits.HDUList | IMAGE_HDUS):
+        data, header = _first_image(source, channel, name)
+    else:
+        path = Path(source).expanduser()
+        data, header = (read_casa_image if path.is_dir() else _read_fits)(path, channel or 0)
+        origin["FILENAME"] = path.name
+        if path.is_file():
+            with path.open("rb") as stream:
+                origin["FILESHA"] = hashlib.file_digest(stream, "sha256").hexdigest()
+    header = mended_header(header, name)
+    for key, value in origin.items():
+        with suppress(ValueError):  # no name of letters beyond ASCII fits into a header
+            header[key] = value
+    check_celestial_cards(header, name)
+    return data, read_wcs(header, name), header
 
 
 def _read_fits(path, channel):
@@ -105,19 +132,25 @@ def _read_fits(path, channel):
             warnings.simplefilter("ignore", AstropyWarning)
             _check_axes(path)
             with path.open("rb") as stream, fits.open(stream, memmap=False) as hdus:
-                hdu = next((hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), None)
-                header, data = (hdu.header, hdu.data) if hdu is not None else (None, None)
-                if data is not None and header.get("CASAMBM") and "BEAMS" in hdus:
-                    _copy_beam(hdus["BEAMS"], channel, header, path)
+                return _first_image(hdus, channel, path)
     except (FileNotFoundError, DirtyImageError):
         raise
     except Exception as error:  # there is no end to what a damaged file makes astropy stumble over
         raise DirtyImageError(
             f"{path} is not a FITS file, or it is cut off ({error}); export or copy it again"
         ) from error
-    if data is None:
-        raise DirtyImageError(f"{path} holds no image of two or more axes")
-    return data, header
+
+
+def _first_image(hdus, channel, name):
+    """Pixels and header of the first image in HDUs, or of one."""
+    all_of_them = [hdus] if isinstance(hdus, IMAGE_HDUS) else hdus
+    hdu = next((hdu for hdu in all_of_them if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), None)
+    if hdu is None or hdu.data is None:
+        raise DirtyImageError(f"{name} holds no image of two or more axes")
+    header = hdu.header.copy()
+    if header.get("CASAMBM") and "BEAMS" in all_of_them:
+        _copy_beam(hdus["BEAMS"], channel or 0, header, name)
+    return hdu.data, header
 
 
 def _check_axes(path):

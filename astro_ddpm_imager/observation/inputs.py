@@ -1,0 +1,149 @@
+"""What is given for an image, a path, HDUs, NDData or a slice of a cube, as one plane of numbers on the sky."""
+
+from os import PathLike
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.nddata import CCDData, NDData
+from astropy.wcs import WCS
+
+from ..errors import DirtyImageError
+from .reading import IMAGE_HDUS, read_image, select_plane
+
+__all__ = ["as_companion", "as_plane", "origin"]
+
+
+def as_plane(image, name, unit=None):
+    """One plane of an image, whatever it is given as.
+
+    Parameters
+    ----------
+    image : path, `~astropy.io.fits.HDUList`, image HDU, `~astropy.nddata.NDData` or slice of a spectral cube
+        Axes of length 1 are dropped.
+    name : str
+        What it is called in errors.
+    unit : `~astropy.units.Unit`, optional
+        Of the pixels of files and HDUs, instead of the header's BUNIT.
+
+    Returns
+    -------
+    `~astropy.nddata.CCDData`, data of shape (ny, nx)
+
+    Raises
+    ------
+    DirtyImageError
+        It is no image of a place on the sky, or has several planes.
+    TypeError
+        It is something else, such as an array, which has no WCS.
+    """
+    if isinstance(image, str | PathLike):
+        return read_image(image, unit=unit)
+    if isinstance(image, fits.HDUList | IMAGE_HDUS):
+        return read_image(image, unit=unit, name=name)
+    if isinstance(getattr(image, "hdu", None), IMAGE_HDUS):  # spectral-cube's slices, moments and cubes
+        return read_image(image.hdu, unit=unit, name=name)
+    if not isinstance(image, NDData):
+        raise TypeError(
+            f"{name}: expected a CCDData or the path of a FITS or CASA image, got {type(image).__name__}; "
+            "HDUList, image HDUs, NDData and slices of a spectral cube can be used, too"
+        )
+    if image.unit is None:
+        raise DirtyImageError(f"{name}: the {type(image).__name__} has no unit; give it unit='Jy/beam', if that it is")
+    if not isinstance(image.wcs, WCS | None):
+        raise DirtyImageError(
+            f"{name}: its WCS is a {type(image.wcs).__name__}, not an astropy.wcs.WCS; slice the WCS before the image"
+        )
+    plane = select_plane(image.data, image.unit, image.wcs, image.meta, name=name)
+    if image.mask is not None and np.ndim(image.mask):
+        plane.mask = np.reshape(image.mask, plane.shape)
+    return plane
+
+
+def as_companion(image, name, dirty):
+    """A PSF, primary beam or mask as a plane, checked against the dirty image.
+
+    Parameters
+    ----------
+    image : 2D array, or as of `as_plane`
+    name : str
+        What it is called in errors.
+    dirty : `~astropy.nddata.CCDData`
+
+    Returns
+    -------
+    `~astropy.nddata.CCDData`, of the shape of ``dirty``; NaN where masked
+
+    Raises
+    ------
+    DirtyImageError
+        It is not of the same pixels.
+    TypeError
+        It is no image at all.
+    """
+    if isinstance(image, NDData) and image.wcs is None:
+        image = np.ma.masked_array(image.data, np.ma.nomask if image.mask is None else image.mask)
+    if isinstance(image, np.ndarray) and not hasattr(image, "hdu"):
+        _check_real(image, name)
+        masked = np.ma.getmaskarray(image).squeeze() if np.ma.is_masked(image) else None
+        image = CCDData(np.squeeze(np.asarray(image)), unit=u.one, mask=masked)
+    else:
+        image = as_plane(image, name, u.one)
+    _check_real(image.data, name)
+    if image.shape != dirty.shape:
+        cut = "its middle, with the peak at pixel n // 2" if name == "psf" else "it to the same pixels"
+        raise DirtyImageError(
+            f"{name}: has shape {image.shape} (ny, nx), but the dirty image {dirty.shape}; "
+            f"make {name} with the same imsize, or cut {cut}"
+        )
+    if image.wcs is not None:
+        scale, wanted = (abs(np.linalg.det(w.pixel_scale_matrix)) ** 0.5 * 3600 for w in (image.wcs, dirty.wcs))
+        if abs(scale / wanted - 1) > 0.01:
+            raise DirtyImageError(
+                f"{name}: has pixels of {scale:.4g} arcsec, but the dirty image of {wanted:.4g} arcsec; "
+                f"make {name} with the same cell"
+            )
+        if name == "mask":
+            _check_place(image.wcs, dirty)
+    image.data = np.asarray(image.data, dtype=float)
+    if image.mask is not None:
+        image.data = np.where(image.mask, np.nan, image.data)
+    return image
+
+
+def origin(image):
+    """The name and the checksum of the file that an image was read from.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+        As `~astro_ddpm_imager.read_image` returns it.
+
+    Returns
+    -------
+    name : str
+        Without its folder; ``"in memory"`` if there is no file.
+    sha256 : str
+        Of the file; empty if it is none, as a CASA image, or is not known.
+    """
+    return str(image.meta.get("FILENAME", "in memory")), str(image.meta.get("FILESHA", ""))
+
+
+def _check_real(image, name):
+    """Fail if the pixels of a companion are not real numbers."""
+    kind = np.asarray(image).dtype
+    if kind.kind not in "biuf":
+        raise DirtyImageError(f"{name}: the pixels are {kind.name}, not real numbers; convert them with astype(float)")
+
+
+def _check_place(wcs, dirty):
+    """Fail if a mask does not lie where the dirty image does; PSF and primary beam may be of another pointing."""
+    ny, nx = dirty.shape
+    corners = [0, nx - 1, 0, nx - 1], [0, 0, ny - 1, ny - 1]
+    theirs, ours = wcs.pixel_to_world(*corners), dirty.wcs.pixel_to_world(*corners)
+    away, cell = theirs.separation(ours).arcsec.max(), 3600 * np.sqrt(abs(np.linalg.det(dirty.wcs.pixel_scale_matrix)))
+    if not away < cell:
+        raise DirtyImageError(
+            f"mask: lies up to {away:.4g} arcsec from the dirty image, whose pixels are {cell:.4g} arcsec; "
+            "make it with the same phase centre, or regrid it"
+        )
