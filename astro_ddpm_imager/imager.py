@@ -2,11 +2,10 @@
 
 import logging
 import secrets
-from contextlib import contextmanager
+from datetime import UTC, datetime
 from os import PathLike
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from . import __version__
 from .diffusion.denoiser import Denoiser
@@ -19,6 +18,8 @@ from .observation.bright import subtract_bright
 from .observation.dirty import prepare
 from .observation.grid import ModelGrid
 from .observation.gridded import GriddedObservation
+from .products.summary import html_table
+from .progress import progress_bar
 from .result import ImagingResult
 from .settings import check_choice, check_number
 from .sources.aggregation import without_luck
@@ -87,7 +88,7 @@ class DiffusionImager:
         The same seed gives the same samples. By default a new one each call,
         kept in ``meta`` of the results.
     progress : bool or tqdm, optional
-        Show a progress bar; by default only on a terminal. A bar of one's own
+        Show a progress bar; by default only on a terminal and in notebooks. A bar of one's own
         is updated by one for each sample and step.
 
     Raises
@@ -173,10 +174,17 @@ class DiffusionImager:
         """The `~astro_ddpm_imager.diffusion.models.ModelCard` of the model."""
         return self.denoiser.card
 
-    def __repr__(self):
+    @property
+    def _settings(self):
         names = ("n_samples", "steps", "sampler", "aggregate", "catalog", "threshold", "reliability", "pblimit", "seed")
-        settings = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
-        return f"DiffusionImager(model={str(self.model)!r}, {settings}, provider={self.denoiser.provider!r})"
+        settings = {"model": str(self.model)} | {name: getattr(self, name) for name in names}
+        return settings | {"provider": self.denoiser.provider}
+
+    def __repr__(self):
+        return f"DiffusionImager({', '.join(f'{name}={value!r}' for name, value in self._settings.items())})"
+
+    def _repr_html_(self):
+        return html_table("DiffusionImager", self._settings)
 
     def __call__(self, dirty, psf=None, pb=None, mask=None, beam=None):
         """Reconstruct one dirty image.
@@ -228,7 +236,7 @@ class DiffusionImager:
             raise DirtyImageError(f"dirty: hardly a pixel is not blank; lower pblimit={self.pblimit}, or check pb")
         log.info("noise %.4g Jy/beam, model grid %s, seed %d", observation.rms, grid.shape, seed)
 
-        with _progress(self.progress, self.n_samples * self.steps) as update:
+        with progress_bar(self.progress, self.n_samples * self.steps) as update:
             draws = draw_samples(gridded, self.denoiser, self.n_samples, self.steps, self.sampler, seed, update)
         samples, sky = reconstruct(draws.samples, gridded, self.aggregate, per_beam, workers)
         residual = Residual.of(sky, gridded, per_beam)
@@ -241,7 +249,8 @@ class DiffusionImager:
         if self.calibrate:
             sources = calibrate(sources, card.calibration)
         sources = doubt_artefacts(sources, grid, observation)
-        meta = self._provenance(seed) | {"chi2": round(fit.chi2, 3), "misfit": ", ".join(fit.misfits)}
+        meta = self._provenance(seed, observation.inputs)
+        meta |= {"chi2": round(fit.chi2, 3), "misfit": ", ".join(fit.misfits)}
         catalog = build_catalog(sources, grid, observation, residual, self.reliability, meta)
         return ImagingResult(observation, grid, sky, samples, draws.samples, catalog, fit, meta)
 
@@ -252,10 +261,16 @@ class DiffusionImager:
         per_beam = self.card.pixels_per_beam
         return find_sources(aggregate(samples, self.aggregate, per_beam), gridded, self.threshold, per_beam)
 
-    def _provenance(self, seed):
+    def _provenance(self, seed, inputs):
         """What made the result, for headers and tables."""
+        given = {}
+        for name in ("dirty", "psf", "pb", "mask"):
+            key = "input" if name == "dirty" else name
+            given[key], given[f"{key}_sha256"] = inputs.get(name, ("none", ""))
         return {
+            "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
             "software": f"astro_ddpm_imager {__version__}",
+            **given,
             "model": self.card.name,
             "model_sha256": self.card.sha256,
             "noise_protocol": self.card.noise_protocol,
@@ -270,17 +285,6 @@ class DiffusionImager:
             "pblimit": float(self.pblimit),
             "seed": int(seed),
         }
-
-
-@contextmanager
-def _progress(progress, total):
-    """A function to call after each step."""
-    if hasattr(progress, "update"):
-        yield progress.update
-    else:
-        disable = None if progress is None else not progress  # None: only on a terminal
-        with tqdm(total=total, desc="sampling", unit="step", leave=False, disable=disable) as bar:
-            yield bar.update
 
 
 def _warn_beyond_training(beam, limits):

@@ -4,11 +4,12 @@ from functools import cached_property
 
 import astropy.units as u
 import numpy as np
-from astropy.nddata import CCDData
+from astropy.nddata import CCDData, StdDevUncertainty
 
 from .observation.reading import JY_PER_BEAM
 from .products.headers import product_header
-from .products.writing import check_prefix, write_products
+from .products.summary import brightness, result_html
+from .products.writing import PRODUCTS, WITH_AXES, check_prefix, write_products
 
 __all__ = ["ImagingResult"]
 
@@ -53,8 +54,11 @@ class ImagingResult:
         ny, nx = self.dirty.shape
         return (
             f"<ImagingResult: {nx} x {ny} pixels, {len(self.sky_samples)} samples, {len(self.catalog)} sources, "
-            f"rms {self.dirty.rms * 1e6:.3g} uJy/beam>"
+            f"noise {brightness(self.dirty.rms)}>"
         )
+
+    def _repr_html_(self):
+        return result_html(self)
 
     @cached_property
     def _apparent(self):
@@ -77,8 +81,14 @@ class ImagingResult:
 
     @cached_property
     def image(self):
-        """Reconstruction as `~astropy.nddata.CCDData`, Jy/pixel, corrected for the primary beam."""
-        return self._ccd(self._apparent / self.dirty.pb, JY_PER_PIXEL)
+        """Reconstruction as `~astropy.nddata.CCDData`, Jy/pixel, corrected for the primary beam.
+
+        Its ``uncertainty`` is that of `uncertainty`.
+        """
+        image = self._ccd(self._apparent / self.dirty.pb, JY_PER_PIXEL)
+        if len(self.sky_samples) > 1:
+            image.uncertainty = StdDevUncertainty(self.uncertainty.data)
+        return image
 
     @cached_property
     def uncertainty(self):
@@ -112,10 +122,11 @@ class ImagingResult:
         return self._ccd(self.dirty.convolve_beam(self._apparent) + self.residual.data, JY_PER_BEAM)
 
     def _ccd(self, data, unit):
-        data = np.where(self.dirty.blank, np.nan, data)
-        return CCDData(data, unit=unit, wcs=self.dirty.wcs, meta=product_header(self.dirty, self.meta))
+        blank = self.dirty.blank
+        header = product_header(self.dirty, self.meta)
+        return CCDData(np.where(blank, np.nan, data), unit=unit, mask=blank.copy(), wcs=self.dirty.wcs, meta=header)
 
-    def write(self, prefix, overwrite=False):
+    def write(self, prefix, overwrite=False, keep_axes=False):
         """Write all products, named as CASA names them.
 
         ``prefix.model.fits`` (``image``), ``.uncertainty.fits``,
@@ -129,6 +140,10 @@ class ImagingResult:
             is made if needed.
         overwrite : bool, optional
             Replace existing products.
+        keep_axes : bool, optional
+            Give images the axes of length 1, frequency and Stokes, that the
+            input has, as CASA exports them and spectral-cube wants them; else
+            they have two, as most scripts expect.
 
         Returns
         -------
@@ -144,15 +159,34 @@ class ImagingResult:
             ``prefix`` is only a folder; a kind of `ValueError`.
         """
         check_prefix(prefix)
-        return write_products(self, prefix, overwrite)
+        return write_products(self, prefix, overwrite, WITH_AXES if keep_axes else PRODUCTS)
 
-    def plot(self):
-        """Dirty image, reconstruction, uncertainty and residual, with the sources marked.
+    def plot(self, ax=None, panel="reconstruction", labels=12):
+        """Draw the images, with the sources marked.
+
+        Parameters
+        ----------
+        ax : `~matplotlib.axes.Axes`, optional
+            Draw one image there, on the sky with
+            ``plt.subplot(projection=result.image.wcs)``; by default a new
+            figure has the image given, reconstruction, uncertainty and residual.
+        panel : {"dirty", "reconstruction", "uncertainty", "residual"}, optional
+            Which image goes on ``ax``.
+        labels : int, optional
+            How many sources, those of highest S/N first, are named by their
+            number and reliability, as far as there is room; all are marked.
 
         Returns
         -------
-        `~matplotlib.figure.Figure`
-        """
-        from .products.plotting import plot_result
+        `~matplotlib.figure.Figure` or `~matplotlib.axes.Axes`
+            The figure, which notebooks show; or ``ax``.
 
-        return plot_result(self)
+        Raises
+        ------
+        SettingError
+            There is no such panel; a kind of `ValueError`.
+        """
+        # Here, because it takes half a second.
+        from .products.plotting import plot_image, plot_result
+
+        return plot_result(self, labels) if ax is None else plot_image(self, ax, panel, labels)

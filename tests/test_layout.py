@@ -57,5 +57,6 @@ def test_the_ground_floor_holds_only_what_calls_the_wings():
         "cli",
         "errors",
         "parallel",
+        "progress",
         "settings",
     }

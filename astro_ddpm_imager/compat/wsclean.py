@@ -151,6 +151,8 @@ def _images(result, dirty):
 def _write_plane(result, path, data, kind):
     """Write an image with WSClean's header and axes, and this package's provenance."""
     header = result.dirty.meta.copy()
+    for key in ("FILENAME", "FILESHA", "HISTORY"):  # of the dirty image; the history comes with the provenance
+        header.remove(key, ignore_missing=True, remove_all=True)
     header.update(product_header(result.dirty, result.meta))
     header["BUNIT"] = (f"JY/{KINDS[kind].upper()}", f"Units are in Jansky per {KINDS[kind]}")
     data = data.reshape((1,) * (header["NAXIS"] - 2) + data.shape)

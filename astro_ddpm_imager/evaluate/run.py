@@ -13,12 +13,12 @@ import numpy as np
 from astropy.coordinates import FK5, ICRS
 from astropy.table import QTable, vstack
 from astropy.wcs.utils import wcs_to_celestial_frame
-from tqdm.auto import tqdm
 
 from .. import __version__
 from ..diffusion.reconstruction import AGGREGATES
 from ..errors import DirtyImageError, EvaluationError
 from ..observation.reading import read_image
+from ..progress import hidden, tqdm
 from .aggregates import aggregate_catalogs
 from .fields import read_folder, true_pixels, true_snr
 from .finders import FINDERS, FinderError, measurement_sets, nothing_found
@@ -132,7 +132,7 @@ def run_fields(folder, output, imager, truth=None, fields=None, progress=None, n
     if len(components) != len(sources_of_all):
         settings["components_sha256"] = _digest(components)
     _check_settings(Path(output) / "settings.json", settings)
-    disable = None if progress is None else not progress
+    disable = hidden(progress)
     for number in tqdm(inputs, desc="imaging", unit="field", disable=disable):
         files = {kind: _sha256(path) for kind, path in inputs[number].items() if path is not None}
         if (parts / f"{number:04d}.json").exists():

@@ -1,4 +1,4 @@
-"""FITS headers of the products."""
+"""FITS headers of the products: what they keep of the input's, and how they were made."""
 
 from contextlib import suppress
 
@@ -13,11 +13,16 @@ CARRIED = (
     "OBJECT", "TELESCOP", "INSTRUME", "OBSERVER", "DATE-OBS", "TIMESYS", "RESTFRQ", "OBSRA", "OBSDEC",
 )  # fmt: skip
 PROVENANCE = {
-    "ORIGIN": "software", "DMODEL": "model", "DSHA256": "model_sha256", "DNOISE": "noise_protocol",
+    "DATE": "date", "ORIGIN": "software",
+    "DINPUT": "input", "DINPSHA": "input_sha256", "DPSF": "psf", "DPSFSHA": "psf_sha256",
+    "DPB": "pb", "DPBSHA": "pb_sha256", "DMASK": "mask", "DMASKSHA": "mask_sha256",
+    "DMODEL": "model", "DSHA256": "model_sha256", "DNOISE": "noise_protocol",
     "DNSAMP": "n_samples", "DSTEPS": "steps", "DSAMPLER": "sampler", "DAGGREG": "aggregate", "DCATALOG": "catalog",
     "DTHRESH": "threshold", "DRELIAB": "reliability", "DCALIB": "calibrated", "DPBLIMIT": "pblimit", "DSEED": "seed",
     "DCHI2": "chi2", "DMISFIT": "misfit",
 }  # fmt: skip
+AXIS = ("CTYPE", "CRVAL", "CRPIX", "CDELT", "CUNIT")
+OF_AXES = ("SPECSYS", "VELREF")
 
 
 def product_header(dirty, meta):
@@ -35,10 +40,7 @@ def product_header(dirty, meta):
     """
     header = fits.Header()
     for key in CARRIED:
-        if key in dirty.meta:
-            # FITS has no line ends and no letters beyond ASCII; metadata in memory may have both.
-            with suppress(ValueError):
-                header[key] = dirty.meta[key]
+        _carry(header, dirty.meta, key)
     for axis in range(3, 6):
         frequency = dirty.meta.get(f"CRVAL{axis}")
         if str(dirty.meta.get(f"CTYPE{axis}", "")).startswith("FREQ") and isinstance(frequency, int | float):
@@ -49,27 +51,65 @@ def product_header(dirty, meta):
     header["BPA"] = dirty.beam.pa.to_value("deg")
     header["NOISE"] = (dirty.rms, "Jy/beam, of the dirty image")
     for key, name in PROVENANCE.items():
-        header[key] = (meta[name], name if key != "DSHA256" else None)  # a checksum fills its card
+        if name in meta:
+            with suppress(ValueError):  # as above, of the names of files
+                header[key] = (meta[name], name if not name.endswith("sha256") else None)  # a checksum fills its card
+    for line in _history(dirty.meta):
+        with suppress(ValueError):
+            header.add_history(line)
+    with suppress(ValueError):
+        header.add_history("{software}: model {model} on {input}".format_map({"input": "in memory", **meta}))
     return header
 
 
-def to_hdu(image):
+def _carry(header, meta, key):
+    """Copy a card; metadata in memory may have line ends and letters beyond ASCII, which FITS has not."""
+    if key in meta:
+        with suppress(ValueError):
+            header[key] = meta[key]
+
+
+def _history(meta):
+    """The lines of a history, of a header or of other metadata."""
+    lines = meta.get("HISTORY", [])
+    return [lines] if isinstance(lines, str) else list(map(str, lines))
+
+
+def to_hdu(image, axes=None):
     """A product as a FITS HDU.
 
     Parameters
     ----------
     image : `~astropy.nddata.CCDData`
+    axes : dict-like, optional
+        Header whose axes beyond the sky, frequency and Stokes, the product
+        gets, too, with a length of 1.
 
     Returns
     -------
     `~astropy.io.fits.PrimaryHDU`, pixels of float32
     """
-    header = image.wcs.to_header()
+    header, data = image.wcs.to_header(), image.data.astype("float32")
     # astropy writes the place as X, Y, Z only, and then warns of it each time the file is read.
     for key, value in zip(("OBSGEO-L", "OBSGEO-B", "OBSGEO-H"), image.wcs.wcs.obsgeo[3:], strict=True):
         if np.isfinite(value):
             header[key] = value
+    if axes is not None:
+        data = _add_axes(header, data, axes)
     header.update(image.meta)
     header["BUNIT"] = "Jy/beam" if image.unit == JY_PER_BEAM else "Jy/pixel"
     header["BTYPE"] = "Intensity"
-    return fits.PrimaryHDU(image.data.astype("float32"), header)
+    return fits.PrimaryHDU(data, header)
+
+
+def _add_axes(header, data, meta):
+    """Give an image the axes beyond the sky that its input has; returns the data with them."""
+    axis = 3
+    while f"CTYPE{axis}" in meta:
+        for key in AXIS:
+            _carry(header, meta, f"{key}{axis}")
+        axis += 1
+    for key in OF_AXES:
+        _carry(header, meta, key)
+    header["WCSAXES"] = axis - 1
+    return data.reshape((1,) * (axis - 3) + data.shape)

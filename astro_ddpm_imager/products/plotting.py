@@ -1,80 +1,202 @@
-"""One picture of a result."""
+"""Pictures of a result: one of all its images, or one image on axes of one's own."""
 
+from base64 import b64encode
+from io import BytesIO
+
+import astropy.units as u
 import numpy as np
-from matplotlib.colors import Normalize, PowerNorm
+from matplotlib.colors import AsinhNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from ..errors import SettingError
 from ..observation.ellipses import to_axes
 from .region_files import reliability_color
+from .summary import brightness
 
-__all__ = ["plot_result"]
+__all__ = ["PANELS", "plot_image", "plot_result"]
 
 AXES = {"DEC": "Dec", "GLON": "l", "GLAT": "b"}  # where the FITS name is not the usual one
+PANELS = ("dirty", "reconstruction", "uncertainty", "residual")
+PREFIXES = {1e-9: "nJy", 1e-6: "µJy", 1e-3: "mJy", 1.0: "Jy", 1e3: "kJy"}
+LABELS = 12  # sources that are named by default
+FAINTEST, BRIGHTEST = -4.0, 5.0  # times the noise: what an image without sources shows
+KNEE = 2.0  # times the noise: above, colours are logarithmic
+EDGE = 1.5  # pixels beyond those that are not blank
+RESIDUAL = 5.0  # times the noise, either way
 
 
-def plot_result(result):
-    """Dirty image, reconstruction, uncertainty and residual, with the sources marked.
+class ResultFigure(Figure):
+    """A figure that notebooks show, whatever backend matplotlib has there."""
+
+    def _repr_png_(self):
+        content = BytesIO()
+        self.savefig(content, format="png", dpi=90)
+        return b64encode(content.getvalue()).decode()
+
+
+def plot_result(result, labels=LABELS):
+    """Image, reconstruction, uncertainty and residual, with the sources marked.
 
     Parameters
     ----------
     result : `~astro_ddpm_imager.result.ImagingResult`
+    labels : int, optional
+        As for `plot_image`.
 
     Returns
     -------
     `~matplotlib.figure.Figure`
     """
-    figure = Figure(figsize=(11, 9.4), layout="constrained")
-    dirty = result.dirty
-    noise = dirty.rms * 1e6
-    top = max(5 * noise, 1e6 * np.nanmax(dirty.data))
-    bright = max(1e6 * np.nanmax(result.image.data), 1e-3)
-    spread = 1e6 * result.uncertainty.data
-    largest = np.nanmax(spread) if np.isfinite(spread).any() else 1
-    reconstruction = f"Reconstruction ({result.meta['aggregate']})"
-    panels = [
-        ("Dirty image", 1e6 * dirty.data, Normalize(-3 * noise, top), "gray", "µJy/beam"),
-        (reconstruction, 1e6 * result.image.data, PowerNorm(0.5, 0, bright), "gray", "µJy/pixel"),
-        ("Uncertainty", spread, Normalize(0, largest), "viridis", "µJy/pixel"),
-        ("Residual", 1e6 * result.residual.data, Normalize(-4 * noise, 4 * noise), "RdBu_r", "µJy/beam"),
-    ]
-    for number, (title, data, norm, colors, unit) in enumerate(panels, 1):
-        axes = figure.add_subplot(2, 2, number, projection=dirty.wcs)
-        shown = axes.imshow(data, origin="lower", norm=norm, cmap=colors, interpolation="nearest")
-        figure.colorbar(shown, ax=axes, label=unit, shrink=0.85)
-        axes.set_title(title)
-        for index, name in enumerate((dirty.wcs.wcs.lngtyp, dirty.wcs.wcs.lattyp)):
-            axis = axes.coords[index]
-            axis.set_axislabel(AXES.get(name, name), minpad=0.5)
-            axis.set_ticks(number=4)
-            axis.set_ticklabel(exclude_overlapping=True, size=8)
-        _mark_sources(axes, result, labels=number == 1, color="black" if title == "Residual" else None)
-        _draw_beam(axes, dirty)
+    figure = ResultFigure(figsize=(11, 9.2))
+    # Places are fixed, because to find good ones takes as long as to draw everything twice.
+    grid = figure.add_gridspec(2, 2, left=0.08, right=0.925, bottom=0.06, top=0.9, hspace=0.2, wspace=0.36)
+    for number, (panel, cell) in enumerate(zip(PANELS, grid, strict=True)):
+        axes = figure.add_subplot(cell, projection=result.dirty.wcs)
+        plot_image(result, axes, panel, labels if number == 0 else 0)
     seen = f"{len(result.catalog)} source{'s' * (len(result.catalog) != 1)}"
-    title = f"{seen}; noise {noise:.3g} µJy/beam; {result.meta['n_samples']} samples"
+    title = f"{seen}; noise {brightness(result.dirty.rms)}; {result.meta['n_samples']} samples"
     if result.fit.misfits:
-        title += f"\nThe residual is not noise: {', '.join(result.fit.misfits)} (reduced χ² {result.fit.chi2:.2f})"
+        title += f"\nThe residual is not noise: {', '.join(result.fit.misfits)} (reduced χ² {result.fit.chi2:.3g})"
     figure.suptitle(title)
     return figure
 
 
+def plot_image(result, axes, panel="reconstruction", labels=LABELS):
+    """Draw one image of a result, with the sources marked, on axes.
+
+    Colours are linear in the noise and logarithmic above (Lupton et al.
+    1999, AJ 118, 1406), so that faint sources are seen beside bright ones.
+
+    Parameters
+    ----------
+    result : `~astro_ddpm_imager.result.ImagingResult`
+    axes : `~matplotlib.axes.Axes`
+        Those of the sky have ``projection=result.image.wcs``.
+    panel : {"dirty", "reconstruction", "uncertainty", "residual"}, optional
+    labels : int, optional
+        How many sources, those of highest S/N first, are named by their
+        number and reliability, as far as there is room; all are marked.
+
+    Returns
+    -------
+    `~matplotlib.axes.Axes`
+
+    Raises
+    ------
+    SettingError
+        There is no such image; a kind of `ValueError`.
+    """
+    if panel not in PANELS:
+        raise SettingError(f"panel={panel!r}: choose one of {', '.join(map(repr, PANELS))}")
+    title, image, per, colors, (low, top, knee) = _panel(result, panel)
+    scale, unit = _fitting_unit(max(abs(low), top))
+    low, top = low / scale, top / scale
+    norm = Normalize(low, top) if knee is None else AsinhNorm(knee / scale, low, top)
+    shown = axes.imshow(image / scale, origin="lower", norm=norm, cmap=colors, interpolation="nearest")
+    # Blank borders take no room.
+    rows, columns = (np.flatnonzero((~result.dirty.blank).any(axis)) for axis in (1, 0))
+    axes.set(xlim=(columns[0] - EDGE, columns[-1] + EDGE), ylim=(rows[0] - EDGE, rows[-1] + EDGE))
+    extend = "both" if panel == "residual" else "neither"
+    bar = axes.figure.colorbar(shown, ax=axes, label=f"{unit}/{per}", fraction=0.046, pad=0.03, extend=extend)
+    if knee is not None:
+        bar.set_ticks(_asinh_ticks(norm))
+        # Over many decades a tick has a prefix of its own.
+        many = top > 2e4 * knee / scale
+        bar.ax.yaxis.set_major_formatter(_prefixed(scale) if many else "{x:g}")
+        bar.set_label(f"Jy/{per}" if many else f"{unit}/{per}")
+    axes.set_title(title)
+    _label_axes(axes, result.dirty.wcs)
+    _mark_sources(axes, result, labels, color="black" if panel == "residual" else None)
+    _draw_beam(axes, result.dirty)
+    return axes
+
+
+def _panel(result, panel):
+    """Title, image, unit of area, colours, and lowest and highest value and where colours become logarithmic."""
+    dirty, rms = result.dirty, result.dirty.rms
+    if panel == "dirty":
+        # Without a PSF it is the image of CLEAN, as far as one can know.
+        title, top = "Image" if dirty.psf is None else "Dirty image", max(BRIGHTEST * rms, np.nanmax(dirty.data))
+        return title, dirty.data, "beam", "gray", (FAINTEST * rms, top, KNEE * rms)
+    if panel == "residual":
+        return "Residual", result.residual.data, "beam", "RdBu_r", (-RESIDUAL * rms, RESIDUAL * rms, None)
+    image = (result.image if panel == "reconstruction" else result.uncertainty).data
+    finite, knee = image[np.isfinite(image)], rms / dirty.beam_area
+    top = max(finite.max(initial=0), knee)
+    if panel == "uncertainty":
+        return "Uncertainty", image, "pixel", "viridis", (0, top, knee)
+    return f"Reconstruction ({result.meta['aggregate']})", image, "pixel", "gray", (0, top, knee)
+
+
+def _fitting_unit(value):
+    """The multiple of a Jansky in which a value is from 1 to 1000, and its name."""
+    fitting = [scale for scale in PREFIXES if scale <= value] or [min(PREFIXES)]
+    return max(fitting), PREFIXES[max(fitting)]
+
+
+def _prefixed(scale):
+    """Formatter of ticks that are in multiples of a Jansky."""
+    in_jansky = EngFormatter(sep="\N{THIN SPACE}")
+    return lambda value, _: in_jansky(value * scale)
+
+
+def _asinh_ticks(norm):
+    """Ticks at 0, and at 1, 2 and 5 times powers of ten that are not too near to each other."""
+    powers = 10.0 ** np.arange(
+        np.floor(np.log10(norm.linear_width)) - 1, np.log10(max(norm.vmax, norm.linear_width)) + 1
+    )
+    ticks = [0.0]
+    for value in np.multiply.outer(powers, [1, 2, 5]).ravel():
+        if value <= norm.vmax and norm(value) - norm(ticks[-1]) > 0.09:
+            ticks.append(value)
+    if len(ticks) < 4:
+        return [tick for tick in MaxNLocator(5).tick_values(norm.vmin, norm.vmax) if norm.vmin <= tick <= norm.vmax]
+    return [-tick for tick in ticks[:0:-1] if -tick >= norm.vmin and norm(0) - norm(-tick) > 0.05] + ticks
+
+
+def _label_axes(axes, wcs):
+    """Coordinates, where the axes have them."""
+    if not hasattr(axes, "coords"):
+        return
+    for index, name in enumerate((wcs.wcs.lngtyp, wcs.wcs.lattyp)):
+        axis = axes.coords[index]
+        axis.set_axislabel(AXES.get(name, name), minpad=0.5)
+        axis.set_ticks(number=4)
+        axis.set_ticklabel(exclude_overlapping=True, size=8)
+
+
 def _mark_sources(axes, result, labels, color):
-    scale = 3600 * np.sqrt(np.abs(np.linalg.det(result.dirty.wcs.pixel_scale_matrix)))
-    for row in result.catalog:
-        radius = max(1.2 * result.dirty.beam_pixels, 0.7 * row["major"].to_value("arcsec") / scale)
+    """Ellipses as large as the sources look, and names where there is room."""
+    catalog, dirty = result.catalog, result.dirty
+    scale = 3600 * np.sqrt(np.abs(np.linalg.det(dirty.wcs.pixel_scale_matrix)))
+    sizes = catalog["major"].to_value(u.arcsec) / scale
+    radii = np.maximum(1.2 * dirty.beam_pixels, 0.7 * sizes)
+    for row, radius in zip(catalog, radii, strict=True):
         paint = color or reliability_color(row["reliability"]).replace("green", "lime")
         axes.add_patch(Ellipse((row["x"], row["y"]), 2 * radius, 2 * radius, fill=False, color=paint, lw=1.2))
-        if labels:
-            axes.annotate(
-                f"{row['source_id']} ({row['reliability']:.2f})",
-                (row["x"] + radius, row["y"] + radius), color="white", size=8, annotation_clip=True,
-                path_effects=[withStroke(linewidth=2, foreground="black")],
-            )  # fmt: skip
+    (left, right), (bottom, top), taken = axes.get_xlim(), axes.get_ylim(), []
+    # Room for a name: of the picture's width and height, for letters of this size.
+    width, height = 0.18 * (right - left), 0.036 * (top - bottom)
+    for row, radius in zip(catalog, radii, strict=True):
+        if len(taken) == labels:
+            break
+        x, y = row["x"] + 0.8 * radius, min(row["y"] + 0.8 * radius, top - height)
+        if x + width > right:
+            x = row["x"] - 0.8 * radius - width
+        if any(abs(x - other_x) < width and abs(y - other_y) < height for other_x, other_y in taken):
+            continue
+        taken.append((x, y))
+        axes.text(
+            x, y, f"{row['source_id']} ({row['reliability']:.2f})", color="white", size=8, clip_on=True,
+            path_effects=[withStroke(linewidth=2, foreground="black")],
+        )  # fmt: skip
 
 
 def _draw_beam(axes, dirty):
     major, minor, angle = to_axes(dirty.beam_covariance)
-    corner = 1.5 * major
+    corner = axes.get_xlim()[0] + 1.5 * major, axes.get_ylim()[0] + 1.5 * major
     # Matplotlib's angles run from x to y.
-    axes.add_patch(Ellipse((corner, corner), major, minor, angle=90 - angle, color="grey"))
+    axes.add_patch(Ellipse(corner, major, minor, angle=90 - angle, color="grey"))

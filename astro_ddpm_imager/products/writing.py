@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from astropy.io import fits
@@ -11,7 +12,11 @@ from ..sources.catalog import restoring_beams
 from .headers import to_hdu
 from .region_files import catalog_to_regions, ds9_text
 
-__all__ = ["PRODUCTS", "existing_products", "left_by_interruption", "product_path", "write_products"]
+__all__ = ["PRODUCTS", "WITH_AXES", "existing_products", "left_by_interruption", "product_path", "write_products"]
+
+
+def _write_image(result, path, name, keep_axes=False):
+    to_hdu(getattr(result, name), result.dirty.meta if keep_axes else None).writeto(path)
 
 
 def _write_png(result, path):
@@ -24,15 +29,19 @@ def _write_regions(result, path):
     path.write_text(ds9_text(catalog_to_regions(catalog, beams, catalog.meta["frame"])))
 
 
+IMAGES = {
+    ".model.fits": "image", ".uncertainty.fits": "uncertainty", ".image.fits": "restored", ".residual.fits": "residual",
+}  # fmt: skip
 PRODUCTS = {
-    ".model.fits": lambda result, path: to_hdu(result.image).writeto(path),
-    ".uncertainty.fits": lambda result, path: to_hdu(result.uncertainty).writeto(path),
-    ".image.fits": lambda result, path: to_hdu(result.restored).writeto(path),
-    ".residual.fits": lambda result, path: to_hdu(result.residual).writeto(path),
+    **{suffix: partial(_write_image, name=name) for suffix, name in IMAGES.items()},
     ".catalog.ecsv": lambda result, path: result.catalog.write(path, format="ascii.ecsv"),
     ".reg": _write_regions,
     ".png": _write_png,
 }
+
+
+# The same, where images have the axes of their input.
+WITH_AXES = PRODUCTS | {suffix: partial(_write_image, name=name, keep_axes=True) for suffix, name in IMAGES.items()}
 
 
 def product_path(prefix, suffix):

@@ -9,10 +9,10 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table, vstack
-from tqdm.auto import tqdm
 
 from .. import __version__
 from ..errors import SimulationError
+from ..progress import hidden, tqdm
 
 __all__ = ["simulate_fields", "truth_table"]
 
@@ -79,7 +79,7 @@ def simulate_fields(
     _write(folder / "psf.fits", observation, observation.psf, "")
     _write(folder / "pb.fits", observation, observation.pb, "")
     tables, gaussians = [], []
-    for i in tqdm(range(number), "simulating", unit="field", disable=None, leave=False):
+    for i in tqdm(range(number), "simulating", unit="field", disable=hidden(None), leave=False):
         sources = recipe.draw(np.random.default_rng([seed, 0, i]), observation.shape, observation.cell)
         noise_seed = [seed, 1] if shared_noise else [seed, 1, i]
         gains = 1.0

@@ -1,0 +1,120 @@
+"""What an image may be given as: files, HDUs, NDData, slices of cubes."""
+
+import hashlib
+import warnings
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.nddata import CCDData, NDData, NDDataRef
+from astropy.table import Table
+from astropy.wcs import WCS
+
+from astro_ddpm_imager import DirtyImageError, read_companion, read_image
+from astro_ddpm_imager.observation.dirty import prepare
+from astro_ddpm_imager.observation.inputs import as_companion, as_plane, origin
+
+from ..conftest import gaussian_psf, make_wcs
+
+
+@pytest.fixture
+def hdu():
+    """An image as CASA exports it, with axes for frequency and Stokes."""
+    header = make_wcs().to_header()
+    header.update(
+        BUNIT="Jy/beam", BMAJ=0.5 / 3600, BMIN=0.5 / 3600, BPA=0.0, OBJECT="field", CTYPE3="FREQ", CRVAL3=2.3e11,
+        CRPIX3=1.0, CDELT3=2e9, CUNIT3="Hz", CTYPE4="STOKES", CRVAL4=1.0, CRPIX4=1.0, CDELT4=1.0,
+    )  # fmt: skip
+    data = 1e-4 * np.random.default_rng(0).standard_normal((1, 1, 96, 96))
+    return fits.PrimaryHDU(data.astype(">f4"), header)
+
+
+@pytest.fixture
+def path(hdu, tmp_path):
+    hdu.writeto(tmp_path / "a.fits")
+    return tmp_path / "a.fits"
+
+
+def as_given(kind, path):
+    with fits.open(path, memmap=False) as hdus:
+        hdu, whole = hdus[0], fits.HDUList([hdus[0].copy()])
+    plane = fits.Header({key: value for key, value in hdu.header.items() if not key.endswith(("3", "4"))})
+    data, wcs = hdu.data.squeeze(), WCS(hdu.header).celestial
+    return {
+        "path": path,
+        "HDUList": whole,
+        "PrimaryHDU": hdu,
+        "ImageHDU": fits.ImageHDU(hdu.data, hdu.header),
+        "CompImageHDU": fits.CompImageHDU(data, plane, quantize_level=-1e-9),
+        "NDData": NDData(data, unit="Jy/beam", wcs=wcs, meta=hdu.header),
+        "NDDataRef": NDDataRef(data, unit="Jy/beam", wcs=wcs, meta=hdu.header),
+        "CCDData": CCDData(hdu.data, unit="Jy/beam", wcs=WCS(hdu.header), meta=hdu.header),
+    }[kind]
+
+
+KINDS = ["path", "HDUList", "PrimaryHDU", "ImageHDU", "CompImageHDU", "NDData", "NDDataRef", "CCDData"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_is_the_same_image_whatever_it_is_given_as(kind, path):
+    expected, given = prepare(path), as_given(kind, path)
+    seen = prepare(given, psf=gaussian_psf())
+    np.testing.assert_allclose(seen.data, expected.data, atol=1e-9)
+    assert seen.beam == expected.beam and seen.meta["OBJECT"] == "field"
+    assert seen.wcs.pixel_to_world(3, 4).separation(expected.wcs.pixel_to_world(3, 4)).arcsec < 1e-9
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_companions_may_be_any_of_them(kind, path):
+    image = read_image(path)
+    np.testing.assert_allclose(as_companion(as_given(kind, path), "pb", image).data, image.data, atol=1e-9)
+
+
+def test_what_is_given_is_not_changed(hdu):
+    before, header = hdu.data.copy(), hdu.header.copy()
+    prepare(fits.HDUList([hdu]))
+    np.testing.assert_array_equal(hdu.data, before)
+    assert hdu.header == header
+
+
+def test_a_slice_of_a_spectral_cube(path, tmp_path):
+    spectral_cube = pytest.importorskip("spectral_cube")
+    with fits.open(path) as hdus:
+        hdus[0].data = np.repeat(hdus[0].data, 3, axis=1) * np.array([1, 2, 3])[:, None, None]
+        hdus.writeto(tmp_path / "cube.fits")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the reader's own
+        cube = spectral_cube.SpectralCube.read(tmp_path / "cube.fits")
+    seen = prepare(cube[1])
+    np.testing.assert_allclose(seen.data, 2 * prepare(path).data, rtol=1e-5)
+    assert seen.beam.major.to_value(u.arcsec) == pytest.approx(0.5)
+    with pytest.raises(DirtyImageError, match="dirty: has 3 planes on its channel axis; choose one with channel=0"):
+        prepare(cube)
+
+
+def test_a_plane_of_hdus_can_be_chosen(hdu):
+    cube = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.repeat(hdu.data, 2, axis=1) * [[[1]], [[2]]], hdu.header)])
+    np.testing.assert_allclose(read_image(cube, channel=1).data, 2 * hdu.data[0, 0], rtol=1e-6)
+    np.testing.assert_allclose(read_companion(cube, channel=0).data, hdu.data[0, 0], rtol=1e-6)
+
+
+def test_a_file_leaves_its_name_and_checksum(path):
+    expected = "a.fits", hashlib.sha256(path.read_bytes()).hexdigest()
+    assert origin(read_image(path)) == origin(read_companion(str(path))) == expected
+    seen = prepare(path, psf=gaussian_psf())
+    assert seen.inputs == {"dirty": expected, "psf": ("in memory", "")}
+
+
+def test_what_holds_no_image(path):
+    with pytest.raises(DirtyImageError, match="dirty holds no image of two or more axes"):
+        as_plane(fits.PrimaryHDU(), "dirty")
+    with pytest.raises(DirtyImageError, match="the HDUList holds no image"):
+        read_image(fits.HDUList([fits.PrimaryHDU(), fits.table_to_hdu(Table({"a": [1]}))]))
+    with pytest.raises(TypeError, match=r"dirty: expected a CCDData or the path .* got BinTableHDU; HDUList, image"):
+        as_plane(fits.table_to_hdu(Table({"a": [1]})), "dirty")
+    with pytest.raises(DirtyImageError, match="dirty: the NDData has no unit; give it unit='Jy/beam'"):
+        as_plane(NDData(np.zeros((96, 96)), wcs=make_wcs()), "dirty")
+    sliced = NDDataRef(np.zeros((2, 96, 96)), unit="Jy/beam", wcs=WCS(fits.getheader(path), naxis=3))[0]
+    with pytest.raises(DirtyImageError, match=r"its WCS is a .*, not an astropy\.wcs\.WCS; slice the WCS before"):
+        as_plane(sliced, "dirty")
