@@ -51,10 +51,10 @@ class ImagingResult:
         return iter((self.image, self.uncertainty, self.catalog))
 
     def __repr__(self):
-        ny, nx = self.dirty.shape
+        (ny, nx), noise = self.dirty.shape, brightness(self.dirty.rms).replace("µ", "u")
         return (
             f"<ImagingResult: {nx} x {ny} pixels, {len(self.sky_samples)} samples, {len(self.catalog)} sources, "
-            f"noise {brightness(self.dirty.rms)}>"
+            f"noise {noise}>"
         )
 
     def _repr_html_(self):
