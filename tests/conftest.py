@@ -2,11 +2,13 @@
 
 import functools
 import shutil
+import subprocess
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
 import pytest
+import yaml
 from astropy.nddata import CCDData
 from astropy.wcs import WCS
 
@@ -42,6 +44,26 @@ def imager():
 def result(imager):
     """The quick imager's result on the demonstration field."""
     return imager(**demo_files())
+
+
+@pytest.fixture(scope="session")
+def stilts():
+    """Function that runs a task of STILTS and returns what it prints."""
+    if shutil.which("stilts") is None:
+        pytest.skip("stilts is not installed (Debian package stilts)")
+
+    def run(*call):
+        done = subprocess.run(["stilts", *call], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0 and not done.stderr, done.stderr
+        return done.stdout
+
+    return run
+
+
+def ecsv_head(path):
+    """The head of an ECSV file as any reader of YAML sees it, who stops at what is of Python only."""
+    lines = [line.removeprefix("# ") for line in path.read_text().splitlines() if line.startswith("# ")]
+    return yaml.safe_load("\n".join(lines[1:]))
 
 
 def make_wcs(shape=(96, 96), cell=0.1, angle=0.0):

@@ -1,39 +1,22 @@
 """Catalogues as files: ECSV, FITS, VOTable with UCDs, CSV."""
 
+import tempfile
 from ast import literal_eval
 from pathlib import Path
 
+import numpy as np
 from astropy.io import fits, votable
-from astropy.table import QTable, Table
+from astropy.table import MaskedColumn, QTable, Table
 
+from ..sources.catalog import COLUMNS, describe
 from .headers import PROVENANCE
 
-__all__ = ["FORMATS", "UCDS", "read_catalog", "write_catalog"]
+__all__ = ["FORMATS", "read_catalog", "write_catalog", "write_ecsv"]
 
 FORMATS = {".ecsv": "ecsv", ".fits": "fits", ".vot": "votable", ".xml": "votable", ".csv": "csv"}
-UCDS = {
-    "source_id": "meta.id;meta.main",
-    "ra": "pos.eq.ra;meta.main",
-    "dec": "pos.eq.dec;meta.main",
-    "ra_err": "stat.error;pos.eq.ra",
-    "dec_err": "stat.error;pos.eq.dec",
-    "flux": "phot.flux.density;em.radio",
-    "flux_err": "stat.error;phot.flux.density;em.radio",
-    "peak_flux": "phot.flux.density;em.radio;stat.max",
-    "snr": "stat.snr",
-    "reliability": "stat.probability",
-    "x": "pos.cartesian.x;instr.det",
-    "y": "pos.cartesian.y;instr.det",
-    "major": "phys.angSize.smajAxis",
-    "minor": "phys.angSize.sminAxis",
-    "pa": "pos.posAng",
-    "pb": "arith.factor;instr.beam",
-    "sample_fraction": "stat.value",
-    "chi2": "stat.fit.chi2",
-    "n_components": "meta.number",
-    "flags": "meta.code.qual",
-}
 FITS_KEYWORDS = PROVENANCE | {"RADESYS": "frame", "NOISE": "rms"}
+INTEGERS = ("source_id", "n_components", "flags")
+DATATYPES = {bool: "boolean", int: "long", float: "double"}  # of what is not text, in VOTable
 SYSTEMS = {"icrs": ("ICRS", None), "fk5": ("eq_FK5", "J2000"), "fk4": ("eq_FK4", "B1950")}  # COOSYS of VOTable
 
 
@@ -48,9 +31,8 @@ def write_catalog(catalog, path, format=None, overwrite=False):
         Its ending says the format, if ``format`` does not: ``.ecsv``,
         ``.fits``, ``.vot``, ``.xml`` or ``.csv``.
     format : {"ecsv", "fits", "votable", "csv"}, optional
-        FITS and VOTable have UCDs (``TUCDn`` in FITS) for TOPCAT. CSV has the
-        head of ECSV, in lines that start with ``#``, because plain CSV has no
-        place for units.
+        All but CSV have units, descriptions and UCDs (``TUCDn`` in FITS) for
+        TOPCAT. CSV has the names of the columns and the values only.
     overwrite : bool, optional
         Replace an existing file.
 
@@ -69,12 +51,34 @@ def write_catalog(catalog, path, format=None, overwrite=False):
     format = _format(path, format)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists; give overwrite=True to replace it, or another name")
-    WRITERS[format](catalog, path)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
+        WRITERS[format](catalog, Path(scratch) / path.name).replace(path)
     return path
 
 
+def write_ecsv(table, path):
+    """Write a table as ECSV that TOPCAT and STILTS open.
+
+    Of a `~astropy.table.QTable` astropy writes Python classes
+    (``!astropy.units.Unit``), at which other readers stop; the units of plain
+    columns are text, and `~astropy.table.QTable.read` makes quantities of them.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+    path : path-like
+        Replaced if it exists.
+
+    Returns
+    -------
+    `~pathlib.Path`
+    """
+    Table(table).write(path, format="ascii.ecsv", overwrite=True)
+    return Path(path)
+
+
 def read_catalog(path, format=None):
-    """Read a catalogue that `write_catalog` wrote.
+    """Read a catalogue that `write_catalog` wrote, now or in an older version.
 
     Parameters
     ----------
@@ -85,7 +89,8 @@ def read_catalog(path, format=None):
     Returns
     -------
     `~astropy.table.QTable`
-        With units, descriptions and ``meta``, as they were written; FITS keeps 15 digits of numbers in ``meta``.
+        With units, descriptions, UCDs and ``meta``, as they were written; FITS
+        keeps 15 digits of numbers in ``meta``, and CSV has no ``meta``.
 
     Raises
     ------
@@ -94,16 +99,46 @@ def read_catalog(path, format=None):
     FileNotFoundError
         There is no such file.
     """
-    names = {"ecsv": "ascii.ecsv", "csv": "ascii.ecsv", "fits": "fits", "votable": "votable"}
     path = Path(path).expanduser()
-    format = _format(path, format)
-    table = QTable.read(path, format=names[format])
-    if format == "votable":
-        table.meta.update(_meta_of_votable(path))
-    elif format == "fits":
-        for number, name in enumerate(table.colnames, 1):
-            table[name].info.description = table.meta.get(f"TCOMM{number}")
-        table.meta = _meta_of_fits(table.meta)
+    table = READERS[_format(path, format)](path)
+    for name in table.colnames:
+        if isinstance(table[name], MaskedColumn) and table[name].dtype.kind == "f":
+            table[name].fill_value = np.nan  # NaN is blank in VOTable, and in what TOPCAT writes
+    table = QTable(table.filled())
+    describe(table)
+    return table
+
+
+def _read_ecsv(path):
+    return Table.read(path, format="ascii.ecsv")
+
+
+def _read_csv(path):
+    with path.open(encoding="utf-8") as file:
+        if file.readline().startswith("# %ECSV"):  # as older versions wrote it
+            return _read_ecsv(path)
+    table = Table.read(path, format="ascii.csv")
+    if not len(table):  # all columns are text then
+        for name in set(COLUMNS).intersection(table.colnames):
+            table[name] = np.zeros(0, int if name in INTEGERS else float)
+    return table
+
+
+def _read_fits(path):
+    table = Table.read(path, format="fits")
+    for number, column in enumerate(table.itercols(), 1):
+        column.description = table.meta.get(f"TCOMM{number}")
+        if f"TUCD{number}" in table.meta:
+            column.meta["ucd"] = table.meta[f"TUCD{number}"]
+    table.meta = _meta_of_fits(table.meta)
+    return table
+
+
+def _read_votable(path):
+    table = Table.read(path, format="votable")
+    for column in table.itercols():
+        column.description = " ".join((column.description or "").split()) or None  # long ones are broken into lines
+    table.meta.update(_meta_of_votable(path))
     return table
 
 
@@ -116,9 +151,12 @@ def _meta_of_fits(header):
 
 
 def _meta_of_votable(path):
-    """What `_write_votable` has written as INFO, all text there."""
-    infos = [info for resource in votable.parse(path).resources for info in resource.infos]
-    return {info.name: _literal(info.value) for info in infos}
+    """What `_write_votable` has written as PARAM, which TOPCAT moves to the table; older versions wrote INFO."""
+    items = {}
+    for resource in votable.parse(path).resources:
+        parts = [resource.infos, resource.params, *(table.params for table in resource.tables)]
+        items |= {item.name: item.value for part in parts for item in part}
+    return {name: _literal(value) if isinstance(value, str) else value for name, value in items.items()}
 
 
 def _literal(text):
@@ -139,12 +177,9 @@ def _format(path, format):
     return format
 
 
-def _write_ecsv(catalog, path):
-    catalog.write(path, format="ascii.ecsv", overwrite=True)
-
-
 def _write_csv(catalog, path):
-    catalog.write(path, format="ascii.ecsv", delimiter=",", overwrite=True)
+    catalog.write(path, format="ascii.csv")
+    return path
 
 
 def _write_fits(catalog, path):
@@ -155,8 +190,8 @@ def _write_fits(catalog, path):
     for number, name in enumerate(catalog.colnames, 1):
         if catalog[name].info.description:
             hdu.header[f"TCOMM{number}"] = catalog[name].info.description
-        if name in UCDS:
-            hdu.header[f"TUCD{number}"] = UCDS[name]
+        if (catalog[name].info.meta or {}).get("ucd"):
+            hdu.header[f"TUCD{number}"] = catalog[name].info.meta["ucd"]
     for keyword, name in FITS_KEYWORDS.items():
         if name in catalog.meta:
             hdu.header[keyword] = catalog.meta[name]
@@ -164,28 +199,34 @@ def _write_fits(catalog, path):
         hdu.header["RADESYS"] = catalog.meta["frame"].upper()
     if "rms" in catalog.meta:
         hdu.header.comments["NOISE"] = "Jy/beam, of the dirty image"
-    hdu.writeto(path, overwrite=True)
+    hdu.writeto(path)
+    return path
 
 
 def _write_votable(catalog, path):
     plain = Table(catalog)
     plain.meta = {}
-    for name in plain.colnames:
-        plain[name].description = catalog[name].info.description
-        if name in UCDS:
-            plain[name].meta["ucd"] = UCDS[name]
     document = votable.from_table(plain)
     document.version = "1.4"  # the first whose units have a beam
+    (resource,) = document.resources
     system, equinox = SYSTEMS.get(catalog.meta.get("frame"), (None, None))
     if system is not None:
         frame = votable.tree.CooSys(ID="frame", system=system, equinox=equinox)
-        document.resources[0].coordinate_systems.append(frame)
+        resource.coordinate_systems.append(frame)
         for field in document.get_first_table().fields:
             if field.name in ("ra", "dec", "ra_err", "dec_err"):
                 field.ref = frame.ID
     for name, value in catalog.meta.items():
-        document.resources[0].infos.append(votable.tree.Info(name=name, value=str(value)))
+        datatype = DATATYPES.get(type(value))
+        kind = {"datatype": datatype} if datatype else {"datatype": "unicodeChar", "arraysize": "*"}
+        parameter = votable.tree.Param(document, name=name, value=value if datatype else str(value), **kind)
+        parameter.ID = None  # which would be its name, and may be that of a column or of the frame
+        resource.params.append(parameter)
     document.to_xml(str(path))
+    if not len(catalog):  # astropy leaves DATA out, and TOPCAT says that there is no table
+        path.write_text(path.read_text("utf-8").replace("</TABLE>", "<DATA><TABLEDATA/></DATA></TABLE>"), "utf-8")
+    return path
 
 
-WRITERS = {"ecsv": _write_ecsv, "fits": _write_fits, "votable": _write_votable, "csv": _write_csv}
+READERS = {"ecsv": _read_ecsv, "fits": _read_fits, "votable": _read_votable, "csv": _read_csv}
+WRITERS = {"ecsv": write_ecsv, "fits": _write_fits, "votable": _write_votable, "csv": _write_csv}

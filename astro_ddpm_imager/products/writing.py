@@ -9,6 +9,7 @@ from astropy.io import fits
 
 from ..errors import SettingError
 from ..sources.catalog import restoring_beams
+from .catalog_files import write_ecsv
 from .headers import to_hdu
 from .region_files import catalog_to_regions, ds9_text
 
@@ -34,7 +35,7 @@ IMAGES = {
 }  # fmt: skip
 PRODUCTS = {
     **{suffix: partial(_write_image, name=name) for suffix, name in IMAGES.items()},
-    ".catalog.ecsv": lambda result, path: result.catalog.write(path, format="ascii.ecsv"),
+    ".catalog.ecsv": lambda result, path: write_ecsv(result.catalog, path),
     ".reg": _write_regions,
     ".png": _write_png,
 }

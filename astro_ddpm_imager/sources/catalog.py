@@ -10,7 +10,16 @@ from ..observation.ellipses import positive, to_axes
 from .flags import FLAGS, source_flags
 from .islands import join
 
-__all__ = ["COLUMNS", "apparent_peaks", "build_catalog", "filtered_snr", "on_sky", "restoring_beams"]
+__all__ = [
+    "COLUMNS",
+    "UCDS",
+    "apparent_peaks",
+    "build_catalog",
+    "describe",
+    "filtered_snr",
+    "on_sky",
+    "restoring_beams",
+]
 
 COLUMNS = {
     "source_id": (None, "Number of the source, from 1, by falling S/N"),
@@ -33,6 +42,28 @@ COLUMNS = {
     "n_components": (None, "Components that touch and are counted as this one source"),
     "chi2": (None, "Reduced chi-squared of the residual around the source"),
     "flags": (None, "Sum of what is not right: 1 at a hole, 2 at an edge, 4 among artefacts, 8 a misfit; 0 if nothing"),
+}
+UCDS = {
+    "source_id": "meta.id;meta.main",
+    "ra": "pos.eq.ra;meta.main",
+    "dec": "pos.eq.dec;meta.main",
+    "ra_err": "stat.error;pos.eq.ra",
+    "dec_err": "stat.error;pos.eq.dec",
+    "flux": "phot.flux.density;em.radio",
+    "flux_err": "stat.error;phot.flux.density;em.radio",
+    "peak_flux": "phot.flux.density;em.radio;stat.max",
+    "snr": "stat.snr",
+    "reliability": "stat.probability",
+    "x": "pos.cartesian.x;instr.det",
+    "y": "pos.cartesian.y;instr.det",
+    "major": "phys.angSize.smajAxis",
+    "minor": "phys.angSize.sminAxis",
+    "pa": "pos.posAng",
+    "pb": "arith.factor;instr.beam",
+    "sample_fraction": "stat.value",
+    "chi2": "stat.fit.chi2",
+    "n_components": "meta.number",
+    "flags": "meta.code.qual",
 }
 IN_IMAGE = 0.8  # of the samples: a source that fewer have is in part left in the residual
 NARROWEST = 0.25  # area of a source convolved with the beam, in units of the beam's
@@ -93,11 +124,29 @@ def build_catalog(sources, grid, dirty, residual, reliability, meta):
     }  # fmt: skip
     order = np.argsort(-peak, kind="stable")
     table = QTable(meta={**meta, "rms": dirty.rms, "frame": sky.frame.name})
-    for name, (unit, description) in COLUMNS.items():
-        column = values[name] if name == "source_id" else np.asarray(values[name])[order]
-        table[name] = column if unit is None else column * unit
-        table[name].info.description = description
+    for name in COLUMNS:
+        table[name] = values[name] if name == "source_id" else np.asarray(values[name])[order]
+    describe(table)
     return table
+
+
+def describe(table):
+    """Give the columns of a catalogue the units, descriptions and UCDs that they lack.
+
+    Parameters
+    ----------
+    table : `~astropy.table.QTable`
+        Changed. UCDs stand in the ``info.meta["ucd"]`` of its columns, from
+        where astropy takes them to VOTables.
+    """
+    for name, (unit, description) in COLUMNS.items():
+        if name not in table.colnames:
+            continue
+        if unit is not None and table[name].unit is None:
+            table[name] = table[name] * unit
+        info = table[name].info
+        info.description = info.description or description
+        info.meta = {"ucd": UCDS[name], **(info.meta or {})}
 
 
 def apparent_peaks(sources, grid, dirty):

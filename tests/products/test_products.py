@@ -1,5 +1,7 @@
 """Files: all or nothing, readable by others, never replaced unasked."""
 
+from pathlib import Path
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from regions import Regions
 
 from astro_ddpm_imager import SettingError, read_image
 from astro_ddpm_imager.products import writing as products
+
+from ..conftest import ecsv_head
 
 NAMES = ["catalog.ecsv", "image.fits", "model.fits", "png", "reg", "residual.fits", "uncertainty.fits"]
 
@@ -32,6 +36,7 @@ def test_all_products_are_written_and_read_back(result, tmp_path):
 
     table = QTable.read(prefix + ".catalog.ecsv")
     assert table["flux"].unit == u.Jy and table["ra"].unit == u.deg
+    assert ecsv_head(Path(prefix + ".catalog.ecsv"))["meta"]
     assert table.meta["seed"] == 1 and len(table) == len(result.catalog)
     assert len(Regions.read(prefix + ".reg", format="ds9")) == len(table)
     assert imread(prefix + ".png").shape[1] > 800
