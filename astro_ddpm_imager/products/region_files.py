@@ -76,6 +76,6 @@ def ds9_text(regions):
     """
     lines = ["# Region file format: DS9"]
     for region in regions:
-        *_, frame, shape = region.serialize(format="ds9", precision=8).strip().splitlines()
+        *_, frame, shape = region.serialize(format="ds9", precision=10).strip().splitlines()
         lines.append(f"{frame}; {shape} # color={region.visual['color']} text={{{region.meta['text']}}}")
     return "\n".join(lines) + "\n"

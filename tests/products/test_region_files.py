@@ -119,6 +119,13 @@ def test_ds9_draws_ellipses_where_the_sources_are(catalog, ds9, tmp_path):
         assert min(difference % 180, -difference % 180) < 0.1
 
 
+def test_ds9_text_keeps_axes_of_milliarcseconds(catalog):
+    beam = Beam(0.9 * u.mas, 0.5 * u.mas, 20 * u.deg)
+    (wanted,) = catalog_to_regions(catalog[2:], beam, "icrs")
+    (saved,) = Regions.parse(ds9_text([wanted]), format="ds9")
+    assert [saved.width.to_value(u.mas), saved.height.to_value(u.mas)] == pytest.approx([0.9, 0.5], rel=1e-3)
+
+
 @pytest.mark.parametrize("frame", ["icrs", "fk5"])
 def test_crtf_keeps_positions_axes_names_and_colours(catalog, tmp_path, frame):
     wanted = catalog_to_regions(catalog, BEAM, frame)
