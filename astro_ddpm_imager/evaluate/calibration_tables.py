@@ -46,16 +46,16 @@ def reliabilities(summary):
     which = reliability_bins(reliability)
     for k, (low, high) in enumerate(itertools.pairwise(np.linspace(0, 1, 11).round(1))):
         chosen = which == k
-        if chosen.any():
-            true, true_low, true_high = fraction_with_interval(candidates["true"][chosen])
-            rows.append(
-                {
-                    "reliability_from": float(low), "reliability_to": float(high), "candidates": int(chosen.sum()),
-                    "reliability": float(reliability[chosen].mean()), "true_fraction": true,
-                    "true_fraction_low": true_low, "true_fraction_high": true_high,
-                }
-            )  # fmt: skip
-    return as_table(rows)
+        true, true_low, true_high = fraction_with_interval(candidates["true"][chosen])
+        rows.append(
+            {
+                "reliability_from": float(low), "reliability_to": float(high), "candidates": int(chosen.sum()),
+                "reliability": float(reliability[chosen].mean()) if chosen.any() else None, "true_fraction": true,
+                "true_fraction_low": true_low, "true_fraction_high": true_high,
+            }
+        )  # fmt: skip
+    table = as_table(rows)
+    return table[table["candidates"] > 0]
 
 
 def calibration_errors(summary):

@@ -11,6 +11,7 @@ import numpy as np
 from astropy.table import Column
 from matplotlib import rc_context
 
+from ..products.catalog_files import write_ecsv
 from . import calibration_tables
 from .figures import STYLE, draw_figures
 from .finders import DEPTH, THRESH_ISL, THRESH_PIX
@@ -160,7 +161,7 @@ def write_report(evaluation, output, radius=None):
     summary = Summary(evaluation, radius)
     tables = make_tables(summary)
     for name, table in {**tables, "candidates": summary.candidates}.items():
-        table.write(output / f"{name}.ecsv", overwrite=True)
+        write_ecsv(table, output / f"{name}.ecsv")
     about = {**evaluation.settings, **_about(summary)}
     numbers = {"settings": about, **{name: _rows(table) for name, table in tables.items() if name != "sources"}}
     (output / "report.json").write_text(json.dumps(numbers, indent=1) + "\n")

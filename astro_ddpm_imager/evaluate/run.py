@@ -11,13 +11,14 @@ from pathlib import Path
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import FK5, ICRS
-from astropy.table import QTable, vstack
+from astropy.table import QTable, Table, vstack
 from astropy.wcs.utils import wcs_to_celestial_frame
 
 from .. import __version__
 from ..diffusion.reconstruction import AGGREGATES
 from ..errors import DirtyImageError, EvaluationError
 from ..observation.reading import read_image
+from ..products.catalog_files import write_ecsv
 from ..progress import hidden, tqdm
 from .aggregates import aggregate_catalogs
 from .fields import read_folder, true_pixels, true_snr
@@ -295,7 +296,8 @@ def _collect(parts, numbers, truth, names, settings):
     catalogs = {}
     for name in [*names, FIRST_SAMPLES]:
         tables = [_path(parts, number, name) for number in numbers]
-        tables = [QTable.read(path) for path in tables if path.exists()]
+        # As plain columns: older versions wrote longitudes, which do not go together with quantities.
+        tables = [QTable(Table(QTable.read(path))) for path in tables if path.exists()]
         for table in tables:
             if "seconds" in table.meta:
                 seconds.setdefault(name, {})[table.meta["field"]] = table.meta["seconds"]
@@ -336,7 +338,7 @@ def _write_table(path, table, number):
     table = QTable(table, copy=False, meta={"field": number, **{k: v for k, v in table.meta.items() if k == "seconds"}})
     table.add_column(np.full(len(table), number), name="field", index=0)
     part = path.with_suffix(".part")
-    table.write(part, format="ascii.ecsv", overwrite=True)
+    write_ecsv(table, part)
     part.replace(path)
 
 

@@ -257,8 +257,6 @@ class Summary:
             for low, high in bins:
                 true = (self.truth["snr"] >= low) & (self.truth["snr"] < high)
                 listed = (snr >= low) & (snr < high)
-                if not (true.any() or listed.any()):
-                    continue
                 chosen = true[i]
                 rows.append(
                     {"method": method, "snr_from": low, "snr_to": high}
@@ -268,7 +266,8 @@ class Summary:
                     | {"catalogued": int(listed.sum()), "catalogued_true": int(is_true[listed].sum())}
                     | _with_ends("purity", fraction_with_interval(is_true[listed]))
                 )
-        return as_table(rows)
+        table = as_table(rows)
+        return table[(table["true"] > 0) | (table["catalogued"] > 0)]
 
     def by_threshold(self):
         """Purity, completeness and F1 against the reliability threshold."""
@@ -351,28 +350,21 @@ class Summary:
         """The blended true sources, one by one."""
         sources = self.sources()
         sources = sources[sources["cause"] == "blend"]
-        found = sources["found"]
-        rows = [
+        found = {name: sources[name].to_value(u.uJy) for name in ("found_flux", "found_flux_err")}
+        return Table(
             {
-                "field": int(row["field"]),
-                "ra_deg": row["ra"].to_value(u.deg),
-                "dec_deg": row["dec"].to_value(u.deg),
-                "snr": float(row["snr"]),
-                "flux_uJy": row["flux"].to_value(u.uJy),
-                "neighbour_arcsec": row["neighbour"].to_value(u.arcsec),
-                "neighbour_flux_uJy": row["neighbour_flux"].to_value(u.uJy),
-                "found_flux_uJy": row["found_flux"].to_value(u.uJy) if is_found else None,
-                "found_flux_err_uJy": _number(row["found_flux_err"].to_value(u.uJy)),
+                "field": sources["field"],
+                "ra_deg": sources["ra"].to_value(u.deg),
+                "dec_deg": sources["dec"].to_value(u.deg),
+                "snr": sources["snr"],
+                "flux_uJy": sources["flux"].to_value(u.uJy),
+                "neighbour_arcsec": sources["neighbour"].to_value(u.arcsec),
+                "neighbour_flux_uJy": sources["neighbour_flux"].to_value(u.uJy),
+                **{f"{name}_uJy": MaskedColumn(flux, mask=~np.isfinite(flux)) for name, flux in found.items()},
             }
-            for row, is_found in zip(sources, found, strict=True)
-        ]
-        return as_table(rows)
+        )
 
 
 def _risen(table, slope):
     """Significance of the matched filter less what a threshold rises by where the primary beam is low."""
     return np.asarray(table["significance"]) - slope * (1 - np.asarray(table["pb"]))
-
-
-def _number(value):
-    return float(value) if np.isfinite(value) else None

@@ -35,6 +35,8 @@ from astro_ddpm_imager.observation.dirty import prepare
 from astro_ddpm_imager.simulate import Observation, SourceRecipe, read_array, simulate_fields
 from export.score import scores_of
 
+from ..conftest import ecsv_head
+
 RADIUS = 0.45 * u.arcsec
 
 
@@ -158,6 +160,26 @@ def test_a_report_has_every_number_and_says_its_noise(evaluated):
     assert 0 < candidates["true"].sum() <= report["settings"]["sources"]
 
 
+def test_others_read_all_tables(evaluated, folder):
+    _, output, _ = evaluated
+    paths = [*output.rglob("*.ecsv"), folder / "truth.ecsv"]
+    assert len(paths) > 30
+    for path in paths:
+        assert [column["name"] for column in ecsv_head(path)["datatype"]] == Table.read(path).colnames != []
+    sources = QTable.read(output / "sources.ecsv")
+    assert (sources["flux"].unit, sources["neighbour"].unit) == (u.Jy, u.arcsec)
+    assert QTable.read(output / "candidates.ecsv")["ra"].unit == u.deg
+
+
+@pytest.mark.stilts
+@pytest.mark.parametrize("name", ["candidates", "sources", "blends", "scores", "ranks", "fields/0000.matched-filter"])
+def test_stilts_opens_tables(evaluated, stilts, name):
+    path = evaluated[1] / f"{name}.ecsv"
+    said = stilts("tpipe", f"in={path}", "ifmt=ecsv", "omode=count")
+    table = Table.read(path)
+    assert said.split() == ["columns:", str(len(table.colnames)), "rows:", str(len(table))]
+
+
 def test_every_figure_says_its_noise(evaluated):
     evaluation, output, _ = evaluated
     summary = Summary(evaluation)
@@ -252,6 +274,8 @@ def test_fields_without_a_single_source(folder, without_finders, tmp_path):
     for row in report["scores"]:
         assert row["true"] == 0 and row["completeness"] is None and row["f1"] is None and row["flux_bias_uJy"] is None
     assert report["blends"] == []
+    for path in (tmp_path / "report").glob("*.ecsv"):
+        assert Table.read(path).colnames, path
 
 
 def test_help_names_what_else_is_compared(capsys):
