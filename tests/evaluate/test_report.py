@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.coordinates import Longitude
 from astropy.io import fits
 from astropy.table import QTable, Table
 
@@ -116,6 +117,17 @@ def test_parts_of_an_older_report_are_read_without_it(folder, evaluated, without
     report = json.loads((tmp_path / "older" / "report.json").read_text())
     assert report["settings"]["rising_filter_slope"] is None
     assert scores_of(report)["rising_filter"] is None
+
+
+def test_parts_with_longitudes_of_an_older_report_go_with_newer_ones(folder, evaluated, without_finders, tmp_path):
+    evaluation, output, _ = evaluated
+    shutil.copytree(output, tmp_path / "older")
+    path = tmp_path / "older" / "fields" / "0000.matched-filter.ecsv"
+    table = QTable.read(path)
+    table["ra"] = Longitude(table["ra"])
+    table.write(path, overwrite=True)
+    after = run_fields(folder, tmp_path / "older", DiffusionImager(**settings()))
+    np.testing.assert_array_equal(after.catalogs[MATCHED_FILTER]["ra"], evaluation.catalogs[MATCHED_FILTER]["ra"])
 
 
 def test_what_is_needed_of_the_samples_is_best(evaluated):
