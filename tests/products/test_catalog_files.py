@@ -181,7 +181,9 @@ def test_stilts_opens_catalogues(catalog, stilts, tmp_path, name, rows):
     table = catalog_files.read_catalog(again, format)
     assert_same_columns(table, wanted, ("unit", "meta"))  # of a description STILTS writes what fits on a card of FITS
     if format in ("ecsv", "votable"):  # where STILTS adds the name of the table, and may leave out empty texts
-        assert table.meta.items() >= {name: value for name, value in catalog.meta.items() if value != ""}.items()
+        # and writes dates without quotes, which YAML takes for times.
+        wanted = {name: value for name, value in catalog.meta.items() if value != "" and name != "date"}
+        assert table.meta.items() >= wanted.items()
 
 
 @pytest.mark.stilts
