@@ -2,13 +2,18 @@
 
 import logging
 import math
+import time
+from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import astropy.units as u
 from radio_beam import Beam
 from tqdm import tqdm
 
+from .command_line.printing import say, say_json, warnings_logged
 from .compat import wsclean
 from .data import demo_files
 from .errors import DirtyImageError, SettingError
@@ -21,6 +26,38 @@ __all__ = ["image_demo", "image_files"]
 log = logging.getLogger(__name__)
 
 FITS_ENDINGS = (".gz", ".bz2", ".fz", ".fits", ".fit", ".dirty")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image, and what is done with it.
+
+    Parameters
+    ----------
+    name : path-like
+        What the user has called it.
+    file : `~pathlib.Path`
+        The dirty image.
+    prefix : `~pathlib.Path`
+        Start of the names of its products.
+    is_done : function
+        Whether all of them are there.
+    check : function
+        Raises OSError if there is no such image, or its products cannot be
+        written.
+    image : function
+        Makes the result with an imager.
+    write : function
+        Writes the products of the result; returns their paths.
+    """
+
+    name: Path
+    file: Path
+    prefix: Path
+    is_done: Callable
+    check: Callable
+    image: Callable
+    write: Callable
 
 
 def image_files(args):
@@ -44,90 +81,17 @@ def image_files(args):
         if not 0 < minor <= major < math.inf:
             raise SettingError(f"--beam {major:g} {minor:g} {angle:g}: the axes must be positive, the longer one first")
         beam = Beam(major * u.arcsec, minor * u.arcsec, angle * u.deg)
-    if args.wsclean:
-        _image_wsclean(args, beam)
-        return
-    prefixes = [(args.output_dir or Path()) / _stem(path) for path in args.files]
-    repeated = {prefix.name for prefix in prefixes if prefixes.count(prefix) > 1}
-    if repeated:
-        raise SettingError(f"several files would be written as {', '.join(sorted(repeated))}; give them one at a time")
-    jobs = list(zip(args.files, prefixes, strict=True))
+    jobs = _wsclean_jobs(args, beam) if args.wsclean else _file_jobs(args, beam)
     if args.resume:
-        jobs = _left(jobs, lambda job: len(existing_products(job[1])) == len(PRODUCTS))
-
-    def replaced(prefix):
-        return args.overwrite or (args.resume and left_by_interruption(prefix))
-
-    for path, prefix in jobs:
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: there is no such file")
-        check_free(prefix, replaced(prefix))
-    with _imager(args, len(jobs)) as imager:
-
-        def image(path, prefix):
-            dirty = read_image(path, args.channel, args.stokes)
-            companions = [
-                None if companion is None else read_companion(companion, args.channel, args.stokes)
-                for companion in (args.psf, args.pb, args.mask)
-            ]
-            result = imager(dirty, *companions, beam)
-            _report(result, prefix, result.write(prefix, replaced(prefix)))
-
-        _one_by_one(image, jobs)
-
-
-def _left(jobs, is_done):
-    """The jobs that are not done; says how many are."""
-    left = [job for job in jobs if not is_done(job)]
-    if len(left) < len(jobs):
-        log.info("%d of %d have all their products already, and are skipped", len(jobs) - len(left), len(jobs))
-    return left
-
-
-def _one_by_one(image, jobs):
-    """Image every job, the first item of which is its name; one that cannot be used does not stop the others."""
-    failed = []
+        jobs = _left(jobs, args)
     for job in jobs:
-        name = str(job[0])
-        if len(jobs) > 1:
-            log.info("%s", name)
         try:
-            image(*job)
-        except DirtyImageError as error:
-            said = str(error) if name in str(error) else f"{name}: {error}"
-            if len(jobs) == 1:
-                raise DirtyImageError(said) from error
-            log.error("%s", said)
-            failed.append(name)
-        except Exception as error:  # a file that nobody has foreseen must not cost the night's other ones
-            if len(jobs) == 1:
-                raise
-            log.error("%s: %s: %s", name, type(error).__name__, error)
-            log.debug("where it was raised:", exc_info=error)
-            failed.append(name)
-    if failed:
-        raise DirtyImageError(
-            f"{len(failed)} of {len(jobs)} images could not be used, for the reasons above: {', '.join(failed)}"
-        )
-
-
-def _image_wsclean(args, beam):
-    for name in ("psf", "channel", "stokes"):
-        if getattr(args, name) is not None:
-            raise SettingError(f"--{name}: with --wsclean the names of the files say it")
-    runs = [run for prefix in args.files for run in wsclean.find_images(prefix, args.pb, args.output_dir)]
-    if args.resume:
-        runs = _left(runs, lambda run: run.is_done())
-    for run in runs:
-        # Not so after an interruption: an image of that name may be WSClean's own.
-        run.check_free(args.overwrite)
-    with _imager(args, len(runs)) as imager:
-
-        def image(prefix, run):
-            result = run.image(imager, args.mask, beam)
-            _report(result, prefix, run.write(result, args.overwrite))
-
-        _one_by_one(image, [(run.prefix, run) for run in runs])
+            job.check()
+        except OSError as error:
+            _report_failure(job, error, args)
+            raise
+    with _imager(args, len(jobs)) as imager:
+        _one_by_one(jobs, imager, args)
 
 
 def image_demo(args):
@@ -143,11 +107,117 @@ def image_demo(args):
     SettingError, FileExistsError
         Before any work: an argument, products that exist.
     """
-    prefix = (args.output_dir or Path()) / "demo"
-    check_free(prefix, args.overwrite)
+    files, prefix = demo_files(), (args.output_dir or Path()) / "demo"
+    job = Job(
+        files["dirty"],
+        files["dirty"],
+        prefix,
+        is_done=lambda: False,
+        check=lambda: check_free(prefix, args.overwrite),
+        image=lambda imager: imager(**files),
+        write=lambda result: result.write(prefix, args.overwrite),
+    )
+    job.check()
     with _imager(args, 1) as imager:
-        result = imager(**demo_files())
-        _report(result, prefix, result.write(prefix, args.overwrite))
+        _one_by_one([job], imager, args)
+
+
+def _file_jobs(args, beam):
+    prefixes = [(args.output_dir or Path()) / _stem(path) for path in args.files]
+    repeated = {prefix.name for prefix in prefixes if prefixes.count(prefix) > 1}
+    if repeated:
+        raise SettingError(f"several files would be written as {', '.join(sorted(repeated))}; give them one at a time")
+
+    def replaced(prefix):
+        return args.overwrite or (args.resume and left_by_interruption(prefix))
+
+    def is_done(prefix):
+        return len(existing_products(prefix)) == len(PRODUCTS)
+
+    def check(path, prefix):
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: there is no such file")
+        check_free(prefix, replaced(prefix))
+
+    def image(path, imager):
+        dirty = read_image(path, args.channel, args.stokes)
+        companions = [
+            None if companion is None else read_companion(companion, args.channel, args.stokes)
+            for companion in (args.psf, args.pb, args.mask)
+        ]
+        return imager(dirty, *companions, beam)
+
+    def write(prefix, result):
+        return result.write(prefix, replaced(prefix))
+
+    return [
+        Job(
+            path, path, prefix, partial(is_done, prefix), partial(check, path, prefix), partial(image, path),
+            partial(write, prefix),
+        )
+        for path, prefix in zip(args.files, prefixes, strict=True)
+    ]  # fmt: skip
+
+
+def _wsclean_jobs(args, beam):
+    for name in ("psf", "channel", "stokes"):
+        if getattr(args, name) is not None:
+            raise SettingError(f"--{name}: with --wsclean the names of the files say it; leave it out")
+    runs = [run for prefix in args.files for run in wsclean.find_images(prefix, args.pb, args.output_dir)]
+    # With --resume nothing more is replaced: an image of that name may be WSClean's own.
+    return [
+        Job(
+            run.prefix, run.dirty, run.prefix, run.is_done, partial(run.check_free, args.overwrite),
+            partial(run.image, mask=args.mask, beam=beam), partial(run.write, overwrite=args.overwrite),
+        )
+        for run in runs
+    ]  # fmt: skip
+
+
+def _left(jobs, args):
+    """The jobs that are not done; says which are."""
+    left, done = [], []
+    for job in jobs:
+        (done if job.is_done() else left).append(job)
+    if done:
+        log.info("%d of %d have all their products already, and are skipped", len(done), len(jobs))
+    for job in done if args.json else ():
+        say_json(file=job.file, prefix=job.prefix, skipped=True)
+    return left
+
+
+def _one_by_one(jobs, imager, args):
+    """Do every job; one that cannot be used does not stop the others."""
+    failed = []
+    for job in jobs:
+        name = str(job.name)
+        if len(jobs) > 1:
+            log.info("%s", name)
+        started = time.monotonic()
+        try:
+            with warnings_logged() as warnings:
+                result = job.image(imager)
+                paths = job.write(result)
+            _report(job, result, paths, warnings(), args)
+            log.debug("%s took %.1f s", name, time.monotonic() - started)
+        except DirtyImageError as error:
+            said = DirtyImageError(str(error) if name in str(error) else f"{name}: {error}")
+            _report_failure(job, said, args)
+            if len(jobs) == 1:
+                raise said from error
+            log.error("%s", said)
+            failed.append(name)
+        except Exception as error:  # a file that nobody has foreseen must not cost the night's other ones
+            _report_failure(job, error, args)
+            if len(jobs) == 1:
+                raise
+            log.error("%s: %s: %s", name, type(error).__name__, error)
+            log.debug("where it was raised:", exc_info=error)
+            failed.append(name)
+    if failed:
+        raise DirtyImageError(
+            f"{len(failed)} of {len(jobs)} images could not be used, for the reasons above: {', '.join(failed)}"
+        )
 
 
 @contextmanager
@@ -168,21 +238,42 @@ def _imager(args, n_files):
             seed=args.seed,
             progress=bar,
         )
+        log.debug("%r", imager)
         bar.reset(total=n_files * imager.n_samples * imager.steps)
         yield imager
 
 
-def _report(result, prefix, paths):
+def _report(job, result, paths, warnings, args):
+    """Print the catalogue, or what a script wants to know of it."""
+    log.info("wrote %s in %s", ", ".join(path.name for path in paths), paths[0].parent)
+    if args.json:
+        say_json(
+            file=job.file,
+            prefix=job.prefix,
+            products=paths,
+            n_sources=len(result.catalog),
+            noise=result.dirty.rms,
+            noise_unit="Jy/beam",
+            seed=result.meta["seed"],
+            chi2=result.fit.chi2,
+            misfit=list(result.fit.misfits),
+            warnings=warnings,
+        )
+        return
     table = result.catalog["source_id", "ra", "dec", "flux", "flux_err", "snr", "reliability", "x", "y", "flags"]
     for name in ("flux", "flux_err"):
         table[name] = table[name].to(u.uJy)
     formats = {"ra": "%.6f", "dec": "%.6f", "reliability": "%.2f"}
     for name in table.colnames[1:-1]:
         table[name].info.format = formats.get(name, "%.1f")
-    tqdm.write(f"{prefix}: {len(table)} source{'s' * (len(table) != 1)}, noise {result.dirty.rms * 1e6:.3g} uJy/beam")
+    say(f"{job.prefix}: {len(table)} source{'s' * (len(table) != 1)}, noise {result.dirty.rms * 1e6:.3g} uJy/beam")
     if len(table):
-        tqdm.write("\n".join(table.pformat(max_lines=-1, max_width=-1)))
-    tqdm.write("wrote " + ", ".join(path.name for path in paths) + f" in {paths[0].parent}")
+        say("\n".join(table.pformat(max_lines=-1, max_width=-1)))
+
+
+def _report_failure(job, error, args):
+    if args.json:
+        say_json(file=job.file, error=str(error) or type(error).__name__)
 
 
 def _stem(path):

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import shutil
 import subprocess
 import sys
 
@@ -10,7 +11,14 @@ import pytest
 from astropy.io import fits
 from astropy.table import QTable
 
+import astro_ddpm_imager
 from astro_ddpm_imager.cli import main
+from astro_ddpm_imager.command_line import parser
+from astro_ddpm_imager.diffusion.denoiser import DEVICES
+from astro_ddpm_imager.diffusion.sampling import SAMPLERS
+from astro_ddpm_imager.simulate import SHAPES
+from astro_ddpm_imager.simulate.imaging import WEIGHTINGS
+from astro_ddpm_imager.sources.aggregation import AGGREGATES
 
 QUICK = ["--samples", "2", "--steps", "3", "--seed", "1", "--device", "cpu"]
 
@@ -22,7 +30,8 @@ def test_image_writes_products_and_prints_the_catalogue(demo, tmp_path, capsys):
     call = ["image", str(demo["dirty"]), str(copy), *companions, *QUICK, "--output-dir", str(tmp_path / "out")]
     assert main(call) == 0
     printed = capsys.readouterr()
-    assert "noise 47.1 uJy/beam" in printed.out and "wrote demo.model.fits" in printed.out
+    assert "noise 47.1 uJy/beam" in printed.out and "wrote demo.model.fits" in printed.err
+    assert "wrote" not in printed.out and "INFO" not in printed.out
     tables = [QTable.read(tmp_path / "out" / f"{name}.catalog.ecsv") for name in ("demo", "second")]
     # The same data with the same seed, whatever file came before.
     assert (tables[0]["flux"] == tables[1]["flux"]).all()
@@ -128,15 +137,16 @@ def test_errors_are_one_line(tmp_path, capsys):
     assert lines[-1].startswith("astro-ddpm-imager: error:") and "is not a FITS file" in lines[-1]
 
 
-def test_demo(tmp_path, capsys):
-    assert main(["demo", *QUICK, "--output-dir", str(tmp_path)]) == 0
-    assert (tmp_path / "demo.png").exists()
-
-
-def test_models(capsys):
-    assert main(["models"]) == 0
-    printed = capsys.readouterr().out
-    assert "default" in printed and "noise protocol: independent" in printed and "SHA-256" in printed
+def test_demo_is_the_same_every_time(tmp_path, capsys):
+    """With the seed of the README's picture, if none is given."""
+    for name in ("a", "b"):
+        assert main(["demo", *QUICK[:4], "--device", "cpu", "--output-dir", str(tmp_path / name)]) == 0
+        assert (tmp_path / name / "demo.png").exists()
+    models = [fits.open(tmp_path / name / "demo.model.fits") for name in ("a", "b")]
+    np.testing.assert_array_equal(*(hdus[0].data for hdus in models))
+    assert models[0][0].header["DSEED"] == 1
+    for hdus in models:
+        hdus.close()
 
 
 @pytest.mark.parametrize("command", [[], ["image"], ["demo"], ["models"]])
@@ -145,6 +155,64 @@ def test_help(command, capsys):
         main([*command, "--help"])
     assert stop.value.code == 0
     assert "usage: astro-ddpm-imager" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("module", ["astro_ddpm_imager", "astro_ddpm_imager.cli"])
+def test_modules_are_the_command(module):
+    printed = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, check=True)
+    assert printed.stdout.strip() == astro_ddpm_imager.__version__
+
+
+def test_names_written_out_are_those_of_the_package():
+    assert set(parser.AGGREGATES) == set(AGGREGATES)
+    assert parser.DEVICES == DEVICES
+    assert set(parser.SAMPLERS) == set(SAMPLERS)
+    assert set(parser.SHAPES) == set(SHAPES)
+    assert parser.WEIGHTINGS == WEIGHTINGS
+
+
+@pytest.mark.parametrize("options", [["-v"], ["-q"], []])
+@pytest.mark.parametrize("before", [True, False])
+def test_how_much_is_said(options, before, demo, tmp_path, capsys):
+    call = ["image", str(demo["dirty"]), *QUICK, "--output-dir", str(tmp_path / "out")]
+    assert main([*options, *call] if before else [*call, *options]) == 0
+    said = capsys.readouterr()
+    assert "demo: " in said.out and "noise 4" in said.out
+    assert "WARNING: no PSF given" in said.err
+    assert ("wrote demo.model.fits" in said.err) == (options != ["-q"])
+    assert ("DEBUG" in said.err) == (options == ["-v"])
+
+
+def test_verbose_says_where_an_error_comes_from(tmp_path, capsys):
+    for options in ([], ["-v"]):
+        assert main(["image", str(tmp_path / "none.fits"), *options]) == 1
+        assert ("Traceback" in capsys.readouterr().err) == bool(options)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion(shell, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--print-completion", shell])
+    printed = capsys.readouterr().out
+    assert stop.value.code == 0 and "evaluate" in printed and "noise-protocol" in printed
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [(["im"], "image"), (["image", "--over"], "--overwrite"), (["image", "--sampler", "u"], "unipc")],
+)
+def test_bash_completes(words, completed, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["--print-completion", "bash"])
+    script = tmp_path / "completion.bash"
+    name = "astro-ddpm-imager"
+    script.write_text(
+        capsys.readouterr().out
+        + f"COMP_WORDS=({name} {' '.join(words)}); COMP_CWORD={len(words)}\n"
+        + "$(complete -p astro-ddpm-imager | sed 's/.*-F \\([^ ]*\\).*/\\1/'); echo ${COMPREPLY[@]}\n"
+    )
+    assert subprocess.run(["bash", script], capture_output=True, text=True, check=True).stdout.strip() == completed
 
 
 def test_the_package_never_imports_torch():
@@ -162,16 +230,16 @@ def test_a_beam_that_is_none(axes, demo, capsys):
 @pytest.mark.parametrize(
     ("command", "function", "way"),
     [
-        (["image", "some.fits"], "image_files", "--resume goes on"),
-        (["demo"], "image_demo", "--overwrite starts again"),
-        (["simulate"], "_simulate", "--overwrite starts again"),
-        (["evaluate", "some"], "_evaluate", "the same command goes on"),
+        (["image", "some.fits"], "batch.image_files", "--resume goes on"),
+        (["demo"], "batch.image_demo", "--overwrite starts again"),
+        (["simulate"], "command_line.simulation.simulate", "--overwrite starts again"),
+        (["evaluate", "some"], "command_line.evaluation.evaluate", "the same command goes on"),
     ],
 )
 def test_an_interruption_says_how_to_go_on(command, function, way, capsys, monkeypatch):
     def interrupted(args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"astro_ddpm_imager.cli.{function}", interrupted)
+    monkeypatch.setattr(f"astro_ddpm_imager.{function}", interrupted)
     assert main(command) == 130
     assert capsys.readouterr().err.strip().endswith(f"files written so far are whole, {way}")

@@ -1,0 +1,45 @@
+"""What the command evaluate does."""
+
+import json
+import math
+
+import astropy.units as u
+
+from ..errors import SettingError
+from ..evaluate import run_fields, write_report
+from ..imager import DiffusionImager
+from .printing import say, say_json
+
+__all__ = ["evaluate"]
+
+
+def evaluate(args):
+    """Image fields whose sources are known, and write the report.
+
+    Parameters
+    ----------
+    args : `argparse.Namespace`
+        Arguments of the command ``evaluate``, by their names there.
+
+    Raises
+    ------
+    SettingError, EvaluationError, FileNotFoundError
+        An argument, the truth or an image cannot be used.
+    """
+    if args.radius is not None and not 0 < args.radius < math.inf:
+        raise SettingError(f"radius={args.radius:g}: must be positive and finite")
+    # Every candidate is wanted; thresholds come later.
+    imager = DiffusionImager(
+        args.model, n_samples=args.samples, steps=args.steps, sampler=args.sampler, reliability=0,
+        pblimit=args.pblimit, device=args.device, threads=args.threads, seed=args.seed, progress=False,
+        calibrate=not args.raw,
+    )  # fmt: skip
+    progress = False if args.quiet else None
+    evaluation = run_fields(args.folder, args.output, imager, args.truth, args.fields, progress, args.noise_protocol)
+    path = write_report(evaluation, args.output, None if args.radius is None else args.radius * u.arcsec)
+    if args.json:
+        numbers = path.with_suffix(".json")
+        scores = json.loads(numbers.read_text())["scores"]
+        say_json(folder=args.folder, report=path, numbers=numbers, scores=scores)
+    else:
+        say(f"wrote {path}")

@@ -1,0 +1,107 @@
+"""What the command line prints: results on stdout, as text or JSON, and everything else on stderr."""
+
+import json
+import logging
+import math
+import os
+import sys
+from contextlib import contextmanager, suppress
+from logging.handlers import BufferingHandler
+
+__all__ = ["flush_streams", "logging_to_stderr", "say", "say_json", "warnings_logged"]
+
+PACKAGE = __package__.partition(".")[0]
+
+
+def say(text):
+    """Print on stdout, above progress bars; do nothing once its reader has gone, so that the work goes on.
+
+    Parameters
+    ----------
+    text : str
+    """
+    from tqdm import tqdm
+
+    try:
+        tqdm.write(text, file=sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence(sys.stdout)
+
+
+def say_json(**entries):
+    """Print a JSON object in one line on stdout.
+
+    Parameters
+    ----------
+    **entries
+        Numbers, text, paths, and lists and dicts of these; what is not finite
+        is null, for JSON has no word for it.
+    """
+    say(json.dumps(_finite(entries), default=os.fspath, allow_nan=False))
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def flush_streams():
+    """Flush stdout and stderr: the interpreter would complain at its end that nobody reads them any more."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            _silence(stream)
+
+
+def _silence(stream):
+    """Send to nowhere what a stream still holds and gets."""
+    # A stream without a descriptor is not a pipe, and is not flushed at the end of the process.
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+@contextmanager
+def logging_to_stderr(level):
+    """The log of the package on stderr, above progress bars, while the context lasts.
+
+    Parameters
+    ----------
+    level : int
+        Lowest level that is shown.
+    """
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    logger = logging.getLogger(PACKAGE)
+    handler, level_before = logging.StreamHandler(sys.stderr), logger.level
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    try:
+        with logging_redirect_tqdm([logger]):
+            yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level_before)
+
+
+@contextmanager
+def warnings_logged():
+    """Collect the warnings that the package logs.
+
+    Yields
+    ------
+    function
+        Returns the messages so far, as a list of str.
+    """
+    logger, collected = logging.getLogger(PACKAGE), BufferingHandler(sys.maxsize)
+    collected.setLevel(logging.WARNING)
+    logger.addHandler(collected)
+    try:
+        yield lambda: [record.getMessage() for record in collected.buffer]
+    finally:
+        logger.removeHandler(collected)

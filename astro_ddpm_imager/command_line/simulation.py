@@ -1,0 +1,85 @@
+"""What the command simulate does."""
+
+import astropy.units as u
+
+from ..simulate import GainErrors, Observation, SourceRecipe, read_array, simulate_fields, thermal_rms
+from .printing import say, say_json
+
+__all__ = ["simulate"]
+
+
+def simulate(args):
+    """Simulate the fields, and say what they are.
+
+    Parameters
+    ----------
+    args : `argparse.Namespace`
+        Arguments of the command ``simulate``, by their names there.
+
+    Raises
+    ------
+    SimulationError, FileExistsError
+        Before any work: an argument, fields that exist.
+    """
+    array = read_array(args.array)
+    observation = Observation(
+        array,
+        ra=args.ra * u.deg,
+        declination=args.dec * u.deg,
+        duration=args.minutes * u.min,
+        integration=args.integration * u.s,
+        hour_angle=args.hour_angle * u.hourangle,
+        frequency=args.frequency * u.GHz,
+        bandwidth=args.bandwidth * u.GHz,
+        channels=args.channels,
+        shape=(args.imsize, args.imsize),
+        cell=args.cell * u.arcsec,
+        weighting=args.weighting,
+        robust=args.robust,
+    )
+    recipe = SourceRecipe(
+        number=tuple(args.sources),
+        flux=args.flux * u.uJy,
+        slope=args.slope,
+        size=args.size * u.arcsec,
+        reach=args.reach * u.arcsec,
+        pairs=args.pairs,
+        clustering=None if args.clustering is None else args.clustering * u.arcsec,
+        bright=args.bright * u.mJy,
+        extended=tuple(args.extended),
+        extended_flux=args.extended_flux * u.mJy,
+        extended_size=args.extended_size * u.arcsec,
+    )
+    gain_errors = None
+    if args.gain_errors is not None:
+        percent, degrees = args.gain_errors
+        gain_errors = GainErrors(percent / 100, degrees * u.deg, args.gain_nodes)
+    if args.rms is None:
+        rms = thermal_rms(
+            array, observation.frequency, args.bandwidth * u.GHz, observation.time_on_source, args.pwv * u.mm,
+            observation.elevations,
+        )  # fmt: skip
+    else:
+        rms = args.rms * u.uJy
+    truth = simulate_fields(
+        observation, recipe, rms, args.output_dir, args.fields, args.seed, args.shared_noise, args.overwrite,
+        gain_errors,
+    )  # fmt: skip
+    if args.json:
+        for number in range(args.fields):
+            say_json(
+                file=args.output_dir / f"{number:04d}.dirty.fits",
+                psf=args.output_dir / "psf.fits",
+                pb=args.output_dir / "pb.fits",
+                truth=args.output_dir / "truth.ecsv",
+                n_sources=int((truth["field"] == number).sum()),
+                noise=truth.meta["rms_uJy"] / 1e6,
+                noise_unit="Jy/beam",
+                seed=args.seed,
+            )
+        return
+    beam = observation.beam
+    say(
+        f"{args.output_dir}: {args.fields} field(s), {len(truth)} sources, noise {truth.meta['rms_uJy']:.3g} uJy/beam, "
+        f"beam {beam.major.to_value(u.arcsec):.3g} x {beam.minor.to_value(u.arcsec):.3g} arcsec"
+    )
