@@ -5,11 +5,16 @@ python -m export.train runs/instruments.npz --output runs/feedback --initial exp
 """
 
 import argparse
+import gc
 import json
 import logging
 import math
+import os
 import signal
+import sys
+import tempfile
 import time
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -37,7 +42,28 @@ FARTHEST = 2.0  # from the step before, in units of the sampler's steps: what ot
 WARM_UP = 200  # steps
 NEW = "feedback.weight"  # starts at 0 where training goes on from a network without it
 REPORTING = 60  # seconds
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C; queues and services stop what they run with the other one
 HELD_OUT = 2**31  # seed of the fields for validation
+
+
+@contextmanager
+def uninterrupted():
+    """Put off an interruption to the end of the block."""
+    caught = []
+    handlers = {number: signal.signal(number, lambda *_: caught.append(True)) for number in INTERRUPTIONS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if caught:
+        raise KeyboardInterrupt
+
+
+def leave_interruptions(_):
+    """For processes that draw skies: an interruption reaches them, too, but it is their parent that ends them."""
+    for number in INTERRUPTIONS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 class SkiesOfSteps(torch.utils.data.Dataset):
@@ -109,10 +135,11 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        self.step += 1
-        decay = min(self.args.ema, self.step / (self.step + 20))
-        with torch.no_grad():
+        decay = min(self.args.ema, (self.step + 1) / (self.step + 21))
+        # A checkpoint of half a step would not be that of any.
+        with uninterrupted(), torch.no_grad():
+            self.optimizer.step()
+            self.step += 1
             torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
         return loss.detach()
 
@@ -137,7 +164,8 @@ class Trainer:
     def validate(self):
         """Log the loss of the averaged network by kind of field and quarter of t, without and with feedback."""
         predict = self.predict(self.average)
-        for kind in self.simulator.population.kinds:
+        log.info("step %d, validating; loss by quarters of the diffusion time", self.step)
+        for kind in tqdm(self.simulator.population.kinds, "validating", unit="kind", leave=False, disable=None):
             losses, quarters = [], []
             for i in range(self.args.validation):
                 skies = draw_skies(self.simulator, np.random.default_rng([HELD_OUT, i]), self.args.batch, kind)
@@ -162,8 +190,9 @@ class Trainer:
     def save(self):
         """Write a checkpoint whole or not at all."""
         state = {name: getattr(self, name).state_dict() for name in ("model", "average", "optimizer")}
-        torch.save({"step": self.step, **state}, self.path.with_suffix(".part"))
-        self.path.with_suffix(".part").replace(self.path)
+        with uninterrupted():
+            torch.save({"step": self.step, **state}, self.path.with_suffix(".part"))
+            self.path.with_suffix(".part").replace(self.path)
 
     def train(self):
         """Go on to the last step."""
@@ -171,14 +200,24 @@ class Trainer:
             self.validate()
         skies = SkiesOfSteps(self.simulator, self.args.seed, self.args.batch)
         loader = DataLoader(
-            skies, batch_size=None, sampler=range(self.step, self.args.steps), num_workers=self.args.workers
+            skies,
+            batch_size=None,
+            sampler=range(self.step, self.args.steps),
+            num_workers=self.args.workers,
+            worker_init_fn=leave_interruptions,
         )
+        first = self.step
+        log.info(
+            "training from step %d to %d%s", first, self.args.steps,
+            "" if self.args.eager else "; compiling first, which takes minutes on a CPU (--eager does without)",
+        )  # fmt: skip
         saved = validated = reported = time.monotonic()
         losses = []
         for step, batch in tqdm(loader, "training", self.args.steps, initial=self.step, unit="step", disable=None):
             losses.append(self.optimize(step, batch))
             now = time.monotonic()
-            if now - reported > REPORTING:
+            # The first one at once: it tells that steps are made, and how long they take.
+            if step == first or now - reported > REPORTING:
                 loss, speed = torch.stack(losses).mean().item(), len(losses) * self.args.batch / (now - reported)
                 log.info("step %d, loss %.5f, %.3g fields/s", self.step, loss, speed)
                 losses, reported = [], now
@@ -220,24 +259,36 @@ def main():
         handlers=[logging.StreamHandler(), logging.FileHandler(args.output / "train.log")],
     )
     logging.getLogger("astro_ddpm_imager").setLevel(logging.ERROR)  # CLEAN diverges where gains are off
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     torch.manual_seed(args.seed)
     torch.backends.cudnn.benchmark = True
+    try:
+        log.info("reading %s", args.instruments)
+        # Of its own: what an interrupted compiler has left in the common one is taken for whole by the next run.
+        with tempfile.TemporaryDirectory(prefix="compiled-", ignore_cleanup_errors=True) as folder:
+            os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
+            _train(args)
+    except KeyboardInterrupt:
+        log.info("interrupted; the same command goes on")
+        gc.freeze()  # collecting what was being compiled takes many seconds, and the process ends
+        return 130
+    return 0
+
+
+def _train(args):
     trainer = Trainer(args)
     sizes = {"psfs": len(trainer.simulator.instruments), "pixels": trainer.observe.n}
     (args.output / "config.json").write_text(json.dumps(vars(args) | sizes, default=str, indent=1))
     log.info(
         "%d PSFs, %d weights", len(trainer.simulator.instruments), sum(w.numel() for w in trainer.model.parameters())
     )
-    # As Ctrl-C: queues and services stop what they run with it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with logging_redirect_tqdm():
-        try:
+    try:
+        with logging_redirect_tqdm():
             trainer.train()
-        except KeyboardInterrupt:
-            log.info("interrupted at step %d; the same command goes on", trainer.step)
-        finally:
-            trainer.save()
+    finally:
+        trainer.save()
+        log.info("step %d is kept in %s", trainer.step, trainer.path)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
