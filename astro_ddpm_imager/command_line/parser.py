@@ -6,7 +6,7 @@ from pathlib import Path
 from .. import __version__
 from .printing import say
 
-__all__ = ["build_parser"]
+__all__ = ["build_parser", "commands_of"]
 
 # Names that the package knows, written out: importing what has them would take longer than --help may. Tests compare.
 AGGREGATES = ("beam-median", "mean", "median", "single")
@@ -23,9 +23,7 @@ def build_parser():
 
     Returns
     -------
-    parser : `argparse.ArgumentParser`
-    commands : dict of `argparse.ArgumentParser`
-        That of each command, by name.
+    `argparse.ArgumentParser`
     """
     common = _common()
     parser = argparse.ArgumentParser(
@@ -51,6 +49,9 @@ def build_parser():
         "NAME.image.fits (restored, Jy/beam), NAME.residual.fits, NAME.catalog.ecsv, NAME.reg (DS9) and NAME.png, "
         "and print the catalogue. NAME is FILE without its ending (.dirty.fits, .fits, ...).",
         "batch:image_files", "--resume goes on",
+        epilog="With --json, each line has file, prefix, products, n_sources, noise, noise_unit, seed, chi2 (of the "
+        "residual), misfit (what is wrong with it) and warnings; or file and error; or, with --resume, file, prefix "
+        "and skipped.",
     )  # fmt: skip
     add(
         "demo", _add_demo, "the whole job on a field that comes with the package",
@@ -77,7 +78,23 @@ def build_parser():
         "List the models that come with the package; with -v, or of each MODEL, all that the card says.",
         "command_line.models:show_models", "the same command goes on",
     )  # fmt: skip
-    return parser, subparsers.choices
+    return parser
+
+
+def commands_of(parser):
+    """The parser of each command.
+
+    Parameters
+    ----------
+    parser : `argparse.ArgumentParser`
+        As `build_parser` makes it.
+
+    Returns
+    -------
+    dict of `argparse.ArgumentParser`
+        By name.
+    """
+    return next(action.choices for action in parser._actions if action.dest == "command")
 
 
 class _PrintCompletion(argparse.Action):
@@ -86,8 +103,7 @@ class _PrintCompletion(argparse.Action):
     def __call__(self, parser, namespace, values, option_string=None):
         import shtab
 
-        commands = next(action.choices for action in parser._actions if action.dest == "command")
-        for each in (parser, *commands.values()):
+        for each in (parser, *commands_of(parser).values()):
             for action in each._actions:
                 if action.type is Path:
                     action.complete = shtab.DIRECTORY if action.metavar in ("DIR", "FOLDER") else shtab.FILE

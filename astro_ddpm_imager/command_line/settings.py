@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ..errors import SettingError
-from .parser import build_parser
+from .parser import build_parser, commands_of
 
 __all__ = ["parse", "read_settings"]
 
@@ -33,9 +33,10 @@ def parse(arguments=None):
     SettingError
         The settings file, or something in it, cannot be used.
     """
-    parser, commands = build_parser()
+    parser = build_parser()
     args = _parse(parser, arguments)
     if args.config is not None:
+        commands = commands_of(parser)
         command = commands[args.command]
         settings = read_settings(args.config, commands)[args.command]
         given = {action.dest for action in command._actions if _is_given(action, args)}
