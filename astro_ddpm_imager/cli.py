@@ -6,7 +6,7 @@ import traceback
 from pkgutil import resolve_name
 
 from .command_line.printing import flush_streams, logging_to_stderr
-from .command_line.settings import parse
+from .command_line.settings_file import parse
 from .errors import DirtyImageError, EvaluationError, ModelError, SettingError, SimulationError
 
 __all__ = ["main"]

@@ -15,10 +15,10 @@ import astro_ddpm_imager
 from astro_ddpm_imager.cli import main
 from astro_ddpm_imager.command_line import parser
 from astro_ddpm_imager.diffusion.denoiser import DEVICES
+from astro_ddpm_imager.diffusion.reconstruction import AGGREGATES
 from astro_ddpm_imager.diffusion.sampling import SAMPLERS
 from astro_ddpm_imager.simulate import SHAPES
 from astro_ddpm_imager.simulate.imaging import WEIGHTINGS
-from astro_ddpm_imager.sources.aggregation import AGGREGATES
 
 QUICK = ["--samples", "2", "--steps", "3", "--seed", "1", "--device", "cpu"]
 

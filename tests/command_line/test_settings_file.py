@@ -6,7 +6,7 @@ import pytest
 from astropy.io import fits
 
 from astro_ddpm_imager.cli import main
-from astro_ddpm_imager.command_line.settings import parse
+from astro_ddpm_imager.command_line.settings_file import parse
 from astro_ddpm_imager.errors import SettingError
 
 
