@@ -73,6 +73,10 @@ def logging_to_stderr(level):
     ----------
     level : int
         Lowest level that is shown.
+
+    Yields
+    ------
+    None
     """
     from tqdm.contrib.logging import logging_redirect_tqdm
 
