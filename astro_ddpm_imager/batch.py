@@ -81,6 +81,10 @@ def image_files(args):
         if not 0 < minor <= major < math.inf:
             raise SettingError(f"--beam {major:g} {minor:g} {angle:g}: the axes must be positive, the longer one first")
         beam = Beam(major * u.arcsec, minor * u.arcsec, angle * u.deg)
+    for name in ("psf", "pb", "mask"):
+        path = getattr(args, name)
+        if path is not None and not path.exists():
+            raise FileNotFoundError(f"--{name} {path}: there is no such file")
     jobs = _wsclean_jobs(args, beam) if args.wsclean else _file_jobs(args, beam)
     if args.resume:
         jobs = _left(jobs, args)

@@ -42,7 +42,9 @@ def _run(arguments):
     except (DirtyImageError, EvaluationError, ModelError, SettingError, SimulationError, OSError) as error:
         if args is not None and args.verbose:
             traceback.print_exception(error)
-        print(f"astro-ddpm-imager: error: {error}", file=sys.stderr)
+        # Settings have the names of their options, but for this one.
+        said = str(error).replace("n_samples=", "samples=")
+        print(f"astro-ddpm-imager: error: {said}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         way = "" if args is None else f"; files written so far are whole, {args.way}"

@@ -94,6 +94,18 @@ def test_a_missing_file_stops_before_the_work(demo, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("option", ["--psf", "--pb", "--mask"])
+def test_a_missing_companion_stops_before_the_work(option, demo, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("astro_ddpm_imager.batch.DiffusionImager", None)
+    assert main(["image", str(demo["dirty"]), str(demo["dirty"]), option, str(tmp_path / "none.fits")]) == 1
+    assert f"error: {option} {tmp_path / 'none.fits'}: there is no such file" in capsys.readouterr().err
+
+
+def test_a_setting_has_the_name_of_its_option(demo, tmp_path, capsys):
+    assert main(["image", str(demo["dirty"]), "--samples", "0", "--output-dir", str(tmp_path)]) == 1
+    assert "error: samples=0: must be a whole number of at least 1" in capsys.readouterr().err
+
+
 def test_a_folder_that_cannot_be_stops_before_the_work(demo, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("astro_ddpm_imager.batch.DiffusionImager", None)
     (tmp_path / "out").write_text("mine")
