@@ -13,8 +13,9 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 from pathlib import Path
 
@@ -58,6 +59,25 @@ def uninterrupted():
             signal.signal(number, handler)
     if caught:
         raise KeyboardInterrupt
+
+
+@contextmanager
+def telling_of_compilation():
+    """Say now and every minute that the network is being compiled; nothing else is said for long."""
+    done, started = threading.Event(), time.monotonic()
+
+    def tell():
+        log.info("compiling, which takes minutes on a CPU; --eager does without")
+        while not done.wait(REPORTING):
+            log.info("compiling for %.0f s", time.monotonic() - started)
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def leave_interruptions(_):
@@ -207,14 +227,12 @@ class Trainer:
             worker_init_fn=leave_interruptions,
         )
         first = self.step
-        log.info(
-            "training from step %d to %d%s", first, self.args.steps,
-            "" if self.args.eager else "; compiling first, which takes minutes on a CPU (--eager does without)",
-        )  # fmt: skip
+        log.info("training from step %d to %d", first, self.args.steps)
         saved = validated = reported = time.monotonic()
         losses = []
         for step, batch in tqdm(loader, "training", self.args.steps, initial=self.step, unit="step", disable=None):
-            losses.append(self.optimize(step, batch))
+            with nullcontext() if self.args.eager or step > first else telling_of_compilation():
+                losses.append(self.optimize(step, batch))
             now = time.monotonic()
             # The first one at once: it tells that steps are made, and how long they take.
             if step == first or now - reported > REPORTING:
