@@ -120,8 +120,8 @@ def test_what_exists_is_kept(run, quick, capsys):
     assert "field-residual.fits exists; give overwrite=True (--overwrite" in capsys.readouterr().err
     assert names(prefix.parent) == ["image.fits", "residual.fits"]
     assert main([*call, "--overwrite"]) == 0
-    printed = capsys.readouterr().out
-    assert "noise 47.1 uJy/beam" in printed and "wrote field-model.fits, field-image.fits" in printed
+    printed = capsys.readouterr()
+    assert "noise 47.1 uJy/beam" in printed.out and "wrote field-model.fits, field-image.fits" in printed.err
     # Now the restored image is one; it is not taken for WSClean's, nor replaced unasked.
     assert main(call) == 1
     assert main([*call, "--resume"]) == 0
