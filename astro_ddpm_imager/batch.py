@@ -19,6 +19,7 @@ from .data import demo_files
 from .errors import DirtyImageError, SettingError
 from .imager import DiffusionImager
 from .observation.reading import read_companion, read_image
+from .products.summary import summary_table
 from .products.writing import PRODUCTS, check_free, existing_products, left_by_interruption
 
 __all__ = ["image_demo", "image_files"]
@@ -152,7 +153,7 @@ def _file_jobs(args, beam):
         return imager(dirty, *companions, beam)
 
     def write(prefix, result):
-        return result.write(prefix, replaced(prefix))
+        return result.write(prefix, replaced(prefix), args.keep_axes)
 
     return [
         Job(
@@ -264,12 +265,7 @@ def _report(job, result, paths, warnings, args):
             warnings=warnings,
         )
         return
-    table = result.catalog["source_id", "ra", "dec", "flux", "flux_err", "snr", "reliability", "x", "y", "flags"]
-    for name in ("flux", "flux_err"):
-        table[name] = table[name].to(u.uJy)
-    formats = {"ra": "%.6f", "dec": "%.6f", "reliability": "%.2f"}
-    for name in table.colnames[1:-1]:
-        table[name].info.format = formats.get(name, "%.1f")
+    table = summary_table(result.catalog)
     say(f"{job.prefix}: {len(table)} source{'s' * (len(table) != 1)}, noise {result.dirty.rms * 1e6:.3g} uJy/beam")
     if len(table):
         say("\n".join(table.pformat(max_lines=-1, max_width=-1)))

@@ -255,3 +255,12 @@ def test_an_interruption_says_how_to_go_on(command, function, way, capsys, monke
     monkeypatch.setattr(f"astro_ddpm_imager.{function}", interrupted)
     assert main(command) == 130
     assert capsys.readouterr().err.strip().endswith(f"files written so far are whole, {way}")
+
+
+def test_images_keep_the_axes_of_the_file_where_asked(demo, tmp_path, capsys):
+    with fits.open(demo["dirty"]) as hdus:
+        fits.writeto(tmp_path / "a.fits", hdus[0].data.squeeze()[None, None], hdus[0].header)
+    for options, axes in ([], 2), (["--keep-axes", "--overwrite"], 4):
+        call = ["image", str(tmp_path / "a.fits"), *QUICK, "--output-dir", str(tmp_path), *options]
+        assert main(call) == 0
+        assert fits.getdata(tmp_path / "a.image.fits").ndim == axes

@@ -147,6 +147,11 @@ def _add_image(image):
         "--resume", action="store_true", help="skip files whose products are all there; finish what was interrupted"
     )
     _add_products(image)
+    image.add_argument(
+        "--keep-axes", action="store_true",
+        help="give images the axes of length 1, frequency and Stokes, that FILE has, as CASA exports them and "
+        "spectral-cube wants them (default: two axes; with --wsclean, WSClean's)",
+    )  # fmt: skip
     image.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same files (default: a new one)")
 
 
