@@ -171,7 +171,7 @@ class DiffusionImager:
 
     @property
     def card(self):
-        """The `~astro_ddpm_imager.diffusion.models.ModelCard` of the model."""
+        """The `~astro_ddpm_imager.ModelCard` of the model."""
         return self.denoiser.card
 
     @property

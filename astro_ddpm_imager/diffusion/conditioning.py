@@ -33,7 +33,7 @@ def condition(dirty, psf, pb, pixels_per_beam, threshold, gain):
     Returns
     -------
     3D array of float32, shape (4, ny, nx)
-        In the order of `CONDITIONS`; the components are convolved with a round
+        In the order of ``CONDITIONS``; the components are convolved with a round
         Gaussian of a beam's width and a peak of 1.
     """
     max_iterations = int(MAX_COMPONENTS_PER_BEAM * dirty.size / pixels_per_beam**2)

@@ -28,7 +28,7 @@ class Denoiser:
     Parameters
     ----------
     model : str or path-like
-        Name or path, see `~astro_ddpm_imager.diffusion.models.load_card`.
+        Name or path, see `~astro_ddpm_imager.load_card`.
     device : {"auto", "cpu", "cuda"}
         ``"auto"`` takes CUDA where it works and else the CPU, and logs which.
     threads : int, optional

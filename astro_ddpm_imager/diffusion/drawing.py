@@ -42,7 +42,7 @@ def draw_samples(gridded, denoiser, n_samples, steps, sampler, seed, update):
     denoiser : `~astro_ddpm_imager.diffusion.denoiser.Denoiser`
     n_samples, steps : int
     sampler : str
-        One of `~astro_ddpm_imager.diffusion.sampling.SAMPLERS`.
+        One of ``sampling.SAMPLERS``.
     seed : int
         Of the noise; that of a sample is the same however many there are.
     update : callable

@@ -95,7 +95,7 @@ def evenly_in_log_ratio(schedule, steps):
 
     Returns
     -------
-    1D array of int, decreasing, from T - 1; the last ones have a ratio of up to exp(`SETTLED`).
+    1D array of int, decreasing, from T - 1; the last ones have a ratio of up to exp(``SETTLED``).
     """
     log_ratio = schedule.log_ratio
     width = (SETTLED - log_ratio[-1]) / (FIRST + max(0, steps - 2))

@@ -55,8 +55,8 @@ class Evaluation:
     seconds : dict of dict
         Wall time by method and number of the field.
     measured : dict of dict
-        By number of the field: ``images`` (`image_scores`), ``coverage``
-        (`pixel_coverage`), ``ranks`` (`true_ranks`), ``rms`` (Jy/beam),
+        By number of the field: ``images`` (``image_scores``), ``coverage``
+        (``pixel_coverage``), ``ranks`` (``true_ranks``), ``rms`` (Jy/beam),
         ``beam`` (arcsec), ``threads`` and ``provider`` of the imager, and
         ``inputs`` (SHA-256 of the files).
     settings : dict
@@ -79,7 +79,7 @@ def run_fields(folder, output, imager, truth=None, fields=None, progress=None, n
     Parameters
     ----------
     folder : path-like
-        See `read_folder`; MeasurementSets as in `measurement_sets`.
+        See `read_folder`; MeasurementSets as in ``measurement_sets``.
     output : path-like
         Folder for what is measured, made if needed.
     imager : `~astro_ddpm_imager.DiffusionImager`

@@ -246,7 +246,7 @@ def turn(images, orientation):
     ----------
     images : array, shape (..., ny, nx)
     orientation : int
-        Modulo `ORIENTATIONS`; 0 leaves them as they are, odd ones exchange the axes.
+        Modulo ``ORIENTATIONS``; 0 leaves them as they are, odd ones exchange the axes.
 
     Returns
     -------

@@ -132,7 +132,7 @@ class Instrument:
 
 
 def draw_instrument(rng, n=128, pixels_per_beam=(2.1, 2.32), observatory="alma"):
-    """Draw an observation: configuration, declination, hours, band and weighting, as in `OBSERVATORIES`.
+    """Draw an observation of one of the `~astro_ddpm_imager.simulate.OBSERVATORIES`: configuration, hours, weighting.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def draw_instrument(rng, n=128, pixels_per_beam=(2.1, 2.32), observatory="alma")
     pixels_per_beam : tuple of float, optional
         Range it is drawn from.
     observatory : str, optional
-        One of `OBSERVATORIES`.
+        One of `~astro_ddpm_imager.simulate.OBSERVATORIES`.
 
     Returns
     -------

@@ -21,7 +21,7 @@ class Population:
     may be no sources or many more, brighter or fainter, of any size up to a few
     beams, some of them close pairs; in half of these fields all are bright, so
     that bright sources do not promise faint ones beside them. ``"extended"``
-    has one to three of the `~astro_ddpm_imager.simulate.shapes.SHAPES` among
+    has one to three of the `~astro_ddpm_imager.simulate.SHAPES` among
     compact sources, ``"survey"`` sources with counts that are a power law.
 
     Parameters

@@ -23,7 +23,7 @@ def ellipse(rng, size, finest):
 
     Returns
     -------
-    `Sources`
+    `~astro_ddpm_imager.simulate.Sources`
         Around (0, 0), with a total flux of 1.
     """
     flux, x, y, major, axis_ratio = [1.0], [0.0], [0.0], [size], [rng.uniform(0.3, 1)]
@@ -49,7 +49,7 @@ def disc(rng, size, finest):
 
     Returns
     -------
-    `Sources`
+    `~astro_ddpm_imager.simulate.Sources`
         Around (0, 0), with a total flux of 1.
     """
     radius, inclination = size / 2, rng.uniform(0.15, 1)  # cosine
@@ -93,7 +93,7 @@ def double(rng, size, finest):
 
     Returns
     -------
-    `Sources`
+    `~astro_ddpm_imager.simulate.Sources`
         Around (0, 0), with a total flux of 1.
     """
     # x, y, flux, major and minor axis
@@ -127,7 +127,7 @@ def clumps(rng, size, finest):
 
     Returns
     -------
-    `Sources`
+    `~astro_ddpm_imager.simulate.Sources`
         Around (0, 0), with a total flux of 1.
     """
     number = int(rng.integers(6, 46))
@@ -149,7 +149,7 @@ def highest_brightness(sources, beam):
 
     Parameters
     ----------
-    sources : `Sources`
+    sources : `~astro_ddpm_imager.simulate.Sources`
     beam : float
         FWHM, in the unit of the positions.
 

@@ -253,7 +253,7 @@ def on_sky(wcs, x, y):
     Returns
     -------
     sky : `~astropy.coordinates.SkyCoord`, shape (n,)
-        In the frame of the image if that is one of the `FRAMES`, else in ICRS.
+        In the frame of the image if that is one of the ``FRAMES``, else in ICRS.
     scale : 3D array, shape (n, 2, 2)
         Arcsec east and north (rows) for each pixel in x and y (columns).
     """

@@ -29,7 +29,7 @@ def process_image(input, *, psf=None, pb=None, reliability=None, imager=None, **
         By default one with the default settings.
     **parameters
         PyBDSF's; names may be abbreviated as long as they are unique. See
-        `PARAMETERS` for what becomes of each.
+        `~astro_ddpm_imager.compat.bdsf.PARAMETERS` for what becomes of each.
 
     Returns
     -------

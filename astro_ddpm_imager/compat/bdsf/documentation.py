@@ -1,11 +1,14 @@
-"""The table of parameters in the documentation: ``python -m astro_ddpm_imager.compat.bdsf.documentation FILE``."""
+"""The parameters in the documentation: ``python -m astro_ddpm_imager.compat.bdsf.documentation FILE``."""
 
 import sys
 from pathlib import Path
 
+from ..documentation import folded_table
 from .parameters import PARAMETERS
 
 __all__ = ["parameter_table"]
+
+METHODS = "an argument of a method"  # how the effect of these begins
 
 
 def parameter_table():
@@ -14,14 +17,15 @@ def parameter_table():
     Returns
     -------
     str
-        A table in reStructuredText.
+        Tables in reStructuredText.
     """
-    lines = [".. list-table::", "   :header-rows: 1", "   :widths: 24 16 60", ""]
-    lines += ["   * - parameter", "     - default", "     - here"]
+    groups = {"Parameters that count": [], "Arguments of methods": [], "Parameters without a counterpart": []}
+    counting, methods, without = groups.values()
     for name, parameter in PARAMETERS.items():
-        effect = parameter.effect if parameter.counterpart else f"no counterpart: {parameter.effect}"
-        lines += [f"   * - ``{name}``", f"     - ``{parameter.default!r}``", f"     - {effect}"]
-    return "\n".join(lines) + "\n"
+        of_a_method = parameter.effect.startswith(METHODS)
+        group = without if not parameter.counterpart else methods if of_a_method else counting
+        group.append((name, parameter.default, parameter.effect))
+    return "\n".join(folded_table(title, rows) for title, rows in groups.items())
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class Image:
     Attributes
     ----------
     sources, gaussians, islands : lists
-        With `nsrc`, `ngaus` and `nisl` as their lengths.
+        With ``nsrc``, ``ngaus`` and ``nisl`` as their lengths.
     ch0_arr, rms_arr, mean_arr, model_gaus_arr, resid_gaus_arr : 2D arrays, shape (nx, ny)
         Jy/beam.
     result : `~astro_ddpm_imager.ImagingResult`

@@ -30,7 +30,7 @@ def tclean(*arguments, imager=None, **parameters):
     imager : `~astro_ddpm_imager.DiffusionImager`, optional
         By default one with the default settings.
     **parameters
-        tclean's parameters. See `PARAMETERS` for what becomes of each.
+        tclean's parameters. See `~astro_ddpm_imager.compat.casa.PARAMETERS` for what becomes of each.
 
     Returns
     -------

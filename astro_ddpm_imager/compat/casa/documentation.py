@@ -1,11 +1,18 @@
-"""The table of parameters in the documentation: ``python -m astro_ddpm_imager.compat.casa.documentation FILE``."""
+"""The parameters in the documentation: ``python -m astro_ddpm_imager.compat.casa.documentation FILE``."""
 
 import sys
 from pathlib import Path
 
+from ..documentation import folded_table
 from .parameters import PARAMETERS
 
 __all__ = ["parameter_table"]
+
+GROUPS = {
+    "Parameters that count here": ("both", "here"),
+    "Parameters passed to CASA's tclean": ("casa",),
+    "Parameters without a counterpart": ("none",),
+}
 
 
 def parameter_table():
@@ -14,14 +21,12 @@ def parameter_table():
     Returns
     -------
     str
-        A table in reStructuredText.
+        Tables in reStructuredText.
     """
-    lines = [".. list-table::", "   :header-rows: 1", "   :widths: 24 16 60", ""]
-    lines += ["   * - parameter", "     - default", "     - here"]
-    for name, parameter in PARAMETERS.items():
-        effect = f"no counterpart: {parameter.effect}" if parameter.handling == "none" else parameter.effect
-        lines += [f"   * - ``{name}``", f"     - ``{parameter.default!r}``", f"     - {effect}"]
-    return "\n".join(lines) + "\n"
+    return "\n".join(
+        folded_table(title, [(n, p.default, p.effect) for n, p in PARAMETERS.items() if p.handling in handlings])
+        for title, handlings in GROUPS.items()
+    )
 
 
 if __name__ == "__main__":
