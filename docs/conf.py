@@ -1,6 +1,10 @@
 """Sphinx configuration: ``sphinx-build -n -W docs docs/_build``, which needs no network."""
 
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent))  # gallery_figures
 
 project = "astro_ddpm_imager"
 author = copyright = "astro_ddpm_imager developers"
@@ -26,6 +30,7 @@ numpydoc_show_class_members = False  # the templates of automodapi list them
 automodapi_toctreedirnm = "reference/generated"
 automodapi_inheritance_diagram = False
 automodsumm_inherited_members = False
+autodoc_preserve_defaults = True
 autodoc_typehints = "none"  # the docstrings have them, with units and shapes
 
 # Links to other projects. The inventories name what is linked to and no more, so that nothing has to be fetched and
@@ -51,7 +56,8 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "show_signature": False,
     "remove_config_comments": True,
-    "image_scrapers": ("matplotlib",),
+    "image_scrapers": ("matplotlib", "gallery_figures.unmanaged_figures"),
+    "ignore_repr_types": "matplotlib",
     "write_computation_times": False,
 }
 

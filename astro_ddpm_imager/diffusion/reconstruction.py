@@ -61,7 +61,7 @@ def reconstruct(drawn, gridded, how, pixels_per_beam, workers):
         As `~astro_ddpm_imager.diffusion.drawing.draw_samples` draws them.
     gridded : `~astro_ddpm_imager.observation.gridded.GriddedObservation`
     how : str
-        One of `AGGREGATES`.
+        One of ``AGGREGATES``.
     pixels_per_beam : float
     workers : int
         Threads.

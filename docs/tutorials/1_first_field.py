@@ -29,7 +29,9 @@ figure = result.plot()
 # It is an astropy `~astropy.table.QTable`: units are in the columns, and the most significant source comes first.
 
 catalog = result.catalog
-catalog["source_id", "ra", "dec", "flux", "flux_err", "snr", "reliability"]
+table = catalog["source_id", "ra", "dec", "flux", "flux_err", "snr", "reliability"]
+table.round({"ra": 5, "dec": 5, "flux": 6, "flux_err": 6, "snr": 1, "reliability": 2})
+table
 
 # %%
 # ``reliability`` is the probability that there is a source, ``flux_err`` says how well its flux is known if there is
@@ -51,11 +53,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 dirty = result.dirty
-window = np.s_[60:240, 100:280]  # of [y, x]
+window = np.s_[70:250, 50:230]  # of [y, x]
 samples = [dirty.convolve_beam(np.nan_to_num(sample.value)) for sample in result.samples[:3]]
 restored = dirty.convolve_beam(np.nan_to_num(result.image.data))
 
-figure, axes = plt.subplots(1, 4, figsize=(12, 3.6), layout="constrained", subplot_kw={"projection": dirty.wcs[window]})
+figure, axes = plt.subplots(
+    1, 4, figsize=(12, 3.6), layout="constrained", subplot_kw={"projection": dirty.wcs[window]}
+)
 titles = ["one sample", "another", "a third", "the reconstruction"]
 for ax, title, sky in zip(axes, titles, [*samples, restored], strict=True):
     shown = ax.imshow(1e6 * sky[window], origin="lower", cmap="inferno", vmin=0, vmax=400)

@@ -20,14 +20,29 @@ from astro_ddpm_imager.simulate import Observation, SourceRecipe, read_array
 
 rms = 30 * u.uJy
 observation = Observation(
-    read_array("vla.b"), ra=150 * u.deg, declination=34 * u.deg, duration=1 * u.hour, integration=60 * u.s,
-    frequency=1.4 * u.GHz, bandwidth=0.3 * u.GHz, channels=4, weighting="briggs", robust=0.5,
-    cell=1.2 * u.arcsec, shape=(256, 256),
-)  # fmt: skip
+    read_array("vla.b"),
+    ra=150 * u.deg,
+    declination=34 * u.deg,
+    duration=1 * u.hour,
+    integration=60 * u.s,
+    frequency=1.4 * u.GHz,
+    bandwidth=0.3 * u.GHz,
+    channels=4,
+    weighting="briggs",
+    robust=0.5,
+    cell=1.2 * u.arcsec,
+    shape=(256, 256),
+)
 recipe = SourceRecipe(
-    number=(20, 20), flux=[0.15, 10] * u.mJy, slope=-1.6, size=[0, 0] * u.arcsec, reach=125 * u.arcsec,
-    extended=["double"], extended_flux=[30, 30] * u.mJy, extended_size=[50, 50] * u.arcsec,
-)  # fmt: skip
+    number=(20, 20),
+    flux=[0.15, 10] * u.mJy,
+    slope=-1.6,
+    size=[0, 0] * u.arcsec,
+    reach=125 * u.arcsec,
+    extended=["double"],
+    extended_flux=[30, 30] * u.mJy,
+    extended_size=[50, 50] * u.arcsec,
+)
 sky = recipe.draw(np.random.default_rng(8), observation.shape, observation.cell)
 data = observation.dirty(sky, rms.to_value(u.Jy), np.random.default_rng(1))
 dirty = CCDData(data, unit="Jy/beam", wcs=observation.wcs)
@@ -45,42 +60,92 @@ from astro_ddpm_imager.observation.dirty import prepare
 checked = prepare(dirty, observation.psf, observation.pb, None, observation.beam)
 noise = checked.rms
 wide = replace(observation, shape=(512, 512))  # a PSF that reaches from any source to any pixel
-components, left = clean(data, wide.psf, 3 * noise, gain=0.1, weight=np.ones(data.shape), max_iterations=50_000)
+components, left = clean(
+    data, wide.psf, 3 * noise, gain=0.1, weight=np.ones(data.shape), max_iterations=50_000
+)
 cleaned = checked.convolve_beam(components) + left
 
 # %%
 # The same with a model
 # ---------------------
+# One call. The reconstruction is shown here at the resolution of the beam, the sources of the catalogue as circles.
+
+import matplotlib.pyplot as plt
+from astropy.visualization import AsinhStretch, ImageNormalize
 
 from astro_ddpm_imager import DiffusionImager
 
-result = DiffusionImager(n_samples=10, seed=1)(dirty, psf=observation.psf, pb=observation.pb, beam=observation.beam)
-reconstructed = result.restored.data - result.residual.data  # the reconstruction at the resolution of the beam
-print(result)
+result = DiffusionImager(n_samples=10, seed=1)(
+    dirty, psf=observation.psf, pb=observation.pb, beam=observation.beam
+)
+reconstructed = result.restored.data - result.residual.data
+spread = np.std(
+    [
+        checked.convolve_beam(np.nan_to_num(sample.value) * checked.pb)
+        for sample in result.samples
+    ],
+    axis=0,
+)
+
+ticks = [0, 0.03, 0.1, 0.3, 1, 3]  # mJy/beam
+panels = {
+    "What the telescope saw": (data, reconstructed.max(), "inferno"),
+    "What is there": (reconstructed, reconstructed.max(), "inferno"),
+    "How far it may be off": (spread, spread.max(), "viridis"),
+}
+figure = plt.figure(figsize=(13, 4.2), layout="constrained")
+for number, (title, (image, high, colours)) in enumerate(panels.items(), 1):
+    ax = figure.add_subplot(1, 3, number, projection=observation.wcs)
+    norm = ImageNormalize(
+        vmin=0, vmax=1e3 * high, stretch=AsinhStretch(0.02 if number < 3 else 0.1)
+    )
+    shown = ax.imshow(1e3 * image, origin="lower", cmap=colours, norm=norm)
+    if number == 2:
+        ax.scatter(
+            result.catalog["x"],
+            result.catalog["y"],
+            s=90,
+            facecolor="none",
+            edgecolor="w",
+            lw=0.8,
+        )
+    figure.colorbar(shown, ax=ax, label="mJy/beam", shrink=0.85, ticks=ticks, format="{x:g}")
+    ax.set_title(title)
+    ax.coords["ra"].set_axislabel("RA")
+    ax.coords["dec"].set_axislabel("Dec" if number == 1 else " ")
+    ax.coords["dec"].set_ticklabel_visible(number == 1)
 
 # %%
 # Side by side
 # ------------
 # The truth is the sky as the restoring beam shows it, without noise. All four panels have the same scale.
 
-import matplotlib.pyplot as plt
-from astropy.visualization import AsinhStretch, ImageNormalize
-
 from astro_ddpm_imager.simulate import sky_pixels
 
 truth = checked.convolve_beam(sky_pixels(sky, data.shape) * observation.pb)
-norm = ImageNormalize(vmin=-3 * noise * 1e3, vmax=1e3 * truth.max(), stretch=AsinhStretch(0.02))
+norm = ImageNormalize(vmin=0, vmax=1e3 * truth.max(), stretch=AsinhStretch(0.02))
 figure, axes = plt.subplots(
-    2, 2, figsize=(10, 9), layout="constrained", subplot_kw={"projection": observation.wcs}, sharex=True, sharey=True
+    2,
+    2,
+    figsize=(10, 9),
+    layout="constrained",
+    subplot_kw={"projection": observation.wcs},
+    sharex=True,
+    sharey=True,
 )
-panels = {"dirty image": data, "CLEAN": cleaned, "reconstruction": reconstructed, "truth": truth}
+panels = {
+    "dirty image": data,
+    "CLEAN": cleaned,
+    "reconstruction": reconstructed,
+    "truth": truth,
+}
 for ax, (title, image) in zip(axes.flat, panels.items(), strict=True):
     shown = ax.imshow(1e3 * image, origin="lower", cmap="inferno", norm=norm)
     ax.set_title(title)
     ax.coords["ra"].set_axislabel("RA")
     ax.coords["dec"].set_axislabel("Dec")
     ax.label_outer()
-figure.colorbar(shown, ax=axes, label="mJy/beam", shrink=0.7)
+figure.colorbar(shown, ax=axes, label="mJy/beam", shrink=0.7, ticks=ticks, format="{x:g}")
 
 # %%
 # Numbers
@@ -89,7 +154,10 @@ figure.colorbar(shown, ax=axes, label="mJy/beam", shrink=0.7)
 
 there = truth > noise
 apparent = sky.flux * observation.primary_beam_at(sky.x, sky.y)
-models = {"CLEAN": components, "reconstruction": np.nan_to_num(result.image.data * observation.pb)}
+models = {
+    "CLEAN": components,
+    "reconstruction": np.nan_to_num(result.image.data * observation.pb),
+}
 print(f"truth: {1e3 * apparent.sum():.1f} mJy")
 for name, model in models.items():
     error = np.sqrt(np.mean((panels[name] - truth)[there] ** 2) / np.mean(truth[there] ** 2))
@@ -103,4 +171,6 @@ for name, model in models.items():
 # -------------
 # CLEAN needs a source finder now. Here the catalogue is there already:
 
-result.catalog["ra", "dec", "flux", "flux_err", "major", "n_components", "reliability"]
+table = result.catalog["ra", "dec", "flux", "flux_err", "major", "n_components", "reliability"]
+table.round({"ra": 4, "dec": 4, "flux": 6, "flux_err": 6, "major": 1, "reliability": 2})
+table

@@ -22,9 +22,13 @@ from astro_ddpm_imager.simulate import Observation, Sources, read_array
 
 folder = tempfile.TemporaryDirectory()
 observation = Observation(
-    read_array("alma.cycle5.3"), ra=150 * u.deg, declination=-20 * u.deg, integration=60 * u.s, shape=(128, 128),
+    read_array("alma.cycle5.3"),
+    ra=150 * u.deg,
+    declination=-20 * u.deg,
+    integration=60 * u.s,
+    shape=(128, 128),
     cell=0.15 * u.arcsec,
-)  # fmt: skip
+)
 velocity = np.linspace(-220, 220, 12)  # km/s
 
 
@@ -44,8 +48,19 @@ planes = [
 
 beam = observation.beam
 header = observation.wcs.to_header()
-header.update(BUNIT="Jy/beam", BMAJ=beam.major.to_value("deg"), BMIN=beam.minor.to_value("deg"), BPA=beam.pa.value)
-header.update(CTYPE3="VRAD", CUNIT3="km/s", CRVAL3=velocity[0], CRPIX3=1.0, CDELT3=velocity[1] - velocity[0])
+header.update(
+    BUNIT="Jy/beam",
+    BMAJ=beam.major.to_value("deg"),
+    BMIN=beam.minor.to_value("deg"),
+    BPA=beam.pa.value,
+)
+header.update(
+    CTYPE3="VRAD",
+    CUNIT3="km/s",
+    CRVAL3=velocity[0],
+    CRPIX3=1.0,
+    CDELT3=velocity[1] - velocity[0],
+)
 path = Path(folder.name) / "cube.fits"
 fits.writeto(path, np.array(planes, dtype=np.float32), header)
 
@@ -59,7 +74,10 @@ fits.writeto(path, np.array(planes, dtype=np.float32), header)
 from astro_ddpm_imager import DiffusionImager, read_image
 
 imager = DiffusionImager(n_samples=10, seed=1)
-results = [imager(read_image(path, channel=i), observation.psf, observation.pb) for i in range(len(velocity))]
+results = [
+    imager(read_image(path, channel=i), observation.psf, observation.pb)
+    for i in range(len(velocity))
+]
 
 # %%
 # Maps
@@ -68,11 +86,15 @@ results = [imager(read_image(path, channel=i), observation.psf, observation.pb) 
 
 import matplotlib.pyplot as plt
 
-figure, axes = plt.subplots(3, 4, figsize=(10, 7.6), layout="constrained", sharex=True, sharey=True)
+figure, axes = plt.subplots(
+    3, 4, figsize=(10, 7.6), layout="constrained", sharex=True, sharey=True
+)
 window = np.s_[24:104, 24:104]
 for ax, result, v in zip(axes.flat, results, velocity, strict=True):
     sky = result.restored.data - result.residual.data
-    shown = ax.imshow(1e3 * sky[window], origin="lower", cmap="inferno", vmin=0, vmax=1, extent=(6, -6, -6, 6))
+    shown = ax.imshow(
+        1e3 * sky[window], origin="lower", cmap="inferno", vmin=0, vmax=1, extent=(6, -6, -6, 6)
+    )
     ax.text(0.05, 0.9, f"{v:+.0f} km/s", color="white", transform=ax.transAxes)
 figure.colorbar(shown, ax=axes, label="mJy/beam", shrink=0.7)
 figure.supxlabel("relative right ascension (arcsec)")
@@ -85,13 +107,25 @@ figure.supylabel("relative declination (arcsec)")
 # uncertainty map: neighbouring pixels are not independent, and the samples know how they belong together.
 
 ny, nx = np.mgrid[:128, :128]
-apertures = {"galaxy": np.hypot(nx - 63, ny - 65) < 13, "companion": np.hypot(nx - 86, ny - 44) < 9}
+apertures = {
+    "galaxy": np.hypot(nx - 63, ny - 65) < 13,
+    "companion": np.hypot(nx - 86, ny - 44) < 9,
+}
 truth = {"galaxy": lines[0] + lines[1], "companion": lines[2]}
 
 figure, ax = plt.subplots(figsize=(8, 4.4), layout="constrained")
 for (name, aperture), color in zip(apertures.items(), ("C0", "C1"), strict=True):
-    fluxes = np.array([np.nansum(result.samples.value[:, aperture], axis=1) for result in results])  # (channel, sample)
-    ax.plot(velocity, 1e3 * truth[name], color=color, alpha=0.5, drawstyle="steps-mid", label=f"{name}, truth")
+    fluxes = np.array(
+        [np.nansum(result.samples.value[:, aperture], axis=1) for result in results]
+    )  # (channel, sample)
+    ax.plot(
+        velocity,
+        1e3 * truth[name],
+        color=color,
+        alpha=0.5,
+        drawstyle="steps-mid",
+        label=f"{name}, truth",
+    )
     mean, error = fluxes.mean(1), fluxes.std(1, ddof=1)
     ax.errorbar(velocity, 1e3 * mean, 1e3 * error, fmt="o", color=color, capsize=3, label=name)
 ax.axhline(0, color="grey", lw=0.8)
