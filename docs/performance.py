@@ -63,7 +63,7 @@ correlation is 0 within its scatter, which the number of beams in the image sets
    from astropy.io import fits
 
    images = [np.squeeze(fits.getdata(f"{{i:04d}}.dirty.fits")) for i in range(10)]
-   noise = [np.where(image < 4 * np.median(abs(image)), image, np.nan) for image in images]  # without bright sources
+   noise = [np.where(image < 4 * np.nanmedian(abs(image)), image, np.nan) for image in images]  # without bright sources
    for a, b in itertools.combinations(noise, 2):
        both = np.isfinite(a) & np.isfinite(b)
        print(np.corrcoef(a[both], b[both])[0, 1])

@@ -58,7 +58,7 @@ samples = [dirty.convolve_beam(np.nan_to_num(sample.value)) for sample in result
 restored = dirty.convolve_beam(np.nan_to_num(result.image.data))
 
 figure, axes = plt.subplots(
-    1, 4, figsize=(12, 3.6), layout="constrained", subplot_kw={"projection": dirty.wcs[window]}
+    1, 4, figsize=(12, 3.4), layout="constrained", subplot_kw={"projection": dirty.wcs[window]}
 )
 titles = ["one sample", "another", "a third", "the reconstruction"]
 for ax, title, sky in zip(axes, titles, [*samples, restored], strict=True):

@@ -68,60 +68,30 @@ cleaned = checked.convolve_beam(components) + left
 # %%
 # The same with a model
 # ---------------------
-# One call. The reconstruction is shown here at the resolution of the beam, the sources of the catalogue as circles.
+# One call. ``result.plot`` draws all images, or one of them on axes of yours:
 
 import matplotlib.pyplot as plt
-from astropy.visualization import AsinhStretch, ImageNormalize
 
 from astro_ddpm_imager import DiffusionImager
 
 result = DiffusionImager(n_samples=10, seed=1)(
     dirty, psf=observation.psf, pb=observation.pb, beam=observation.beam
 )
-reconstructed = result.restored.data - result.residual.data
-spread = np.std(
-    [
-        checked.convolve_beam(np.nan_to_num(sample.value) * checked.pb)
-        for sample in result.samples
-    ],
-    axis=0,
-)
-
-ticks = [0, 0.03, 0.1, 0.3, 1, 3]  # mJy/beam
-panels = {
-    "What the telescope saw": (data, reconstructed.max(), "inferno"),
-    "What is there": (reconstructed, reconstructed.max(), "inferno"),
-    "How far it may be off": (spread, spread.max(), "viridis"),
-}
-figure = plt.figure(figsize=(13, 4.2), layout="constrained")
-for number, (title, (image, high, colours)) in enumerate(panels.items(), 1):
-    ax = figure.add_subplot(1, 3, number, projection=observation.wcs)
-    norm = ImageNormalize(
-        vmin=0, vmax=1e3 * high, stretch=AsinhStretch(0.02 if number < 3 else 0.1)
-    )
-    shown = ax.imshow(1e3 * image, origin="lower", cmap=colours, norm=norm)
-    if number == 2:
-        ax.scatter(
-            result.catalog["x"],
-            result.catalog["y"],
-            s=90,
-            facecolor="none",
-            edgecolor="w",
-            lw=0.8,
-        )
-    figure.colorbar(shown, ax=ax, label="mJy/beam", shrink=0.85, ticks=ticks, format="{x:g}")
-    ax.set_title(title)
-    ax.coords["ra"].set_axislabel("RA")
-    ax.coords["dec"].set_axislabel("Dec" if number == 1 else " ")
-    ax.coords["dec"].set_ticklabel_visible(number == 1)
+figure = plt.figure(figsize=(13, 4), layout="constrained")
+for number, panel in enumerate(("dirty", "reconstruction", "uncertainty"), 1):
+    result.plot(figure.add_subplot(1, 3, number, projection=observation.wcs), panel, labels=0)
 
 # %%
 # Side by side
 # ------------
-# The truth is the sky as the restoring beam shows it, without noise. All four panels have the same scale.
+# The truth is the sky as the restoring beam shows it, without noise, and so is the reconstruction: the restored image
+# without the residual. All four panels have the same scale.
+
+from astropy.visualization import AsinhStretch, ImageNormalize
 
 from astro_ddpm_imager.simulate import sky_pixels
 
+reconstructed = result.restored.data - result.residual.data
 truth = checked.convolve_beam(sky_pixels(sky, data.shape) * observation.pb)
 norm = ImageNormalize(vmin=0, vmax=1e3 * truth.max(), stretch=AsinhStretch(0.02))
 figure, axes = plt.subplots(
@@ -145,7 +115,14 @@ for ax, (title, image) in zip(axes.flat, panels.items(), strict=True):
     ax.coords["ra"].set_axislabel("RA")
     ax.coords["dec"].set_axislabel("Dec")
     ax.label_outer()
-figure.colorbar(shown, ax=axes, label="mJy/beam", shrink=0.7, ticks=ticks, format="{x:g}")
+figure.colorbar(
+    shown,
+    ax=axes,
+    label="mJy/beam",
+    shrink=0.7,
+    ticks=[0, 0.03, 0.1, 0.3, 1, 3],
+    format="{x:g}",
+)
 
 # %%
 # Numbers
