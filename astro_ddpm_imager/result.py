@@ -20,7 +20,8 @@ class ImagingResult:
     """Result of one call of `~astro_ddpm_imager.DiffusionImager`.
 
     Unpacks into ``image, uncertainty, catalog``. All images have the shape
-    and the WCS of the input and are NaN where it is blank.
+    and the WCS of the input and are NaN where it is blank. Its parameters are
+    attributes of the same names.
 
     Parameters
     ----------

@@ -23,6 +23,7 @@ extensions = [
 ]
 default_role = "py:obj"
 nitpicky = True
+toc_object_entries_show_parents = "hide"
 exclude_patterns = ["_build", "model_scores.rst", "pybdsf_parameters.rst", "tclean_parameters.rst", "tutorials"]
 
 # Reference

@@ -97,11 +97,11 @@ norm = ImageNormalize(vmin=0, vmax=1e3 * truth.max(), stretch=AsinhStretch(0.02)
 figure, axes = plt.subplots(
     2,
     2,
-    figsize=(10, 9),
+    figsize=(10, 8.6),
     layout="constrained",
-    subplot_kw={"projection": observation.wcs},
     sharex=True,
     sharey=True,
+    subplot_kw={"projection": observation.wcs},
 )
 panels = {
     "dirty image": data,
@@ -115,14 +115,8 @@ for ax, (title, image) in zip(axes.flat, panels.items(), strict=True):
     ax.coords["ra"].set_axislabel("RA")
     ax.coords["dec"].set_axislabel("Dec")
     ax.label_outer()
-figure.colorbar(
-    shown,
-    ax=axes,
-    label="mJy/beam",
-    shrink=0.7,
-    ticks=[0, 0.03, 0.1, 0.3, 1, 3],
-    format="{x:g}",
-)
+ticks = [0, 0.03, 0.1, 0.3, 1, 3]
+figure.colorbar(shown, ax=axes, label="mJy/beam", shrink=0.7, ticks=ticks, format="{x:g}")
 
 # %%
 # Numbers
