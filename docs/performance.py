@@ -12,32 +12,36 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from textwrap import indent
 
 from astropy.table import Table
 
 from astro_ddpm_imager.cli import main as command_line
-from astro_ddpm_imager.evaluate.report import SECTIONS, rounded
+from astro_ddpm_imager.evaluate.report import LONG_TABLE, SECTIONS, rounded
 
 INTRODUCTION = """\
 Performance
 ===========
 
-Made by these commands; the second one takes up an interrupted run again, and puts everything on this page:
-
-.. code-block:: sh
-
-   {commands}
-
-For each folder it also leaves a report in one HTML file, with all numbers as ECSV and JSON. The rows of PyBDSF need
-``pip install ".[evaluate]"``, those of tclean ``".[casa]"`` besides, those of WSClean the Debian package ``wsclean``;
-where one is missing the command says so, and leaves its rows out.
+Catalogues of simulated fields, whose sources are known, beside those of a matched filter. Intervals in brackets are
+95%, from drawing the fields again; in bins of few sources, Wilson's.
 
 ``casa_fields`` are 60 fields that CASA 6.7 made after Table 1 of Taran et al. 2023 (``simobserve`` with a seed of its
 own for each field, then ``tclean(niter=0)``), and MeasurementSets of three of them. They are kept beside the
-repository, not in it. Others like them are made by ``python -m export.casa_fields FOLDER``, and, without CASA, by the
-first command (:doc:`simulator`).
+repository, not in it. Others like them are made by ``python -m export.casa_fields FOLDER``, and, without CASA, by
+``astro-ddpm-imager simulate`` (:doc:`simulator`).
 
-Intervals in brackets are 95%, from drawing the fields again; in bins of few sources, Wilson's.
+.. dropdown:: The commands that make this page
+
+   The second one takes up an interrupted run again, and puts everything on this page:
+
+   .. code-block:: sh
+
+      {commands}
+
+   For each folder it also leaves a report in one HTML file, with all numbers as ECSV and JSON. The rows of PyBDSF need
+   ``pip install ".[evaluate]"``, those of tclean ``".[casa]"`` besides, those of WSClean the Debian package
+   ``wsclean``; where one is missing the command says so, and leaves its rows out.
 
 Which noise
 -----------
@@ -94,7 +98,7 @@ COLUMNS = {
 
 def page(reports, commands, figures):
     """The text of the page; the figures are copied to a folder beside it."""
-    parts = [INTRODUCTION.format(commands="\n   ".join(commands))]
+    parts = [INTRODUCTION.format(commands="\n      ".join(commands))]
     for report in reports:
         settings = json.loads((report / "report.json").read_text())["settings"]
         title = f"{settings['fields_in']}: {settings['fields']} fields, {settings['noise_protocol']} noise"
@@ -126,7 +130,11 @@ def csv_table(name, table):
     quoted = [[f'"{cell}"' for cell in row] for row in zip(*(cells[column] for column in chosen), strict=True)]
     head = [f'"{column.replace("_", " ")}"' for column in chosen]
     rows = "\n".join("   " + ", ".join(row) for row in [head, *quoted])
-    return f".. csv-table:: {name.replace('_', ' ')}\n   :header-rows: 1\n\n{rows}\n"
+    title = name.replace("_", " ")
+    if len(table) <= LONG_TABLE:
+        return f".. csv-table:: {title}\n   :header-rows: 1\n\n{rows}\n"
+    folded = indent(f".. csv-table::\n   :header-rows: 1\n\n{rows}\n", "   ")
+    return f".. dropdown:: Table: {title}\n\n{folded}"
 
 
 def main():
