@@ -6,8 +6,8 @@ A line in twelve channels: each is reconstructed for itself, and together they g
 """
 
 # %%
-# A cube
-# ------
+# Twelve channels
+# ---------------
 # A galaxy whose two halves move towards us and away from us, and a companion beside it that has no line. Each channel
 # is an observation with noise of its own. (Yours comes from ``tclean(specmode="cube", niter=0)`` or from WSClean.)
 
