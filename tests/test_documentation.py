@@ -14,7 +14,8 @@ import pytest
 from astropy.io import fits
 
 from astro_ddpm_imager import DiffusionImager
-from astro_ddpm_imager.cli import _parser, main
+from astro_ddpm_imager.cli import main
+from astro_ddpm_imager.command_line import settings_file
 from astro_ddpm_imager.simulate import Observation, SourceRecipe, read_array, simulate_fields
 
 ROOT = Path(__file__).parents[1]
@@ -96,7 +97,8 @@ def test_python_runs(page, quick, workplace):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_commands_are_understood(page):
+def test_commands_are_understood(page, workplace):
+    write_settings(page)
     extras = set(metadata("astro_ddpm_imager").get_all("Provides-Extra"))
     for words in [*commands(page), *mentions(page)]:
         program = Path(words[0]).name
@@ -112,10 +114,17 @@ def test_commands_are_understood(page):
             assert not unknown or "parse_known_args" in text, words
 
 
+def write_settings(page):
+    """The settings file that a page shows, under the name that its commands give it."""
+    for block in blocks(page, "toml"):
+        name = re.search(r"--config (\S+\.toml)", page.read_text())[1]
+        Path(name).write_text(block)
+
+
 def parse(words):
     """Parse a command of this package; a version or help is one, too."""
     try:
-        return _parser().parse_args(words[1:])
+        return settings_file.parse(words[1:])
     except SystemExit as status:
         assert status.code == 0, f"cannot be parsed: {shlex.join(words)}"
 
@@ -131,6 +140,7 @@ def inputs(args):
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "sh")], ids=lambda page: page.stem)
 def test_commands_run(page, quick, workplace, capsys):
+    write_settings(page)
     for words in commands(page):
         if Path(words[0]).name != OURS:
             continue
@@ -140,3 +150,13 @@ def test_commands_run(page, quick, workplace, capsys):
         args = parse([OURS, *arguments])
         if args is not None and inputs(args):
             assert main(arguments) == 0, f"{shlex.join(arguments)}: {capsys.readouterr().err}"
+
+
+def test_the_reference_has_every_module():
+    shown = {name for page in DOCS.glob("reference/*.rst") for name in re.findall(r"auto\w+:: (\S+)", page.read_text())}
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for wing in ("observation", "diffusion", "sources", "products")
+        for path in (ROOT / "astro_ddpm_imager" / wing).glob("[a-z]*.py")
+    }
+    assert modules - shown == set()
