@@ -30,7 +30,7 @@ figure = result.plot()
 
 catalog = result.catalog
 table = catalog["source_id", "ra", "dec", "flux", "flux_err", "snr", "reliability"]
-table.round({"ra": 5, "dec": 5, "flux": 6, "flux_err": 6, "snr": 1, "reliability": 2})
+table.round({"ra": 5, "dec": 5, "flux": 6, "flux_err": 6, "snr": 1, "reliability": 3})
 table
 
 # %%
@@ -42,7 +42,8 @@ for source in catalog[catalog["reliability"] > 0.9]:
 
 # %%
 # This field was simulated, so the truth is known: two sources, of 436 and 296 µJy. They are the two that the model is
-# sure of. The others are peaks of the noise, and their reliabilities warn of it: :doc:`4_reliability` says what to do.
+# sure of; the others are peaks of the noise. That happens: of ten candidates with a reliability of 0.9 one does not
+# exist. :doc:`4_reliability` is about that.
 #
 # Samples
 # -------
