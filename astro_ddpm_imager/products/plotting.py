@@ -179,7 +179,7 @@ def _mark_sources(axes, result, labels, color):
         axes.add_patch(Ellipse((row["x"], row["y"]), 2 * radius, 2 * radius, fill=False, color=paint, lw=1.2))
     (left, right), (bottom, top), taken = axes.get_xlim(), axes.get_ylim(), []
     # Room for a name: of the picture's width and height, for letters of this size.
-    width, height = 0.18 * (right - left), 0.036 * (top - bottom)
+    width, height = 0.22 * (right - left), 0.045 * (top - bottom)
     for row, radius in zip(catalog, radii, strict=True):
         if len(taken) == labels:
             break
@@ -190,7 +190,7 @@ def _mark_sources(axes, result, labels, color):
             continue
         taken.append((x, y))
         axes.text(
-            x, y, f"{row['source_id']} ({row['reliability']:.2f})", color="white", size=8, clip_on=True,
+            x, y, f"{row['source_id']} ({row['reliability']:.2f})", color="white", size=9, weight="bold", clip_on=True,
             path_effects=[withStroke(linewidth=2, foreground="black")],
         )  # fmt: skip
 
