@@ -101,6 +101,9 @@ def test_one_onnx_runtime_for_each_platform(platform):
 
 
 def test_extras_agree_on_floors():
+    """And what tests need has one: else the oldest version ever is tested with."""
+    project = PROJECT["project"]
+    assert all(floors(project["dependencies"] + project["optional-dependencies"]["test"]).values())
     seen = {}
     for requirements in PROJECT["project"]["optional-dependencies"].values():
         for name, floor in floors(requirements).items():
