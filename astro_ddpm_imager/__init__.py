@@ -5,7 +5,28 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+# As it was installed, from git: git itself is not asked when the package is imported.
 __version__ = version("astro_ddpm_imager")
+
+__citation__ = f"""\
+@article{{2024A&A...683A.105D,
+    author = {{{{Drozdova}}, M. and {{Kinakh}}, V. and {{Bait}}, O. and {{Taran}}, O. and {{Lastufka}}, E. and
+              {{Dessauges-Zavadsky}}, M. and {{Holotyak}}, T. and {{Schaerer}}, D. and {{Voloshynovskiy}}, S.}},
+    title = "{{Radio-astronomical image reconstruction with a conditional denoising diffusion model}}",
+    journal = {{Astronomy \\& Astrophysics}},
+    year = 2024,
+    volume = 683,
+    eid = {{A105}},
+    doi = {{10.1051/0004-6361/202347948}},
+    archivePrefix = {{arXiv}},
+    eprint = {{2402.10204}}
+}}
+@misc{{astro_ddpm_imager,
+    author = {{{{astro\\_ddpm\\_imager developers}}}},
+    title = {{astro\\_ddpm\\_imager {__version__}: deconvolution and source finding with a diffusion model}},
+    year = 2026
+}}
+"""
 
 from .errors import DirtyImageError, EvaluationError, ModelError, SettingError, SimulationError
 

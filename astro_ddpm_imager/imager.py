@@ -4,8 +4,10 @@ import logging
 import secrets
 from datetime import UTC, datetime
 from os import PathLike
+from typing import Any
 
 import numpy as np
+from radio_beam import Beam
 
 from . import __version__
 from .diffusion.denoiser import Denoiser
@@ -18,6 +20,7 @@ from .observation.bright import subtract_bright
 from .observation.dirty import prepare
 from .observation.grid import ModelGrid
 from .observation.gridded import GriddedObservation
+from .observation.inputs import Companion, Image
 from .products.summary import html_table
 from .progress import progress_bar
 from .result import ImagingResult
@@ -110,23 +113,23 @@ class DiffusionImager:
 
     def __init__(
         self,
-        model="default",
+        model: str | PathLike[str] = "default",
         *,
-        n_samples=20,
-        steps=None,
-        sampler="unipc",
-        aggregate="beam-median",
-        catalog="detect-aggregate",
-        threshold=None,
-        reliability=None,
-        purity=None,
-        calibrate=True,
-        pblimit=0.2,
-        device="auto",
-        threads=None,
-        seed=None,
-        progress=None,
-    ):
+        n_samples: int = 20,
+        steps: int | None = None,
+        sampler: str = "unipc",
+        aggregate: str = "beam-median",
+        catalog: str = "detect-aggregate",
+        threshold: float | None = None,
+        reliability: float | None = None,
+        purity: float | None = None,
+        calibrate: bool = True,
+        pblimit: float = 0.2,
+        device: str = "auto",
+        threads: int | None = None,
+        seed: int | None = None,
+        progress: Any = None,
+    ) -> None:
         check_choice("sampler", sampler, SAMPLERS)
         check_choice("aggregate", aggregate, AGGREGATES)
         check_choice("catalog", catalog, CATALOGS)
@@ -186,7 +189,14 @@ class DiffusionImager:
     def _repr_html_(self):
         return html_table("DiffusionImager", self._settings)
 
-    def __call__(self, dirty, psf=None, pb=None, mask=None, beam=None):
+    def __call__(
+        self,
+        dirty: Image,
+        psf: Companion | None = None,
+        pb: Companion | None = None,
+        mask: Companion | None = None,
+        beam: Beam | None = None,
+    ) -> ImagingResult:
         """Reconstruct one dirty image.
 
         Parameters

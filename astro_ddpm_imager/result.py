@@ -1,15 +1,27 @@
 """What comes back: reconstruction, uncertainty, catalogue, samples, residual."""
 
+from collections.abc import Iterator
 from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import numpy as np
 from astropy.nddata import CCDData, StdDevUncertainty
+from astropy.table import QTable
 
+from .observation.dirty import DirtyImage
+from .observation.grid import ModelGrid
 from .observation.reading import JY_PER_BEAM
 from .products.headers import product_header
 from .products.summary import brightness, result_html
 from .products.writing import PRODUCTS, WITH_AXES, check_prefix, write_products
+from .sources.fit import Fit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["ImagingResult"]
 
@@ -44,11 +56,21 @@ class ImagingResult:
         Provenance.
     """
 
-    def __init__(self, dirty, grid, sky, sky_samples, drawn_samples, catalog, fit, meta):
+    def __init__(
+        self,
+        dirty: DirtyImage,
+        grid: ModelGrid,
+        sky: np.ndarray,
+        sky_samples: np.ndarray,
+        drawn_samples: np.ndarray,
+        catalog: QTable,
+        fit: Fit,
+        meta: dict,
+    ) -> None:
         self.dirty, self.grid, self.catalog, self.fit, self.meta = dirty, grid, catalog, fit, meta
         self.sky, self.sky_samples, self.drawn_samples = sky, sky_samples, drawn_samples
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         return iter((self.image, self.uncertainty, self.catalog))
 
     def __repr__(self):
@@ -66,7 +88,7 @@ class ImagingResult:
         """Reconstruction times primary beam, Jy/pixel, without blanks."""
         return self.apparent(self.sky)
 
-    def apparent(self, sky):
+    def apparent(self, sky: np.ndarray) -> np.ndarray:
         """A sky on the model's pixels, as ``sky_samples``, as an image times the primary beam.
 
         Parameters
@@ -81,7 +103,7 @@ class ImagingResult:
         return image if self.dirty.bright is None else image + self.dirty.bright.image
 
     @cached_property
-    def image(self):
+    def image(self) -> CCDData:
         """Reconstruction as `~astropy.nddata.CCDData`, Jy/pixel, corrected for the primary beam.
 
         Its ``uncertainty`` is that of `uncertainty`.
@@ -92,7 +114,7 @@ class ImagingResult:
         return image
 
     @cached_property
-    def uncertainty(self):
+    def uncertainty(self) -> CCDData:
         """Standard deviation of the samples as `~astropy.nddata.CCDData`, unit of ``image``.
 
         That of the model's pixels, spread evenly over the image's: errors of
@@ -104,18 +126,18 @@ class ImagingResult:
         return self._ccd(self.grid.to_image(spread, sharpen=False) * self.dirty.rms / self.dirty.pb, JY_PER_PIXEL)
 
     @property
-    def samples(self):
+    def samples(self) -> u.Quantity:
         """Posterior samples as `~astropy.units.Quantity`, shape (n_samples, ny, nx), Jy/pixel, like ``image``."""
         return np.stack([self.apparent(sample) / self.dirty.pb for sample in self.sky_samples]) * JY_PER_PIXEL
 
     @cached_property
-    def residual(self):
+    def residual(self) -> CCDData:
         """Dirty image minus PSF * reconstruction as `~astropy.nddata.CCDData`, Jy/beam, noise flat."""
         drawn = self.grid.to_image(self.sky) * self.dirty.rms
         return self._ccd(self.dirty.reduced - self.dirty.convolve_psf(drawn), JY_PER_BEAM)
 
     @cached_property
-    def restored(self):
+    def restored(self) -> CCDData:
         """Reconstruction * restoring beam + residual as `~astropy.nddata.CCDData`, Jy/beam.
 
         Not corrected for the primary beam, as CASA's ``.image``.
@@ -127,7 +149,7 @@ class ImagingResult:
         header = product_header(self.dirty, self.meta)
         return CCDData(np.where(blank, np.nan, data), unit=unit, mask=blank.copy(), wcs=self.dirty.wcs, meta=header)
 
-    def write(self, prefix, overwrite=False, keep_axes=False):
+    def write(self, prefix: str | PathLike[str], overwrite: bool = False, keep_axes: bool = False) -> list[Path]:
         """Write all products, named as CASA names them.
 
         ``prefix.model.fits`` (``image``), ``.uncertainty.fits``,
@@ -162,7 +184,7 @@ class ImagingResult:
         check_prefix(prefix)
         return write_products(self, prefix, overwrite, WITH_AXES if keep_axes else PRODUCTS)
 
-    def plot(self, ax=None, panel="reconstruction", labels=12):
+    def plot(self, ax: "Axes | None" = None, panel: str = "reconstruction", labels: int = 12) -> "Figure | Axes":
         """Draw the images, with the sources marked.
 
         Parameters

@@ -7,7 +7,7 @@ __all__ = ["demo_files"]
 FOLDER = Path(__file__).parent / "demo"
 
 
-def demo_files():
+def demo_files() -> dict[str, Path]:
     """Paths of the demonstration field, as arguments of a `~astro_ddpm_imager.DiffusionImager`.
 
     A simulated ALMA observation at 230 GHz (configuration 5.3, 20 minutes),

@@ -8,7 +8,6 @@ import sys
 from functools import cached_property
 
 import numpy as np
-import onnxruntime
 
 from ..errors import ModelError, SettingError
 from ..observation.grid import tiles
@@ -39,8 +38,8 @@ class Denoiser:
     SettingError
         ``device`` is unknown.
     ModelError
-        The files of the model do not fit together, or ``device="cuda"``
-        cannot be had.
+        The files of the model do not fit together, ONNX Runtime is not there
+        or not whole, or ``device="cuda"`` cannot be had.
     """
 
     def __init__(self, model="default", device="auto", threads=None):
@@ -111,6 +110,7 @@ class Denoiser:
 
 def _open_session(path, device):
     """A session on the device asked for; ONNX Runtime itself falls back without raising."""
+    onnxruntime = _runtime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     if device != "cpu" and _has_cuda():
@@ -126,6 +126,22 @@ def _open_session(path, device):
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
+def _runtime():
+    """ONNX Runtime, if it is whole: installing or removing one of its two packages removes files of the other."""
+    try:
+        import onnxruntime
+
+        if not hasattr(onnxruntime, "SessionOptions"):
+            raise ImportError("module 'onnxruntime' has no attribute 'SessionOptions'")
+    except ImportError as error:
+        raise ModelError(
+            f"ONNX Runtime cannot be used ({error}): it is not installed, or its packages onnxruntime and "
+            "onnxruntime-gpu, which are the same module, have broken each other; pip uninstall -y onnxruntime "
+            "onnxruntime-gpu, then pip install one of them: onnxruntime-gpu, which runs on a CPU, too, or onnxruntime"
+        ) from error
+    return onnxruntime
+
+
 def _cores():
     """Those that the process may use, which on a shared machine may be few."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -133,7 +149,7 @@ def _cores():
 
 def _has_cuda():
     """Whether ONNX Runtime was built for CUDA and there is an NVIDIA driver."""
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+    if "CUDAExecutionProvider" not in _runtime().get_available_providers():
         return False
     try:
         ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")

@@ -1,5 +1,7 @@
 """Do reliabilities and errors hold: expected calibration error, coverage, and a calibration that makes them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_expit
@@ -21,7 +23,7 @@ FEWEST_EXPECTED = 5  # counts in a bin, for a chi-squared test (Cochran 1954, Bi
 PRIOR_WIDTH = 1.0  # of slope and intercept around 1 and 0, so that few candidates change little
 
 
-def calibration_error(reliability, true, bins=10):
+def calibration_error(reliability: np.ndarray, true: np.ndarray, bins: int = 10) -> tuple[float, float]:
     """Expected calibration error: mean distance of reliability and true fraction, over bins of equal width.
 
     Parameters
@@ -67,7 +69,7 @@ def reliability_bins(reliability, bins=10):
     return np.minimum((np.asarray(reliability) * bins).astype(int), bins - 1)
 
 
-def coverage(error, sigma, levels):
+def coverage(error: np.ndarray, sigma: np.ndarray, levels: Sequence[float]) -> np.ndarray:
     """Which errors lie within the Gaussian interval of each level.
 
     Parameters
@@ -85,7 +87,7 @@ def coverage(error, sigma, levels):
     return np.stack([away <= norm.ppf((1 + level) / 2) for level in levels])
 
 
-def rank_test(ranks, n_samples, bins=7):
+def rank_test(ranks: np.ndarray, n_samples: int, bins: int = 7) -> tuple[np.ndarray, np.ndarray, float]:
     """Chi-squared test that all ranks of the truth among the samples are equally likely.
 
     Parameters
@@ -110,7 +112,7 @@ def rank_test(ranks, n_samples, bins=7):
     return counts, expected, float(p)
 
 
-def fit_reliability(reliability, true, n_samples):
+def fit_reliability(reliability: np.ndarray, true: np.ndarray, n_samples: int) -> dict:
     """Fit a monotone calibration of the reliability: logit p = intercept + slope * logit r.
 
     Two parameters (Platt 1999) rather than isotonic steps, which need
@@ -143,7 +145,7 @@ def fit_reliability(reliability, true, n_samples):
     return {"slope": float(np.exp(log_slope)), "intercept": float(intercept), "n_samples": int(n_samples)}
 
 
-def fit_error_scale(error, sigma, levels=(0.68, 0.95)):
+def fit_error_scale(error: np.ndarray, sigma: np.ndarray, levels: Sequence[float] = (0.68, 0.95)) -> float | None:
     """Factor for claimed errors, with which the intervals of the levels cover what they say.
 
     Parameters
@@ -170,7 +172,9 @@ def fit_error_scale(error, sigma, levels=(0.68, 0.95)):
     return float(np.exp(np.log(factors[distance <= distance.min() + 1e-12]).mean()))
 
 
-def reliability_threshold(reliability, true, n_true, purity=None):
+def reliability_threshold(
+    reliability: np.ndarray, true: np.ndarray, n_true: int, purity: float | None = None
+) -> float | None:
     """Lowest reliability for the best F1, or for a purity.
 
     Parameters

@@ -20,7 +20,7 @@ from .calibration import (
 from .images import LEVELS
 from .run import OURS
 from .scores import match_catalogs
-from .summary import as_table
+from .summary import Summary, as_table
 
 __all__ = ["calibration_errors", "coverages", "fit_calibration", "ranks", "reliabilities"]
 
@@ -182,7 +182,7 @@ def ranks(summary):
     return as_table(rows)
 
 
-def fit_calibration(summary):
+def fit_calibration(summary: Summary) -> dict:
     """Calibration that would make reliabilities and errors of these fields hold, for the card of a model.
 
     To be fitted on simulated fields, and judged on others.

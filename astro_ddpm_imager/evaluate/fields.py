@@ -2,6 +2,7 @@
 
 import logging
 import re
+from os import PathLike
 from pathlib import Path
 
 import astropy.units as u
@@ -11,6 +12,7 @@ from astropy.stats import gaussian_fwhm_to_sigma
 from astropy.table import QTable, Table
 
 from ..errors import EvaluationError
+from ..observation.dirty import DirtyImage
 
 __all__ = ["read_folder", "true_pixels", "true_snr"]
 
@@ -32,7 +34,9 @@ RANGES = {  # and what its values may be
 }
 
 
-def read_folder(folder, truth=None, noise_protocol=None):
+def read_folder(
+    folder: str | PathLike[str], truth: str | PathLike[str] | None = None, noise_protocol: str | None = None
+) -> tuple[dict[int, dict], QTable]:
     """Find the fields of a folder, as `~astro_ddpm_imager.simulate.simulate_fields` lays it out.
 
     Parameters
@@ -176,7 +180,7 @@ def true_pixels(truth, wcs):
     return wcs.world_to_pixel_values(truth["ra"].to_value(u.deg), truth["dec"].to_value(u.deg))
 
 
-def true_snr(truth, dirty):
+def true_snr(truth: QTable, dirty: DirtyImage) -> np.ndarray:
     """Peak of each true source in the noiseless dirty image, in units of the noise.
 
     Parameters

@@ -7,11 +7,12 @@ from astropy.table import QTable
 from scipy.fft import fftfreq, irfft2, next_fast_len, rfft2, rfftfreq
 
 from ..observation.clean import clean
+from ..observation.dirty import DirtyImage
 
 __all__ = ["convolve_gaussian", "matched_filter"]
 
 
-def matched_filter(dirty, fwhm, threshold=2.0):
+def matched_filter(dirty: DirtyImage, fwhm: u.Quantity, threshold: float = 2.0) -> QTable:
     """Detect sources of one known round shape, the most significant first.
 
     The noise is taken to have the spectrum of the PSF, as with natural

@@ -1,12 +1,13 @@
 """One-to-one matching of two lists of positions."""
 
+import astropy.units as u
 import numpy as np
-from astropy.coordinates import search_around_sky
+from astropy.coordinates import SkyCoord, search_around_sky
 
 __all__ = ["match_in_order", "match_positions"]
 
 
-def match_positions(truth, found, radius):
+def match_positions(truth: SkyCoord, found: SkyCoord, radius: u.Quantity) -> tuple[np.ndarray, np.ndarray]:
     """Match two lists of sky positions one to one, nearest pair first.
 
     Parameters

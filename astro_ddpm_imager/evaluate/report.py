@@ -4,9 +4,11 @@ import base64
 import io
 import json
 from html import escape
+from os import PathLike
 from pathlib import Path
 from string import Template
 
+import astropy.units as u
 import numpy as np
 from astropy.table import Column
 from matplotlib import rc_context
@@ -15,6 +17,7 @@ from ..products.catalog_files import write_ecsv
 from . import calibration_tables
 from .figures import STYLE, draw_figures
 from .finders import DEPTH, THRESH_ISL, THRESH_PIX
+from .run import Evaluation
 from .summary import AUTHORS_RADIUS, BLEND_BEAMS, FAINT_SNR, NOISE, Summary
 
 __all__ = ["SECTIONS", "make_tables", "rounded", "write_report"]
@@ -127,7 +130,7 @@ def make_tables(summary):
     return tables
 
 
-def write_report(evaluation, output, radius=None):
+def write_report(evaluation: Evaluation, output: str | PathLike[str], radius: u.Quantity | None = None) -> Path:
     """Write the report of an evaluation.
 
     ``report.html`` with all figures and tables, ``report.json`` with all

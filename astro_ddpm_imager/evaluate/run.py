@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import astropy.units as u
@@ -17,6 +18,7 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 from .. import __version__
 from ..diffusion.reconstruction import AGGREGATES
 from ..errors import DirtyImageError, EvaluationError
+from ..imager import DiffusionImager
 from ..observation.reading import read_image
 from ..products.catalog_files import write_ecsv
 from ..progress import hidden, tqdm
@@ -70,7 +72,15 @@ class Evaluation:
     settings: dict
 
 
-def run_fields(folder, output, imager, truth=None, fields=None, progress=None, noise_protocol=None):
+def run_fields(
+    folder: str | PathLike[str],
+    output: str | PathLike[str],
+    imager: DiffusionImager,
+    truth: str | PathLike[str] | None = None,
+    fields: int | None = None,
+    progress: bool | None = None,
+    noise_protocol: str | None = None,
+) -> Evaluation:
     """Image all fields of a folder, find their sources with every method there is, and measure.
 
     What is in ``output`` already is not made again, so that an interrupted run

@@ -3,13 +3,16 @@
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
+from astropy.table import Table
 
 from .matching import match_in_order, match_positions
 
 __all__ = ["match_catalogs", "score_catalog"]
 
 
-def match_catalogs(truth, catalog, radius, most_reliable_first=False):
+def match_catalogs(
+    truth: Table, catalog: Table, radius: u.Quantity, most_reliable_first: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Match a catalogue with the truth, one to one in each field.
 
     Parameters
@@ -43,7 +46,9 @@ def match_catalogs(truth, catalog, radius, most_reliable_first=False):
     return tuple(np.concatenate(kept).astype(int) if kept else np.zeros(0, int) for kept in pairs)
 
 
-def score_catalog(truth, catalog, radius=0.45 * u.arcsec, noise=50 * u.uJy):
+def score_catalog(
+    truth: Table, catalog: Table, radius: u.Quantity = 0.45 * u.arcsec, noise: u.Quantity = 50 * u.uJy
+) -> dict:
     """Scores over all fields (Drozdova et al. 2024, section 4).
 
     Parameters

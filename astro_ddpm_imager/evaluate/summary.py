@@ -52,7 +52,7 @@ def as_table(rows, **meta):
     return table
 
 
-def scores_with_intervals(truth, catalog, radius, bootstrap):
+def scores_with_intervals(truth: Table, catalog: Table, radius: u.Quantity, bootstrap: FieldBootstrap) -> dict:
     """Scores over all fields, with intervals; the same scores as `score_catalog`.
 
     Parameters

@@ -1,6 +1,7 @@
 """What is given for an image, a path, HDUs, NDData or a slice of a cube, as one plane of numbers on the sky."""
 
 from os import PathLike
+from typing import Protocol
 
 import astropy.units as u
 import numpy as np
@@ -12,6 +13,17 @@ from ..errors import DirtyImageError
 from .reading import IMAGE_HDUS, read_image, select_plane
 
 __all__ = ["as_companion", "as_plane", "origin"]
+
+
+class HasHDU(Protocol):
+    """A slice, a moment or a cube of spectral-cube."""
+
+    @property
+    def hdu(self) -> fits.PrimaryHDU | fits.ImageHDU: ...
+
+
+Image = str | PathLike[str] | fits.HDUList | IMAGE_HDUS | NDData | HasHDU
+Companion = Image | np.ndarray
 
 
 def as_plane(image, name, unit=None):

@@ -5,6 +5,7 @@ import re
 import sys
 import warnings
 from contextlib import suppress
+from os import PathLike
 from pathlib import Path
 
 import astropy.units as u
@@ -26,7 +27,13 @@ MOST_AXES = 999
 IMAGE_HDUS = fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU
 
 
-def read_image(path, channel=None, stokes=None, unit=None, name=None):
+def read_image(
+    path: str | PathLike[str] | fits.HDUList,
+    channel: int | None = None,
+    stokes: int | None = None,
+    unit: u.UnitBase | str | None = None,
+    name: str | None = None,
+) -> CCDData:
     """Read one plane of a FITS or CASA image.
 
     Parameters
@@ -65,7 +72,9 @@ def read_image(path, channel=None, stokes=None, unit=None, name=None):
     return select_plane(data, unit, wcs, header, channel, stokes, name=name)
 
 
-def read_companion(path, channel=None, stokes=None):
+def read_companion(
+    path: str | PathLike[str] | fits.HDUList, channel: int | None = None, stokes: int | None = None
+) -> CCDData:
     """Read the PSF, primary beam or mask of a plane of a dirty image.
 
     Parameters

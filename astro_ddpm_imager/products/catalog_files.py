@@ -2,6 +2,7 @@
 
 import tempfile
 from ast import literal_eval
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,9 @@ DATATYPES = {bool: "boolean", int: "long", float: "double"}  # of what is not te
 SYSTEMS = {"icrs": ("ICRS", None), "fk5": ("eq_FK5", "J2000"), "fk4": ("eq_FK4", "B1950")}  # COOSYS of VOTable
 
 
-def write_catalog(catalog, path, format=None, overwrite=False):
+def write_catalog(
+    catalog: Table, path: str | PathLike[str], format: str | None = None, overwrite: bool = False
+) -> Path:
     """Write a catalogue, with its units, descriptions and provenance.
 
     Parameters
@@ -77,7 +80,7 @@ def write_ecsv(table, path):
     return Path(path)
 
 
-def read_catalog(path, format=None):
+def read_catalog(path: str | PathLike[str], format: str | None = None) -> QTable:
     """Read a catalogue that `write_catalog` wrote, now or in an older version.
 
     Parameters

@@ -1,6 +1,7 @@
 """Antennas and where they lie in the uv plane."""
 
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import astropy.units as u
@@ -122,7 +123,7 @@ class Array:
         return np.arcsin(sine + np.cos(self.location.lat) * np.cos(declination) * np.cos(hour_angles)).to(u.deg)
 
 
-def list_arrays(observatory=""):
+def list_arrays(observatory: str = "") -> list[str]:
     """List the arrays that come with the package, with the positions that CASA and the observatories give.
 
     ALMA's 12 m array in configurations of Cycles 1, 3 and 5, the ACA, the VLA,
@@ -143,7 +144,7 @@ def list_arrays(observatory=""):
     return sorted(chosen, key=lambda name: [len(name), name])
 
 
-def read_array(name, location=None):
+def read_array(name: str | PathLike[str], location: EarthLocation | None = None) -> Array:
     """Read an array from a file in CASA's format.
 
     Parameters

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from datetime import date, timedelta
 from importlib.util import find_spec
+from os import PathLike
 from pathlib import Path
 
 import astropy.units as u
@@ -17,6 +18,8 @@ from astropy.coordinates import EarthLocation, SkyCoord
 from ..errors import SimulationError
 from .array import SITES
 from .files import truth_table
+from .observation import Observation
+from .sky import Sources
 from .thermal import PWV_LIMITS
 
 __all__ = ["simulate_with_casa"]
@@ -39,8 +42,16 @@ logfile = {log!r}
 
 
 def simulate_with_casa(
-    observation, sources, folder, name="casa", pwv=None, bandwidth=1.872 * u.GHz, pblimit=0.2, seed=1, overwrite=False
-):
+    observation: Observation,
+    sources: Sources,
+    folder: str | PathLike[str],
+    name: str = "casa",
+    pwv: u.Quantity | None = None,
+    bandwidth: u.Quantity = 1.872 * u.GHz,
+    pblimit: float = 0.2,
+    seed: int = 1,
+    overwrite: bool = False,
+) -> dict[str, Path]:
     """Simulate and image one field with the tasks of CASA.
 
     ``simobserve`` predicts the visibilities of one pointing and adds noise,

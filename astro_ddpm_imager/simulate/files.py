@@ -2,6 +2,7 @@
 
 import logging
 import re
+from os import PathLike
 from pathlib import Path
 
 import astropy.units as u
@@ -13,6 +14,10 @@ from astropy.table import Table, vstack
 from .. import __version__
 from ..errors import SimulationError
 from ..progress import hidden, tqdm
+from .gains import GainErrors
+from .observation import Observation
+from .recipe import SourceRecipe
+from .sky import Sources
 
 __all__ = ["simulate_fields", "truth_table"]
 
@@ -20,8 +25,16 @@ log = logging.getLogger(__name__)
 
 
 def simulate_fields(
-    observation, recipe, rms, folder, number=1, seed=1, shared_noise=False, overwrite=False, gain_errors=None
-):
+    observation: Observation,
+    recipe: SourceRecipe,
+    rms: u.Quantity,
+    folder: str | PathLike[str],
+    number: int = 1,
+    seed: int = 1,
+    shared_noise: bool = False,
+    overwrite: bool = False,
+    gain_errors: GainErrors | None = None,
+) -> Table:
     """Simulate fields and write them, laid out for `astro_ddpm_imager` and for CASA.
 
     ``psf.fits`` and ``pb.fits`` are the same for all fields, ``NNNN.dirty.fits``
@@ -142,7 +155,7 @@ def _check(number, seed, rms):
         raise SimulationError(f"rms={rms}: must be finite and not negative")
 
 
-def truth_table(observation, sources, field=0):
+def truth_table(observation: Observation, sources: Sources, field: int = 0) -> Table:
     """The sources of a field as a table of the sky.
 
     Parameters

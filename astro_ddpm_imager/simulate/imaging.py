@@ -39,7 +39,9 @@ def check_weighting(weighting, robust):
         raise SimulationError(f"robust={robust!r}: must lie between -2 and 2")
 
 
-def imaging_weights(uv, weighting, shape, cell, robust=0.5):
+def imaging_weights(
+    uv: np.ndarray, weighting: str, shape: tuple[int, int], cell: float, robust: float = 0.5
+) -> np.ndarray:
     """Weights of visibilities of equal noise.
 
     Parameters
@@ -82,7 +84,9 @@ def imaging_weights(uv, weighting, shape, cell, robust=0.5):
     return 1 / (1 + density * squared)
 
 
-def image_visibilities(uv, visibilities, weights, shape, cell):
+def image_visibilities(
+    uv: np.ndarray, visibilities: np.ndarray, weights: np.ndarray, shape: tuple[int, int], cell: float
+) -> np.ndarray:
     """Weighted Fourier transform of visibilities, by ducc0.
 
     Parameters
@@ -130,7 +134,7 @@ def image_visibilities(uv, visibilities, weights, shape, cell):
     return image.T / weights.sum()
 
 
-def fit_beam(psf, cell):
+def fit_beam(psf: np.ndarray, cell: u.Quantity) -> Beam:
     """Restoring beam: a Gaussian fitted to the main lobe of the PSF, above 0.35 of the peak, as CASA does.
 
     Parameters
@@ -181,7 +185,7 @@ def fit_beam(psf, cell):
     return Beam(a * scale, b * scale, pa * u.deg)
 
 
-def primary_beam(separation, frequency, diameter=12.0):
+def primary_beam(separation: u.Quantity, frequency: u.Quantity, diameter: float = 12.0) -> np.ndarray:
     """Power pattern of a dish: an Airy disk with a hole, scaled from CASA's model of ALMA's 12 m dishes.
 
     Parameters

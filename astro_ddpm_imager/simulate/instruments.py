@@ -131,7 +131,12 @@ class Instrument:
         return Instrument(*images, self.pixels_per_beam, self.description, turn(self.error))
 
 
-def draw_instrument(rng, n=128, pixels_per_beam=(2.1, 2.32), observatory="alma"):
+def draw_instrument(
+    rng: np.random.Generator,
+    n: int = 128,
+    pixels_per_beam: tuple[float, float] = (2.1, 2.32),
+    observatory: str = "alma",
+) -> Instrument:
     """Draw an observation of one of the `~astro_ddpm_imager.simulate.OBSERVATORIES`: configuration, hours, weighting.
 
     Parameters

@@ -5,7 +5,7 @@ import numpy as np
 __all__ = ["noise_amplitude"]
 
 
-def noise_amplitude(psf, taper):
+def noise_amplitude(psf: np.ndarray, taper: float) -> np.ndarray:
     """Fourier amplitude of the noise of a naturally weighted image.
 
     With natural weighting the power spectrum of the noise is the transfer

@@ -89,7 +89,7 @@ class Sources:
         return a * cos**2 + b * sin**2, (a - b) * cos * sin, a * sin**2 + b * cos**2
 
 
-def sky_spectrum(sources, shape):
+def sky_spectrum(sources: Sources, shape: tuple[int, int]) -> np.ndarray:
     """Exact Fourier transform of the sources, in the layout of `numpy.fft.rfft2`.
 
     Parameters
@@ -112,7 +112,7 @@ def sky_spectrum(sources, shape):
     return spectrum
 
 
-def sky_pixels(sources, shape, subpixels=3):
+def sky_pixels(sources: Sources, shape: tuple[int, int], subpixels: int = 3) -> np.ndarray:
     """Flux of the sources in each pixel.
 
     The Gaussian is averaged over a grid of points in each pixel, broadened by

@@ -8,6 +8,7 @@ from astropy.constants import c, k_B
 from astropy.table import QTable
 
 from ..errors import SimulationError
+from .array import Array
 
 __all__ = ["thermal_rms"]
 
@@ -23,7 +24,15 @@ GROUND, MICROWAVE_BACKGROUND = 270.0, 2.725  # K
 AIR = 260.0  # K, effective
 
 
-def thermal_rms(array, frequency, bandwidth, duration, pwv, elevation, polarisations=2):
+def thermal_rms(
+    array: Array,
+    frequency: u.Quantity,
+    bandwidth: u.Quantity,
+    duration: u.Quantity,
+    pwv: u.Quantity,
+    elevation: u.Quantity,
+    polarisations: int = 2,
+) -> u.Quantity:
     """Noise of the naturally weighted image, by the radiometer equation.
 
     Thompson, Moran & Swenson 2017, section 6.2; receivers, efficiencies and

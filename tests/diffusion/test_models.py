@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sys
+from types import ModuleType
 
 import pytest
 
@@ -49,3 +51,11 @@ def test_a_card_of_another_model_is_refused(copy):
     card.unlink()
     with pytest.raises(ModelError, match=r"its card mine\.json is missing"):
         load_card(copy)
+
+
+@pytest.mark.parametrize("module", [ModuleType("onnxruntime"), None], ids=["broken", "missing"])
+def test_onnx_runtime_that_is_not_whole(monkeypatch, module):
+    """As when onnxruntime and onnxruntime-gpu were both installed, and one of them removed."""
+    monkeypatch.setitem(sys.modules, "onnxruntime", module)
+    with pytest.raises(ModelError, match=r"cannot be used .*; pip uninstall -y onnxruntime onnxruntime-gpu"):
+        DiffusionImager(device="cpu")

@@ -123,7 +123,7 @@ def test_the_psf_of_another_weighting_or_time_is_said_or_refused(image, other, c
 def resized(psf, factor):
     """A PSF made wider by a factor about its middle."""
     middle = np.array(psf.shape) // 2
-    return affine_transform(psf, np.full(2, 1 / factor), middle - middle / factor, order=3)
+    return affine_transform(psf, np.eye(2) / factor, middle - middle / factor, order=3)
 
 
 @pytest.mark.parametrize(

@@ -11,16 +11,41 @@ from .shapes import condon_errors, north_angle
 __all__ = ["Gaussian", "Island", "Source", "find_islands", "group_sources", "make_gaussians"]
 
 
-class Gaussian(SimpleNamespace):
-    """One detected component; positions are (RA, Dec) in degrees and (x, y) in 0-based pixels."""
+class _Attributes(SimpleNamespace):
+    """A namespace that is made of names only, whatever else that of newer Pythons takes."""
+
+    def __init__(self, **attributes):
+        super().__init__(**attributes)
 
 
-class Source(SimpleNamespace):
-    """One or more Gaussians."""
+class Gaussian(_Attributes):
+    """One detected component; positions are (RA, Dec) in degrees and (x, y) in 0-based pixels.
+
+    Parameters
+    ----------
+    **attributes
+        Under PyBDSF's names.
+    """
 
 
-class Island(SimpleNamespace):
-    """Connected pixels, with their sources; arrays are indexed [x, y], as PyBDSF's."""
+class Source(_Attributes):
+    """One or more Gaussians.
+
+    Parameters
+    ----------
+    **attributes
+        Under PyBDSF's names.
+    """
+
+
+class Island(_Attributes):
+    """Connected pixels, with their sources; arrays are indexed [x, y], as PyBDSF's.
+
+    Parameters
+    ----------
+    **attributes
+        Under PyBDSF's names.
+    """
 
 
 def make_gaussians(catalog, field):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
+from os import PathLike
 from pathlib import Path
 
 from ...errors import ModelError
@@ -89,27 +90,27 @@ class ModelCard:
     sha256: str = ""
 
     @property
-    def configuration(self):
+    def configuration(self) -> dict:
         """The part that must agree with the metadata of the ONNX file."""
         beside = {"threshold", "reliability", "steps", "calibration", "scores", "sha256"}
         return {key: value for key, value in asdict(self).items() if key not in beside}
 
     @property
-    def stretch(self):
+    def stretch(self) -> PowerStretch:
         """The stretch as a `~astro_ddpm_imager.diffusion.stretch.PowerStretch`."""
         return PowerStretch(self.gamma, self.c)
 
     @property
-    def noise_schedule(self):
+    def noise_schedule(self) -> LinearSchedule:
         """The schedule as a `~astro_ddpm_imager.diffusion.sampling.LinearSchedule`."""
         return LinearSchedule(**self.schedule)
 
-    def write(self, path):
+    def write(self, path: str | PathLike[str]) -> None:
         """Write the card as JSON."""
         Path(path).write_text(json.dumps(asdict(self), indent=2) + "\n")
 
 
-def list_models():
+def list_models() -> list[str]:
     """List the models that come with the package.
 
     Returns
@@ -120,7 +121,7 @@ def list_models():
     return sorted(path.stem for path in SHIPPED.glob("*.onnx"))
 
 
-def load_card(model):
+def load_card(model: str | PathLike[str]) -> tuple[ModelCard, Path]:
     """Find a model and read its card.
 
     Parameters
