@@ -231,13 +231,31 @@ class DiffusionImager:
         TypeError
             ``dirty`` is an array without unit and WCS, or ``beam`` no beam.
         """
+        observation = prepare(dirty, psf, pb, mask, beam, self.pblimit)
+        if observation.psf is None:
+            log.warning("no PSF given: the restoring beam takes its place, sidelobes are not accounted for")
+        return self.reconstruct(observation)
+
+    def reconstruct(self, observation):
+        """Reconstruct a dirty image that has been checked.
+
+        Parameters
+        ----------
+        observation : `~astro_ddpm_imager.observation.dirty.DirtyImage`
+
+        Returns
+        -------
+        `ImagingResult`
+
+        Raises
+        ------
+        DirtyImageError
+            Hardly a pixel is not blank.
+        """
         card, workers = self.card, self.denoiser.workers
         per_beam = card.pixels_per_beam
         seed = secrets.randbits(32) if self.seed is None else self.seed
 
-        observation = prepare(dirty, psf, pb, mask, beam, self.pblimit)
-        if observation.psf is None:
-            log.warning("no PSF given: the restoring beam takes its place, sidelobes are not accounted for")
         _warn_beyond_training(observation.beam, card.limits)
         grid = ModelGrid(observation.shape, observation.beam_pixels, per_beam, card.multiple)
         observation = measure_artefacts(subtract_bright(observation, grid, **card.bright))

@@ -14,6 +14,7 @@ DEVICES = ("auto", "cpu", "cuda")
 SAMPLERS = ("ddpm", "unipc")
 SHAPES = ("ellipse", "disc", "double", "clumps")
 WEIGHTINGS = ("natural", "uniform", "briggs")
+FRAMEWORKS = ("wsclean", "stimela")
 SHELLS = ("bash", "zsh", "tcsh")
 DEMO_SEED = 1  # that of the picture in the README
 
@@ -77,6 +78,13 @@ def build_parser():
         "models", _add_models, "list the models and what their cards say",
         "List the models that come with the package; with -v, or of each MODEL, all that the card says.",
         "command_line.models:show_models", "the same command goes on",
+    )  # fmt: skip
+    add(
+        "plugin", _add_plugin, "print the path of what an imaging framework loads",
+        "Print the path of the file that FRAMEWORK loads. wsclean ... -python-deconvolution $(astro-ddpm-imager plugin "
+        "wsclean) reconstructs in each major cycle of WSClean; _include of that of stimela gives Stimela 2 the cab "
+        "astro-ddpm-imager.",
+        "command_line.plugin:print_plugin", "the same command starts again",
     )  # fmt: skip
     return parser
 
@@ -267,3 +275,8 @@ def _add_simulation(parser):
 
 def _add_models(parser):
     parser.add_argument("models", nargs="*", metavar="MODEL", help="name, or path of an .onnx file")
+
+
+def _add_plugin(parser):
+    parser.add_argument("framework", choices=FRAMEWORKS, metavar="FRAMEWORK", help="wsclean or stimela")
+    parser.add_argument("--output", type=Path, metavar="F", help="write the file there, instead of to the cache")

@@ -18,7 +18,7 @@ from ..observation.reading import JY_PER_BEAM, read_image
 from ..products.headers import product_header
 from ..products.writing import PRODUCTS, check_folder, existing_products, product_path, write_products
 
-__all__ = ["WSCleanImages", "deconvolve", "find_images"]
+__all__ = ["OTHERS", "PLANE", "WSCleanImages", "deconvolve", "find_images", "write_plane"]
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ class WSCleanImages:
         images = _images(result, read_image(self.dirty).convert_unit_to(JY_PER_BEAM).data)
         pb = result.dirty.pb
         writers = {
-            f"-{kind}{end}.fits": partial(_write_plane, data=images[kind] / divisor, kind=kind)
+            f"-{kind}{end}.fits": partial(write_plane, data=images[kind] / divisor, kind=kind)
             for end, divisor in (("", 1), ("-pb", pb))
             for kind in KINDS
         }
@@ -148,8 +148,18 @@ def _images(result, dirty):
     return {"model": model, "image": restored, "residual": residual, "uncertainty": uncertainty}
 
 
-def _write_plane(result, path, data, kind):
-    """Write an image with WSClean's header and axes, and this package's provenance."""
+def write_plane(result, path, data, kind):
+    """Write an image with WSClean's header and axes, and this package's provenance.
+
+    Parameters
+    ----------
+    result : `~astro_ddpm_imager.ImagingResult`
+        Of an image with WSClean's header.
+    path : path-like
+    data : 2D array, shape (ny, nx)
+    kind : str
+        A key of ``KINDS``.
+    """
     header = result.dirty.meta.copy()
     for key in ("FILENAME", "FILESHA", "HISTORY"):  # of the dirty image; the history comes with the provenance
         header.remove(key, ignore_missing=True, remove_all=True)

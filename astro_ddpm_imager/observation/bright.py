@@ -102,7 +102,7 @@ def subtract_bright(dirty, grid, brightest, kept):
         PSF image matter, the PSF is continued, and what is not known of them
         counts as noise (``noise_ratio``).
     """
-    if dirty.psf is None:
+    if dirty.psf is None or all(n >= 2 * m for n, m in zip(dirty.psf.shape, dirty.shape, strict=True)):
         found = _fit(dirty, grid, None)
     else:
         ended, doubt = end_psf(dirty.psf, dirty.shape)

@@ -16,7 +16,7 @@ from ...products.catalog_files import write_catalog
 from ...products.region_files import catalog_to_regions, ds9_text
 from ...products.writing import product_path
 from ...sources.catalog import restoring_beams
-from .depth import deep_model, deep_sources, parse_threshold
+from ..depth import deep_model, deep_sources, parse_threshold
 from .parameters import passed_on
 from .products import copy_image, move_products, note, numbered, planes, put_planes
 

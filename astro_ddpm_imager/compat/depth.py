@@ -4,8 +4,8 @@ import astropy.units as u
 import numpy as np
 from scipy.ndimage import label, maximum, maximum_filter
 
-from ...errors import SettingError
-from ...observation.reading import JY_PER_BEAM
+from ..errors import SettingError
+from ..observation.reading import JY_PER_BEAM
 
 __all__ = ["deep_model", "deep_sources", "parse_threshold"]
 

@@ -1,0 +1,68 @@
+"""What the command plugin does: print the path of what an imaging framework loads."""
+
+import hashlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import astro_ddpm_imager
+
+from ..compat import plugins
+from .printing import say, say_json
+
+__all__ = ["print_plugin", "wsclean_deconvolver"]
+
+FOLDER = Path(plugins.__file__).parent
+BLANK = 'PYTHON, FOLDER = "", ""'
+
+
+def print_plugin(args):
+    """Print the path of a plugin.
+
+    Parameters
+    ----------
+    args : `argparse.Namespace`
+        Arguments of the command ``plugin``, by their names there.
+    """
+    content = wsclean_deconvolver() if args.framework == "wsclean" else (FOLDER / "stimela.yml").read_text()
+    if args.output is not None:
+        path = args.output.expanduser()
+    elif args.framework == "stimela":
+        path = FOLDER / "stimela.yml"
+    else:
+        # Of each environment its own, so that one does not replace that of another in the middle of a run.
+        name = f"wsclean_deconvolver_{hashlib.sha256(content.encode()).hexdigest()[:12]}.py"
+        path = _cache_folder() / name
+    if not (path.exists() and path.read_text() == content):
+        _write(path, content)
+    path = path.absolute()
+    if args.json:
+        say_json(framework=args.framework, file=path)
+    else:
+        say(str(path))
+
+
+def wsclean_deconvolver():
+    """The file that WSClean loads, which knows this environment.
+
+    Returns
+    -------
+    str
+    """
+    pattern = (FOLDER / "wsclean_deconvolver.py").read_text()
+    folder = Path(astro_ddpm_imager.__file__).absolute().parents[1]
+    return pattern.replace(BLANK, f"PYTHON, FOLDER = {sys.executable!r}, {str(folder)!r}")
+
+
+def _cache_folder():
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "astro_ddpm_imager"
+
+
+def _write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, suffix=".part") as stream:
+        stream.write(content)
+    Path(stream.name).chmod(0o644)
+    Path(stream.name).replace(path)

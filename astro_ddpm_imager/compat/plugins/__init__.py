@@ -1,0 +1,1 @@
+"""What imaging frameworks and viewers load: WSClean's deconvolver, Stimela's cab, glue's data."""

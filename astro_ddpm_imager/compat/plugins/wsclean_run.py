@@ -1,0 +1,261 @@
+"""What a run of WSClean images: names, place on the sky, weights, polarizations; read from its command line and files."""
+
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.nddata import CCDData
+
+from ...errors import DirtyImageError, SettingError
+from ...observation.reading import read_image
+from ...simulate.imaging import fit_beam
+from ..wsclean import PLANE
+from .wsclean_settings import PREFIX
+
+__all__ = ["WSCleanRun"]
+
+log = logging.getLogger(__name__)
+
+# In the order in which WSClean has them.
+POLARIZATIONS = ("I", "Q", "U", "V", "RR", "RL", "LR", "LL", "XX", "XY", "YX", "YY")
+TOTAL = ("XX", "YY", "RR", "LL")  # whose mean, where there is no I, is the total intensity
+STARTS_PYTHON_ONCE = "3.1"
+MIDDLE = 1  # pixel, by which the peak of a PSF may be off
+
+
+@dataclass(frozen=True)
+class WSCleanRun:
+    """One image that WSClean deconvolves.
+
+    Parameters
+    ----------
+    prefix : `~pathlib.Path`
+        Start of the names of its products.
+    template : `~astropy.nddata.CCDData`
+        PSF of the first channel, with WSClean's header.
+    weights : 1D array, shape (channels,)
+        Sum 1; 0 for a channel without data.
+    frequency : float
+        Mean, Hz.
+    total : list of int
+        Polarizations that make the total intensity.
+    mask : `~pathlib.Path` or None
+        CLEAN's mask.
+    """
+
+    prefix: Path
+    template: CCDData
+    weights: np.ndarray
+    frequency: float
+    total: list
+    mask: Path | None
+
+    @classmethod
+    def of(cls, request, shape, settings):
+        """Find out what is imaged.
+
+        Parameters
+        ----------
+        request : dict
+            With ``"command"``, the command line as a list, and ``"channels"``,
+            of each its frequency and its weight.
+        shape : tuple of int
+            Of the residual: channels, polarizations, ny, nx.
+        settings : `PluginSettings`
+
+        Returns
+        -------
+        `WSCleanRun`
+
+        Raises
+        ------
+        SettingError
+            Options of WSClean do not go together with this.
+        FileNotFoundError
+            Its PSF is not where it should be.
+        """
+        options = _Options(request["command"])
+        path, template = _psf_image(options.value("-name") or settings.name or "wsclean", shape[2:])
+        _check_options(options, str(template.meta.get("WSCVERSI", "")))
+        frequencies, weights = np.transpose(request["channels"])
+        weights = np.where(np.isfinite(weights), weights, 0).clip(0)
+        if not weights.any():
+            raise DirtyImageError("no channel has data; see -channel-range, -interval and the flags")
+        prefix = _prefix(path, shape[0], settings.output)
+        total = _total_intensity(options.value("-pol") or "I", shape[1])
+        mask = settings.options.mask or options.path("-fits-mask") or options.path("-casa-mask")
+        weights = weights / weights.sum()
+        return cls(prefix, template, weights, float(weights @ frequencies), total, mask)
+
+    def check(self, residual, psf):
+        """Raise DirtyImageError if the arrays cannot be used.
+
+        Parameters
+        ----------
+        residual : 4D array, shape (channels, polarizations, ny, nx)
+        psf : 3D array, shape (channels, ny, nx)
+        """
+        used = self.weights > 0
+        for name, array in (("residual", residual[used][:, self.total]), ("PSF", psf[used])):
+            wrong = np.count_nonzero(~np.isfinite(array))
+            if wrong:
+                raise DirtyImageError(
+                    f"{name}: {wrong} of {array.size} pixels are not finite (NaN); visibilities or weights are not: "
+                    "flag them, for instance with CASA's flagdata(mode='clip', clipminmax=[...])"
+                )
+        middle = [n // 2 for n in psf.shape[1:]]
+        for channel in np.flatnonzero(used):
+            peak = np.unravel_index(np.argmax(psf[channel]), psf.shape[1:])
+            if not psf[channel].any() or np.abs(np.subtract(peak, middle)).max() > MIDDLE:
+                raise DirtyImageError(
+                    f"PSF of channel {channel}: peaks at pixel (x, y) = ({peak[1]}, {peak[0]}) instead of "
+                    f"({middle[1]}, {middle[0]}), its middle; the model would be displaced: see the weights, or make "
+                    "the image larger"
+                )
+
+    def weighted(self, images):
+        """Mean over the channels.
+
+        Parameters
+        ----------
+        images : 3D array, shape (channels, ny, nx)
+
+        Returns
+        -------
+        2D array, shape (ny, nx)
+        """
+        used = self.weights > 0
+        return np.tensordot(self.weights[used], images[used], 1)
+
+    def beam(self, psf):
+        """Restoring beam of all channels together, or None where the header has that of the only one.
+
+        Parameters
+        ----------
+        psf : 2D array, shape (ny, nx)
+
+        Returns
+        -------
+        `~radio_beam.Beam` or None
+        """
+        if len(self.weights) == 1:
+            return None
+        cell = np.sqrt(abs(np.linalg.det(self.template.wcs.pixel_scale_matrix))) * u.deg
+        return fit_beam(psf / psf.max(), cell.to(u.arcsec))
+
+    def image(self, data):
+        """An image on the pixels of the run.
+
+        Parameters
+        ----------
+        data : 2D array, shape (ny, nx)
+            Jy/beam.
+
+        Returns
+        -------
+        `~astropy.nddata.CCDData`
+        """
+        return CCDData(data, unit=u.Jy / u.beam, wcs=self.template.wcs, meta=self.template.meta.copy())
+
+
+class _Options:
+    """Values of options of WSClean, whose names begin with one dash or two."""
+
+    def __init__(self, command):
+        self.words = [re.sub("^--(?=[a-z])", "-", word) for word in command]
+
+    def __contains__(self, name):
+        return name in self.words
+
+    def value(self, name):
+        """The word after an option, or None."""
+        places = [i for i, word in enumerate(self.words[:-1]) if word == name]
+        return self.words[places[-1] + 1] if places else None
+
+    def number(self, name):
+        """The same as a number, 1 without it."""
+        text = self.value(name) or "1"
+        return int(text) if text.isdigit() else 1
+
+    def path(self, name):
+        """The same as a path."""
+        return None if self.value(name) is None else Path(self.value(name))
+
+
+def _psf_image(name, shape):
+    """Path and content of the PSF that WSClean has written last."""
+    start = Path(name)
+    pattern = re.compile(f"{re.escape(start.name)}{PLANE}-psf[.]fits")
+    there = [path for path in start.parent.glob("*-psf.fits") if pattern.fullmatch(path.name)]
+    if not there:
+        raise FileNotFoundError(
+            f"{name}-psf.fits: there is no such file, which says where on the sky the image is; if {name!r} is not the "
+            f"-name of the run, set {PREFIX}NAME to it"
+        )
+    path = max(there, key=lambda path: path.stat().st_mtime_ns)
+    template = read_image(path)
+    if template.shape != tuple(shape):
+        ny, nx = shape
+        raise SettingError(
+            f"WSClean wants a part of {nx} x {ny} pixels deconvolved, not {path.name}; leave out -parallel-deconvolution"
+        )
+    for key in ("FILENAME", "FILESHA", "HISTORY"):
+        template.meta.remove(key, ignore_missing=True, remove_all=True)
+    return path, template
+
+
+def _prefix(path, channels, output):
+    """Start of the names of the products: that of the PSF, but of all channels together."""
+    start = path.name.removesuffix("-psf.fits")
+    if channels > 1:
+        start = re.sub(r"-(\d{4}|MFS)$", "", start) + "-MFS"
+    return path.with_name(start) if output is None else output
+
+
+def _check_options(options, version):
+    several = [
+        (options.number("-intervals-out") > 1, "-intervals-out", "make the intervals one by one, with -interval"),
+        (
+            options.number("-channels-out") > 1 and "-join-channels" not in options,
+            "-channels-out", "add -join-channels, or make the channels one by one, with -channel-range",
+        ),
+        (
+            len(_polarizations(options.value("-pol") or "I")) > 1 and "-join-polarizations" not in options,
+            "-pol", "add -join-polarizations, or make the image of Stokes I by itself",
+        ),
+    ]  # fmt: skip
+    if version.startswith(STARTS_PYTHON_ONCE):
+        for is_so, option, way in several:
+            if is_so:
+                raise SettingError(
+                    f"{option} {options.value(option)}: WSClean {version} crashes when it deconvolves a second image in "
+                    f"Python; {way}"
+                )
+    if "-save-source-list" in options:
+        log.warning("-save-source-list: there are no CLEAN components; the catalogue takes their place")
+    if "-auto-mask" in options:
+        log.warning("-auto-mask has no counterpart: the model itself tells emission from noise")
+
+
+def _polarizations(text):
+    found = set(re.findall("[XYRL]{2}|[IQUV]", text.upper()))
+    return [name for name in POLARIZATIONS if name in found]
+
+
+def _total_intensity(text, number):
+    """Indices of the polarizations that are, or make, the total intensity."""
+    names = _polarizations(text)
+    if number == 1 and len(names) != 1:
+        names = names[:1]
+    if len(names) != number:
+        raise SettingError(f"-pol {text}: {number} images are not known by name; give -pol I, or I,Q,U,V")
+    chosen = [names.index("I")] if "I" in names else [i for i, name in enumerate(names) if name in TOTAL]
+    if not chosen:
+        raise SettingError(f"-pol {text}: only total intensity is reconstructed, which is positive; give -pol I")
+    left = [name for i, name in enumerate(names) if i not in chosen]
+    if left:
+        log.warning("only total intensity is reconstructed: Stokes %s stays dirty", ", ".join(left))
+    return chosen
