@@ -1,50 +1,11 @@
 """How deep CLEAN would go, as what a reconstruction and its catalogue keep."""
 
-import astropy.units as u
 import numpy as np
 from scipy.ndimage import label, maximum, maximum_filter
 
-from ..errors import SettingError
-from ..observation.reading import JY_PER_BEAM
-
-__all__ = ["deep_model", "deep_sources", "parse_threshold"]
+__all__ = ["deep_model", "deep_sources"]
 
 EDGE = 0.1  # of the threshold: where an island of emission ends
-
-
-def parse_threshold(threshold):
-    """CLEAN's threshold in Jy/beam.
-
-    Parameters
-    ----------
-    threshold : float or str
-        As tclean takes it: a number of Jy, or a string such as ``"0.1mJy"``.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    SettingError
-        It is neither.
-    """
-    try:
-        value = u.Quantity(threshold or 0)
-        if not value.isscalar:
-            raise TypeError("more than one value")
-        if value.unit == u.one:
-            value = value.value * u.Jy
-        elif value.unit.is_equivalent(JY_PER_BEAM):
-            value = value * u.beam
-        jansky = float(value.to_value(u.Jy))
-    except (TypeError, ValueError) as error:
-        raise SettingError(
-            f"threshold={threshold!r}: must be a number of Jy, or a string such as '0.1mJy'; nsigma counts in noise"
-        ) from error
-    if not 0 <= jansky < np.inf:
-        raise SettingError(f"threshold={threshold!r}: must not be negative")
-    return jansky
 
 
 def deep_model(sky, dirty, seen, peak):

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import DirtyImageError
 from ..observation.dirty import prepare
 from ..observation.reach import end_psf
 from .depth import deep_model, deep_sources
@@ -18,7 +17,6 @@ MOST = 4  # reconstructions
 LIKE_NOISE = 1.03  # times the noise: the root mean square of a residual
 HIGHEST = 5.0  # times the noise: the peak of one, above or below 0
 BETTER_RMS, BETTER_PEAK = 0.99, 0.95  # of what was left before: less than that is worth another cycle
-NO_WORSE = 1.002
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Cycle:
     peak : float
         Jy/beam: what does not reach it is not in the model.
     rms, highest : float or None
-        Of the residual, in units of the noise; None before it is known.
+        Of the residual, Jy/beam, the latter above or below 0; None before they are known.
     """
 
     result: object
@@ -55,15 +53,18 @@ class Cycle:
         -------
         `Cycle`
         """
-        dirty = self.result.dirty
-        left = residual[~dirty.blank]
-        rms, highest = (float(value) / dirty.rms for value in (left.std(), np.abs(left).max()))
-        return replace(self, rms=rms, highest=highest)
+        left = residual[~self.result.dirty.blank]
+        return replace(self, rms=float(left.std()), highest=float(np.abs(left).max()))
+
+    @property
+    def noise(self):
+        """Noise of the image, Jy/beam."""
+        return self.result.dirty.rms
 
     @property
     def is_noise(self):
         """Whether nothing but noise is left, and what is too faint."""
-        return self.rms <= LIKE_NOISE and self.highest <= max(HIGHEST, self.peak / self.result.dirty.rms)
+        return self.rms <= LIKE_NOISE * self.noise and self.highest <= max(HIGHEST * self.noise, self.peak)
 
     def improves(self, before):
         """Whether so much less is left than before that another cycle may be worth it.
@@ -78,8 +79,7 @@ class Cycle:
         """
         if before is None:
             return True
-        rms, highest = self.rms / before.rms, self.highest / before.highest
-        return rms < NO_WORSE and (rms < BETTER_RMS or highest < BETTER_PEAK)
+        return self.rms < BETTER_RMS * before.rms or self.highest < BETTER_PEAK * before.highest
 
 
 class MajorCycles:
@@ -145,10 +145,10 @@ class MajorCycles:
         judged = self.current.judged(residual.data)
         log.info(
             "%s, major cycle %d: the residual's rms is %.3f times the noise of %.4g Jy/beam, its peak %.2f times",
-            self.name, self.made, judged.rms, judged.result.dirty.rms, judged.highest,
+            self.name, self.made, judged.rms / judged.noise, judged.noise, judged.highest / judged.noise,
         )  # fmt: skip
         improved = judged.improves(self.best)
-        if self.best is None or judged.rms <= NO_WORSE * self.best.rms:
+        if improved or judged.rms <= self.best.rms:
             self.best = judged
         reason = self._reason_to_stop(judged, improved)
         if reason:
@@ -166,10 +166,7 @@ class MajorCycles:
         return f"{self.most} reconstructions were asked for" if self.made >= self.most else ""
 
     def _reconstructed(self, residual, model, peak, nsigma):
-        try:
-            result = self.imager.reconstruct(self._observation(residual, model))
-        except DirtyImageError as error:
-            raise DirtyImageError(f"{self.name}: {error}") from error
+        result = self.imager.reconstruct(self._observation(residual, model))
         self.made += 1
         peak, seen = max(peak, nsigma * result.dirty.rms), result.restored.data
         sky = np.where(result.dirty.blank, 0, result.image.data * result.dirty.pb)

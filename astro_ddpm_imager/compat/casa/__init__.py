@@ -15,8 +15,9 @@ def tclean(*arguments, imager=None, **parameters):
     """Image a MeasurementSet, called as the task of CASA of this name.
 
     CASA's own tclean makes the dirty image, the PSF and the primary beam; the
-    diffusion model takes the place of the minor cycles; then CASA's tclean
-    subtracts the model from the visibilities and restores it. The products
+    diffusion model takes the place of the minor cycles; CASA's tclean
+    subtracts its sky from the visibilities, and what is left goes to the model
+    again, until it is noise; then CASA's tclean restores the sky. The products
     are CASA images of CASA's names, ``imagename`` with ``.image``, ``.model``,
     ``.residual``, ``.psf``, ``.pb``, ``.sumwt``, ``.mask`` and, with
     ``pbcor``, ``.image.pbcor``; and besides ``.uncertainty``,

@@ -1,4 +1,4 @@
-"""One run: CASA makes the dirty image, the imager reconstructs it, CASA makes residual and restored image of that."""
+"""One run: CASA makes the dirty image and the residual of each model, the imager reconstructs the sky from them."""
 
 import copy
 import logging
@@ -16,7 +16,8 @@ from ...products.catalog_files import write_catalog
 from ...products.region_files import catalog_to_regions, ds9_text
 from ...products.writing import product_path
 from ...sources.catalog import restoring_beams
-from ..depth import deep_model, deep_sources, parse_threshold
+from ..major_cycles import MOST, MajorCycles
+from .depth import parse_threshold
 from .parameters import passed_on
 from .products import copy_image, move_products, note, numbered, planes, put_planes
 
@@ -79,8 +80,12 @@ class Cleaning:
 
                 raise RuntimeError(f"CASA's tclean has made no image; its log says why: {casalog.logfile()}")
             allowed = self._allowed()
-            self._reconstruct(allowed)
-            # CASA subtracts the model from the visibilities, and restores and saves it, as far as wanted.
+            self._begin(allowed)
+            while self._reconstruct():
+                # CASA subtracts the model from the visibilities.
+                self._tclean(calcpsf=False, restoration=False)
+            self._write_uncertainty()
+            # The same once more, and CASA restores and saves the model, as far as wanted.
             shutil.rmtree(self._path(".image"))
             summary = self._tclean(with_model=True, calcpsf=False)
             self._write_mask(allowed)
@@ -132,45 +137,76 @@ class Cleaning:
             )
         return allowed
 
-    def _reconstruct(self, allowed):
-        """Reconstruct each channel, and write ``.model`` and ``.uncertainty``."""
+    def _begin(self, allowed):
+        """Set up the major cycles of each channel that has data."""
         self.model = np.zeros_like(planes(self._path(".model")))
-        uncertainty, self.results, self.catalogs = np.zeros_like(self.model), {}, []
+        self.dirty, self.channels, self.cycles = {}, {}, {}
         for channel in range(len(self.model)):
-            name = f"channel {channel}: " if len(self.model) > 1 else ""
             dirty = read_image(self._path(".image"), channel, 0)
             if not np.nan_to_num(dirty.data).any():
-                tell(f"{name}has no data, stays blank", logging.WARNING)
+                tell(f"{self._name(channel)}has no data, stays blank", logging.WARNING)
                 continue
             psf, pb = (read_image(self._path(suffix), channel, 0, u.one) for suffix in (".psf", ".pb"))
+            mask = None if allowed is None else allowed[channel].astype(float)
+            self.dirty[channel] = dirty
+            self.channels[channel] = MajorCycles(
+                self.imager, psf, pb, mask, most=self._most(), name=self._name(channel).removesuffix(": ") or "image"
+            )
+        if not self.channels:
+            raise DirtyImageError("no channel has data that can be reconstructed; the log says why")
+
+    def _most(self):
+        """How many reconstructions there may be."""
+        limits = [self.values["niter"], self.values["nmajor"] if self.values["nmajor"] > 0 else MOST]
+        return min(limits)
+
+    def _name(self, channel):
+        return f"channel {channel}: " if len(self.model) > 1 else ""
+
+    def _reconstruct(self):
+        """One step of each channel that is not done; writes ``.model`` and returns whether its residual is wanted."""
+        residual = planes(self._path(".residual"))
+        wanted = []
+        for channel, cycles in list(self.channels.items()):
+            left = self.dirty[channel]
+            if channel in self.cycles:
+                left = left.copy()
+                left.data = np.where(np.isfinite(left.data), residual[channel], np.nan)
             try:
-                result = self.imager(dirty, psf, pb, None if allowed is None else allowed[channel].astype(float))
+                cycle, goes_on = cycles.step(left, None, self.threshold, self.values["nsigma"])
             except DirtyImageError as error:
-                if not name:
+                if not self._name(channel):
                     raise
-                tell(f"{name}stays dirty, {error}", logging.WARNING)
+                tell(f"{self._name(channel)}stays dirty, {error}", logging.WARNING)
+                del self.channels[channel]
                 continue
-            peak = max(self.threshold, self.values["nsigma"] * result.dirty.rms)
-            sky, spread = (
-                np.where(result.dirty.blank, 0, image.data * result.dirty.pb)
-                for image in (result.image, result.uncertainty)
-            )
-            seen = result.restored.data
-            self.model[channel], uncertainty[channel] = deep_model(sky, result.dirty, seen, peak), spread
-            self.results[channel] = result
-            self._keep(deep_sources(result.catalog, result.dirty, seen, peak), channel)
-            above = f" that peak above {peak:.4g} Jy/beam" if peak else ""
-            tell(
-                f"{name}noise {result.dirty.rms:.4g} Jy/beam, {len(self.catalogs[-1])} sources{above}, "
-                f"seed {result.meta['seed']}"
-            )
-        if not self.results:
+            self.cycles[channel], self.model[channel] = cycle, cycle.model
+            if goes_on:
+                wanted.append(channel)
+            else:
+                del self.channels[channel]
+        if not self.cycles:
             raise DirtyImageError("no channel has data that can be reconstructed; the log says why")
         put_planes(self._path(".model"), self.model)
+        return bool(wanted)
+
+    def _write_uncertainty(self):
+        """Write ``.uncertainty``, and say what was found."""
+        uncertainty, self.results, self.catalogs = np.zeros_like(self.model), {}, []
+        for channel, cycle in sorted(self.cycles.items()):
+            result = self.results[channel] = cycle.result
+            uncertainty[channel] = np.where(result.dirty.blank, 0, result.uncertainty.data * result.dirty.pb)
+            self._keep(result.catalog, channel)
+            above = f" that peak above {cycle.peak:.4g} Jy/beam" if cycle.peak else ""
+            tell(
+                f"{self._name(channel)}noise {result.dirty.rms:.4g} Jy/beam, {len(result.catalog)} sources{above}, "
+                f"seed {result.meta['seed']}"
+            )
         copy_image(self._path(".uncertainty"), self._path(".model"), "Jy/pixel")
         put_planes(self._path(".uncertainty"), uncertainty)
 
     def _keep(self, catalog, channel):
+        catalog = catalog.copy()
         if len(self.model) > 1:
             catalog["channel"] = np.full(len(catalog), channel)
             catalog["channel"].info.description = "0-based channel of the cube"

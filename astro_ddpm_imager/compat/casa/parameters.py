@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import SettingError
 
-__all__ = ["PARAMETERS", "Parameter", "bind", "check", "ignored", "passed_on"]
+__all__ = ["MOSAICS", "PARAMETERS", "Parameter", "bind", "check", "ignored", "passed_on"]
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Parameter:
 
 
 UNCHANGED = "passed to CASA's tclean unchanged"
-NO_CYCLES = "there are no minor and major cycles"
+NO_CYCLES = "there are no minor cycles"
 NO_COMPONENTS = "the model knows the shapes of sources, there are no CLEAN components"
 AUTOMASK = "masks are not grown here; the model itself tells emission from noise"
 
 _TABLE = [
     ("vis", "", "both", "the MeasurementSet or a list of them; must exist and have the data column"),
     ("selectdata", True, "both", UNCHANGED),
-    ("field", "", "both", "passed on; the fields selected must have one phase centre"),
+    ("field", "", "both", "passed on; without ``gridder='mosaic'`` the fields selected must have one phase centre"),
     ("spw", "", "both", UNCHANGED),
     ("timerange", "", "both", UNCHANGED),
     ("uvrange", "", "casa", UNCHANGED),
@@ -65,7 +65,7 @@ _TABLE = [
     ("restfreq", [], "casa", UNCHANGED),
     ("interpolation", "linear", "casa", UNCHANGED),
     ("perchanweightdensity", True, "casa", UNCHANGED),
-    ("gridder", "standard", "both", "passed on; mosaics and A-projection are an error"),
+    ("gridder", "standard", "both", "passed on, also ``'mosaic'``; A-projection is an error"),
     ("facets", 1, "casa", UNCHANGED),
     ("psfphasecenter", "", "casa", UNCHANGED),
     ("wprojplanes", 1, "casa", UNCHANGED),
@@ -97,7 +97,11 @@ _TABLE = [
     ("noise", "1.0Jy", "casa", UNCHANGED),
     ("npixels", 0, "casa", UNCHANGED),
     ("uvtaper", [""], "casa", UNCHANGED),
-    ("niter", 0, "here", "0: CASA's tclean alone, only the dirty image; more: the reconstruction, whatever the number"),
+    (
+        "niter", 0, "here",
+        "0: CASA's tclean alone, only the dirty image; more: at most so many reconstructions, each with a major cycle; "
+        "two to four are enough",
+    ),
     ("gain", 0.1, "none", NO_CYCLES),
     (
         "threshold", 0.0, "here",
@@ -110,7 +114,7 @@ _TABLE = [
     ("minpsffraction", 0.05, "none", NO_CYCLES),
     ("maxpsffraction", 0.8, "none", NO_CYCLES),
     ("interactive", False, "none", "there is nothing to interact with"),
-    ("nmajor", -1, "none", NO_CYCLES),
+    ("nmajor", -1, "here", "at most so many reconstructions; -1 and 0 stand for 4"),
     ("fullsummary", False, "none", NO_CYCLES),
     (
         "usemask", "user", "here",
@@ -150,7 +154,8 @@ PARAMETERS = {name: Parameter(*entry) for name, *entry in _TABLE}
 
 # CASA's tclean gets them when it has a model to restore and save.
 OF_THE_MODEL = ("restoration", "restoringbeam", "pbcor", "savemodel")
-GRIDDERS = ("standard", "gridft", "ft", "wproject", "wprojectft", "widefield")
+MOSAICS = ("mosaic", "mosaicft", "ftmosaic")
+GRIDDERS = ("standard", "gridft", "ft", "wproject", "wprojectft", "widefield", *MOSAICS)
 PLANES = ("I", "pseudoI", "XX", "YY", "RR", "LL")
 ALONE = "; give niter=0 for CASA's tclean alone"
 
@@ -202,8 +207,8 @@ def check(values):
         raise SettingError(f"imagename={values['imagename']!r}: there is no folder {str(folder)!r}; make it first")
     if values["gridder"] not in GRIDDERS:
         raise SettingError(
-            f"gridder={values['gridder']!r}: noise and PSF vary over a mosaic or with A-projection, which the model "
-            f"does not know; image one field with gridder='standard'{ALONE}"
+            f"gridder={values['gridder']!r}: noise and PSF vary over the image with A-projection, which the model "
+            f"does not know; image one field with gridder='standard', or several with 'mosaic'{ALONE}"
         )
     if values["deconvolver"] == "mtmfs":
         raise SettingError(
@@ -225,11 +230,16 @@ def check(values):
 
 
 def _check_kinds(values):
-    for name, kind in (("niter", Integral), ("nsigma", Real), ("pbmask", Real)):
+    for name, kind, least in (
+        ("niter", Integral, 0),
+        ("nmajor", Integral, -1),
+        ("nsigma", Real, 0),
+        ("pbmask", Real, 0),
+    ):
         value = values[name]
-        if isinstance(value, bool) or not isinstance(value, kind) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, kind) or value < least:
             raise SettingError(
-                f"{name}={value!r}: must be a {'whole ' if kind is Integral else ''}number of at least 0"
+                f"{name}={value!r}: must be a {'whole ' if kind is Integral else ''}number of at least {least}"
             )
     if values["usemask"] not in ("user", "pb", "auto-multithresh"):
         raise SettingError(f"usemask={values['usemask']!r}: choose 'user', 'pb' or 'auto-multithresh'")

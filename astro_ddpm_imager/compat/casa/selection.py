@@ -7,6 +7,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 
 from ...errors import SettingError
+from .parameters import MOSAICS
 
 __all__ = ["check_selection"]
 
@@ -49,12 +50,12 @@ def check_selection(values):
         chosen = ", ".join(f"{key}={values[key]!r}" for key in ("field", "spw", *IN_DATA) if values[key])
         raise SettingError(f"{chosen}: no data are selected; see with listobs what {', '.join(map(str, sets))} has")
     centres = SkyCoord([centre for _, centre in fields.values()])
-    if centres.separation(centres[0]).max() > ONE_DIRECTION:
+    if values["gridder"] not in MOSAICS and centres.separation(centres[0]).max() > ONE_DIRECTION:
         number = next(number for _, number in fields)
         names = ", ".join(f"{number} ({label})" for (_, number), (label, _) in fields.items())
         raise SettingError(
             f"field={values['field']!r}: selects fields with different phase centres, {names}; the primary beam of "
-            f"one is needed: choose one, for example field='{number}'"
+            f"one is needed: choose one, for example field='{number}', or make a mosaic of them, gridder='mosaic'"
         )
     return said
 

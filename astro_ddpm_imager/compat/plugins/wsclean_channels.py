@@ -3,7 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
-from astropy.stats import mad_std
+from astropy.stats import gaussian_fwhm_to_sigma, mad_std
+from scipy.ndimage import gaussian_filter, label
+from scipy.ndimage import sum as sum_labels
+from scipy.sparse.linalg import LinearOperator, cg
 
 from ...diffusion.exact import towards_data
 from ...observation.gridded import GriddedObservation
@@ -11,16 +14,18 @@ from ...observation.reach import covering, end_psf
 
 __all__ = ["channel_models"]
 
-DOUBT = 1.0  # of the flux around a pixel: how far that of a channel may be off, a standard deviation
-NEAR = 0.1  # times the noise, as the beam shows it: where the sky ends
+DOUBT = 1.0  # of the flux of a source in all channels: how far that in one may be off, a standard deviation
+ITERATIONS = 20
+ISLAND = 1.0  # times the noise, as the beam shows it: where a source of one spectrum ends
+NEAR = 0.1  # likewise, where the sky ends
 
 
 def channel_models(cycle, dirty, psf, weights, pixels_per_beam):
     """Models of the channels.
 
-    What the sky of all channels leaves of that of one is moved onto it, see
-    `~astro_ddpm_imager.diffusion.exact.towards_data`: as far as the channel's
-    own noise allows.
+    In each channel each source gets the factor that explains the channel's
+    data best, and then all is moved towards these data, as far as its own
+    noise allows, see `~astro_ddpm_imager.diffusion.exact.towards_data`.
 
     Parameters
     ----------
@@ -37,12 +42,13 @@ def channel_models(cycle, dirty, psf, weights, pixels_per_beam):
     -------
     3D array, shape (channels, ny, nx), Jy/pixel
     """
-    result, grid = cycle.result, cycle.result.grid
-    observation = result.dirty
+    result, observation, grid = cycle.result, cycle.result.dirty, cycle.result.grid
     gridded = GriddedObservation.of(observation, grid)
     total = (result.sky + gridded.bright) * observation.rms
     if cycle.peak:
         total = np.where(grid.sample((cycle.model > 0).astype(float)) > 0, total, 0)
+    sigma = gaussian_fwhm_to_sigma * pixels_per_beam
+    islands, _ = label(gaussian_filter(total, sigma) * 2 * np.pi * sigma**2 > ISLAND * observation.rms)
     near = observation.convolve_beam(cycle.model) > NEAR * observation.rms
     models = np.repeat(cycle.model[None], len(dirty), 0)
     for channel in np.flatnonzero(weights > 0):
@@ -50,11 +56,33 @@ def channel_models(cycle, dirty, psf, weights, pixels_per_beam):
         left = dirty[channel] - replace(observation, psf=ended).convolve_psf(cycle.model)
         left = np.where(observation.blank, 0, left)
         rms = mad_std(left)
-        own = GriddedObservation(
-            grid.to_model(left / rms, observation.beam_covariance), grid.psf_to_model(covering(ended, observation.shape)),
-            gridded.pb,
-        )  # fmt: skip
+        left = grid.to_model(left / rms, observation.beam_covariance)
+        own = GriddedObservation(left, grid.psf_to_model(covering(ended, observation.shape)), gridded.pb)
         sky = total / rms
-        moved = towards_data(sky, replace(own, dirty=own.dirty + own.seen(sky)), pixels_per_beam, DOUBT)
+        own = replace(own, dirty=left + own.seen(sky))
+        scaled = sky * _factors(sky, islands, own)
+        moved = towards_data(scaled, own, pixels_per_beam)
         models[channel] += np.where(near, grid.to_image(moved - sky) * rms, 0)
     return models
+
+
+def _factors(sky, islands, gridded):
+    """What each island of a sky is to be multiplied with, 2D array; 1 outside of them."""
+    numbers = np.arange(1, islands.max() + 1)
+    factors = np.ones(islands.max() + 1)
+    if not len(numbers):
+        return factors[islands]
+    nothing = gridded.gradient(np.zeros_like(sky))
+
+    def applied(change):
+        image = sky * np.r_[0, change][islands]
+        seen = nothing - gridded.gradient(image)
+        return change / DOUBT**2 + sum_labels(sky * seen, islands, numbers)
+
+    wanted = sum_labels(sky * gridded.gradient(sky), islands, numbers)
+    operator = LinearOperator((len(numbers), len(numbers)), matvec=applied, dtype=float)
+    # Sources hardly overlap: the diagonal says most.
+    power = np.maximum(sum_labels(sky, islands, numbers), 1)
+    scaling = LinearOperator(operator.shape, matvec=lambda change: change / power**2, dtype=float)
+    factors[1:] += cg(operator, wanted, maxiter=ITERATIONS, M=scaling)[0]
+    return factors.clip(0)[islands]

@@ -103,8 +103,8 @@ def _ask(arrays, request):
             line = b""
         if not line:
             raise RuntimeError(
-                "the process that reconstructs has ended with status {}; the lines above say why (-9: the system "
-                "was short of memory)".format(worker.wait())
+                f"the process that reconstructs has ended with status {worker.wait()}; the lines above say why (-9: "
+                "the system was short of memory)"
             )
         answer = json.loads(line.decode())
         if "error" in answer:
@@ -124,9 +124,9 @@ def _started():
         )
     except OSError as error:
         raise RuntimeError(
-            "{}: {}; the environment of astro_ddpm_imager was moved or removed: run astro-ddpm-imager plugin wsclean "
-            "again".format(PYTHON, error.strerror)
-        )
+            f"{PYTHON}: {error.strerror}; the environment of astro_ddpm_imager was moved or removed: run "
+            "astro-ddpm-imager plugin wsclean again"
+        ) from error
 
 
 def _command_line():
@@ -140,7 +140,7 @@ def _command_line():
 
 def _stop(message):
     """End WSClean with a message."""
-    print("\n{0}ERROR: {1}\n{0}WSClean is stopped; no model was made".format(PREFIX, message), flush=True)
+    print(f"\n{PREFIX}ERROR: {message}\n{PREFIX}WSClean is stopped; no model was made", flush=True)
     if worker is not None:
         worker.kill()
     ctypes.CDLL(None).fflush(None)  # what WSClean has printed itself

@@ -1,7 +1,8 @@
-"""What a run of WSClean images: names, place on the sky, weights, polarizations; read from its command line and files."""
+"""What a run of WSClean images: names, place on the sky, weights, polarizations."""
 
 import logging
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import astropy.units as u
 import numpy as np
 from astropy.nddata import CCDData
 
-from ...errors import DirtyImageError, SettingError
+from ...errors import DirtyImageError, SettingError, SimulationError
 from ...observation.reading import read_image
 from ...simulate.imaging import fit_beam
 from ..wsclean import PLANE
@@ -44,6 +45,8 @@ class WSCleanRun:
         Polarizations that make the total intensity.
     mask : `~pathlib.Path` or None
         CLEAN's mask.
+    nsigma : float or None
+        ``-auto-threshold``.
     """
 
     prefix: Path
@@ -52,6 +55,7 @@ class WSCleanRun:
     frequency: float
     total: list
     mask: Path | None
+    nsigma: float | None
 
     @classmethod
     def of(cls, request, shape, settings):
@@ -88,7 +92,15 @@ class WSCleanRun:
         total = _total_intensity(options.value("-pol") or "I", shape[1])
         mask = settings.options.mask or options.path("-fits-mask") or options.path("-casa-mask")
         weights = weights / weights.sum()
-        return cls(prefix, template, weights, float(weights @ frequencies), total, mask)
+        return cls(
+            prefix,
+            template,
+            weights,
+            float(weights @ frequencies),
+            total,
+            mask,
+            options.number("-auto-threshold", None),
+        )
 
     def check(self, residual, psf):
         """Raise DirtyImageError if the arrays cannot be used.
@@ -116,6 +128,22 @@ class WSCleanRun:
                     "the image larger"
                 )
 
+    def depth(self, threshold):
+        """How deep the model goes.
+
+        Parameters
+        ----------
+        threshold : float
+            WSClean's, Jy/beam. Of ``-auto-threshold`` it is in units of the
+            noise and of all sidelobes of the dirty image.
+
+        Returns
+        -------
+        peak, nsigma : float
+            Jy/beam, and in units of the noise alone.
+        """
+        return (threshold, 0.0) if self.nsigma is None else (0.0, self.nsigma)
+
     def weighted(self, images):
         """Mean over the channels.
 
@@ -131,7 +159,7 @@ class WSCleanRun:
         return np.tensordot(self.weights[used], images[used], 1)
 
     def beam(self, psf):
-        """Restoring beam of all channels together, or None where the header has that of the only one.
+        """Beam of all channels together; WSClean's fit is up to a tenth wider than the half-power ellipse of its PSF.
 
         Parameters
         ----------
@@ -139,12 +167,22 @@ class WSCleanRun:
 
         Returns
         -------
-        `~radio_beam.Beam` or None
+        `~radio_beam.Beam`
+
+        Raises
+        ------
+        DirtyImageError
+            The PSF does not fit into the image.
         """
-        if len(self.weights) == 1:
-            return None
-        cell = np.sqrt(abs(np.linalg.det(self.template.wcs.pixel_scale_matrix))) * u.deg
-        return fit_beam(psf / psf.max(), cell.to(u.arcsec))
+        cell = (np.sqrt(abs(np.linalg.det(self.template.wcs.pixel_scale_matrix))) * u.deg).to(u.arcsec)
+        try:
+            return fit_beam(psf / psf.max(), cell)
+        except SimulationError as error:
+            ny, nx = psf.shape
+            raise DirtyImageError(
+                f"the image is too small, or its PSF has no main lobe: {nx} x {ny} pixels of {cell:.3g}; make it many "
+                "beams wide, with -size and -scale"
+            ) from error
 
     def image(self, data):
         """An image on the pixels of the run.
@@ -175,10 +213,11 @@ class _Options:
         places = [i for i, word in enumerate(self.words[:-1]) if word == name]
         return self.words[places[-1] + 1] if places else None
 
-    def number(self, name):
-        """The same as a number, 1 without it."""
-        text = self.value(name) or "1"
-        return int(text) if text.isdigit() else 1
+    def number(self, name, default=1):
+        """The same as a number."""
+        with suppress(TypeError, ValueError):  # which WSClean itself would not take
+            return float(self.value(name))
+        return default
 
     def path(self, name):
         """The same as a path."""
@@ -200,7 +239,8 @@ def _psf_image(name, shape):
     if template.shape != tuple(shape):
         ny, nx = shape
         raise SettingError(
-            f"WSClean wants a part of {nx} x {ny} pixels deconvolved, not {path.name}; leave out -parallel-deconvolution"
+            f"WSClean wants a part of {nx} x {ny} pixels deconvolved, not {path.name}; leave out "
+            "-parallel-deconvolution"
         )
     for key in ("FILENAME", "FILESHA", "HISTORY"):
         template.meta.remove(key, ignore_missing=True, remove_all=True)
@@ -231,8 +271,8 @@ def _check_options(options, version):
         for is_so, option, way in several:
             if is_so:
                 raise SettingError(
-                    f"{option} {options.value(option)}: WSClean {version} crashes when it deconvolves a second image in "
-                    f"Python; {way}"
+                    f"{option} {options.value(option)}: WSClean {version} crashes when it deconvolves a second image "
+                    f"in Python; {way}"
                 )
     if "-save-source-list" in options:
         log.warning("-save-source-list: there are no CLEAN components; the catalogue takes their place")

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ...command_line.printing import logging_to_stderr
-from ...errors import DirtyImageError, ModelError, SettingError, SimulationError
+from ...errors import DirtyImageError, ModelError, SettingError
 from ...observation.reach import end_psf
 from ...products.writing import PRODUCTS, check_folder, write_products
 from ..major_cycles import MajorCycles
@@ -67,7 +67,8 @@ class Deconvolver:
         run = self.run
         run.check(residual, psf)
         left, before = (images[:, run.total].mean(1) for images in (residual, model))
-        cycle, goes_on = self.cycles.step(run.image(run.weighted(left)), run.weighted(before), request["threshold"])
+        dirty, depth = run.image(run.weighted(left)), run.depth(request["threshold"])
+        cycle, goes_on = self.cycles.step(dirty, run.weighted(before), *depth)
         if cycle.result is not self.written:
             self._write(cycle.result)
         sky = self._channel_models(cycle, left, before, psf)
@@ -95,8 +96,8 @@ class Deconvolver:
         most = min(self.settings.cycles, request["most_iterations"])
         if request["mgain"] >= ONE_CYCLE:
             log.warning(
-                "-mgain %g: WSClean makes no major cycles, so that a convolution makes the residual; give -mgain 0.8 for "
-                "a residual of the visibilities",
+                "-mgain %g: WSClean makes no major cycles, so that a convolution makes the residual; give -mgain 0.8 "
+                "for a residual of the visibilities",
                 request["mgain"],
             )
             most = 1
@@ -157,7 +158,7 @@ def main():
                 residual, model, answer = deconvolver(*arrays, request)
                 np.save(folder / "residual.npy", residual)
                 np.save(folder / "model.npy", model)
-            except (DirtyImageError, ModelError, SettingError, SimulationError, OSError) as error:
+            except (DirtyImageError, ModelError, SettingError, OSError) as error:
                 answer = {"error": str(error)}
             print(json.dumps(answer), file=answers, flush=True)
     return 0

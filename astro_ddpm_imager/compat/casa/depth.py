@@ -1,0 +1,43 @@
+"""CLEAN's threshold as tclean takes it."""
+
+import astropy.units as u
+import numpy as np
+
+from ...errors import SettingError
+from ...observation.reading import JY_PER_BEAM
+from ..depth import deep_model, deep_sources
+
+__all__ = ["deep_model", "deep_sources", "parse_threshold"]
+
+
+def parse_threshold(threshold):
+    """CLEAN's threshold in Jy/beam.
+
+    Parameters
+    ----------
+    threshold : float or str
+        As tclean takes it: a number of Jy, or a string such as ``"0.1mJy"``.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    SettingError
+        It is neither.
+    """
+    try:
+        value = u.Quantity(threshold or 0)
+        if value.unit == u.one:
+            value = value.value * u.Jy
+        elif value.unit.is_equivalent(JY_PER_BEAM):
+            value = value * u.beam
+        jansky = float(value.to_value(u.Jy))
+    except (TypeError, ValueError) as error:
+        raise SettingError(
+            f"threshold={threshold!r}: must be a number of Jy, or a string such as '0.1mJy'; nsigma counts in noise"
+        ) from error
+    if not 0 <= jansky < np.inf:
+        raise SettingError(f"threshold={threshold!r}: must not be negative")
+    return jansky

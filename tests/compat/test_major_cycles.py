@@ -1,0 +1,78 @@
+"""Major cycles with an imaging framework that is made of a convolution, right or not quite."""
+
+import numpy as np
+import pytest
+
+from astro_ddpm_imager import read_image
+from astro_ddpm_imager.compat.major_cycles import MajorCycles
+
+
+@pytest.fixture
+def framework(demo, result):
+    """Function that makes the residual of a model, with fluxes that are ``gain`` times those of the convolution."""
+    dirty, psf = read_image(demo["dirty"]), read_image(demo["psf"], unit="").data
+    seen = result.dirty
+
+    def residual(model=None, gain=1.0):
+        image = dirty.copy()
+        if model is not None:
+            image.data = dirty.data - gain * seen.convolve_psf(model)
+        return image
+
+    return residual, psf
+
+
+def test_it_stops_when_noise_is_left(framework, quick):
+    residual, psf = framework
+    cycles = MajorCycles(quick, psf)
+    first, goes_on = cycles.step(residual())
+    assert goes_on and first.model.max() > 0 and (first.model[first.result.dirty.blank] == 0).all()
+    second, goes_on = cycles.step(residual(first.model))
+    assert not goes_on and second.model is first.model and cycles.made == 1
+    assert second.rms == pytest.approx(second.noise, rel=0.05)
+
+
+def test_what_the_convolution_has_wrong_vanishes(framework, quick):
+    """The framework sees 0.7 times what the PSF says: the model has to be that much brighter."""
+    residual, psf = framework
+    cycles = MajorCycles(quick, psf, most=4)
+    cycle, goes_on = cycles.step(residual())
+    fluxes = [cycle.model.sum()]
+    for _ in range(3):
+        cycle, goes_on = cycles.step(residual(cycle.model, 0.7), peak=0.0)
+        fluxes.append(cycle.model.sum())
+        if not goes_on:
+            break
+    assert cycles.made > 1 or fluxes[0] == fluxes[1]
+    assert max(fluxes) > 1.1 * fluxes[0] or cycle.is_noise
+
+
+def test_the_best_model_comes_back(framework, quick):
+    residual, psf = framework
+    cycles = MajorCycles(quick, psf)
+    first, _ = cycles.step(residual())
+    worse = residual(first.model)
+    worse.data = worse.data + 6 * first.noise * (np.arange(worse.data.size) % 97 == 0).reshape(worse.shape)
+    second, goes_on = cycles.step(worse)
+    assert goes_on and second.model is not first.model
+    worse.data = 2 * worse.data
+    last, goes_on = cycles.step(worse)
+    assert not goes_on and last.model is first.model and last.result is first.result
+
+
+def test_a_model_that_is_there_already_is_added_again(framework, quick):
+    residual, psf = framework
+    model = np.zeros(residual().shape)
+    model[160, 160] = 1e-3
+    known, _ = MajorCycles(quick, psf).step(residual(model), model)
+    whole, _ = MajorCycles(quick, psf).step(residual())
+    assert known.model.sum() == pytest.approx(whole.model.sum(), rel=0.3)
+
+
+def test_depth(framework, quick):
+    residual, psf = framework
+    all_of_it, _ = MajorCycles(quick, psf).step(residual())
+    bright, _ = MajorCycles(quick, psf).step(residual(), nsigma=5.0)
+    none, _ = MajorCycles(quick, psf).step(residual(), peak=1.0)
+    assert len(all_of_it.result.catalog) >= len(bright.result.catalog) >= len(none.result.catalog) == 0
+    assert all_of_it.model.sum() > bright.model.sum() > none.model.sum() == 0
