@@ -2,8 +2,8 @@
 
 python docs/plugins_measured.py FOLDER [NAME ...]
 
-FOLDER holds NAME.ms and NAME.ecsv, as docs/plugins_data.py makes them. A line for each way: the residual's rms and peak,
-how many of the sources are found, how many are false, fluxes found to true, and the time. WSClean and PyBDSF are needed.
+FOLDER holds NAME.ms and NAME.ecsv, as docs/plugins_data.py makes them. A line for each way: rms and peak of the
+residual, sources found and false ones, fluxes in units of the true ones, seconds. WSClean and PyBDSF are needed.
 """
 
 import os

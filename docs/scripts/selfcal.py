@@ -2,9 +2,10 @@
 
 import sys
 
+from casatasks import applycal, gaincal, imstat
+
 from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.compat.casa import tclean
-from casatasks import applycal, gaincal, imstat
 
 vis = sys.argv[1]
 image = {"imsize": 512, "cell": "1arcsec", "weighting": "briggs", "robust": 0.0, "niter": 1000, "pblimit": -0.01}

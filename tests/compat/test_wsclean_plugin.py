@@ -15,6 +15,7 @@ from astropy.table import QTable
 from scipy.ndimage import gaussian_filter
 
 from astro_ddpm_imager.cli import main
+from astro_ddpm_imager.compat.plugins import wsclean_deconvolver
 from astro_ddpm_imager.compat.plugins.wsclean_run import WSCleanRun
 from astro_ddpm_imager.compat.plugins.wsclean_settings import PREFIX, read_plugin_settings
 from astro_ddpm_imager.compat.plugins.wsclean_worker import Deconvolver
@@ -122,17 +123,19 @@ def test_settings(tmp_path):
 def test_it_stops_by_itself(folder, arrays, quick):
     call = deconvolver()
     dirty, model, psf = arrays
-    _, first, answer = call(dirty, model, psf, request())
+    made, answer = call(dirty, model, psf, request())
+    first = made["model"]
     assert answer["continue"] and answer["iterations"] == 1
-    assert not deconvolver()(dirty, model, psf, request(most_iterations=1))[2]["continue"]
+    assert not deconvolver()(dirty, model, psf, request(most_iterations=1))[1]["continue"]
     residual = dirty - call._seen(call.cycles.current, psf[0], first[0, 0])
-    _, second, answer = call(residual, first, psf, request(iterations=1))
+    made, answer = call(residual, first, psf, request(iterations=1))
     assert not answer["continue"]
-    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(first, made["model"])
 
 
 def test_without_major_cycles_the_residual_is_of_the_convolution(folder, arrays, caplog):
-    residual, model, answer = deconvolver()(*arrays, request(mgain=1.0))
+    made, answer = deconvolver()(*arrays, request(mgain=1.0))
+    residual, model = made["residual"], made["model"]
     assert not answer["continue"] and "-mgain 1: WSClean makes no major cycles" in caplog.text
     changed = np.abs(residual - arrays[0])[0, 0]
     assert changed.max() > 1e-5 and np.unravel_index(changed.argmax(), changed.shape) == pytest.approx(
@@ -145,14 +148,33 @@ def test_polarizations_and_channels(folder, arrays, caplog):
     both = np.stack([1.3 * dirty, 0 * dirty], 2)[:, 0]  # Stokes I and Q
     residual = np.concatenate([both, both * 0.7 / 1.3, 0 * both])
     channels = [[229e9, 1.0], [231e9, 1.0], [233e9, 0.0]]
-    command = "-name x -pol I,Q -join-polarizations -channels-out 3 -join-channels"
+    command = "-name x -pol I,Q -join-polarizations -channels-out 3 -join-channels -fit-spectral-pol 2"
     psf = np.concatenate([psf, psf, 0 * psf])
-    _, model, answer = deconvolver()(residual, 0 * residual, psf, request(command, channels=channels))
-    assert answer["fit_spectra"] == [0] and "Stokes Q stays dirty" in caplog.text
+    made, answer = deconvolver()(residual, 0 * residual, psf, request(command, channels=channels))
+    model = made["model"]
+    assert answer["fit_spectra"] == [0] and made["islands"].any() and "Stokes Q stays dirty" in caplog.text
     fluxes = model.sum((2, 3))
     assert not fluxes[:, 1].any() and fluxes[0, 0] / fluxes[1, 0] == pytest.approx(1.3 / 0.7, rel=0.15)
     assert fluxes[2, 0] == pytest.approx(fluxes[:2, 0].mean(), rel=0.3)  # no data: the sky of all
     assert (folder / "x-MFS-catalog.ecsv").exists()
+
+
+def test_spectra_are_fitted_source_by_source():
+    islands = np.array([[0, 1, 1], [0, 2, 3]])
+    shape = np.array([[5.0, 1, 3], [5, 2, 0]])
+    images = shape * np.array([1.0, 2.0, 3.0])[:, None, None]
+
+    def fitter(spectrum, x, y):
+        return np.full(3, np.nan) if (x, y) == (1, 1) else np.array([3.0, 2.0, 1.0]) * spectrum.mean() / 2
+
+    fitted = wsclean_deconvolver._fit_spectra(images, islands, fitter)
+    np.testing.assert_allclose(fitted[:, 0, 1:], shape[0, 1:] * np.array([3.0, 2.0, 1.0])[:, None])
+    np.testing.assert_array_equal(fitted[:, :, 0], images[:, :, 0])  # no source
+    np.testing.assert_array_equal(fitted[:, 1], images[:, 1])  # nothing that can be fitted
+    np.testing.assert_array_equal(
+        fitted,
+        wsclean_deconvolver._fit_spectra(images, islands, lambda s: fitter(s, *((1, 1) if s[0] == 2 else (0, 0)))),
+    )
 
 
 @pytest.mark.parametrize(

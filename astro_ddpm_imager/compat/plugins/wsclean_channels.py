@@ -40,7 +40,9 @@ def channel_models(cycle, dirty, psf, weights, pixels_per_beam):
 
     Returns
     -------
-    3D array, shape (channels, ny, nx), Jy/pixel
+    models : 3D array, shape (channels, ny, nx), Jy/pixel
+    islands : 2D array of int, shape (ny, nx)
+        Number of the source at each pixel; 0 where there is none.
     """
     result, observation, grid = cycle.result, cycle.result.dirty, cycle.result.grid
     gridded = GriddedObservation.of(observation, grid)
@@ -49,7 +51,7 @@ def channel_models(cycle, dirty, psf, weights, pixels_per_beam):
         total = np.where(grid.sample((cycle.model > 0).astype(float)) > 0, total, 0)
     sigma = gaussian_fwhm_to_sigma * pixels_per_beam
     islands, _ = label(gaussian_filter(total, sigma) * 2 * np.pi * sigma**2 > ISLAND * observation.rms)
-    near = observation.convolve_beam(cycle.model) > NEAR * observation.rms
+    seen = observation.convolve_beam(cycle.model)
     models = np.repeat(cycle.model[None], len(dirty), 0)
     for channel in np.flatnonzero(weights > 0):
         ended = end_psf(psf[channel] / psf[channel].max(), observation.shape)[0]
@@ -62,8 +64,8 @@ def channel_models(cycle, dirty, psf, weights, pixels_per_beam):
         own = replace(own, dirty=left + own.seen(sky))
         scaled = sky * _factors(sky, islands, own)
         moved = towards_data(scaled, own, pixels_per_beam)
-        models[channel] += np.where(near, grid.to_image(moved - sky) * rms, 0)
-    return models
+        models[channel] += np.where(seen > NEAR * observation.rms, grid.to_image(moved - sky) * rms, 0)
+    return models, label(seen > ISLAND * observation.rms)[0]
 
 
 def _factors(sky, islands, gridded):

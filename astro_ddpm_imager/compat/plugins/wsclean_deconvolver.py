@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 try:
     import numpy
@@ -62,29 +63,53 @@ def _deconvolved(residual, model, psf, meta):
             "command": _command_line(),
         },
     )
-    new = arrays["model"]
-    if answer["fit_spectra"]:
-        fit = meta.spectral_fitter.fit_and_evaluate
-        plane = new[:, answer["fit_spectra"]]
-        for y, x in numpy.argwhere(plane[:, 0].any(axis=0)):
-            spectrum = numpy.ascontiguousarray(plane[:, 0, y, x])
-            plane[:, :, y, x] = _fitted(fit, spectrum, int(x), int(y))[:, None]
-        new[:, answer["fit_spectra"]] = plane
+    for polarization in answer["fit_spectra"]:
+        fitter = meta.spectral_fitter.fit_and_evaluate
+        arrays["model"][:, polarization] = _fit_spectra(arrays["model"][:, polarization], arrays["islands"], fitter)
     meta.iteration_number = answer["iterations"]
     return {
         "residual": arrays["residual"],
-        "model": new,
+        "model": arrays["model"],
         "level": answer["level"],
         "continue": answer["continue"],
     }
 
 
-def _fitted(fit, spectrum, x, y):
+def _fit_spectra(images, islands, fitter):
+    """Give each source the spectrum that WSClean's fitter makes of its fluxes.
+
+    Parameters
+    ----------
+    images : array of float, shape (channels, ny, nx)
+    islands : array of int, shape (ny, nx)
+        Number of the source; 0 where there is none.
+    fitter : callable
+
+    Returns
+    -------
+    array of the shape of ``images``
+    """
+    labels = islands.ravel()
+    shape = images.mean(axis=0)
+    total = numpy.bincount(labels, shape.ravel())
+    fluxes = numpy.array([numpy.bincount(labels, image.ravel()) for image in images])
+    y, x = (numpy.bincount(labels, axis.ravel()) / numpy.bincount(labels) for axis in numpy.indices(islands.shape))
+    factors = numpy.full(fluxes.shape, numpy.nan)
+    for source in range(1, len(total)):
+        if total[source] > 0:
+            spectrum = numpy.ascontiguousarray(fluxes[:, source])
+            factors[:, source] = _fitted(fitter, spectrum, int(x[source]), int(y[source])) / total[source]
+    factors[:, ~numpy.isfinite(factors).all(axis=0)] = numpy.nan  # none of them where there is nothing to fit
+    fitted = shape * factors[:, islands]
+    return numpy.where(numpy.isfinite(fitted), fitted, images)
+
+
+def _fitted(fitter, spectrum, x, y):
     """The spectrum that WSClean's fitter makes of one; not every version wants the pixel."""
     try:
-        return numpy.asarray(fit(spectrum, x, y))
+        return numpy.asarray(fitter(spectrum, x, y))
     except TypeError:
-        return numpy.asarray(fit(spectrum))
+        return numpy.asarray(fitter(spectrum))
 
 
 def _ask(arrays, request):
@@ -94,7 +119,7 @@ def _ask(arrays, request):
         worker = _started()
     with tempfile.TemporaryDirectory(prefix="astro_ddpm_imager") as folder:
         for name, array in arrays.items():
-            numpy.save(os.path.join(folder, name + ".npy"), numpy.asarray(array))
+            numpy.save(Path(folder, name + ".npy"), numpy.asarray(array))
         try:
             worker.stdin.write(json.dumps(dict(request, folder=folder)).encode() + b"\n")
             worker.stdin.flush()
@@ -109,7 +134,7 @@ def _ask(arrays, request):
         answer = json.loads(line.decode())
         if "error" in answer:
             raise RuntimeError(answer["error"])
-        return answer, {name: numpy.load(os.path.join(folder, name + ".npy")) for name in ("residual", "model")}
+        return answer, {name: numpy.load(Path(folder, name + ".npy")) for name in answer["arrays"]}
 
 
 def _started():
@@ -132,8 +157,7 @@ def _started():
 def _command_line():
     """WSClean's, where the system tells: it says what the images are called."""
     try:
-        with open("/proc/self/cmdline", "rb") as stream:
-            return [os.fsdecode(part) for part in stream.read().split(b"\0")[:-1]]
+        return [os.fsdecode(part) for part in Path("/proc/self/cmdline").read_bytes().split(b"\0")[:-1]]
     except OSError:
         return []
 

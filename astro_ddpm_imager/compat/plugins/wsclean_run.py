@@ -39,23 +39,23 @@ class WSCleanRun:
         PSF of the first channel, with WSClean's header.
     weights : 1D array, shape (channels,)
         Sum 1; 0 for a channel without data.
-    frequency : float
-        Mean, Hz.
     total : list of int
         Polarizations that make the total intensity.
     mask : `~pathlib.Path` or None
         CLEAN's mask.
     nsigma : float or None
         ``-auto-threshold``.
+    fits_spectra : bool
+        ``-fit-spectral-pol`` or ``-fit-spectral-log-pol``.
     """
 
     prefix: Path
     template: CCDData
     weights: np.ndarray
-    frequency: float
     total: list
     mask: Path | None
     nsigma: float | None
+    fits_spectra: bool
 
     @classmethod
     def of(cls, request, shape, settings):
@@ -84,23 +84,16 @@ class WSCleanRun:
         options = _Options(request["command"])
         path, template = _psf_image(options.value("-name") or settings.name or "wsclean", shape[2:])
         _check_options(options, str(template.meta.get("WSCVERSI", "")))
-        frequencies, weights = np.transpose(request["channels"])
+        weights = np.transpose(request["channels"])[1]
         weights = np.where(np.isfinite(weights), weights, 0).clip(0)
         if not weights.any():
             raise DirtyImageError("no channel has data; see -channel-range, -interval and the flags")
         prefix = _prefix(path, shape[0], settings.output)
         total = _total_intensity(options.value("-pol") or "I", shape[1])
         mask = settings.options.mask or options.path("-fits-mask") or options.path("-casa-mask")
-        weights = weights / weights.sum()
-        return cls(
-            prefix,
-            template,
-            weights,
-            float(weights @ frequencies),
-            total,
-            mask,
-            options.number("-auto-threshold", None),
-        )
+        fits_spectra = "-fit-spectral-pol" in options or "-fit-spectral-log-pol" in options
+        nsigma = options.number("-auto-threshold", None)
+        return cls(prefix, template, weights / weights.sum(), total, mask, nsigma, fits_spectra)
 
     def check(self, residual, psf):
         """Raise DirtyImageError if the arrays cannot be used.

@@ -58,7 +58,9 @@ class Deconvolver:
 
         Returns
         -------
-        residual, model : arrays of the same shapes
+        arrays : dict of arrays
+            ``residual`` and ``model`` of the same shapes; and ``islands``,
+            shape (ny, nx), where spectra are to be fitted.
         answer : dict
             What WSClean is told of them.
         """
@@ -71,7 +73,7 @@ class Deconvolver:
         cycle, goes_on = self.cycles.step(dirty, run.weighted(before), *depth)
         if cycle.result is not self.written:
             self._write(cycle.result)
-        sky = self._channel_models(cycle, left, before, psf)
+        sky, islands = self._channel_models(cycle, left, before, psf)
         new = model.copy()
         new[:, run.total] = sky[:, None]
         if request["mgain"] >= ONE_CYCLE:
@@ -84,9 +86,10 @@ class Deconvolver:
             "continue": bool(goes_on and request["iterations"] + 1 < request["most_iterations"]),
             "iterations": request["iterations"] + 1,
             "level": float(np.abs(run.weighted(left)).max()),
-            "fit_spectra": run.total if len(residual) > 1 else [],
+            "fit_spectra": run.total if run.fits_spectra and islands is not None else [],
         }
-        return residual, new, answer
+        arrays = {"residual": residual, "model": new} | ({"islands": islands} if answer["fit_spectra"] else {})
+        return arrays, answer
 
     def _begin(self, residual, psf, request):
         """A new image."""
@@ -111,12 +114,12 @@ class Deconvolver:
     def _channel_models(self, cycle, left, before, psf):
         """Models of the channels, made once for each reconstruction."""
         if len(left) == 1:
-            return cycle.model[None]
+            return cycle.model[None], None
         if id(cycle.model) not in self.models:
             dirty = np.stack([one + self._seen(cycle, *rest) for one, *rest in zip(left, psf, before, strict=True)])
             models = channel_models(cycle, dirty, psf, self.run.weights, self.imager.card.pixels_per_beam)
-            self.models[id(cycle.model)] = models, cycle.model  # which is kept, so that its id stays its own
-        return self.models[id(cycle.model)][0]
+            self.models[id(cycle.model)] = *models, cycle.model  # which is kept, so that its id stays its own
+        return self.models[id(cycle.model)][:2]
 
     @staticmethod
     def _seen(cycle, psf, sky):
@@ -155,9 +158,10 @@ def main():
                 if deconvolver is None:
                     deconvolver = Deconvolver(read_plugin_settings(os.environ))
                 arrays = [np.load(folder / f"{name}.npy") for name in ARRAYS]
-                residual, model, answer = deconvolver(*arrays, request)
-                np.save(folder / "residual.npy", residual)
-                np.save(folder / "model.npy", model)
+                made, answer = deconvolver(*arrays, request)
+                for name, array in made.items():
+                    np.save(folder / f"{name}.npy", array)
+                answer["arrays"] = list(made)
             except (DirtyImageError, ModelError, SettingError, OSError) as error:
                 answer = {"error": str(error)}
             print(json.dumps(answer), file=answers, flush=True)
