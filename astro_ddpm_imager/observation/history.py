@@ -30,7 +30,7 @@ def history_beam(header):
     """
     cards = [str(card) for card in header["HISTORY"]] if "HISTORY" in header else []
     beam = None
-    for card, following in zip(cards, [*cards[1:], ""], strict=True):
+    for card, following in zip(cards, [*cards, ""][1:], strict=True):
         for pattern, unit in ((AIPS, u.deg), (CASA, u.arcsec)):
             # A long line goes on in the next card.
             match = pattern.match(f"{card.rstrip()} {following.strip()}")

@@ -13,7 +13,7 @@ from regions import Regions
 from scipy.signal import fftconvolve
 
 from astro_ddpm_imager import DiffusionImager, read_image
-from astro_ddpm_imager.compat.casa import PARAMETERS, tclean
+from astro_ddpm_imager.compat.casa import PARAMETERS, deconvolve, tclean
 from astro_ddpm_imager.errors import DirtyImageError, SettingError
 
 casatasks = pytest.importorskip("casatasks", reason="CASA is not installed", exc_type=ImportError)
@@ -298,3 +298,37 @@ def test_log_names_what_has_no_counterpart(clean, caplog):
 def test_default_imager(clean, monkeypatch, quick):
     monkeypatch.setattr("astro_ddpm_imager.compat.casa.DiffusionImager", lambda: quick)
     assert isinstance(quick, DiffusionImager) and len(clean(imager=None)["results"]) == 1
+
+
+def test_major_cycles(clean, caplog):
+    """The residual of the model, of the visibilities, decides; nmajor and niter limit the reconstructions."""
+    with caplog.at_level(logging.INFO):
+        clean(nsigma=3.0)
+    assert "image, major cycle 1: the residual's rms is" in caplog.text
+    assert "image: the residual is noise, after" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        clean(nmajor=1)
+    assert "major cycle" not in caplog.text
+
+
+def test_mosaic(clean, sets, tmp_path):
+    both = str(tmp_path / "both.ms")
+    casatasks.concat([str(sets / name) for name in ("0000.ms", "0001.ms")], concatvis=both)
+    catalog = clean(both, gridder="mosaic", field="1", nmajor=1)["catalog"]
+    assert SOURCE.separation(SkyCoord(catalog["ra"], catalog["dec"])).min().arcsec < 0.5
+
+
+def test_deconvolve_images_that_are_there(clean, quick):
+    clean(niter=0)
+    assert deconvolve("x") is None
+    result = deconvolve("x", niter=100, imager=quick, gain=0.05)
+    model, residual = pixels("x.model")[0], pixels("x.residual")[0]
+    seen = result.dirty.convolve_psf(model)
+    np.testing.assert_allclose(
+        residual[result.dirty.allowed], (result.dirty.data - seen)[result.dirty.allowed], atol=1e-9
+    )
+    assert model.max() > 0 and len(QTable.read("x.catalog.ecsv")) == len(result.catalog) > 0
+    assert casatasks.imhead("x.model")["unit"] == "Jy/pixel"
+    with pytest.raises(FileNotFoundError, match=r"y\.residual: there is no such image"):
+        deconvolve("y", niter=1)

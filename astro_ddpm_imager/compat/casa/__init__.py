@@ -1,14 +1,15 @@
-"""CASA's interface: ``from astro_ddpm_imager.compat.casa import tclean``, and a script runs as it stands."""
+"""CASA's interface: import tclean or deconvolve from ``astro_ddpm_imager.compat.casa``, and a script runs."""
 
 import inspect
 import logging
 
 from ...imager import DiffusionImager
 from .cleaning import Cleaning, tell
+from .deconvolution import deconvolve
 from .parameters import PARAMETERS, bind, check, ignored
 from .selection import check_selection
 
-__all__ = ["PARAMETERS", "tclean"]
+__all__ = ["PARAMETERS", "deconvolve", "tclean"]
 
 
 def tclean(*arguments, imager=None, **parameters):

@@ -88,7 +88,7 @@ def numbered(imagename):
     return f"{imagename}_{max(taken) + 1}" if taken else imagename
 
 
-def move_products(made, imagename):
+def move_products(made, imagename, suffixes=PRODUCTS):
     """Put products where they belong; older ones of that name disappear, whether they were made again or not.
 
     Parameters
@@ -98,6 +98,7 @@ def move_products(made, imagename):
         into that folder.
     imagename : path-like
         The same where they belong.
+    suffixes : iterable of str, optional
 
     Returns
     -------
@@ -106,7 +107,7 @@ def move_products(made, imagename):
     replaced = Path(made).parent / "replaced"
     replaced.mkdir()
     moved = []
-    for suffix in PRODUCTS:
+    for suffix in suffixes:
         new, final = product_path(made, suffix), product_path(imagename, suffix)
         if final.exists():
             final.rename(replaced / final.name)
