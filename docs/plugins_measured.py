@@ -29,6 +29,7 @@ OPTIONS = {
     "wide": "-size 640 640 -scale 14asec -weight briggs 0 -use-wgridder",
     "disc": "-size 400 400 -scale 0.1asec -weight natural",
 }
+ALMA = "-size 512 512 -scale 0.1asec -weight natural"  # of other names
 CLEAN = "-niter 100000 -mgain 0.8 -auto-mask 4 -auto-threshold 1"
 SAMPLES = "6"
 COMMAND = [sys.executable, "-m", "astro_ddpm_imager"]
@@ -45,7 +46,7 @@ def main():
         for way in (plugin, standalone, clean):
             with tempfile.TemporaryDirectory() as scratch:
                 started = time.perf_counter()
-                catalog, residual = way(measurement_set, OPTIONS[name].split(), Path(scratch))
+                catalog, residual = way(measurement_set, OPTIONS.get(name, ALMA).split(), Path(scratch))
                 seconds = time.perf_counter() - started
                 print(f"{name:8} {way.__name__:10}", *scores(table, catalog, residual), f"{seconds:5.0f} s", flush=True)
 

@@ -11,14 +11,13 @@ vis = sys.argv[1]
 image = {"imsize": 512, "cell": "1arcsec", "weighting": "briggs", "robust": 0.0, "niter": 1000, "pblimit": -0.01}
 imager = DiffusionImager(n_samples=8, seed=1)
 
-for cycle, interval in enumerate(("inf", "600s", "240s", None)):
-    name = f"selfcal{cycle}"
-    # The first models hold only what is certain: what gain errors make of bright sources is fainter.
-    nsigma = (20, 7, 5, 3)[cycle]
+# The first models hold only what is certain: what gain errors make of bright sources is fainter.
+for number, (nsigma, interval) in enumerate([(20, "inf"), (7, "600s"), (3, None)]):
+    name = f"selfcal{number}"
     result = tclean(vis, imagename=name, savemodel="modelcolumn", nsigma=nsigma, imager=imager, **image)
     residual = imstat(f"{name}.residual")
-    print(f"{name}: {len(result['catalog'])} sources, residual rms {1e6 * residual['rms'][0]:.1f} uJy/beam")
+    print(f"{name}: {len(result['catalog'])} sources, residual rms {1e6 * residual['rms'][0]:.1f} uJy/beam", flush=True)
     if interval is not None:
-        # Residual, not corrected, data are calibrated anew each time: DATA stays as it is.
+        # Gains are solved for DATA, which stay as they are; corrected data are imaged.
         gaincal(vis, caltable=f"{name}.gains", solint=interval, calmode="p", gaintype="T", minsnr=3)
         applycal(vis, gaintable=[f"{name}.gains"], applymode="calonly")

@@ -268,7 +268,7 @@ def _check_options(options, version):
                     f"in Python; {way}"
                 )
     if "-save-source-list" in options:
-        log.warning("-save-source-list: there are no CLEAN components; the catalogue takes their place")
+        log.warning("-save-source-list: WSClean lists every pixel of the model; the sources are in the catalogue")
     if "-auto-mask" in options:
         log.warning("-auto-mask has no counterpart: the model itself tells emission from noise")
 
