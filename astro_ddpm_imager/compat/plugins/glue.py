@@ -28,7 +28,8 @@ def add_result(data_collection, result, label="field"):
 
     Returns
     -------
-    images, catalog : `~glue.core.Data`
+    images : `~glue.core.Data`
+    catalog : `~glue.core.Data`
     """
     images = {name: getattr(result, attribute) for name, (_, attribute) in IMAGES.items()}
     made = _data(images, result.catalog, label)
