@@ -90,6 +90,8 @@ def clean(measurement_set, options, folder):
     multiscale = ["-multiscale"] if measurement_set.stem == "disc" else []
     start = wsclean(measurement_set, [*options, *CLEAN.split(), *multiscale], folder)
     call([sys.executable, "-c", FIND, f"{start}-image.fits"], folder)
+    if not (folder / "found.fits").exists():  # PyBDSF writes none without sources
+        return (SkyCoord([], [], unit="deg"), np.array([])), f"{start}-residual.fits"
     found = QTable.read(folder / "found.fits")
     return (SkyCoord(found["RA"], found["DEC"]), found["Total_flux"].to_value(u.Jy)), f"{start}-residual.fits"
 
