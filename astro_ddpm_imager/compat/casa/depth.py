@@ -29,6 +29,8 @@ def parse_threshold(threshold):
     """
     try:
         value = u.Quantity(threshold or 0)
+        if not value.isscalar:
+            raise TypeError("more than one value")
         if value.unit == u.one:
             value = value.value * u.Jy
         elif value.unit.is_equivalent(JY_PER_BEAM):
