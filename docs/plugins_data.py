@@ -2,9 +2,11 @@
 
 This needs CASA (the extra casa). vla: 40 sources of up to 600 times the noise and two double ones; wide: the same in a
 field where w terms matter; disc: a disc and three points seen with ALMA; gains: vla with errors of gains; channels: vla
-in four channels, with spectra. There is no primary beam: fluxes are apparent. Each NAME.ms comes with NAME.ecsv.
+in four channels, with spectra. There is no primary beam: fluxes are apparent. Each NAME.ms comes with NAME.ecsv, and
+with NAME-noise.ms, which holds the same noise and nothing else.
 """
 
+import copy
 import sys
 from pathlib import Path
 
@@ -48,7 +50,10 @@ def make(folder, name, rng, array, GHz, hours, reach, channels=1, phase=0 * u.de
     rms = NOISE / np.sqrt(2 * channels * rows)  # of two polarizations
     beam = c.value / frequencies.mean() / {"vla.c": 3400, "alma.cycle5.3": 300}[array]
     sources = sky(name, rng, rms, reach.to_value(u.rad), beam)
-    fill(folder / f"{name}.ms", sources, frequencies, phase.to_value(u.rad), rng)
+    observe(folder / f"{name}-noise.ms", array, frequencies, hours)
+    for ending, factor, numbers in (("-noise", 0, copy.deepcopy(rng)), ("", 1, rng)):
+        seen = sources | {"flux": factor * sources["flux"]}
+        fill(folder / f"{name}{ending}.ms", seen, frequencies, phase.to_value(u.rad), numbers)
     offset = CENTRE.skyoffset_frame()
     x, y = np.arcsin(sources["l"]), np.arcsin(sources["m"] / np.cos(np.arcsin(sources["l"])))
     places = SkyCoord(x * u.rad, y * u.rad, frame=offset).icrs

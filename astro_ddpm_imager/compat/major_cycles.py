@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
+from astropy.stats import mad_std
 
 from ..observation.dirty import prepare
 from ..observation.reach import end_psf
@@ -31,8 +32,9 @@ class Cycle:
         Apparent sky, Jy/pixel; 0 where blank.
     peak : float
         Jy/beam: what does not reach it is not in the model.
-    rms, highest : float or None
-        Of the residual, Jy/beam, the latter above or below 0; None before they are known.
+    rms, highest, noise : float or None
+        Of the residual, Jy/beam, ``highest`` above or below 0; ``noise`` of
+        the image, as its quiet parts have it. None before they are known.
     """
 
     result: object
@@ -40,6 +42,7 @@ class Cycle:
     peak: float
     rms: float | None = None
     highest: float | None = None
+    noise: float | None = None
 
     def judged(self, residual):
         """The same with what is left of the data.
@@ -54,12 +57,8 @@ class Cycle:
         `Cycle`
         """
         left = residual[~self.result.dirty.blank]
-        return replace(self, rms=float(left.std()), highest=float(np.abs(left).max()))
-
-    @property
-    def noise(self):
-        """Noise of the image, Jy/beam."""
-        return self.result.dirty.rms
+        noise = min(self.result.dirty.rms, float(mad_std(left)))
+        return replace(self, rms=float(left.std()), highest=float(np.abs(left).max()), noise=noise)
 
     @property
     def is_noise(self):

@@ -52,7 +52,7 @@ def test_the_best_model_comes_back(framework, quick):
     cycles = MajorCycles(quick, psf)
     first, _ = cycles.step(residual())
     worse = residual(first.model)
-    worse.data = worse.data + 6 * first.noise * (np.arange(worse.data.size) % 97 == 0).reshape(worse.shape)
+    worse.data = worse.data + 6 * first.result.dirty.rms * (np.arange(worse.data.size) % 97 == 0).reshape(worse.shape)
     second, goes_on = cycles.step(worse)
     assert goes_on and second.model is not first.model
     worse.data = 2 * worse.data
