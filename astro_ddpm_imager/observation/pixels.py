@@ -7,7 +7,7 @@ from astropy.stats import mad_std
 
 from ..errors import DirtyImageError
 
-__all__ = ["blank_infinite", "blank_sharp_pixels", "check_range", "sharp_pixels"]
+__all__ = ["blank_infinite", "blank_sharp_pixels", "check_range", "places", "sharp_pixels"]
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def blank_infinite(data, name):
     infinite = np.isinf(data)
     if infinite.any():
         log.warning(
-            "%s: %d pixels are infinite (%s); taken for blank, as if NaN", name, infinite.sum(), _places(infinite)
+            "%s: %d pixels are infinite (%s); taken for blank, as if NaN", name, infinite.sum(), places(infinite)
         )
     return np.where(infinite, np.nan, data)
 
@@ -120,7 +120,7 @@ def blank_sharp_pixels(data, beam_covariance, name, spared=None):
     number = sharp.sum()
     largest = data[sharp][np.argmax(np.abs(data[sharp]))]
     said = (
-        f"{number} pixels are sharper than the beam allows, up to {largest:.3g} (at {_places(sharp)}): no "
+        f"{number} pixels are sharper than the beam allows, up to {largest:.3g} (at {places(sharp)}): no "
         "interferometer makes them"
     )
     if number > MOST_SHARP * np.isfinite(data).sum():
@@ -155,12 +155,12 @@ def check_range(data, rms, name):
     absurd = np.abs(data) > HIGHEST * rms
     if absurd.any():
         raise DirtyImageError(
-            f"{name}: reaches {data[absurd][np.abs(data[absurd]).argmax()]:.3g} Jy/beam ({_places(absurd)}), more than "
+            f"{name}: reaches {data[absurd][np.abs(data[absurd]).argmax()]:.3g} Jy/beam ({places(absurd)}), more than "
             f"{HIGHEST:g} times the noise of {rms:.3g}; blank (NaN) what is no measurement"
         )
 
 
-def _places(chosen):
+def places(chosen):
     """Pixels of a mask in words, a few of them."""
     y, x = np.nonzero(chosen)
     some = ", ".join(f"({i}, {j})" for i, j in zip(x[:NAMED], y[:NAMED], strict=True))
