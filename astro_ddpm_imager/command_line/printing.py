@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager, suppress
 from logging.handlers import BufferingHandler
 
-__all__ = ["flush_streams", "logging_to_stderr", "say", "say_json", "warnings_logged"]
+__all__ = ["flush_streams", "logging_to_stderr", "open_streams", "say", "say_json", "warnings_logged"]
 
 PACKAGE = __package__.partition(".")[0]
 
@@ -27,6 +27,27 @@ def say(text):
         sys.stdout.flush()
     except BrokenPipeError:
         _silence(sys.stdout)
+    except OSError as error:  # a full disk; what has been written before is complete
+        _silence(sys.stdout)
+        logging.getLogger(PACKAGE).warning(
+            "stdout cannot be written to (%s); what is printed is lost, files are not concerned",
+            error.strerror or error,
+        )
+
+
+def open_streams():
+    """Make stdout and stderr streams to which anything can be printed, also where they are closed or only ASCII."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # or the next file that is opened would be what is printed to
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def say_json(**entries):
@@ -54,7 +75,7 @@ def flush_streams():
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except BrokenPipeError:
+        except OSError:
             _silence(stream)
 
 

@@ -70,7 +70,9 @@ def blank_unmeasured(data, rms, beam_covariance, psf, name):
             break
         spectrum = rfft2(np.nan_to_num(cleaned) / rms * window)
         part = np.abs(irfft2(spectrum * outside, s=data.shape))
-        around = maximum_filter(np.nan_to_num(np.abs(cleaned)) / rms * window, size=2 * int(np.ceil(beam_pixels / 2)) + 1)
+        around = maximum_filter(
+            np.nan_to_num(np.abs(cleaned)) / rms * window, size=2 * int(np.ceil(beam_pixels / 2)) + 1
+        )
         new = (part > PIXEL) & (part > SHARE * around)
         if not new.any():
             break
@@ -119,7 +121,10 @@ def _within_psf(shape, psf, beam_pixels):
     window = _window(np.ones(psf.shape, dtype=bool), min(beam_pixels, min(psf.shape) / 8))
     measures = np.abs(rfft2(psf * window, s=shape)) if np.all(np.less_equal(psf.shape, shape)) else None
     if measures is None:
-        y, x = (slice(n // 2 - min(m, n) // 2, n // 2 - min(m, n) // 2 + min(m, n)) for n, m in zip(psf.shape, shape, strict=True))
+        y, x = (
+            slice(n // 2 - min(m, n) // 2, n // 2 - min(m, n) // 2 + min(m, n))
+            for n, m in zip(psf.shape, shape, strict=True)
+        )
         measures = np.abs(rfft2((psf * window)[y, x], s=shape))
     reach = [int(np.ceil(REACH * max(n / m, 1))) for n, m in zip(shape, psf.shape, strict=True)]
     return maximum_filter(measures > SEEN * measures.max(), size=[2 * r + 1 for r in reach], mode=("wrap", "nearest"))

@@ -18,7 +18,7 @@ from .celestial import celestial_part, read_wcs
 from .fits_files import IMAGE_HDUS, first_image, read_fits
 from .headers import check_celestial_cards, mended_header
 
-__all__ = ["in_jy_per_beam", "read_companion", "read_image", "select_plane"]
+__all__ = ["file_digest", "in_jy_per_beam", "read_companion", "read_image", "select_plane"]
 
 JY_PER_BEAM = u.Jy / u.beam
 MULTIPLES = (1e-9, 1e-6, 1e-3, 1.0, 1e3, 1e6)  # of Jy/beam, in which images are
@@ -114,6 +114,21 @@ def read_companion(
     return select_plane(data, u.one, wcs, header, **several, name=name)
 
 
+def file_digest(path):
+    """The SHA-256 of a file.
+
+    Parameters
+    ----------
+    path : `~pathlib.Path`
+
+    Returns
+    -------
+    str
+    """
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def _called(source):
     """What a source is called in errors."""
     if isinstance(source, fits.HDUList | IMAGE_HDUS):
@@ -136,8 +151,7 @@ def _read(source, channel, name, max_pixels):
             data, header = read_fits(path, channel or 0, max_pixels)
         origin["FILENAME"] = path.name
         if path.is_file():
-            with path.open("rb") as stream:
-                origin["FILESHA"] = hashlib.file_digest(stream, "sha256").hexdigest()
+            origin["FILESHA"] = file_digest(path)
     header = mended_header(header, name)
     for key, value in origin.items():
         with suppress(ValueError):  # no name of letters beyond ASCII fits into a header

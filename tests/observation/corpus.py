@@ -70,9 +70,13 @@ def header():
     made.update({"CTYPE3": "FREQ", "CRVAL3": 2.3e11, "CDELT3": 1.872e9, "CRPIX3": 1.0, "CUNIT3": "Hz"})
     made.update({"CTYPE4": "STOKES", "CRVAL4": 1.0, "CDELT4": 1.0, "CRPIX4": 1.0, "CUNIT4": "", "RESTFRQ": 2.3e11})
     beam = observed().beam
-    made.update({"BMAJ": beam.major.to_value("deg"), "BMIN": beam.minor.to_value("deg"), "BPA": beam.pa.to_value("deg")})
+    made.update(
+        {"BMAJ": beam.major.to_value("deg"), "BMIN": beam.minor.to_value("deg"), "BPA": beam.pa.to_value("deg")}
+    )
     made.update({"BUNIT": "Jy/beam", "OBJECT": "field", "TELESCOP": "ALMA", "SPECSYS": "LSRK", "VELREF": 257})
-    made.update({"OBSRA": 150.0, "EQUINOX": 2000.0, "ORIGIN": "CASA", "DATE-OBS": "2019-05-21T10:11:12.5", "TIMESYS": "UTC"})
+    made.update(
+        {"OBSRA": 150.0, "EQUINOX": 2000.0, "ORIGIN": "CASA", "DATE-OBS": "2019-05-21T10:11:12.5", "TIMESYS": "UTC"}
+    )
     return made
 
 
@@ -173,17 +177,42 @@ def unit_cases(rng):
             factor, wanted = 1, "any"
     else:
         unit, factor, wanted = str(rng.choice(NO_UNITS)), 1, "error"
-    content = with_card(fits_bytes((pixels()[0] * factor).astype("f8")), "BUNIT", "'" + unit.replace("\u00b5", "\xb5") + "'")
+    content = with_card(
+        fits_bytes((pixels()[0] * factor).astype("f8")), "BUNIT", "'" + unit.replace("\u00b5", "\xb5") + "'"
+    )
     if "\u00b5" in unit:
         wanted = "any"
-    return Case("unit", repr(unit), content, good()["psf"], good()["pb"], wanted=wanted, named="unit" if wanted == "error" else "")
+    return Case(
+        "unit",
+        repr(unit),
+        content,
+        good()["psf"],
+        good()["pb"],
+        wanted=wanted,
+        named="unit" if wanted == "error" else "",
+    )
 
 
 def pixel_cases(rng):
     data = pixels()[0].copy()
     ny, nx = data.shape
     kind = rng.choice(
-        ["pedestal", "gradient", "hot", "row", "block", "inf", "blank", "zeros", "scale", "waves", "salt", "mirror", "edge", "noise"]
+        [
+            "pedestal",
+            "gradient",
+            "hot",
+            "row",
+            "block",
+            "inf",
+            "blank",
+            "zeros",
+            "scale",
+            "waves",
+            "salt",
+            "mirror",
+            "edge",
+            "noise",
+        ]
     )
     height = float(rng.choice([-1, 1]) * 10 ** rng.uniform(2, 30 if rng.random() < 0.3 else 5)) * RMS
     x, y = rng.integers(2, nx - 2), rng.integers(2, ny - 2)
@@ -252,7 +281,30 @@ def companion_cases(rng):
     seen = observed()
     y, x = np.indices(SHAPE) - np.reshape([n // 2 for n in SHAPE], (2, 1, 1))
     psf, pb, wanted = seen.psf.copy(), seen.pb.copy(), "any"
-    kind = str(rng.choice(["scale", "squared", "delta", "hot", "gauss", "pb peak", "pb odd", "complex", "nan", "noise", "shift", "negative", "swap", "constant", "other", "self", "hotpb", "mask"]))
+    kind = str(
+        rng.choice(
+            [
+                "scale",
+                "squared",
+                "delta",
+                "hot",
+                "gauss",
+                "pb peak",
+                "pb odd",
+                "complex",
+                "nan",
+                "noise",
+                "shift",
+                "negative",
+                "swap",
+                "constant",
+                "other",
+                "self",
+                "hotpb",
+                "mask",
+            ]
+        )
+    )
     said, mask = kind, None
     if kind == "scale":
         from scipy.ndimage import map_coordinates
@@ -320,7 +372,29 @@ def companion_cases(rng):
 
 def file_cases(rng):
     content, name = good()["dirty"], "field.fits"
-    kind = str(rng.choice(["cut", "gz", "bz2", "xz", "zip", "bit", "random", "empty", "bombgz", "naxis", "nobitpix", "sip", "tilde", "garbage", "table", "datasum", "dims"]))
+    kind = str(
+        rng.choice(
+            [
+                "cut",
+                "gz",
+                "bz2",
+                "xz",
+                "zip",
+                "bit",
+                "random",
+                "empty",
+                "bombgz",
+                "naxis",
+                "nobitpix",
+                "sip",
+                "tilde",
+                "garbage",
+                "table",
+                "datasum",
+                "dims",
+            ]
+        )
+    )
     said, wanted = kind, "any"
     if kind == "cut":
         content = content[: rng.integers(len(content))]
@@ -363,7 +437,10 @@ def file_cases(rng):
     elif kind == "naxis":
         content, wanted = with_card(content, "NAXIS", str(rng.choice([1000000, 999, 40, 10**12, 0, -3]))), "error"
     elif kind == "nobitpix":
-        content, wanted = with_card(content, str(rng.choice(["BITPIX", "NAXIS1", "NAXIS2", "NAXIS", "SIMPLE"])), None), "any"
+        content, wanted = (
+            with_card(content, str(rng.choice(["BITPIX", "NAXIS1", "NAXIS2", "NAXIS", "SIMPLE"])), None),
+            "any",
+        )
     elif kind == "sip":
         content = with_card(with_card(content, "CTYPE1", "'RA---SIN-SIP'"), "CTYPE2", "'DEC--SIN-SIP'")
         for key in ("A_ORDER", "B_ORDER"):
@@ -375,7 +452,9 @@ def file_cases(rng):
         content = content + rng.bytes(int(rng.integers(1, 10000)))
     elif kind == "table":
         stream = io.BytesIO()
-        fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns([fits.Column("a", "E", array=np.zeros(3))])]).writeto(stream)
+        fits.HDUList(
+            [fits.PrimaryHDU(), fits.BinTableHDU.from_columns([fits.Column("a", "E", array=np.zeros(3))])]
+        ).writeto(stream)
         content, wanted = stream.getvalue(), "error"
     elif kind == "datasum":
         data = bytearray(fits_bytes(pixels()[0].astype("f4"), checksum=True))
@@ -384,12 +463,21 @@ def file_cases(rng):
         content, wanted = bytes(data), "any"
         said = f"datasum byte {at}"
     elif kind == "dims":
-        key, value = str(rng.choice(["NAXIS1", "NAXIS2", "NAXIS3", "NAXIS4"])), str(rng.choice([0, -1, 1, 127, 129, 10**6, 10**9, 10**18]))
+        key, value = (
+            str(rng.choice(["NAXIS1", "NAXIS2", "NAXIS3", "NAXIS4"])),
+            str(rng.choice([0, -1, 1, 127, 129, 10**6, 10**9, 10**18])),
+        )
         content, said = with_card(content, key, value), f"{key}={value}"
     return Case("file", said, content, good()["psf"], good()["pb"], name=name, wanted=wanted)
 
 
-KINDS = {"header": header_cases, "unit": unit_cases, "pixels": pixel_cases, "companion": companion_cases, "file": file_cases}
+KINDS = {
+    "header": header_cases,
+    "unit": unit_cases,
+    "pixels": pixel_cases,
+    "companion": companion_cases,
+    "file": file_cases,
+}
 SHARES = {"header": 0.4, "unit": 0.1, "pixels": 0.2, "companion": 0.15, "file": 0.15}
 
 
@@ -471,7 +559,9 @@ def outcome(case, folder):
                 given[which] = (read_image if which == "dirty" else read_companion)(content)
         dirty = prepare(**given)
         for name in (None, dirty.meta):
-            image = CCDData(dirty.data, unit="Jy/beam", wcs=dirty.wcs, meta=product_header(dirty, {"software": "x", "model": "x"}))
+            image = CCDData(
+                dirty.data, unit="Jy/beam", wcs=dirty.wcs, meta=product_header(dirty, {"software": "x", "model": "x"})
+            )
             stream = io.BytesIO()
             to_hdu(image, name).writeto(stream)
         wrong = measured(dirty, case.moved)
@@ -507,8 +597,16 @@ if __name__ == "__main__":
         if seconds > SLOW:
             kind = "hang"
         counts[one.kind, kind] += 1
-        if len(sys.argv) > 3 or kind in ("silent", "traceback", "hang") or (one.wanted == "error" and kind != "error") or (one.wanted == "right" and kind != "right"):
-            print(f"{seed} {one.kind} [{one.said}] wanted {one.wanted}: {kind} ({seconds:.1f} s): {said[:230]}", flush=True)
+        if (
+            len(sys.argv) > 3
+            or kind in ("silent", "traceback", "hang")
+            or (one.wanted == "error" and kind != "error")
+            or (one.wanted == "right" and kind != "right")
+        ):
+            print(
+                f"{seed} {one.kind} [{one.said}] wanted {one.wanted}: {kind} ({seconds:.1f} s): {said[:230]}",
+                flush=True,
+            )
     total = Counter()
     for (_, kind), n in counts.items():
         total[kind] += n
