@@ -2,7 +2,9 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["in_parallel"]
+from threadpoolctl import threadpool_limits
+
+__all__ = ["in_parallel", "one_blas_thread"]
 
 
 def in_parallel(function, number, workers):
@@ -23,3 +25,15 @@ def in_parallel(function, number, workers):
         return list(executor.map(function, range(number)))
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+def one_blas_thread():
+    """A context in which matrices are multiplied on one core, so that sums have the same last digits everywhere.
+
+    Threads of BLAS beside those of `in_parallel` are no faster.
+
+    Returns
+    -------
+    context manager
+    """
+    return threadpool_limits(1, "blas")

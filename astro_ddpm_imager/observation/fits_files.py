@@ -3,6 +3,7 @@
 import io
 import logging
 import warnings
+from contextlib import contextmanager
 
 import astropy.units as u
 import numpy as np
@@ -47,19 +48,26 @@ def read_fits(path, channel, max_pixels):
     DirtyImageError
         It is none, is cut off, damaged or too large.
     """
-    try:
+    with _readable(path):
         # Odd letters in a header, or missing padding, do no harm; where pixels are missing, reading them fails.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
             with _opened(path, max_pixels) as stream, fits.open(stream, memmap=False) as hdus:
-                return first_image(hdus, channel, path, max_pixels)
-    except (FileNotFoundError, DirtyImageError):
+                return _first_image(hdus, channel, path, max_pixels)
+
+
+@contextmanager
+def _readable(name):
+    """Say which file it is that astropy stumbles over."""
+    try:
+        yield
+    except (FileNotFoundError, PermissionError, DirtyImageError):
         raise
     except MemoryError as error:
-        raise DirtyImageError(f"{path}: there is not enough memory for it; cut out a part, or one plane") from error
+        raise DirtyImageError(f"{name}: there is not enough memory for it; cut out a part, or one plane") from error
     except Exception as error:  # there is no end to what a damaged file makes astropy stumble over
         raise DirtyImageError(
-            f"{path} is not a FITS file, or it is cut off or damaged ({error}); export or copy it again"
+            f"{name} is not a FITS file, or it is cut off or damaged ({str(error) or repr(error):.300}); export or copy it again"
         ) from error
 
 
@@ -86,6 +94,11 @@ def first_image(hdus, channel, name, max_pixels):
     DirtyImageError
         There is none, or it is too large or damaged.
     """
+    with _readable(name):
+        return _first_image(hdus, channel, name, max_pixels)
+
+
+def _first_image(hdus, channel, name, max_pixels):
     all_of_them = [hdus] if isinstance(hdus, IMAGE_HDUS) else hdus
     hdu = next((hdu for hdu in all_of_them if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), None)
     if hdu is None:
@@ -144,11 +157,13 @@ def _opened(path, max_pixels):
         if not packed:
             if needed > size:
                 raise DirtyImageError(
-                    f"{path} is cut off: the header says {needed} bytes of pixels, the file has {size}; copy it again"
+                    f"{path} is not a FITS file, or it is cut off: the header says {needed} bytes of pixels, the file has {size}; copy it again"
                 )
             return path.open("rb")
         if size * DENSEST < needed and head.startswith(b"SIMPLE") and path.open("rb").read(2) == MAGIC[0]:
-            raise DirtyImageError(f"{path} is cut off: it cannot hold the {needed} bytes that the header says")
+            raise DirtyImageError(
+                f"{path} is not a FITS file, or it is cut off: it cannot hold the {needed} bytes that the header says"
+            )
         # To the end, where the checksums of the compression are.
         content = head + stream.read(needed + BEYOND)
         if stream.read(1):

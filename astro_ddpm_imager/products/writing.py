@@ -11,8 +11,8 @@ from astropy.io import fits
 from ..errors import SettingError
 from ..sources.catalog import restoring_beams
 from .catalog_files import write_ecsv
-from .headers import PROVENANCE, to_hdu
 from .folders import locked, move_without_replacing, scratch_folder
+from .headers import PROVENANCE, to_hdu
 from .region_files import catalog_to_regions, ds9_text
 
 __all__ = [
