@@ -323,7 +323,7 @@ def _check_known(inside, beam_area, pblimit):
     """Fail if so little is not blank that noise cannot be told from sources."""
     if inside.sum() < SMALLEST * beam_area:
         raise DirtyImageError(
-            f"dirty: hardly a pixel is not blank; lower pblimit={pblimit}, or check pb ({inside.sum()} pixels are left, "
+            f"dirty: hardly a pixel is not blank; lower pblimit={pblimit}, or check pb ({inside.sum()} are left, or "
             f"{inside.sum() / beam_area:.2g} beams, and at least {SMALLEST} are needed)"
         )
 

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import math
 import warnings
 from contextlib import contextmanager
 
@@ -22,7 +23,9 @@ MOST_AXES = 999
 HEADER = 2**23  # bytes: no header is longer
 BEYOND = 2**26  # bytes after the first image of a compressed file that are read, to verify it
 DENSEST = 1040  # of gzip: bytes for one
-MAGIC = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"PK\x03\x04", b"\x1f\x9d")
+BLOCK = 2880  # bytes
+GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
+PACKED = (GZIP, b"BZh", b"\xfd7zXZ", b"\x1f\x9d")
 
 
 def read_fits(path, channel, max_pixels):
@@ -48,12 +51,10 @@ def read_fits(path, channel, max_pixels):
     DirtyImageError
         It is none, is cut off, damaged or too large.
     """
-    with _readable(path):
-        # Odd letters in a header, or missing padding, do no harm; where pixels are missing, reading them fails.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyWarning)
-            with _opened(path, max_pixels) as stream, fits.open(stream, memmap=False) as hdus:
-                return _first_image(hdus, channel, path, max_pixels)
+    # Odd letters in a header, or missing padding, do no harm; where pixels are missing, reading them fails.
+    quiet = warnings.catch_warnings(action="ignore", category=AstropyWarning)
+    with _readable(path), quiet, _opened(path, max_pixels) as stream, fits.open(stream, memmap=False) as hdus:
+        return _first_image(hdus, channel, path, max_pixels)
 
 
 @contextmanager
@@ -67,7 +68,8 @@ def _readable(name):
         raise DirtyImageError(f"{name}: there is not enough memory for it; cut out a part, or one plane") from error
     except Exception as error:  # there is no end to what a damaged file makes astropy stumble over
         raise DirtyImageError(
-            f"{name} is not a FITS file, or it is cut off or damaged ({str(error) or repr(error):.300}); export or copy it again"
+            f"{name} is not a FITS file, or it is cut off or damaged ({str(error) or repr(error):.300}); export or copy it "
+            "again"
         ) from error
 
 
@@ -141,44 +143,58 @@ def check_size(shape, name, max_pixels):
 
 
 def _opened(path, max_pixels):
-    """A file, unpacked if it is compressed, that is not longer than its header says."""
+    """A file, unpacked if it is compressed, once its headers, to that of the first image, are known to be sound."""
     with path.open("rb") as stream:
-        packed = stream.read(6).startswith(MAGIC)
-    if packed and path.open("rb").read(4) == MAGIC[3]:
+        magic = stream.read(6)
+    if magic.startswith(ZIP):
         raise DirtyImageError(f"{path} is a zip archive; unpack it first")
+    packed = magic.startswith(PACKED)
     with get_readable_fileobj(path, encoding="binary") as stream:
-        head = stream.read(HEADER)
-        header = fits.Header.fromfile(io.BytesIO(head))
-        number = header.get("NAXIS")
-        if isinstance(number, int) and number > MOST_AXES:
-            raise DirtyImageError(f"{path}: NAXIS={number}: FITS has at most {MOST_AXES} axes; export or copy it again")
-        needed = _bytes_of(header, path, max_pixels)
-        size = path.stat().st_size
-        if not packed:
-            if needed > size:
+        content = bytearray(stream.read(HEADER))
+        end, first = 0, True
+        while end < len(content) or first:
+            source = io.BytesIO(content)
+            source.seek(end)
+            header = fits.Header.fromfile(source)
+            needed, end = _bytes_of(header, path, max_pixels), source.tell()
+            size = path.stat().st_size
+            if end + needed > size * (DENSEST if magic.startswith(GZIP) else 1) and (
+                not packed or magic.startswith(GZIP)
+            ):
                 raise DirtyImageError(
-                    f"{path} is not a FITS file, or it is cut off: the header says {needed} bytes of pixels, the file has {size}; copy it again"
+                    f"{path} is not a FITS file, or it is cut off: its header says {needed} bytes of pixels, the file has "
+                    f"{size}; copy it again"
                 )
-            return path.open("rb")
-        if size * DENSEST < needed and head.startswith(b"SIMPLE") and path.open("rb").read(2) == MAGIC[0]:
-            raise DirtyImageError(
-                f"{path} is not a FITS file, or it is cut off: it cannot hold the {needed} bytes that the header says"
-            )
+            if not packed:
+                return path.open("rb")
+            end += -(-needed // BLOCK) * BLOCK
+            if _is_image(header) or (needed > BEYOND and not first):
+                break
+            first = False
+            content += stream.read(max(end + HEADER - len(content), 0))
         # To the end, where the checksums of the compression are.
-        content = head + stream.read(needed + BEYOND)
+        content += stream.read(max(end + BEYOND - len(content), 0))
         if stream.read(1):
             log.warning("%s: goes on far beyond the first image; what follows is not read, so not verified", path)
         return io.BytesIO(content)
 
 
+def _is_image(header):
+    return header.get("NAXIS", 0) >= 2 and (header.get("XTENSION", "IMAGE") == "IMAGE" or "ZIMAGE" in header)
+
+
 def _bytes_of(header, path, max_pixels):
-    """Of the pixels of an HDU, as its header says."""
-    lengths = [header.get(f"NAXIS{axis}", 1) for axis in range(1, header.get("NAXIS", 0) + 1)]
+    """Of the data of an HDU, as its header says."""
+    number = header.get("NAXIS", 0)
+    if isinstance(number, int) and number > MOST_AXES:
+        raise DirtyImageError(f"{path}: NAXIS={number}: FITS has at most {MOST_AXES} axes; export or copy it again")
+    lengths = [header.get(f"NAXIS{axis}", 1) for axis in range(1, number + 1)] if isinstance(number, int) else []
     if not lengths or not all(isinstance(length, int) and length >= 0 for length in lengths):
         return 0  # of which astropy says what is wrong
-    if len(lengths) > 1:
+    if len(lengths) > 1 and header.get("XTENSION", "IMAGE") == "IMAGE":
         check_size(lengths[1::-1], path, max_pixels)
-    return int(np.prod(lengths, dtype=object)) * abs(header.get("BITPIX", 8)) // 8
+    beside = header.get("PCOUNT", 0) if "XTENSION" in header else 0
+    return (math.prod(lengths) + beside) * abs(header.get("BITPIX", 8)) // 8
 
 
 def _copy_beam(table, channel, header, path):
