@@ -314,8 +314,8 @@ def _check_memory(n_samples, shape):
         return
     if needed > there:
         raise SettingError(
-            f"n_samples={n_samples}: samples of {shape[1]} x {shape[0]} model pixels need some {needed / 2**30:.3g} GiB, "
-            f"and there are {there / 2**30:.3g} GiB of memory; give fewer, 20 suffice"
+            f"n_samples={n_samples}: samples of {shape[1]} x {shape[0]} model pixels need some {needed / 2**30:.3g} "
+            f"GiB, and there are {there / 2**30:.3g} GiB of memory; give fewer, 20 suffice"
         )
 
 

@@ -6,7 +6,6 @@ import logging
 import re
 import time
 from dataclasses import dataclass
-from functools import partial
 from os import PathLike
 from pathlib import Path
 
@@ -212,9 +211,10 @@ def _is_whole(parts, number, n_true):
             raise ValueError("of another number of true sources")
         if not {OURS, MATCHED_FILTER} <= set(measured["seconds"]):
             raise KeyError("seconds")
-        path = _path(parts, number, OURS)
-        for path in [path, *(p for p in map(partial(_path, parts, number), METHODS) if p.exists())]:
-            _read_table(path)
+        for name in METHODS:
+            path = _path(parts, number, name)
+            if name == OURS or path.exists():
+                _read_table(path)
     except Exception as error:  # there is no end to what a damaged table makes its reader stumble over
         log.warning("%s: is damaged (%r); field %d is made again", path, error, number)
         return False

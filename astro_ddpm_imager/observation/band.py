@@ -13,7 +13,7 @@ __all__ = ["blank_unmeasured"]
 
 log = logging.getLogger(__name__)
 
-EDGE = 1.0  # beams: of the box that, three times, is the edge of the window
+EDGE = 0.6  # beams: of the box that, three times, is the edge of the window
 SEEN = 3e-3  # of the highest value of the PSF's transform
 REACH = 3  # cells of the transform that the window and the end of the PSF image blur it by, to either side
 BEYOND = 2.0  # cycles in a beam: where no PSF that it may have been fitted to has anything
@@ -22,7 +22,7 @@ FEWEST_BEAMS = 30  # in the window
 PIXEL = 8.0  # times the noise, of the part of a pixel that is not measured
 SHARE = 0.3  # of what is around it
 ALL = {True: 0.2, False: 0.5}  # times the noise, of that part of the image, with and without a PSF
-SHARE_OF_ALL = 0.15  # of what is typical where something is measured
+SHARE_OF_ALL = {True: 0.15, False: 0.3}  # of what is typical where something is measured, likewise
 ROUNDS = 3
 
 
@@ -81,7 +81,8 @@ def blank_unmeasured(data, rms, beam_covariance, psf, name):
     if found.mean() > MOST_SHARP:
         raise DirtyImageError(
             f"{name}: {found.sum()} pixels hold what no baseline of this interferometer measures, up to "
-            f"{np.nanmax(np.abs(data[found])):.3g} Jy/beam (at {places(found)}); blank (NaN) them, or give the PSF of this image"
+            f"{np.nanmax(np.abs(data[found])):.3g} Jy/beam (at {places(found)}); blank (NaN) them, or give the PSF of "
+            "this image"
         )
     if found.any():
         log.warning(
@@ -91,7 +92,7 @@ def blank_unmeasured(data, rms, beam_covariance, psf, name):
     if window.sum() >= FEWEST_BEAMS * area:
         power = np.abs(rfft2(np.nan_to_num(cleaned) / rms * window)) ** 2 / np.sum(window**2)
         beyond, typical = np.sqrt(power[outside].mean()), np.sqrt(np.median(power[~outside]) / np.log(2))
-        if beyond > max(ALL[psf is not None], SHARE_OF_ALL * typical):
+        if beyond > max(ALL[psf is not None], SHARE_OF_ALL[psf is not None] * typical):
             log.warning(
                 "%s: has %.2g times the noise at scales that no baseline measures%s, which is no sky: noise of another "
                 "kind, waves, steps or edges, or an image that is not of this interferometer; results will be doubtful",

@@ -35,6 +35,7 @@ FEWEST_BEAMS = 30  # that it can be measured in
 SMALLEST = 10  # beams of pixels that are not blank
 MOST_HOLES = 0.1  # of an image
 PEAK = 0.95  # of a primary beam
+ROUGH = 0.05  # of that: from a pixel to the next, in a field of ten pixels still
 NEGATIVE = 10.0  # times the noise
 STOKES = {2: "Q", 3: "U", 4: "V", -3: "RL", -4: "LR", -7: "XY", -8: "YX"}  # where sources may be negative
 
@@ -381,6 +382,12 @@ def _checked_pb(pb):
     peak = np.nanmax(pb) if np.isfinite(pb).any() else np.nan
     if not 0 < peak <= 1.01:
         raise DirtyImageError(f"pb: its largest value is {peak:g}; a primary beam is 1 at its centre and positive")
+    steps = np.concatenate([np.abs(np.diff(pb, axis=axis)).ravel() for axis in (0, 1)])
+    rough = np.nanmean(np.minimum(steps, peak)) / peak if np.isfinite(steps).any() else 0.0
+    if rough > ROUGH:
+        log.warning(
+            "pb: changes by %.2g from a pixel to the next, and a primary beam is smooth: is it another image?", rough
+        )
     y, x = np.unravel_index(np.nanargmax(pb), pb.shape)
     if peak < PEAK and np.isfinite(pb[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]).sum() == 9:
         log.warning(

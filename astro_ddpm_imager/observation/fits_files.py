@@ -68,8 +68,8 @@ def _readable(name):
         raise DirtyImageError(f"{name}: there is not enough memory for it; cut out a part, or one plane") from error
     except Exception as error:  # there is no end to what a damaged file makes astropy stumble over
         raise DirtyImageError(
-            f"{name} is not a FITS file, or it is cut off or damaged ({str(error) or repr(error):.300}); export or copy it "
-            "again"
+            f"{name} is not a FITS file, or it is cut off or damaged ({str(error) or repr(error):.300}); export or "
+            "copy it again"
         ) from error
 
 
@@ -149,6 +149,7 @@ def _opened(path, max_pixels):
     if magic.startswith(ZIP):
         raise DirtyImageError(f"{path} is a zip archive; unpack it first")
     packed = magic.startswith(PACKED)
+    densest = DENSEST if magic.startswith(GZIP) else math.inf if packed else 1
     with get_readable_fileobj(path, encoding="binary") as stream:
         content = bytearray(stream.read(HEADER))
         end, first = 0, True
@@ -158,12 +159,10 @@ def _opened(path, max_pixels):
             header = fits.Header.fromfile(source)
             needed, end = _bytes_of(header, path, max_pixels), source.tell()
             size = path.stat().st_size
-            if end + needed > size * (DENSEST if magic.startswith(GZIP) else 1) and (
-                not packed or magic.startswith(GZIP)
-            ):
+            if end + needed > size * densest:
                 raise DirtyImageError(
-                    f"{path} is not a FITS file, or it is cut off: its header says {needed} bytes of pixels, the file has "
-                    f"{size}; copy it again"
+                    f"{path} is not a FITS file, or it is cut off: its header says {needed} bytes of pixels, the file "
+                    f"has {size}; copy it again"
                 )
             if not packed:
                 return path.open("rb")

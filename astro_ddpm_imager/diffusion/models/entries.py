@@ -17,7 +17,8 @@ def _number(low, high, whole=False, open_low=False):
         kind = "a whole number" if whole else "a number"
         right = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
         if not (right and np.isfinite(value) and low <= value <= high and (value > low or not open_low)):
-            return f"must be {kind} {'above' if open_low else 'from'} {low:g} {'and at most' if open_low else 'to'} {high:g}"
+            limits = f"above {low:g} and at most {high:g}" if open_low else f"from {low:g} to {high:g}"
+            return f"must be {kind} {limits}"
         return None
 
     return check
