@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 from scipy.fft import fftfreq, irfft2, rfft2, rfftfreq
-from scipy.ndimage import binary_dilation, binary_fill_holes, maximum_filter, minimum_filter, uniform_filter
+from scipy.ndimage import binary_dilation, binary_fill_holes, label, maximum_filter, minimum_filter, uniform_filter
 
 from ..errors import DirtyImageError
 from .pixels import MOST_SHARP, places
@@ -20,10 +20,11 @@ BEYOND = 2.0  # cycles in a beam: where no PSF that it may have been fitted to h
 LEAST_PLANE = 0.05  # of the transform's plane
 FEWEST_BEAMS = 30  # in the window
 PIXEL = 8.0  # times the noise, of the part of a pixel that is not measured
-SHARE = 0.3  # of what is around it
+SHARE = {True: 0.15, False: 0.05}  # of what is around it, with and without a PSF
+EDGE_OF_PIECE = 0.3  # of the highest pixel near it: what belongs together
 ALL = {True: 0.2, False: 0.5}  # times the noise, of that part of the image, with and without a PSF
 SHARE_OF_ALL = {True: 0.15, False: 0.3}  # of what is typical where something is measured, likewise
-ROUNDS = 3
+ROUNDS = 24
 
 
 def blank_unmeasured(data, rms, beam_covariance, psf, name):
@@ -63,21 +64,24 @@ def blank_unmeasured(data, rms, beam_covariance, psf, name):
     area = 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance))
     if outside.mean() < LEAST_PLANE:
         return data
-    cleaned, found = data, np.zeros(data.shape, dtype=bool)
+    window = _window(np.isfinite(data), beam_pixels)
+    if window.sum() < FEWEST_BEAMS * area:
+        return data
+    left, found = np.nan_to_num(data) / rms, np.zeros(data.shape, dtype=bool)
+    reach = int(np.ceil(beam_pixels))
     for _ in range(ROUNDS):
-        window = _window(np.isfinite(cleaned), beam_pixels)
-        if window.sum() < FEWEST_BEAMS * area:
+        part = np.abs(irfft2(rfft2(left * window) * outside, s=data.shape))
+        y, x = np.unravel_index(part.argmax(), part.shape)
+        if part[y, x] < PIXEL:
             break
-        spectrum = rfft2(np.nan_to_num(cleaned) / rms * window)
-        part = np.abs(irfft2(spectrum * outside, s=data.shape))
-        around = maximum_filter(
-            np.nan_to_num(np.abs(cleaned)) / rms * window, size=2 * int(np.ceil(beam_pixels / 2)) + 1
-        )
-        new = (part > PIXEL) & (part > SHARE * around)
-        if not new.any():
-            break
-        found |= binary_fill_holes(binary_dilation(new)) & np.isfinite(data)
-        cleaned = np.where(found, np.nan, data)
+        near = tuple(slice(max(at - reach, 0), at + reach + 1) for at in (y, x))
+        height = np.abs(left[near]).max()
+        if part[y, x] < SHARE[psf is not None] * height:
+            break  # which a bright source has in a restored image; what is fainter may be its rings
+        pieces, _ = label(np.abs(left) > EDGE_OF_PIECE * height)
+        own = np.isin(pieces, np.setdiff1d(pieces[near], 0))
+        found |= binary_dilation(binary_fill_holes(own)) & np.isfinite(data)
+        left = np.where(found, 0, left)
     if found.mean() > MOST_SHARP:
         raise DirtyImageError(
             f"{name}: {found.sum()} pixels hold what no baseline of this interferometer measures, up to "
@@ -89,16 +93,15 @@ def blank_unmeasured(data, rms, beam_covariance, psf, name):
             "%s: %d pixels hold what no baseline of this interferometer measures, up to %.3g (at %s); they are taken "
             "for blank, as if NaN", name, found.sum(), np.nanmax(np.abs(data[found])), places(found),
         )  # fmt: skip
-    if window.sum() >= FEWEST_BEAMS * area:
-        power = np.abs(rfft2(np.nan_to_num(cleaned) / rms * window)) ** 2 / np.sum(window**2)
-        beyond, typical = np.sqrt(power[outside].mean()), np.sqrt(np.median(power[~outside]) / np.log(2))
-        if beyond > max(ALL[psf is not None], SHARE_OF_ALL[psf is not None] * typical):
-            log.warning(
-                "%s: has %.2g times the noise at scales that no baseline measures%s, which is no sky: noise of another "
-                "kind, waves, steps or edges, or an image that is not of this interferometer; results will be doubtful",
-                name, beyond, " by the PSF" if psf is not None else "",
-            )  # fmt: skip
-    return cleaned
+    power = np.abs(rfft2(left * window)) ** 2 / np.sum(window**2)
+    beyond, typical = np.sqrt(power[outside].mean()), np.sqrt(np.median(power[~outside]) / np.log(2))
+    if beyond > max(ALL[psf is not None], SHARE_OF_ALL[psf is not None] * typical):
+        log.warning(
+            "%s: has %.2g times the noise at scales that no baseline measures%s, which is no sky: noise of another "
+            "kind, waves, steps or edges, or an image that is not of this interferometer; results will be doubtful",
+            name, beyond, " by the PSF" if psf is not None else "",
+        )  # fmt: skip
+    return np.where(found, np.nan, data)
 
 
 def _window(inside, beam_pixels):

@@ -78,6 +78,8 @@ def _beyond_edge(flat, candidates, axes, noise, beam_covariance):
     exp(d^2 / (2 s^2)) times as high as its pixel at the edge.
     """
     sharp, height = np.zeros(len(candidates), dtype=bool), flat[candidates]
+    if noise == 0:
+        return sharp  # which is an error of its own
     for (offsets, _), variance in zip(axes, 1 / np.diag(np.linalg.inv(beam_covariance)), strict=True):
         beside = flat[candidates[:, None] + offsets]
         for inner, outer in (((2, 3), 1), ((1, 0), 2)):
