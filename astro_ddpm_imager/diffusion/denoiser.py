@@ -116,7 +116,7 @@ class Denoiser:
         shapes = {"x": (1, 1, side, side), "condition": (1, len(CONDITIONS), side, side), "t": (1,)}
         if self.looks_back:
             shapes["feedback"] = (1, 2, side, side)
-        options = onnxruntime.RunOptions()
+        options = _runtime().RunOptions()
         timer = Timer(LONGEST, setattr, (options, "terminate", True))
         timer.start()
         try:
@@ -172,7 +172,7 @@ def _open_session(content, device, name):
 
 def _session(content, options, provider, name):
     try:
-        return onnxruntime.InferenceSession(content, options, providers=[provider])
+        return _runtime().InferenceSession(content, options, providers=[provider])
     except Exception as error:  # as above
         raise ModelError(f"model {name}: ONNX Runtime cannot open it ({error})") from error
 
