@@ -224,8 +224,8 @@ def _is_whole(parts, number, n_true):
 def _read_table(path):
     """What was found in a field."""
     table = QTable.read(path, format="ascii.ecsv")
-    if "field" not in table.colnames or not {"x", "y"} <= set(table.colnames):
-        raise KeyError("field, x, y")
+    if not {"field", "ra", "dec"} <= set(table.colnames):
+        raise KeyError("field, ra, dec")
     return table
 
 
