@@ -18,9 +18,9 @@ from .compat import wsclean
 from .data import demo_files
 from .errors import DirtyImageError, SettingError
 from .imager import DiffusionImager
-from .observation.reading import read_companion, read_image
+from .observation.reading import file_digest, read_companion, read_image
 from .products.summary import summary_table
-from .products.writing import PRODUCTS, check_free, existing_products, left_by_interruption
+from .products.writing import check_free, check_not_read, is_made, left_by_interruption
 
 __all__ = ["image_demo", "image_files"]
 
@@ -133,16 +133,23 @@ def _file_jobs(args, beam):
     if repeated:
         raise SettingError(f"several files would be written as {', '.join(sorted(repeated))}; give them one at a time")
 
-    def replaced(prefix):
-        return args.overwrite or (args.resume and left_by_interruption(prefix))
+    def made_of(path):
+        settings = {
+            name: value for name, value in (("n_samples", args.samples), ("seed", args.seed)) if value is not None
+        }
+        return {"input_sha256": file_digest(path), **settings} if path.is_file() else settings
 
-    def is_done(prefix):
-        return len(existing_products(prefix)) == len(PRODUCTS)
+    def replaced(path, prefix):
+        return args.overwrite or (args.resume and left_by_interruption(prefix, made_of(path)))
+
+    def is_done(path, prefix):
+        return is_made(prefix, made_of(path))
 
     def check(path, prefix):
         if not path.exists():
             raise FileNotFoundError(f"{path}: there is no such file")
-        check_free(prefix, replaced(prefix))
+        check_not_read(prefix, filter(None, [*args.files, args.psf, args.pb, args.mask]))
+        check_free(prefix, replaced(path, prefix))
 
     def image(path, imager):
         dirty = read_image(path, args.channel, args.stokes)
@@ -152,13 +159,13 @@ def _file_jobs(args, beam):
         ]
         return imager(dirty, *companions, beam)
 
-    def write(prefix, result):
-        return result.write(prefix, replaced(prefix), args.keep_axes)
+    def write(path, prefix, result):
+        return result.write(prefix, replaced(path, prefix), args.keep_axes)
 
     return [
         Job(
-            path, path, prefix, partial(is_done, prefix), partial(check, path, prefix), partial(image, path),
-            partial(write, prefix),
+            path, path, prefix, partial(is_done, path, prefix), partial(check, path, prefix), partial(image, path),
+            partial(write, path, prefix),
         )
         for path, prefix in zip(args.files, prefixes, strict=True)
     ]  # fmt: skip
@@ -281,4 +288,6 @@ def _stem(path):
     name = path.name.removesuffix(".image") if path.is_dir() else path.name
     while Path(name).suffix.lower() in FITS_ENDINGS:
         name = Path(name).stem
+    if not name.strip("."):
+        raise SettingError(f"{path}: leaves no name for the products; give the file another one")
     return name

@@ -1,11 +1,14 @@
 """Command line: astro-ddpm-imager image, demo, simulate, evaluate and models."""
 
 import logging
+import signal
 import sys
 import traceback
+from contextlib import contextmanager
 from pkgutil import resolve_name
+from threading import current_thread, main_thread
 
-from .command_line.printing import flush_streams, logging_to_stderr
+from .command_line.printing import flush_streams, logging_to_stderr, open_streams, printable_lines
 from .command_line.settings_file import parse
 from .errors import DirtyImageError, EvaluationError, ModelError, SettingError, SimulationError
 
@@ -23,13 +26,37 @@ def main(arguments=None):
     Returns
     -------
     int
-        Exit status: 0, 1 after an error, which is printed, or 130 after an
-        interruption.
+        Exit status: 0, 1 after an error, which is printed, 130 after an
+        interruption, or 143 after SIGTERM.
     """
+    open_streams()
     try:
-        return _run(arguments)
+        with _ended_by(signal.SIGTERM):
+            return _run(arguments)
     finally:
         flush_streams()
+
+
+class _Terminated(KeyboardInterrupt):
+    """The process is asked to end: it does what it does when interrupted."""
+
+
+@contextmanager
+def _ended_by(number):
+    """Let a signal raise an exception, so that all that is left behind is removed."""
+
+    def raise_terminated(*_):
+        signal.signal(number, signal.SIG_IGN)  # once is enough, while it is removed
+        raise _Terminated
+
+    if current_thread() is not main_thread():  # signals are for the main thread
+        yield
+        return
+    before = signal.signal(number, raise_terminated)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def _run(arguments):
@@ -44,12 +71,17 @@ def _run(arguments):
             traceback.print_exception(error)
         # Settings have the names of their options, but for this one.
         said = str(error).replace("n_samples=", "samples=")
-        print(f"astro-ddpm-imager: error: {said}", file=sys.stderr)
+        print(f"astro-ddpm-imager: error: {printable_lines(said)}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except MemoryError as error:
+        said = str(error) or "what is asked for does not fit"
+        print(f"astro-ddpm-imager: error: there is not enough memory ({said}); see --samples", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as error:
         way = "" if args is None else f"; files written so far are whole, {args.way}"
-        print(f"astro-ddpm-imager: interrupted{way}", file=sys.stderr)
-        return 130
+        terminated = isinstance(error, _Terminated)
+        print(f"astro-ddpm-imager: {'terminated' if terminated else 'interrupted'}{way}", file=sys.stderr)
+        return 128 + (signal.SIGTERM if terminated else signal.SIGINT)
     return 0
 
 

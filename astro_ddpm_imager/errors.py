@@ -1,6 +1,20 @@
 """What can go wrong with an image, a model or a product, as exceptions."""
 
-__all__ = ["DirtyImageError", "EvaluationError", "ModelError", "SettingError", "SimulationError"]
+__all__ = ["DirtyImageError", "EvaluationError", "ModelError", "SettingError", "SimulationError", "printable"]
+
+
+def printable(text):
+    """A text that may hold the name of a file, fit to be shown: control characters are escaped.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 class DirtyImageError(ValueError):

@@ -1,6 +1,7 @@
 """DiffusionImager: configured once, called on dirty images."""
 
 import logging
+import os
 import secrets
 from datetime import UTC, datetime
 from os import PathLike
@@ -21,6 +22,7 @@ from .observation.dirty import prepare
 from .observation.grid import ModelGrid
 from .observation.gridded import GriddedObservation
 from .observation.inputs import Companion, Image
+from .parallel import one_blas_thread
 from .products.summary import html_table
 from .progress import progress_bar
 from .result import ImagingResult
@@ -38,6 +40,7 @@ __all__ = ["DiffusionImager"]
 log = logging.getLogger(__name__)
 
 CATALOGS = ("detect-aggregate", "aggregate-detect")
+BYTES = 16  # of a pixel of a sample, at work
 PAPER_STEPS = 250  # of the ancestral sampler, respaced
 
 
@@ -189,6 +192,7 @@ class DiffusionImager:
     def _repr_html_(self):
         return html_table("DiffusionImager", self._settings)
 
+    @one_blas_thread()
     def __call__(
         self,
         dirty: Image,
@@ -236,6 +240,7 @@ class DiffusionImager:
             log.warning("no PSF given: the restoring beam takes its place, sidelobes are not accounted for")
         return self.reconstruct(observation)
 
+    @one_blas_thread()
     def reconstruct(self, observation):
         """Reconstruct a dirty image that has been checked.
 
@@ -258,6 +263,7 @@ class DiffusionImager:
 
         _warn_beyond_training(observation.beam, card.limits)
         grid = ModelGrid(observation.shape, observation.beam_pixels, per_beam, card.multiple)
+        _check_memory(self.n_samples, grid.shape)
         observation = measure_artefacts(subtract_bright(observation, grid, **card.bright))
         gridded = GriddedObservation.of(observation, grid)
         if not gridded.pb.any():
@@ -313,6 +319,20 @@ class DiffusionImager:
             "pblimit": float(self.pblimit),
             "seed": int(seed),
         }
+
+
+def _check_memory(n_samples, shape):
+    """Fail if the samples do not fit into the memory of the machine, instead of being killed."""
+    needed = n_samples * shape[0] * shape[1] * BYTES
+    try:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError):  # Windows
+        return
+    if needed > there:
+        raise SettingError(
+            f"n_samples={n_samples}: samples of {shape[1]} x {shape[0]} model pixels need some {needed / 2**30:.3g} "
+            f"GiB, and there are {there / 2**30:.3g} GiB of memory; give fewer, 20 suffice"
+        )
 
 
 def _warn_beyond_training(beam, limits):

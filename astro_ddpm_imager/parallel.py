@@ -1,8 +1,11 @@
 """Work on several cores."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
-__all__ = ["in_parallel"]
+from threadpoolctl import threadpool_limits
+
+__all__ = ["in_parallel", "one_blas_thread"]
 
 
 def in_parallel(function, number, workers):
@@ -23,3 +26,13 @@ def in_parallel(function, number, workers):
         return list(executor.map(function, range(number)))
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def one_blas_thread():
+    """Multiply matrices on one core, so that sums have the same last digits everywhere; a context or decorator.
+
+    Threads of BLAS beside those of `in_parallel` are no faster.
+    """
+    with threadpool_limits(1, "blas"):
+        yield

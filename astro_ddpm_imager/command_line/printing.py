@@ -8,7 +8,17 @@ import sys
 from contextlib import contextmanager, suppress
 from logging.handlers import BufferingHandler
 
-__all__ = ["flush_streams", "logging_to_stderr", "say", "say_json", "warnings_logged"]
+__all__ = [
+    "flush_streams",
+    "logging_to_stderr",
+    "open_streams",
+    "printable_lines",
+    "say",
+    "say_json",
+    "warnings_logged",
+]
+
+from ..errors import printable
 
 PACKAGE = __package__.partition(".")[0]
 
@@ -23,10 +33,53 @@ def say(text):
     from tqdm import tqdm
 
     try:
-        tqdm.write(text, file=sys.stdout)
+        tqdm.write(printable_lines(text), file=sys.stdout)
         sys.stdout.flush()
     except BrokenPipeError:
         _silence(sys.stdout)
+    except OSError as error:  # a full disk; what has been written before is complete
+        _silence(sys.stdout)
+        logging.getLogger(PACKAGE).warning(
+            "stdout cannot be written to (%s); what is printed is lost, files are not concerned",
+            error.strerror or error,
+        )
+
+
+def open_streams():
+    """Make stdout and stderr streams to which anything can be printed, also where they are closed or only ASCII."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # or the next file that is opened would be what is printed to
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+class _Printable(logging.Formatter):
+    """Records in which no control characters of the names of files move the cursor or colour the terminal."""
+
+    def formatMessage(self, record):  # noqa: N802, logging's name
+        record.message = printable_lines(record.message)
+        return super().formatMessage(record)
+
+
+def printable_lines(text):
+    """`~astro_ddpm_imager.errors.printable`, but for the ends of lines.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+    """
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def say_json(**entries):
@@ -54,7 +107,7 @@ def flush_streams():
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except BrokenPipeError:
+        except OSError:
             _silence(stream)
 
 
@@ -82,7 +135,7 @@ def logging_to_stderr(level):
 
     logger = logging.getLogger(PACKAGE)
     handler, level_before = logging.StreamHandler(sys.stderr), logger.level
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    handler.setFormatter(_Printable("%(levelname)s: %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(level)
     try:

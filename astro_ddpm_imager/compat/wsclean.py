@@ -14,9 +14,17 @@ from astropy.io import fits
 
 from ..errors import DirtyImageError
 from ..imager import DiffusionImager
-from ..observation.reading import JY_PER_BEAM, read_image
+from ..observation.reading import JY_PER_BEAM, file_digest, read_image
 from ..products.headers import product_header
-from ..products.writing import PRODUCTS, check_folder, existing_products, product_path, write_products
+from ..products.writing import (
+    PRODUCTS,
+    check_folder,
+    existing_products,
+    is_made,
+    made_of,
+    product_path,
+    write_products,
+)
 
 __all__ = ["OTHERS", "PLANE", "WSCleanImages", "deconvolve", "find_images", "write_plane"]
 
@@ -84,7 +92,14 @@ class WSCleanImages:
         -------
         bool
         """
-        return len(existing_products(self.prefix, self._endings)) == len(self._endings)
+        dirty = self.dirty
+        if dirty.name.endswith("-image.fits"):  # replaced by the restored image; what it was is beside it
+            dirty = product_path(self.prefix, "-dirty.fits")
+        origin = {"input_sha256": file_digest(dirty)} if dirty.is_file() else {}
+        own = [product_path(self.prefix, f"-{kind}.fits") for kind in KINDS]
+        return is_made(self.prefix, {}, {end: None for end in self._endings if end in OTHERS}) and (
+            len(existing_products(self.prefix, self._endings)) == len(self._endings) and made_of(own, origin)
+        )
 
     def check_free(self, overwrite):
         """Raise OSError if the products cannot be written, or exist and must not be replaced.

@@ -6,18 +6,22 @@ import logging
 import os
 import sys
 from functools import cached_property
+from threading import Timer
 
 import numpy as np
 
 from ..errors import ModelError, SettingError
 from ..observation.grid import tiles
+from .conditioning import CONDITIONS
 from .models import load_card
+from .models.network import check_network, read_network
 
 __all__ = ["DEVICES", "Denoiser"]
 
 log = logging.getLogger(__name__)
 
 DEVICES = ("auto", "cpu", "cuda")
+SMALLEST, LONGEST = 16, 60.0  # model pixels, and seconds, of the first run
 TILE = 512  # model pixels; bounds the memory, some 200 MB at work
 
 
@@ -49,13 +53,17 @@ class Denoiser:
         self._path, self._device, self._threads = path.absolute(), device, threads
         self._open()
         stored = self._session.get_modelmeta().custom_metadata_map.get("astro_ddpm_imager")
-        if stored is None or json.loads(stored) != json.loads(json.dumps(self.card.configuration)):
+        self._try()
+        if not _is_same(stored, self.card.configuration):
             raise ModelError(
                 f"{path.name}: the configuration in the file is not that of its card; export the model again"
             )
 
     def _open(self):
-        self._session = _open_session(self._path, self._device)
+        # What is opened is what has been checked, whatever happens to the file.
+        content = read_network(self._path, self.card.sha256)
+        check_network(content, f"model {self._path.name}")
+        self._session = _open_session(content, self._device, self._path.name)
         self.provider = self._session.get_providers()[0]
         # Samples in parallel, a thread each, are faster than threads inside a sample, and always the same.
         self.workers = 1 if self.provider == "CUDAExecutionProvider" else self._threads or _cores()
@@ -99,23 +107,59 @@ class Denoiser:
             inputs = {"x": noisy[tile.window][None, None], "condition": conditions[:, *tile.window][None], "t": step}
             if feedback is not None:
                 inputs["feedback"] = feedback[:, *tile.window][None]
-            (out,) = self._session.run(None, inputs)
-            velocity[tile.core] = out[0, 0][tile.inner]
+            velocity[tile.core] = self._run(inputs, noisy[tile.window].shape)[tile.inner]
         return np.float32(self._schedule.signal[t]) * noisy - np.float32(self._schedule.noise[t]) * velocity
+
+    def _try(self):
+        """Run the model once on very little, for a bounded time."""
+        side = self.card.multiple * -(-SMALLEST // self.card.multiple)
+        shapes = {"x": (1, 1, side, side), "condition": (1, len(CONDITIONS), side, side), "t": (1,)}
+        if self.looks_back:
+            shapes["feedback"] = (1, 2, side, side)
+        options = _runtime().RunOptions()
+        timer = Timer(LONGEST, setattr, (options, "terminate", True))
+        timer.start()
+        try:
+            self._run({key: np.zeros(shape, np.float32) for key, shape in shapes.items()}, (side, side), options)
+        finally:
+            timer.cancel()
+
+    def _run(self, inputs, shape, options=None):
+        """The output of the model for a tile of some shape."""
+        try:
+            (out,) = self._session.run(None, inputs, options)
+        except Exception as error:  # ONNX Runtime has no exceptions of its own that are documented
+            raise ModelError(f"model {self._path.name}: cannot be run ({error})") from error
+        if np.shape(out) != (1, 1, *shape) or not np.isfinite(out).all():
+            what = (
+                f"of shape {np.shape(out)} instead of {(1, 1, *shape)}"
+                if np.shape(out) != (1, 1, *shape)
+                else "not finite"
+            )
+            raise ModelError(f"model {self._path.name}: its output is {what}; it is damaged, or not of this package")
+        return out[0, 0]
 
     @cached_property
     def _schedule(self):
         return self.card.noise_schedule
 
 
-def _open_session(path, device):
+def _is_same(stored, configuration):
+    """Whether the metadata of a file are the configuration of its card."""
+    try:
+        return json.loads(stored or "null") == json.loads(json.dumps(configuration))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _open_session(content, device, name):
     """A session on the device asked for; ONNX Runtime itself falls back without raising."""
     onnxruntime = _runtime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     if device != "cpu" and _has_cuda():
         onnxruntime.preload_dlls()
-        session = onnxruntime.InferenceSession(path, options, providers=["CUDAExecutionProvider"])
+        session = _session(content, options, "CUDAExecutionProvider", name)
         if device == "auto" or session.get_providers()[0] == "CUDAExecutionProvider":
             return session
     if device == "cuda":
@@ -123,7 +167,14 @@ def _open_session(path, device):
             "device='cuda': ONNX Runtime cannot use CUDA here; install onnxruntime-gpu and an NVIDIA driver with CUDA "
             "and cuDNN (onnxruntime-gpu[cuda,cudnn] brings the libraries), or choose device='cpu' or 'auto'"
         )
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return _session(content, options, "CPUExecutionProvider", name)
+
+
+def _session(content, options, provider, name):
+    try:
+        return _runtime().InferenceSession(content, options, providers=[provider])
+    except Exception as error:  # as above
+        raise ModelError(f"model {name}: ONNX Runtime cannot open it ({error})") from error
 
 
 def _runtime():

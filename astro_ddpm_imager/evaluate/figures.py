@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from ..errors import printable
 from .run import MATCHED_FILTER, OURS, RISING_FILTER
 from .summary import BLEND_BEAMS, FAINT_SNR, NOISE
 
@@ -51,14 +52,14 @@ def draw_figures(summary, tables):
         if len(shown):
             with rc_context(STYLE):
                 figures[name] = draw(summary, shown)
-                figures[name].supxlabel(_protocol(summary), size=8, color=GREY, x=0.99, ha="right")
+                figures[name].supxlabel(_protocol(summary), size=8, color=GREY, x=0.99, ha="right", parse_math=False)
     return figures
 
 
 def _protocol(summary):
-    n = len(summary.fields)
+    n, folder = len(summary.fields), printable(summary.settings["fields_in"])
     return (
-        f"{summary.settings['noise_protocol']} noise; {n} field{'s' * (n != 1)} of {summary.settings['fields_in']}, "
+        f"{summary.settings['noise_protocol']} noise; {n} field{'s' * (n != 1)} of {folder}, "
         f"{len(summary.truth)} sources; matching radius {summary.radius.value:.2f}″; 95% intervals"
     )
 

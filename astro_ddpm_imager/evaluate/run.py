@@ -37,6 +37,12 @@ MATCHED_FILTER = "matched filter"
 RISING_FILTER = "matched filter, threshold rising with 1 - pb"  # so it knows where sources lie, as the model does
 FIRST_SAMPLES = "first samples"  # catalogues of the first n samples, n in a column
 FAINTEST_FRACTION = 0.1  # of the samples; fewer make a candidate that no figure shows
+METHODS = (OURS, MATCHED_FILTER, FIRST_SAMPLES, *AGGREGATES)
+KEPT = {  # of a field, in JSON
+    "inputs": dict, "seconds": dict, "threads": int, "provider": str, "rms": float, "beam": float, "true_snr": list,
+    "true_pb": list, "images": dict, "coverage": dict, "ranks": dict,
+}  # fmt: skip
+LARGEST = 10  # sides of an image: what a true source may measure
 FURTHEST = 1.5  # sides of an image from its middle: where its nearest true source may be
 COLUMNS = ("ra", "dec", "ra_err", "dec_err", "flux", "flux_err", "snr", "reliability")
 
@@ -146,10 +152,10 @@ def run_fields(
     disable = hidden(progress)
     for number in tqdm(inputs, desc="imaging", unit="field", disable=disable):
         files = {kind: _sha256(path) for kind, path in inputs[number].items() if path is not None}
-        if (parts / f"{number:04d}.json").exists():
+        truth_here = sources[sources["field"] == number]
+        if _is_whole(parts, number, len(truth_here)):
             _check_files(parts, number, inputs[number], files)
         else:
-            truth_here = sources[sources["field"] == number]
             components_here = components[components["field"] == number]
             _image_field(parts, number, inputs[number], files, truth_here, components_here, imager, fwhm)
     names = [OURS, *AGGREGATES, MATCHED_FILTER]
@@ -191,6 +197,49 @@ def _check_settings(path, settings):
         )
 
 
+def _is_whole(parts, number, n_true):
+    """Whether what an earlier run has kept of a field is there and can be read; what cannot is made again."""
+    path = parts / f"{number:04d}.json"
+    if not path.exists():
+        return False
+    try:
+        measured = json.loads(path.read_text())
+        for key, kind in KEPT.items():
+            if not isinstance(measured[key], kind):
+                raise TypeError(f"{key} is of another type")
+        if not n_true == len(measured["true_snr"]) == len(measured["true_pb"]):
+            raise ValueError("of another number of true sources")
+        if not {OURS, MATCHED_FILTER} <= set(measured["seconds"]):
+            raise KeyError("seconds")
+        for name in METHODS:
+            path = _path(parts, number, name)
+            if name == OURS or path.exists():
+                _read_table(path)
+    except Exception as error:  # there is no end to what a damaged table makes its reader stumble over
+        log.warning("%s: is damaged (%r); field %d is made again", path, error, number)
+        return False
+    return True
+
+
+def _read_table(path):
+    """What was found in a field."""
+    table = QTable.read(path, format="ascii.ecsv")
+    if not {"field", "ra", "dec"} <= set(table.colnames):
+        raise KeyError("field, ra, dec")
+    return table
+
+
+def _is_readable(path):
+    """Whether what another finder has found can be read; else it runs again."""
+    try:
+        _read_table(path)
+    except Exception as error:  # as above
+        if path.exists():
+            log.warning("%s: is damaged (%r); it is made again", path, error)
+        return False
+    return True
+
+
 def _check_files(parts, number, arguments, files):
     """A field that is there already must be of the same images."""
     before = _read(parts / f"{number:04d}.json").get("inputs", {})
@@ -212,7 +261,9 @@ def _image_field(parts, number, arguments, files, truth, components, imager, fwh
     """Everything that comes from the samples of one field, drawn once; and the matched filter."""
     path = arguments["dirty"]
     try:
-        _check_positions(read_image(path), truth, f"field {number}, {path}")
+        image = read_image(path)
+        _check_positions(image, truth, f"field {number}, {path}")
+        _check_sizes(image, components, f"field {number}, {path}")
         started = time.perf_counter()
         result = imager(**arguments)
     except DirtyImageError as error:
@@ -279,10 +330,21 @@ def _check_positions(image, truth, name):
         )
 
 
+def _check_sizes(image, truth, name):
+    """The true sources must be no larger than images are: they are drawn whole."""
+    side = max(image.shape) * np.sqrt(abs(np.linalg.det(image.wcs.pixel_scale_matrix))) * u.deg
+    largest = truth["major"].max() if len(truth) else 0 * u.deg
+    if largest > LARGEST * side:
+        raise EvaluationError(
+            f"{name}: a true source is {largest.to_value(u.arcsec):.4g} arcsec long (maj_arcsec), more than {LARGEST} "
+            f"times the image of {side.to_value(u.arcsec):.4g} arcsec; is its truth in arcsec?"
+        )
+
+
 def _find_fields(parts, finder, numbers, inputs, sets, pblimit, disable):
     """Run another finder where it has not run yet; False if it is not installed."""
     paths = {number: _path(parts, number, finder.name) for number in numbers}
-    todo = [number for number in numbers if not paths[number].exists()]
+    todo = [number for number in numbers if not _is_readable(paths[number])]
     if todo and finder.missing():
         log.warning("%s is left out: it needs %s", finder.name, finder.missing())
         return False
@@ -359,8 +421,11 @@ def _sha256(path):
 
 def _read(path):
     try:
-        return json.loads(path.read_text())
-    except ValueError as error:
+        content = json.loads(path.read_text())
+        if not isinstance(content, dict):
+            raise TypeError(f"{type(content).__name__} instead of an object")
+        return content
+    except (ValueError, TypeError) as error:
         raise EvaluationError(f"{path}: is damaged ({error}); remove it, and what it held is made again") from error
 
 

@@ -26,6 +26,7 @@ HALVINGS = 4  # of a step that explains less
 GAIN = 0.1
 DEPTH = 5.0  # of CLEAN, times the noise
 COMPONENTS_PER_BEAM = 20
+WORK = 5e10  # components times pixels, at most: a minute
 EDGE = 0.01  # of its peak: where an island of components ends
 EDGE_NOISE = 3.0  # but not below this many times the noise
 UNKNOWN = 0.3  # times the noise: sidelobes beyond the PSF image that may be neglected
@@ -262,7 +263,7 @@ def _clean_deeper(dirty, residual, rms, unknown):
     """Components of CLEAN and the noise that they leave; it goes as deep as the noise falls on the way."""
     inside = np.isfinite(dirty.data)
     components = np.zeros_like(residual)
-    most = int(COMPONENTS_PER_BEAM * residual.size / dirty.beam_pixels**2)
+    most = int(min(COMPONENTS_PER_BEAM * residual.size / dirty.beam_pixels**2, WORK / residual.size))
     for _ in range(ROUNDS):
         # Among unknown sidelobes it would take these for sources.
         searched = inside & (unknown < 2 * rms)

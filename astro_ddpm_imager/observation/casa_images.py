@@ -9,6 +9,7 @@ import numpy as np
 from astropy.wcs import FITSFixedWarning
 
 from ..errors import DirtyImageError
+from .fits_files import check_size
 
 __all__ = ["is_casa_image", "read_casa_header", "read_casa_image"]
 
@@ -27,7 +28,7 @@ def is_casa_image(path):
     return _table_type(path) == "Image"
 
 
-def read_casa_image(path, channel=0):
+def read_casa_image(path, channel=0, max_pixels=np.inf):
     """Read the pixels and the header of a CASA image.
 
     Parameters
@@ -36,6 +37,8 @@ def read_casa_image(path, channel=0):
         The folder.
     channel : int, optional
         Whose beam goes into the header, if each channel has its own.
+    max_pixels : int, optional
+        Of a plane, at most.
 
     Returns
     -------
@@ -54,7 +57,9 @@ def read_casa_image(path, channel=0):
 
     keywords = _keywords(path)
     with _readable(path):
-        data = image_to_dask(str(path)).compute()
+        data = image_to_dask(str(path))
+        check_size(data.shape, path, max_pixels)
+        data = data.compute()
         if keywords.get("Image_defaultmask"):
             mask = image_to_dask(str(path), mask=keywords["Image_defaultmask"]).compute()
             data = np.where(mask, data, np.nan)
@@ -85,6 +90,8 @@ def _readable(path):
     """Say which image it is that the reader stumbles over."""
     try:
         yield
+    except DirtyImageError:
+        raise
     except Exception as error:  # the reader has no exception of its own
         raise DirtyImageError(
             f"{path}: the CASA image cannot be read ({error}); if the copy is complete, export it with exportfits"

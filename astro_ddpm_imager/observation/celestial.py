@@ -13,6 +13,7 @@ __all__ = ["celestial_part", "read_wcs"]
 
 log = logging.getLogger(__name__)
 
+DISTORTED = 0.05  # pixels
 # What some programs write for RADESYS, and what they mean.
 FRAMES = {"J2000": ("FK5", 2000.0), "J2000.0": ("FK5", 2000.0), "B1950": ("FK4", 1950.0), "B1950.0": ("FK4", 1950.0)}
 
@@ -91,6 +92,7 @@ def celestial_part(wcs, name):
         raise DirtyImageError(f"{name}: CRPIX={celestial.wcs.crpix.tolist()} is no pixel; correct the WCS")
     if not (np.isfinite(matrix).all() and np.linalg.det(matrix)):
         raise DirtyImageError(f"{name}: the pixels have the axes {matrix.tolist()} deg (CDELT, CD or PC); correct them")
+    _drop_distortions(celestial, matrix, name)
     for key in ("restfrq", "restwav"):
         if not np.isfinite(getattr(celestial.wcs, key)):
             setattr(celestial.wcs, key, 0.0)  # none: no header can hold it
@@ -101,6 +103,25 @@ def celestial_part(wcs, name):
             f"RADESYS={wcs.wcs.radesys!r}; image it, or regrid it, in ICRS, FK5, FK4 or Galactic coordinates"
         )
     return celestial
+
+
+def _drop_distortions(wcs, matrix, name):
+    """Fail if distortions matter, which no interferometer has, and products could not keep; leave out others."""
+    if wcs.sip is None and wcs.cpdis1 is wcs.cpdis2 is wcs.det2im1 is wcs.det2im2 is None:
+        return
+    nx, ny = wcs.pixel_shape or (1, 1)
+    corners = np.reshape(np.meshgrid([1, nx], [1, ny]), (2, 4)).T.astype(float)
+    with np.errstate(all="ignore"):
+        moved = np.abs(wcs.pix2foc(corners, 1) - corners).max()
+    if not moved < DISTORTED:
+        raise DirtyImageError(
+            f"{name}: has distortions (SIP or tables, A_ORDER and the like) of {moved:.3g} pixels, which no imager of "
+            "interferometers makes; regrid it, or remove them from the header"
+        )
+    log.warning("%s: has distortions of %.2g pixels, which are left out", name, moved)
+    wcs.sip = wcs.cpdis1 = wcs.cpdis2 = wcs.det2im1 = wcs.det2im2 = None
+    wcs.wcs.ctype = [ctype.removesuffix("-SIP") for ctype in wcs.wcs.ctype]
+    wcs.wcs.set()
 
 
 def _unusable(name, error):

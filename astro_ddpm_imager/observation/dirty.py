@@ -13,6 +13,7 @@ from scipy.signal import fftconvolve
 
 from ..errors import DirtyImageError
 from .artefacts import Artefacts
+from .band import blank_unmeasured
 from .beam import beam_covariance, beam_pixels, check_sampling, checked_beam, header_beam
 from .blank import blank_zeros
 from .holes import interpolate, small_holes
@@ -31,6 +32,11 @@ log = logging.getLogger(__name__)
 MOST_UNEVEN = 1.7  # noise where the primary beam is low, in units of that where it is high
 NOTHING = 1e-3  # of the highest value of the PSF's transform
 FEWEST_BEAMS = 30  # that it can be measured in
+SMALLEST = 10  # beams of pixels that are not blank
+MOST_HOLES = 0.1  # of an image
+PEAK = 0.95  # of a primary beam
+ROUGH = 0.05  # of that: from a pixel to the next, in a field of ten pixels still
+NEGATIVE = 10.0  # times the noise
 STOKES = {2: "Q", 3: "U", 4: "V", -3: "RL", -4: "LR", -7: "XY", -8: "YX"}  # where sources may be negative
 
 
@@ -260,12 +266,13 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
     if not inside.any():
         raise DirtyImageError(f"pb: nowhere reaches pblimit={pblimit} inside the image; lower pblimit or check pb")
     data, pb_values = np.where(inside, data, np.nan), np.where(inside, pb_values, np.nan)
+    covariance = beam_covariance(beam, image.wcs)
+    beam_area = 2 * np.pi * np.sqrt(np.linalg.det(covariance))
+    _check_known(inside, beam_area, pblimit)
 
     lowest, highest = data[inside].min(), data[inside].max()
     if lowest == highest:
         raise DirtyImageError(f"dirty: the image is constant ({lowest:g} Jy/beam); there is no noise to measure")
-    covariance = beam_covariance(beam, image.wcs)
-    beam_area = 2 * np.pi * np.sqrt(np.linalg.det(covariance))
     data = blank_zeros(data, beam_area, "dirty")
     data = blank_sharp_pixels(data, covariance, "dirty")
     data = subtract_pedestal(data, beam_area, "dirty")
@@ -277,13 +284,25 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
             "dirty: more than half of the pixels are equal; there is no noise to measure (blank pixels should be NaN)"
         )
     check_range(data, rms, "dirty")
+    psf_values = None if psf is None else checked_psf(companions["psf"].data, covariance)
+    data = blank_unmeasured(data, rms, covariance, psf_values, "dirty")
+    inside = np.isfinite(data)
+    _check_known(inside, beam_area, pblimit)
+    pb_values = np.where(inside, pb_values, np.nan)
+    rms = float(mad_std(data[inside]))
     _warn_corrected(data, pb_values, beam_area)
+    _warn_negative(data, rms)
 
     if psf is None:
         beam, ratio = fitting_beam(data, rms, beam, covariance, image.wcs)
         data, rms, covariance = ratio * data, ratio * rms, beam_covariance(beam, image.wcs)
     pixels = beam_pixels(beam, image.wcs)
     holes = small_holes(inside, pixels) & ~beyond
+    if holes.sum() > MOST_HOLES * inside.sum():
+        raise DirtyImageError(
+            f"dirty: {holes.sum()} blank pixels are holes between the other {inside.sum()}: too many to find out what "
+            "lies in them; is something wrong with its mask, or with the primary beam?"
+        )
     if holes.any():
         log.warning(
             "dirty: %d blank pixels in small holes are interpolated, and left blank in the products; sources there are "
@@ -294,12 +313,30 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
         pb_values = np.where(holes, _beside(pb_values), pb_values)
 
     allowed = inside if mask is None else inside & (np.nan_to_num(companions["mask"].data) != 0)
-    psf_values = None if psf is None else checked_psf(companions["psf"].data, covariance)
     inputs = {name: origin(given) for name, given in {"dirty": image, **companions}.items()}
     return DirtyImage(
         data, image.wcs, beam, rms, psf_values, pb_values, allowed, image.meta,
         holes=holes if holes.any() else None, inputs=inputs,
     )  # fmt: skip
+
+
+def _check_known(inside, beam_area, pblimit):
+    """Fail if so little is not blank that noise cannot be told from sources."""
+    if inside.sum() < SMALLEST * beam_area:
+        raise DirtyImageError(
+            f"dirty: hardly a pixel is not blank; lower pblimit={pblimit}, or check pb ({inside.sum()} are left, or "
+            f"{inside.sum() / beam_area:.2g} beams, and at least {SMALLEST} are needed)"
+        )
+
+
+def _warn_negative(data, rms):
+    """Say if the deepest negative is beyond what sidelobes of positive sources make."""
+    lowest, highest = np.nanmin(data) / rms, np.nanmax(data) / rms
+    if -lowest > max(NEGATIVE, highest):
+        log.warning(
+            "dirty: reaches %.3g times the noise, and only %.3g above 0; if sources are negative, as in absorption or "
+            "with the wrong sign, the model does not know them", lowest, highest,
+        )  # fmt: skip
 
 
 def _beside(image):
@@ -345,4 +382,16 @@ def _checked_pb(pb):
     peak = np.nanmax(pb) if np.isfinite(pb).any() else np.nan
     if not 0 < peak <= 1.01:
         raise DirtyImageError(f"pb: its largest value is {peak:g}; a primary beam is 1 at its centre and positive")
+    steps = np.concatenate([np.abs(np.diff(pb, axis=axis)).ravel() for axis in (0, 1)])
+    rough = np.nanmean(np.minimum(steps, peak)) / peak if np.isfinite(steps).any() else 0.0
+    if rough > ROUGH:
+        log.warning(
+            "pb: changes by %.2g from a pixel to the next, and a primary beam is smooth: is it another image?", rough
+        )
+    y, x = np.unravel_index(np.nanargmax(pb), pb.shape)
+    if peak < PEAK and np.isfinite(pb[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]).sum() == 9:
+        log.warning(
+            "pb: peaks at %.3g, at pixel (x, y) = (%d, %d), and not at 1; fluxes are divided by it as it is: if it is "
+            "not normalised, they will be too high by as much", peak, x, y,
+        )  # fmt: skip
     return pb

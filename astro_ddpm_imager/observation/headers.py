@@ -83,8 +83,10 @@ def check_celestial_cards(header, name):
     for key in NEEDED:
         if key not in header:
             raise DirtyImageError(f"{name}: there is no {key} in the header, so no place on the sky; add it")
-    matrix = any(key.startswith(("CD1_", "CD2_", "PC")) for key in header)
-    for key in () if matrix else ("CDELT1", "CDELT2"):
+    cd, pc = (any(key.startswith(start) for key in header) for start in (("CD1_", "CD2_"), "PC"))
+    # With PC, both may be 1, but not one of them.
+    scaled = cd or (pc and ("CDELT1" in header) == ("CDELT2" in header))
+    for key in () if scaled else ("CDELT1", "CDELT2"):
         if key not in header:
             raise DirtyImageError(f"{name}: there is no {key} (or CD matrix) in the header, so no pixel size; add it")
     for key in ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER"):

@@ -1,6 +1,7 @@
 """The restoring beam of images whose header has it in the HISTORY only."""
 
 import re
+from itertools import zip_longest
 
 import astropy.units as u
 import numpy as np
@@ -30,7 +31,7 @@ def history_beam(header):
     """
     cards = [str(card) for card in header["HISTORY"]] if "HISTORY" in header else []
     beam = None
-    for card, following in zip(cards, [*cards, ""][1:], strict=True):
+    for card, following in zip_longest(cards, cards[1:], fillvalue=""):
         for pattern, unit in ((AIPS, u.deg), (CASA, u.arcsec)):
             # A long line goes on in the next card.
             match = pattern.match(f"{card.rstrip()} {following.strip()}")

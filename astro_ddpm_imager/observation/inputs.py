@@ -10,7 +10,8 @@ from astropy.nddata import CCDData, NDData
 from astropy.wcs import WCS
 
 from ..errors import DirtyImageError
-from .reading import IMAGE_HDUS, read_image, select_plane
+from .fits_files import IMAGE_HDUS
+from .reading import read_image, select_plane
 
 __all__ = ["as_companion", "as_plane", "origin"]
 

@@ -7,7 +7,7 @@ from astropy.stats import mad_std
 
 from ..errors import DirtyImageError
 
-__all__ = ["blank_infinite", "blank_sharp_pixels", "check_range", "sharp_pixels"]
+__all__ = ["blank_infinite", "blank_sharp_pixels", "check_range", "places", "sharp_pixels"]
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,8 @@ def sharp_pixels(data, beam_covariance):
     steps = np.array([-2, -1, 1, 2])
     axes = zip((1, height.shape[1]), TOO_SHARP * np.exp(-np.diag(np.linalg.inv(beam_covariance))), strict=True)
     axes = [(steps * stride, least) for stride, least in axes]
-    candidates = np.flatnonzero(flat > LOWEST * mad_std(values))
+    noise = mad_std(values)
+    candidates = np.flatnonzero(flat > LOWEST * noise)
     while len(candidates):
         sharp, neighbours = np.zeros(len(candidates), dtype=bool), []
         for offsets, least in axes:
@@ -61,12 +62,35 @@ def sharp_pixels(data, beam_covariance):
             neighbours.append(beside[:, 1:3])
         neighbours = np.concatenate(neighbours, axis=1)
         sharp |= (np.isfinite(neighbours).sum(1) > 1) & ~(neighbours >= 1).any(1)
+        sharp |= _beyond_edge(flat, candidates, axes, noise, beam_covariance)
         if not sharp.any():
             break
         # Where rows and columns cross, and where they end at blank pixels, it is found when the rest is gone.
         found[candidates[sharp]], flat[candidates[sharp]] = True, 0
         candidates = candidates[~sharp]
     return found.reshape(height.shape)[2:-2, 2:-2]
+
+
+def _beyond_edge(flat, candidates, axes, noise, beam_covariance):
+    """Which pixels, at an edge, fall so steeply from there that the source beyond it would be absurdly bright.
+
+    At a distance d beyond the edge a Gaussian falls by exp(-(2 d + 1) / (2 s^2)) a pixel, and its peak is
+    exp(d^2 / (2 s^2)) times as high as its pixel at the edge.
+    """
+    sharp, height = np.zeros(len(candidates), dtype=bool), flat[candidates]
+    if noise == 0:
+        return sharp  # which is an error of its own
+    for (offsets, _), variance in zip(axes, 1 / np.diag(np.linalg.inv(beam_covariance)), strict=True):
+        beside = flat[candidates[:, None] + offsets]
+        for inner, outer in (((2, 3), 1), ((1, 0), 2)):
+            two = beside[:, inner]
+            fall = np.log(height / np.maximum(two.max(1), noise))
+            distance = variance * fall - 0.5
+            exponent = distance**2 / (2 * variance) + np.log(height / noise)
+            with np.errstate(invalid="ignore"):
+                steep = (distance > 0) & (exponent > np.log(HIGHEST))
+            sharp |= np.isfinite(two).all(1) & ~np.isfinite(beside[:, outer]) & steep
+    return sharp
 
 
 def blank_infinite(data, name):
@@ -85,7 +109,7 @@ def blank_infinite(data, name):
     infinite = np.isinf(data)
     if infinite.any():
         log.warning(
-            "%s: %d pixels are infinite (%s); taken for blank, as if NaN", name, infinite.sum(), _places(infinite)
+            "%s: %d pixels are infinite (%s); taken for blank, as if NaN", name, infinite.sum(), places(infinite)
         )
     return np.where(infinite, np.nan, data)
 
@@ -120,7 +144,7 @@ def blank_sharp_pixels(data, beam_covariance, name, spared=None):
     number = sharp.sum()
     largest = data[sharp][np.argmax(np.abs(data[sharp]))]
     said = (
-        f"{number} pixels are sharper than the beam allows, up to {largest:.3g} (at {_places(sharp)}): no "
+        f"{number} pixels are sharper than the beam allows, up to {largest:.3g} (at {places(sharp)}): no "
         "interferometer makes them"
     )
     if number > MOST_SHARP * np.isfinite(data).sum():
@@ -155,12 +179,12 @@ def check_range(data, rms, name):
     absurd = np.abs(data) > HIGHEST * rms
     if absurd.any():
         raise DirtyImageError(
-            f"{name}: reaches {data[absurd][np.abs(data[absurd]).argmax()]:.3g} Jy/beam ({_places(absurd)}), more than "
+            f"{name}: reaches {data[absurd][np.abs(data[absurd]).argmax()]:.3g} Jy/beam ({places(absurd)}), more than "
             f"{HIGHEST:g} times the noise of {rms:.3g}; blank (NaN) what is no measurement"
         )
 
 
-def _places(chosen):
+def places(chosen):
     """Pixels of a mask in words, a few of them."""
     y, x = np.nonzero(chosen)
     some = ", ".join(f"({i}, {j})" for i, j in zip(x[:NAMED], y[:NAMED], strict=True))

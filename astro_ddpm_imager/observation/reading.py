@@ -3,7 +3,6 @@
 import hashlib
 import re
 import sys
-import warnings
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
@@ -12,19 +11,22 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData
-from astropy.utils.data import get_readable_fileobj
-from astropy.utils.exceptions import AstropyWarning
 
 from ..errors import DirtyImageError
 from .casa_images import read_casa_image
 from .celestial import celestial_part, read_wcs
+from .fits_files import IMAGE_HDUS, first_image, read_fits
 from .headers import check_celestial_cards, mended_header
 
-__all__ = ["in_jy_per_beam", "read_companion", "read_image", "select_plane"]
+__all__ = ["file_digest", "in_jy_per_beam", "read_companion", "read_image", "select_plane"]
 
 JY_PER_BEAM = u.Jy / u.beam
-MOST_AXES = 999
-IMAGE_HDUS = fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU
+MULTIPLES = (1e-9, 1e-6, 1e-3, 1.0, 1e3, 1e6)  # of Jy/beam, in which images are
+UNIT = re.compile(  # 'Jy/beam', 'JY/BEAM', 'mJy beam-1', 'beam-1 Jy'
+    r"([mun\u00b5\u03bck]?)jy\s*(?:/\s*beam|[.*]?\s*beam(?:\^|\*\*)?-1)|beam(?:\^|\*\*)?-1\s*[.*]?\s*([mun\u00b5\u03bck]?)jy",
+    re.IGNORECASE,
+)
+MAX_PIXELS = 2**28  # of a plane: 16384 x 16384
 
 
 def read_image(
@@ -33,6 +35,7 @@ def read_image(
     stokes: int | None = None,
     unit: u.UnitBase | str | None = None,
     name: str | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> CCDData:
     """Read one plane of a FITS or CASA image.
 
@@ -48,6 +51,8 @@ def read_image(
         Unit of the pixels, instead of the header's BUNIT.
     name : str, optional
         What the image is called in errors, by default its path.
+    max_pixels : int, optional
+        Most pixels of a plane; a file that says it has more is not read.
 
     Returns
     -------
@@ -61,19 +66,22 @@ def read_image(
     FileNotFoundError
         There is no such file.
     DirtyImageError
-        The file is neither, is cut off or holds no image; a plane has to be
-        chosen; the unit is missing or unknown; there is no celestial WCS, or
-        one that astropy cannot use.
+        The file is neither, is cut off, damaged, too large or holds no image;
+        a plane has to be chosen; the unit is missing or unknown; there is no
+        celestial WCS, or one that astropy cannot use.
     """
     name = _called(path) if name is None else name
-    data, wcs, header = _read(path, channel, name)
+    data, wcs, header = _read(path, channel, name, max_pixels)
     if unit is None:
         unit = _parse_unit(header.get("BUNIT"), name)
     return select_plane(data, unit, wcs, header, channel, stokes, name=name)
 
 
 def read_companion(
-    path: str | PathLike[str] | fits.HDUList, channel: int | None = None, stokes: int | None = None
+    path: str | PathLike[str] | fits.HDUList,
+    channel: int | None = None,
+    stokes: int | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> CCDData:
     """Read the PSF, primary beam or mask of a plane of a dirty image.
 
@@ -84,6 +92,8 @@ def read_companion(
     channel, stokes : int, optional
         0-based plane of the dirty image; of an axis on which the companion
         has only one plane, it is that.
+    max_pixels : int, optional
+        As of `read_image`.
 
     Returns
     -------
@@ -98,10 +108,25 @@ def read_companion(
         As of `read_image`.
     """
     name = _called(path)
-    data, wcs, header = _read(path, channel, name)
+    data, wcs, header = _read(path, channel, name, max_pixels)
     wanted = {"channel": channel, "stokes": stokes}
     several = {kind: wanted[kind] for kind, length in _plane_axes(data, wcs) if length > 1}
     return select_plane(data, u.one, wcs, header, **several, name=name)
+
+
+def file_digest(path):
+    """The SHA-256 of a file.
+
+    Parameters
+    ----------
+    path : `~pathlib.Path`
+
+    Returns
+    -------
+    str
+    """
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _called(source):
@@ -112,19 +137,21 @@ def _called(source):
     return str(source)
 
 
-def _read(source, channel, name):
+def _read(source, channel, name, max_pixels):
     """Pixels, WCS and header of the image in a file, folder or HDUs."""
     _check_whole("channel", channel, name)
     origin = {}
     if isinstance(source, fits.HDUList | IMAGE_HDUS):
-        data, header = _first_image(source, channel, name)
+        data, header = first_image(source, channel, name, max_pixels)
     else:
-        path = Path(source).expanduser()
-        data, header = (read_casa_image if path.is_dir() else _read_fits)(path, channel or 0)
+        path = _expanded(source)
+        if path.is_dir():
+            data, header = read_casa_image(path, channel or 0, max_pixels)
+        else:
+            data, header = read_fits(path, channel or 0, max_pixels)
         origin["FILENAME"] = path.name
         if path.is_file():
-            with path.open("rb") as stream:
-                origin["FILESHA"] = hashlib.file_digest(stream, "sha256").hexdigest()
+            origin["FILESHA"] = file_digest(path)
     header = mended_header(header, name)
     for key, value in origin.items():
         with suppress(ValueError):  # no name of letters beyond ASCII fits into a header
@@ -133,62 +160,12 @@ def _read(source, channel, name):
     return data, read_wcs(header, name), header
 
 
-def _read_fits(path, channel):
-    """Pixels and header of the first image in a FITS file."""
+def _expanded(source):
+    """A path, with the home folder in place of ``~``."""
     try:
-        # Odd letters in a header, or missing padding, do no harm; where pixels are missing, reading them fails.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyWarning)
-            _check_axes(path)
-            with path.open("rb") as stream, fits.open(stream, memmap=False) as hdus:
-                return _first_image(hdus, channel, path)
-    except (FileNotFoundError, DirtyImageError):
-        raise
-    except Exception as error:  # there is no end to what a damaged file makes astropy stumble over
-        raise DirtyImageError(
-            f"{path} is not a FITS file, or it is cut off ({error}); export or copy it again"
-        ) from error
-
-
-def _first_image(hdus, channel, name):
-    """Pixels and header of the first image in HDUs, or of one."""
-    all_of_them = [hdus] if isinstance(hdus, IMAGE_HDUS) else hdus
-    hdu = next((hdu for hdu in all_of_them if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), None)
-    if hdu is None or hdu.data is None:
-        raise DirtyImageError(f"{name} holds no image of two or more axes")
-    header = hdu.header.copy()
-    if header.get("CASAMBM") and "BEAMS" in all_of_them:
-        _copy_beam(hdus["BEAMS"], channel or 0, header, name)
-    return hdu.data, header
-
-
-def _check_axes(path):
-    """Fail if the file says that it has more axes than FITS knows, which astropy would count one by one."""
-    with get_readable_fileobj(path, encoding="binary") as stream:  # compressed ones, too
-        header = fits.Header.fromfile(stream)
-    number = header.get("NAXIS")
-    if isinstance(number, int) and number > MOST_AXES:
-        raise DirtyImageError(f"{path}: NAXIS={number}: FITS has at most {MOST_AXES} axes; export or copy it again")
-
-
-def _copy_beam(table, channel, header, path):
-    """The beam of a channel, from CASA's table to the header."""
-    units = {}
-    for name in ("BMAJ", "BMIN", "BPA"):
-        text = table.columns[name].unit or ("deg" if name == "BPA" else "arcsec")
-        units[name] = u.Unit(text, parse_strict="silent")
-        if not units[name].is_equivalent(u.deg):
-            raise DirtyImageError(
-                f"{path}: the table of beams has {name} in {text!r}, which is no angle; correct its TUNIT, or set "
-                "BMAJ, BMIN and BPA in the header of the image and leave the table out"
-            )
-    beams = table.data
-    rows = beams[beams["CHAN"] == channel] if "CHAN" in beams.names else beams[channel:]
-    for row in rows[:1]:  # none if there is no such channel, as is said when it is selected
-        for name, unit in units.items():
-            value = (float(row[name]) * unit).to_value(u.deg)
-            # A header cannot hold NaN as a number; as text it is refused as a beam.
-            header[name] = value if np.isfinite(value) else str(value)
+        return Path(source).expanduser()
+    except RuntimeError as error:
+        raise DirtyImageError(f"{source}: there is no such home folder; give the whole path") from error
 
 
 def _parse_unit(text, name):
@@ -200,18 +177,30 @@ def _parse_unit(text, name):
         raise DirtyImageError(
             f"{name}: the unit is missing; set BUNIT in the header, to 'Jy/beam' if that is what it is"
         )
-    match = re.fullmatch(r"([mun]?)jy\s*(?:/\s*beam|[.*]?\s*beam(?:\^|\*\*)?-1)", text, re.IGNORECASE)
+    match = UNIT.fullmatch(text)
     if match:
+        prefix = match[1] or match[2] or ""
+        if prefix == "M" and not ("MJy" in text or text.isupper()):
+            raise DirtyImageError(f"{name}: BUNIT={text!r} may be milli or mega; set it to 'mJy/beam' or 'MJy/beam'")
         # All in capitals, M is milli: images in mega-Jansky are not known to be written so.
-        prefix = "M" if text.startswith("MJy") else match[1].lower()
+        prefix = "M" if "MJy" in text else prefix.lower().replace("\u00b5", "u").replace("\u03bc", "u")
         return u.Unit(prefix + "Jy") / u.beam
-    try:
-        return u.Unit(text)
-    except ValueError as error:
+    unit = u.Unit(text, parse_strict="silent")
+    if isinstance(unit, u.UnrecognizedUnit) or _is_convertible(unit):
+        said = "is unknown" if isinstance(unit, u.UnrecognizedUnit) else "is not Jy/beam as images have it"
         raise DirtyImageError(
-            f"{name}: the unit {text!r} is unknown; set BUNIT in the header to 'Jy/beam' if that is what it is, "
+            f"{name}: the unit {text!r} {said}; set BUNIT in the header to 'Jy/beam' if that is what it is, "
             "or convert the image"
-        ) from error
+        )
+    return unit
+
+
+def _is_convertible(unit):
+    """Whether pixels in some unit can be converted to Jy/beam."""
+    try:
+        return unit.is_equivalent(JY_PER_BEAM)
+    except AttributeError:  # magnitudes and the like of units
+        return False
 
 
 def in_jy_per_beam(image, name):
@@ -232,12 +221,13 @@ def in_jy_per_beam(image, name):
     DirtyImageError
         It is in another unit.
     """
-    try:
-        return (image.data.astype(float) * image.unit).to_value(JY_PER_BEAM)
-    except u.UnitConversionError as error:
+    unit = image.unit
+    factor = unit.to(JY_PER_BEAM) if isinstance(unit, u.UnitBase) and unit.is_equivalent(JY_PER_BEAM) else np.nan
+    if not np.isclose(factor, MULTIPLES, rtol=1e-6, atol=0).any():
         raise DirtyImageError(
-            f"{name}: the unit is {image.unit.to_string()!r}, not Jy/beam or a multiple of it; convert the image first"
-        ) from error
+            f"{name}: the unit is {str(unit)!r}, not Jy/beam or a decimal multiple of it; convert the image first"
+        )
+    return image.data.astype(float) * factor
 
 
 def select_plane(data, unit, wcs, meta, channel=None, stokes=None, name="dirty"):

@@ -1,6 +1,6 @@
 """Catalogues as files: ECSV, FITS, VOTable with UCDs, CSV."""
 
-import tempfile
+import os
 from ast import literal_eval
 from os import PathLike
 from pathlib import Path
@@ -10,6 +10,7 @@ from astropy.io import fits, votable
 from astropy.table import MaskedColumn, QTable, Table
 
 from ..sources.catalog import COLUMNS, describe
+from .folders import scratch_folder
 from .headers import PROVENANCE
 
 __all__ = ["FORMATS", "read_catalog", "write_catalog", "write_ecsv"]
@@ -52,10 +53,10 @@ def write_catalog(
     """
     path = Path(path).expanduser()  # as astropy does: or the file is looked for in one place and written in another
     format = _format(path, format)
-    if path.exists() and not overwrite:
+    if os.path.lexists(path) and not overwrite:
         raise FileExistsError(f"{path} exists; give overwrite=True to replace it, or another name")
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
-        WRITERS[format](catalog, Path(scratch) / path.name).replace(path)
+    with scratch_folder(path.parent) as scratch:
+        WRITERS[format](catalog, scratch / path.name).replace(path)
     return path
 
 

@@ -1,7 +1,8 @@
 """Writing the products of a result: all of them, each whole."""
 
+import errno
 import os
-import tempfile
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -10,10 +11,14 @@ from astropy.io import fits
 from ..errors import SettingError
 from ..sources.catalog import restoring_beams
 from .catalog_files import write_ecsv
-from .headers import to_hdu
+from .folders import locked, move_without_replacing, scratch_folder
+from .headers import PROVENANCE, to_hdu
 from .region_files import catalog_to_regions, ds9_text
 
-__all__ = ["PRODUCTS", "WITH_AXES", "existing_products", "left_by_interruption", "product_path", "write_products"]
+__all__ = [
+    "PRODUCTS", "WITH_AXES", "check_not_read", "existing_products", "is_made", "left_by_interruption", "made_of",
+    "product_path", "write_products",
+]  # fmt: skip
 
 
 def _write_image(result, path, name, keep_axes=False):
@@ -29,6 +34,8 @@ def _write_regions(result, path):
     beams = restoring_beams(result.dirty, catalog["x"], catalog["y"])
     path.write_text(ds9_text(catalog_to_regions(catalog, beams, catalog.meta["frame"])))
 
+
+LONGEST_NAME = 255  # bytes, of all file systems in use
 
 IMAGES = {
     ".model.fits": "image", ".uncertainty.fits": "uncertainty", ".image.fits": "restored", ".residual.fits": "residual",
@@ -76,29 +83,82 @@ def existing_products(prefix, products=PRODUCTS):
     -------
     list of `~pathlib.Path`
     """
-    return [path for path in (product_path(prefix, suffix) for suffix in products) if path.exists()]
+    # A link that leads nowhere is there, too.
+    return [path for path in (product_path(prefix, suffix) for suffix in products) if os.path.lexists(path)]
 
 
-def left_by_interruption(prefix):
-    """Whether what is there of the products is of this package, and not other images of the same name.
+def is_made(prefix, origin, products=PRODUCTS):
+    """Whether all products are there, whole, and made of an image.
 
     Parameters
     ----------
     prefix : str or path-like
+    origin : dict
+        As of `made_of`.
+    products : dict, optional
+        With the suffixes as keys.
 
     Returns
     -------
     bool
     """
-    images = [path for path in existing_products(prefix) if path.suffix == ".fits"]
+    there = existing_products(prefix, products)
+    return len(there) == len(products) and made_of(there, origin)
+
+
+def left_by_interruption(prefix, origin):
+    """Whether what is there of the products is a part of those of an image, and nothing else of the same name.
+
+    Parameters
+    ----------
+    prefix : str or path-like
+    origin : dict
+        As of `made_of`.
+
+    Returns
+    -------
+    bool
+    """
+    there = existing_products(prefix)
+    images = [path for path in there if path.suffix == ".fits"]
+    whole = len(there) == len(PRODUCTS) and all(path.stat().st_size for path in there if path.exists())
+    return bool(images) and not whole and made_of(images, origin)
+
+
+def made_of(paths, origin):
+    """Whether some products are whole and have a provenance.
+
+    Parameters
+    ----------
+    paths : list of path-like
+    origin : dict
+        Names of the provenance, as the catalogue has them, and their values.
+
+    Returns
+    -------
+    bool
+    """
     try:
-        return bool(images) and all("DMODEL" in fits.getheader(path) for path in images)
-    except OSError:
+        for path in paths:
+            content = path.stat().st_size
+            if not content:
+                return False
+            if path.suffix == ".fits":
+                header = fits.getheader(path)
+                found = {name: header.get(key) for key, name in PROVENANCE.items() if name in origin}
+                if "DMODEL" not in header or any(found[name] not in (None, value) for name, value in origin.items()):
+                    return False
+            elif path.suffix == ".ecsv":
+                text = path.read_text()
+                if "input_sha256" in text and not all(f"{name}: {value}" in text for name, value in origin.items()):
+                    return False
+    except (OSError, ValueError):
         return False
+    return True
 
 
 def write_products(result, prefix, overwrite=False, products=PRODUCTS):
-    """Write the products under temporary names, then move them into place.
+    """Write the products in a folder of their own, then move them into place.
 
     Parameters
     ----------
@@ -118,16 +178,46 @@ def write_products(result, prefix, overwrite=False, products=PRODUCTS):
         A product exists and ``overwrite`` is False.
     NotADirectoryError, PermissionError
         The folder cannot be made, or not be written to.
+    OSError
+        There is no room; nothing is written or replaced.
     """
     check_free(prefix, overwrite, products)
-    folder = Path(prefix).expanduser().parent
+    folder = product_path(prefix, "").parent
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
+    with scratch_folder(folder) as scratch:
+        written = {}
         for suffix, write in products.items():
-            write(result, Path(scratch) / f"product{suffix}")
-        for suffix in products:
-            (Path(scratch) / f"product{suffix}").replace(product_path(prefix, suffix))
-    return [product_path(prefix, suffix) for suffix in products]
+            written[product_path(prefix, suffix)] = path = scratch / f"product{suffix}"
+            try:
+                write(result, path)
+            except OSError as error:
+                said = error.strerror or error
+                raise OSError(
+                    error.errno, f"{product_path(prefix, suffix)}: cannot be written ({said}); nothing is replaced"
+                ) from error
+        with locked(folder):
+            check_free(prefix, overwrite, products)  # again: another process may have been faster
+            _move(written, scratch)
+    return list(written)
+
+
+def _move(written, scratch):
+    """Move files to their targets: all of them, or none; what was there goes first, so that nothing is mixed."""
+    old, new = {}, []
+    try:
+        for number, target in enumerate(written):
+            if os.path.lexists(target):
+                old[target] = target.rename(scratch / f"old{number}")
+        for target, path in written.items():
+            move_without_replacing(path, target)
+            new.append(target)
+    except BaseException:
+        for target in new:
+            target.unlink(missing_ok=True)
+        for target, path in old.items():
+            if not os.path.lexists(target):
+                path.rename(target)
+        raise
 
 
 def check_prefix(prefix):
@@ -150,8 +240,41 @@ def check_folder(prefix):
 def check_free(prefix, overwrite, products=PRODUCTS):
     """Raise OSError if the products cannot be written, or exist and must not be replaced."""
     check_folder(prefix)
+    targets = [product_path(prefix, suffix) for suffix in products]
+    for target in targets:
+        if len(os.fsencode(target.name)) > LONGEST_NAME:
+            raise OSError(errno.ENAMETOOLONG, f"{target.name} is too long for the name of a file; choose a shorter one")
+        if target.is_dir():
+            raise IsADirectoryError(f"{target} is a folder; remove it, or choose another name")
     there = [] if overwrite else existing_products(prefix, products)
     if there:
         raise FileExistsError(
             f"{there[0]} exists; give overwrite=True (--overwrite on the command line) to replace it, or another name"
         )
+
+
+def check_not_read(prefix, inputs, products=PRODUCTS):
+    """Raise SettingError if a product would take the place of a file that is read.
+
+    Parameters
+    ----------
+    prefix : str or path-like
+    inputs : iterable of path-like
+        All that are read; also under other names.
+    products : dict, optional
+        With the suffixes as keys.
+    """
+    read = {}
+    for path in inputs:
+        with suppress(OSError):
+            status = Path(path).expanduser().stat()
+            read[status.st_dev, status.st_ino] = path
+    for target in existing_products(prefix, products):
+        with suppress(OSError):
+            status = target.stat()
+            path = read.get((status.st_dev, status.st_ino))
+            if path is not None:
+                raise SettingError(
+                    f"{target} would be replaced by a product, but is read in the same call (as {path}); choose "
+                    "another folder with --output-dir"
+                )

@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
-from threadpoolctl import threadpool_limits
 
 from ..observation.bright import SMOOTHING as BRIGHT_SMOOTHING
-from ..parallel import in_parallel
+from ..parallel import in_parallel, one_blas_thread
 from .aggregation import Detections, merge
 from .detection import SMOOTHING_BEAMS, detect
 from .refinement import refine
@@ -62,8 +61,7 @@ def find_in_samples(samples, gridded, threshold, pixels_per_beam, workers):
     list of `~astro_ddpm_imager.sources.aggregation.Detections`
         Of each sample.
     """
-    # One thread each: threads of BLAS beside these are no faster, and change the last digits.
-    with threadpool_limits(1, "blas"):
+    with one_blas_thread():
         return in_parallel(
             lambda i: find_sources(samples[i], gridded, threshold, pixels_per_beam, i), len(samples), workers
         )

@@ -337,13 +337,52 @@ def test_a_run_does_not_go_on_with_other_images(folder, without_finders, tmp_pat
     shutil.copy(folder / "0001.dirty.fits", fields / "0000.dirty.fits")
     with pytest.raises(EvaluationError, match=r"holds field 0 of another dirty than .*0000.dirty.fits has now; remove"):
         run_fields(fields, output, imager, fields=1)
-    (output / "fields" / "0000.json").write_text('{"half": ')
-    with pytest.raises(EvaluationError, match=r"0000.json: is damaged .*; remove it"):
-        run_fields(fields, output, imager, fields=1)
     (output / "fields" / "0000.json").unlink()
     (fields / "0000.dirty.fits").write_bytes(b"no image")
     with pytest.raises(EvaluationError, match=r"field 0, .*0000.dirty.fits: "):
         run_fields(fields, output, imager, fields=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("0000.json", '{"half": '),
+        ("0000.json", "[]"),
+        ("0000.json", '{"inputs": {}, "seconds": 5}'),
+        ("0000.json", "5"),
+        ("0000.detect-aggregate.ecsv", None),
+        ("0000.matched-filter.ecsv", ""),
+        ("0000.first-samples.ecsv", "# %ECSV 1.0\n# ---\n# datatype: 5\n"),
+    ],
+)
+def test_damaged_parts_are_named_and_made_again(evaluated, folder, without_finders, tmp_path, caplog, name, content):
+    _, before, _ = evaluated
+    shutil.copytree(before, tmp_path / "out")
+    path = tmp_path / "out" / "fields" / name
+    whole = path.read_text()
+    path.write_text(whole[: len(whole) // 3] if content is None else content)
+    again = run_fields(folder, tmp_path / "out", DiffusionImager(**settings()), fields=1)
+    assert f"{name}: is damaged" in caplog.text and "field 0 is made again" in caplog.text
+    assert len(again.catalogs["detect-aggregate"]) and set(again.measured) == {0}
+    assert (json.loads if path.suffix == ".json" else str)(path.read_text())
+
+
+def test_settings_of_a_run_that_are_none(evaluated, folder, tmp_path):
+    _, before, _ = evaluated
+    shutil.copytree(before, tmp_path / "out")
+    (tmp_path / "out" / "settings.json").write_text("[]")
+    with pytest.raises(EvaluationError, match=r"settings\.json: is damaged \(list instead of an object\); remove it"):
+        run_fields(folder, tmp_path / "out", DiffusionImager(**settings()))
+
+
+def test_a_truth_larger_than_images_are(folder, without_finders, tmp_path):
+    truth = Table.read(folder / "truth.ecsv")
+    truth["maj_arcsec"][0] = 1e9
+    truth.write(tmp_path / "truth.ecsv")
+    with pytest.raises(
+        EvaluationError, match=r"a true source is 1e\+09 arcsec long \(maj_arcsec\), more"
+    ):
+        run_fields(folder, tmp_path / "out", DiffusionImager(**settings()), truth=tmp_path / "truth.ecsv")
 
 
 def test_errors_of_positions_where_right_ascension_starts_again():

@@ -1,5 +1,6 @@
 """Images as PyBDSF exports them, and the folder of products that output_all writes."""
 
+import io
 import pickle
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,8 @@ __all__ = ["output_folder", "read_parameters", "save_parameters", "write_image",
 
 CARRIED = ("SPECSYS", "RESTFRQ", "TELESCOP", "INSTRUME", "OBJECT", "DATE-OBS", "RADESYS", "LONPOLE", "LATPOLE")
 EXISTING_AXES = ("CTYPE", "CRVAL", "CRPIX", "CDELT", "CUNIT")
+
+LARGEST = 2**20  # bytes of a save file
 
 
 def write_image(path, data, field, pad=False):
@@ -154,7 +157,11 @@ def read_parameters(path):
     """
     try:
         with Path(path).open("rb") as stream:
-            found = _PlainUnpickler(stream).load()
-    except (pickle.UnpicklingError, ValueError, EOFError, IndexError, KeyError, AttributeError, OSError):
+            content = stream.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            return None
+        # Of bytes: of a file, a long text is made room for before it is read.
+        found = _PlainUnpickler(io.BytesIO(content)).load()
+    except Exception:  # there is no end to what a damaged save file makes pickle stumble over
         return None
     return found if isinstance(found, dict) else None

@@ -5,6 +5,7 @@ import numpy as np
 from astropy.coordinates import Angle
 from astropy.stats import gaussian_sigma_to_fwhm
 
+from ...errors import printable
 from ...observation.ellipses import from_axes
 from ...observation.reading import read_image
 from ...products.region_files import reliability_color
@@ -15,6 +16,7 @@ BOX_FWHM = 3.0  # half of a CASA box's sides, in FWHM of the source
 
 
 def _name(thing, kind, root):
+    root = printable(root)
     if kind == "srl":
         return f"{root}_i{thing.island_id}_s{thing.source_id}"
     return f"{root}_w{thing.jlevel}_i{thing.island_id}_s{thing.source_id}_g{thing.gaus_num}"

@@ -1,6 +1,5 @@
 """What a model is, how it was made and how good it is: the card beside each ONNX file."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
 from os import PathLike
@@ -9,10 +8,13 @@ from pathlib import Path
 from ...errors import ModelError
 from ..sampling import LinearSchedule
 from ..stretch import PowerStretch
+from .entries import check_entries
+from .network import read_network
 
 __all__ = ["ModelCard", "list_models", "load_card"]
 
 SHIPPED = Path(__file__).parent
+LARGEST_CARD = 2**22  # bytes
 
 
 @dataclass(frozen=True)
@@ -156,17 +158,17 @@ def load_card(model: str | PathLike[str]) -> tuple[ModelCard, Path]:
     if not beside.is_file():
         raise ModelError(f"model={str(model)!r}: its card {beside.name} is missing beside it")
     try:
+        if beside.stat().st_size > LARGEST_CARD:
+            raise ValueError(f"more than {LARGEST_CARD} bytes")
         content = json.loads(beside.read_text())
+        if not isinstance(content, dict):
+            raise TypeError("no object with names and values")
         unknown = set(content) - {f.name for f in fields(ModelCard)}
         if unknown:
             raise TypeError(f"unknown entries {sorted(unknown)}")
         card = ModelCard(**content)
-    except (TypeError, json.JSONDecodeError) as error:
+        check_entries(content)
+    except (TypeError, ValueError, RecursionError) as error:  # of JSON and of UTF-8 are ValueErrors
         raise ModelError(f"model={str(model)!r}: its card {beside.name} cannot be read ({error})") from error
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != card.sha256:
-        raise ModelError(
-            f"model={str(model)!r}: the SHA-256 of {path.name} is {digest[:12]}..., but its card says "
-            f"{card.sha256[:12] or 'nothing'}...; the file is damaged or not the card's: install the package again"
-        )
+    read_network(path, card.sha256)
     return card, path

@@ -1,0 +1,216 @@
+"""The first image in a FITS file, however it is packed: read to its end, and no larger than it may be."""
+
+import io
+import logging
+import math
+import warnings
+from contextlib import contextmanager
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.utils.data import get_readable_fileobj
+from astropy.utils.exceptions import AstropyWarning
+
+from ..errors import DirtyImageError
+
+__all__ = ["IMAGE_HDUS", "check_size", "first_image", "read_fits"]
+
+log = logging.getLogger(__name__)
+
+IMAGE_HDUS = fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU
+MOST_AXES = 999
+HEADER = 2**23  # bytes: no header is longer
+BEYOND = 2**26  # bytes after the first image of a compressed file that are read, to verify it
+DENSEST = 1040  # of gzip: bytes for one
+BLOCK = 2880  # bytes
+GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
+PACKED = (GZIP, b"BZh", b"\xfd7zXZ", b"\x1f\x9d")
+
+
+def read_fits(path, channel, max_pixels):
+    """Pixels and header of the first image in a FITS file.
+
+    Parameters
+    ----------
+    path : `~pathlib.Path`
+    channel : int
+        As of `first_image`.
+    max_pixels : int
+        Of a plane, at most.
+
+    Returns
+    -------
+    data : array, shape (..., ny, nx)
+    header : `~astropy.io.fits.Header`
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    DirtyImageError
+        It is none, is cut off, damaged or too large.
+    """
+    # Odd letters in a header, or missing padding, do no harm; where pixels are missing, reading them fails.
+    quiet = warnings.catch_warnings(action="ignore", category=AstropyWarning)
+    with _readable(path), quiet, _opened(path, max_pixels) as stream, fits.open(stream, memmap=False) as hdus:
+        return _first_image(hdus, channel, path, max_pixels)
+
+
+@contextmanager
+def _readable(name):
+    """Say which file it is that astropy stumbles over."""
+    try:
+        yield
+    except (FileNotFoundError, PermissionError, DirtyImageError):
+        raise
+    except MemoryError as error:
+        raise DirtyImageError(f"{name}: there is not enough memory for it; cut out a part, or one plane") from error
+    except Exception as error:  # there is no end to what a damaged file makes astropy stumble over
+        raise DirtyImageError(
+            f"{name} is not a FITS file, or it is cut off or damaged ({str(error) or repr(error):.300}); export or "
+            "copy it again"
+        ) from error
+
+
+def first_image(hdus, channel, name, max_pixels):
+    """Pixels and header of the first image in HDUs, or of one.
+
+    Parameters
+    ----------
+    hdus : `~astropy.io.fits.HDUList` or image HDU
+    channel : int or None
+        Whose beam goes into the header, if each channel has its own.
+    name : str or path-like
+        What it is called in errors.
+    max_pixels : int
+        Of a plane, at most.
+
+    Returns
+    -------
+    data : array, shape (..., ny, nx)
+    header : `~astropy.io.fits.Header`
+
+    Raises
+    ------
+    DirtyImageError
+        There is none, or it is too large or damaged.
+    """
+    with _readable(name):
+        return _first_image(hdus, channel, name, max_pixels)
+
+
+def _first_image(hdus, channel, name, max_pixels):
+    all_of_them = [hdus] if isinstance(hdus, IMAGE_HDUS) else hdus
+    hdu = next((hdu for hdu in all_of_them if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), None)
+    if hdu is None:
+        raise DirtyImageError(f"{name} holds no image of two or more axes")
+    check_size(hdu.shape, name, max_pixels)
+    # Where programs have changed the header only, CHECKSUM is of no use; DATASUM is of the pixels.
+    if "DATASUM" in hdu.header and not isinstance(hdu, fits.CompImageHDU) and hdu.verify_datasum() == 0:
+        raise DirtyImageError(
+            f"{name}: the pixels do not have the checksum of the header, DATASUM={hdu.header['DATASUM']!r}; the file "
+            "is damaged: copy it again, or remove DATASUM if they were changed on purpose"
+        )
+    if hdu.data is None:
+        raise DirtyImageError(f"{name} holds no image of two or more axes")
+    header = hdu.header.copy()
+    if header.get("CASAMBM") and "BEAMS" in all_of_them:
+        _copy_beam(hdus["BEAMS"], channel or 0, header, name)
+    return hdu.data, header
+
+
+def check_size(shape, name, max_pixels):
+    """Fail if a plane is larger than it may be.
+
+    Parameters
+    ----------
+    shape : tuple of int, (..., ny, nx)
+    name : str or path-like
+        What the image is called in errors.
+    max_pixels : int
+
+    Raises
+    ------
+    DirtyImageError
+    """
+    ny, nx = shape[-2:]
+    if ny * nx > max_pixels:
+        raise DirtyImageError(
+            f"{name}: has {nx} x {ny} pixels, more than max_pixels={max_pixels}; if that is right, give more to "
+            "read_image, or cut out a part"
+        )
+
+
+def _opened(path, max_pixels):
+    """A file, unpacked if it is compressed, once its headers, to that of the first image, are known to be sound."""
+    with path.open("rb") as stream:
+        magic = stream.read(6)
+    if magic.startswith(ZIP):
+        raise DirtyImageError(f"{path} is a zip archive; unpack it first")
+    packed = magic.startswith(PACKED)
+    densest = DENSEST if magic.startswith(GZIP) else math.inf if packed else 1
+    with get_readable_fileobj(path, encoding="binary") as stream:
+        content = bytearray(stream.read(HEADER))
+        end, first = 0, True
+        while end < len(content) or first:
+            source = io.BytesIO(content)
+            source.seek(end)
+            header = fits.Header.fromfile(source)
+            needed, end = _bytes_of(header, path, max_pixels), source.tell()
+            size = path.stat().st_size
+            if end + needed > size * densest:
+                raise DirtyImageError(
+                    f"{path} is not a FITS file, or it is cut off: its header says {needed} bytes of pixels, the file "
+                    f"has {size}; copy it again"
+                )
+            if not packed:
+                return path.open("rb")
+            end += -(-needed // BLOCK) * BLOCK
+            if _is_image(header) or (needed > BEYOND and not first):
+                break
+            first = False
+            content += stream.read(max(end + HEADER - len(content), 0))
+        # To the end, where the checksums of the compression are.
+        content += stream.read(max(end + BEYOND - len(content), 0))
+        if stream.read(1):
+            log.warning("%s: goes on far beyond the first image; what follows is not read, so not verified", path)
+        return io.BytesIO(content)
+
+
+def _is_image(header):
+    return header.get("NAXIS", 0) >= 2 and (header.get("XTENSION", "IMAGE") == "IMAGE" or "ZIMAGE" in header)
+
+
+def _bytes_of(header, path, max_pixels):
+    """Of the data of an HDU, as its header says."""
+    number = header.get("NAXIS", 0)
+    if isinstance(number, int) and number > MOST_AXES:
+        raise DirtyImageError(f"{path}: NAXIS={number}: FITS has at most {MOST_AXES} axes; export or copy it again")
+    lengths = [header.get(f"NAXIS{axis}", 1) for axis in range(1, number + 1)] if isinstance(number, int) else []
+    if not lengths or not all(isinstance(length, int) and length >= 0 for length in lengths):
+        return 0  # of which astropy says what is wrong
+    if len(lengths) > 1 and header.get("XTENSION", "IMAGE") == "IMAGE":
+        check_size(lengths[1::-1], path, max_pixels)
+    beside = header.get("PCOUNT", 0) if "XTENSION" in header else 0
+    return (math.prod(lengths) + beside) * abs(header.get("BITPIX", 8)) // 8
+
+
+def _copy_beam(table, channel, header, path):
+    """The beam of a channel, from CASA's table to the header."""
+    units = {}
+    for name in ("BMAJ", "BMIN", "BPA"):
+        text = table.columns[name].unit or ("deg" if name == "BPA" else "arcsec")
+        units[name] = u.Unit(text, parse_strict="silent")
+        if not units[name].is_equivalent(u.deg):
+            raise DirtyImageError(
+                f"{path}: the table of beams has {name} in {text!r}, which is no angle; correct its TUNIT, or set "
+                "BMAJ, BMIN and BPA in the header of the image and leave the table out"
+            )
+    beams = table.data
+    rows = beams[beams["CHAN"] == channel] if "CHAN" in beams.names else beams[channel:]
+    for row in rows[:1]:  # none if there is no such channel, as is said when it is selected
+        for name, unit in units.items():
+            value = (float(row[name]) * unit).to_value(u.deg)
+            # A header cannot hold NaN as a number; as text it is refused as a beam.
+            header[name] = value if np.isfinite(value) else str(value)

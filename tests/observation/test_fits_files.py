@@ -1,0 +1,106 @@
+"""Files that are larger than they say, damaged or packed: read to their end, or refused at once."""
+
+import bz2
+import gzip
+import lzma
+import zipfile
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from astro_ddpm_imager import DirtyImageError, read_companion, read_image
+
+from ..conftest import make_wcs
+from .corpus import good, with_card
+
+PACKERS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+
+
+def write(tmp_path, content, name="field.fits"):
+    path = tmp_path / name
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("kind", PACKERS)
+def test_packed_files_are_read_and_verified_to_their_end(tmp_path, kind):
+    packed = PACKERS[kind](good()["dirty"])
+    expected = read_image(write(tmp_path, good()["dirty"])).data
+    for name in (f"field.fits.{kind}", "other.fits"):
+        np.testing.assert_array_equal(read_image(write(tmp_path, packed, name)).data, expected)
+    for at in (len(packed) // 2, len(packed) - 6):
+        damaged = packed[:at] + bytes([packed[at] ^ 1]) + packed[at + 1 :]
+        with pytest.raises(DirtyImageError, match=r"damaged\.fits.* is not a FITS file, or it is cut off or damaged"):
+            read_image(write(tmp_path, damaged, "damaged.fits.gz"))
+
+
+def test_a_packed_image_in_an_extension(tmp_path):
+    wide = 1e-4 * np.random.default_rng(0).standard_normal((64, 64))
+    header = make_wcs((64, 64)).to_header()
+    header.update({"BUNIT": "Jy/beam", "BMAJ": 0.5 / 3600, "BMIN": 0.5 / 3600, "BPA": 0.0})
+    table = fits.BinTableHDU.from_columns([fits.Column("a", "E", array=np.zeros(3000))])
+    hdus = fits.HDUList([fits.PrimaryHDU(), table, fits.ImageHDU(wide, header)])
+    hdus.writeto(tmp_path / "a.fits.gz")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.fits.gz").data, wide)
+
+
+@pytest.mark.parametrize("head", [b"", good()["dirty"][:8640]])
+def test_a_bomb_of_zeros(tmp_path, head):
+    if head:
+        for axis in (1, 2):
+            head = with_card(head, f"NAXIS{axis}", "16000")
+    zeros = gzip.compress(bytes(1 << 24))
+    path = write(tmp_path, gzip.compress(head) + zeros * 256, "field.fits.gz")  # 4 GB
+    with pytest.raises(DirtyImageError, match=r"field\.fits\.gz"):
+        read_image(path, max_pixels=10**6)
+
+
+@pytest.mark.parametrize(("side", "match"), [("20000", "max_pixels=2684.*give more"), ("9000", "cut off.*324000000")])
+def test_more_pixels_than_there_are(tmp_path, side, match):
+    content = good()["dirty"]
+    for axis in (1, 2):
+        content = with_card(content, f"NAXIS{axis}", side)
+    for name, packed in (("a.fits", content), ("a.fits.gz", gzip.compress(content))):
+        with pytest.raises(DirtyImageError, match=rf"a\.fits.*{match}"):
+            read_image(write(tmp_path, packed, name))
+
+
+def test_the_most_pixels_of_a_plane_are_chosen(tmp_path, noise_image):
+    path = write(tmp_path, good()["dirty"])
+    for read in (read_image, read_companion):
+        assert read(path, max_pixels=128**2).shape == (128, 128)
+        with pytest.raises(DirtyImageError, match="has 128 x 128 pixels, more than max_pixels=16383; if that is right"):
+            read(path, max_pixels=128**2 - 1)
+
+
+def test_a_wrong_checksum_of_the_pixels(tmp_path):
+    data, header = fits.getdata(write(tmp_path, good()["dirty"]), header=True)
+    fits.PrimaryHDU(data, header).writeto(tmp_path / "a.fits", checksum=True)
+    assert read_image(tmp_path / "a.fits").shape == (128, 128)
+    content = bytearray((tmp_path / "a.fits").read_bytes())
+    content[-20000] ^= 1
+    with pytest.raises(DirtyImageError, match=r"b\.fits: the pixels do not have the checksum .*DATASUM='\d+'"):
+        read_image(write(tmp_path, bytes(content), "b.fits"))
+    # Programs that change a header leave the CHECKSUM of the HDU as it was.
+    fits.setval(tmp_path / "a.fits", "OBJECT", value="other")
+    assert read_image(tmp_path / "a.fits").meta["OBJECT"] == "other"
+
+
+def test_zip_archives_and_homes_of_nobody(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.fits", good()["dirty"])
+    with pytest.raises(DirtyImageError, match=r"a\.zip is a zip archive; unpack it first"):
+        read_image(tmp_path / "a.zip")
+    with pytest.raises(DirtyImageError, match=r"~nobody-at-all/x\.fits: there is no such home folder"):
+        read_image("~nobody-at-all/x.fits")
+
+
+def test_distortions_that_products_cannot_keep(tmp_path, caplog):
+    content = good()["dirty"]
+    for key, value in {"CTYPE1": "'RA---SIN-SIP'", "CTYPE2": "'DEC--SIN-SIP'", "A_ORDER": "2", "B_ORDER": "2"}.items():
+        content = with_card(content, key, value)
+    with pytest.raises(DirtyImageError, match=r"distortions \(SIP or tables, .*regrid it"):
+        read_image(write(tmp_path, with_card(content, "A_0_2", "1E-3")))
+    straight = read_image(write(tmp_path, with_card(content, "A_0_2", "1E-9"))).wcs
+    assert straight.sip is None and straight.wcs.ctype[0] == "RA---SIN" and "left out" in caplog.text

@@ -1,0 +1,134 @@
+"""Calls that would lose data, or take one thing for another: inputs as targets, images of one name, other seeds."""
+
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from astro_ddpm_imager.cli import main
+
+QUICK = ["--samples", "2", "--steps", "3", "--device", "cpu", "--quiet"]
+
+
+def digests(folder):
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir() if path.is_file()}
+
+
+def image(*arguments):
+    return main(["image", *map(str, arguments), *QUICK])
+
+
+@pytest.mark.parametrize("kind", ["file", "psf", "hard link", "symbolic link"])
+def test_what_is_read_is_never_replaced(demo, tmp_path, monkeypatch, capsys, kind):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(demo["dirty"], "f.fits")
+    shutil.copy(demo["psf"], "f.image.fits")
+    arguments = ["f.fits", "--psf", "f.image.fits"]
+    if kind == "file":
+        shutil.move("f.image.fits", "f.model.fits")
+        arguments = ["f.fits", "f.model.fits"]
+    elif kind == "hard link":
+        os.link("f.image.fits", "psf.fits")
+        arguments[-1] = "psf.fits"
+    elif kind == "symbolic link":
+        Path("psf.fits").symlink_to("f.image.fits")
+        arguments[-1] = "psf.fits"
+    before = digests(tmp_path)
+    assert image(*arguments, "--overwrite") == 1
+    assert "would be replaced by a product, but is read in the same call" in capsys.readouterr().err
+    assert digests(tmp_path) == before
+
+
+def test_resume_takes_nothing_of_another_image_or_seed_for_done(demo, tmp_path, capsys):
+    for name, factor in (("a", 1), ("b", 2)):
+        (tmp_path / name).mkdir()
+        data, header = fits.getdata(demo["dirty"], header=True)
+        fits.writeto(tmp_path / name / "x.fits", factor * data, header)
+    out = tmp_path / "out"
+    at = ["--seed", "1", "--output-dir", out, "--resume"]
+    assert image(tmp_path / "a/x.fits", *at) == 0
+    made = digests(out)
+    assert image(tmp_path / "a/x.fits", *at) == 0  # is done
+    assert image(tmp_path / "b/x.fits", *at) == 1
+    assert "exists; give overwrite=True (--overwrite" in capsys.readouterr().err
+    assert image(tmp_path / "a/x.fits", "--seed", "2", *at[2:]) == 1
+    assert digests(out) == made
+    (out / "x.catalog.ecsv").write_text("")
+    assert image(tmp_path / "a/x.fits", *at) == 0
+    after = digests(out)
+    assert set(after) == set(made) and (out / "x.catalog.ecsv").stat().st_size
+
+
+@pytest.mark.parametrize("name", ["..fits", "...fits.gz"])
+def test_names_that_leave_no_name(demo, tmp_path, capsys, name):
+    shutil.copy(demo["dirty"], tmp_path / name)
+    assert image(tmp_path / name, "--output-dir", tmp_path / "out") == 1
+    assert "leaves no name for the products" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_control_characters_of_names_do_not_reach_the_terminal(demo, tmp_path, capfd):
+    path = tmp_path / "a\x1b[31m.fits"
+    shutil.copy(demo["dirty"], path)
+    assert main(["image", str(path), *QUICK[:-1], "--output-dir", str(tmp_path / "out")]) == 0
+    assert image(tmp_path / "\x1b[2Jnone.fits") == 1
+    said = "".join(capfd.readouterr())
+    assert "\x1b[31m" not in said and "\x1b[2J" not in said and r"\x1b[31m" in said
+
+
+def test_more_samples_than_there_is_memory(demo, tmp_path, capsys):
+    command = ["image", str(demo["dirty"]), "--samples", "1000000000", "--device", "cpu", "--output-dir", str(tmp_path)]
+    assert main(command) == 1
+    assert "samples=1000000000: samples of" in capsys.readouterr().err
+
+
+def run(arguments, **environment):
+    command = [sys.executable, "-m", "astro_ddpm_imager.cli", *map(str, arguments)]
+    return subprocess.run(command, env={**os.environ, **environment}, capture_output=True)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device")  # noqa: PTH110
+@pytest.mark.parametrize("streams", ["> /dev/full", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_cannot_be_written_to_cost_no_products(demo, tmp_path, streams):
+    shutil.copy(demo["dirty"], tmp_path / "\u00e9.fits")
+    command = [
+        sys.executable,
+        "-m",
+        "astro_ddpm_imager.cli",
+        "image",
+        "\u00e9.fits",
+        *QUICK[:-1],
+        "--output-dir",
+        "out",
+    ]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    ended = subprocess.run(
+        f"{shlex.join(command)} --output-dir out {streams}", shell=True, env=environment, cwd=tmp_path
+    )
+    assert ended.returncode == 0
+    assert len(list((tmp_path / "out").iterdir())) == 7
+
+
+def test_the_same_bits_whatever_the_threads(demo, tmp_path):
+    """Of ONNX Runtime's, of BLAS and of OpenMP, and whatever the order and the language."""
+    found = []
+    for number, threads, language in (("1", "2", "C"), ("4", "1", "de_DE.UTF-8")):
+        out = tmp_path / number
+        environment = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), number)
+        arguments = ["--psf", demo["psf"], "--pb", demo["pb"], "--seed", "1", "--threads", threads, *QUICK]
+        ended = run(["image", demo["dirty"], *arguments, "--output-dir", out], **environment, LC_ALL=language)
+        assert ended.returncode == 0, ended.stderr
+        images = [fits.getdata(path) for path in sorted(out.glob("*.fits"))]
+        table = [line for line in next(out.glob("*.ecsv")).read_text().splitlines() if line[0] != "#"]
+        found.append((images, table))
+    (ours, table), (theirs, other) = found
+    assert table == other and len(table) > 2
+    for one, another in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one, another)
