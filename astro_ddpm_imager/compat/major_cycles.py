@@ -151,7 +151,7 @@ class MajorCycles:
             self.best = judged
         reason = self._reason_to_stop(judged, improved)
         if reason:
-            log.info("%s: %s, after %d reconstructions", self.name, reason, self.made)
+            log.info("%s: %s (%d made)", self.name, reason, self.made)
             self.current = self.best
             return self.best, False
         self.current = self._reconstructed(residual, model, peak, nsigma)
@@ -159,10 +159,10 @@ class MajorCycles:
 
     def _reason_to_stop(self, judged, improved):
         if judged.is_noise:
-            return "the residual is noise"
+            return "the residual is noise, no more reconstructions"
         if not improved:
-            return "the residual does not become less"
-        return f"{self.most} reconstructions were asked for" if self.made >= self.most else ""
+            return "the residual does not become less, no more reconstructions"
+        return f"no more than {self.most} reconstructions were asked for" if self.made >= self.most else ""
 
     def _reconstructed(self, residual, model, peak, nsigma):
         result = self.imager.reconstruct(self._observation(residual, model))
