@@ -33,6 +33,10 @@ def one_blas_thread():
     """Multiply matrices on one core, so that sums have the same last digits everywhere; a context or decorator.
 
     Threads of BLAS beside those of `in_parallel` are no faster.
+
+    Yields
+    ------
+    None
     """
     with threadpool_limits(1, "blas"):
         yield

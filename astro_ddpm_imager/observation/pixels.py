@@ -185,7 +185,16 @@ def check_range(data, rms, name):
 
 
 def places(chosen):
-    """Pixels of a mask in words, a few of them."""
+    """Pixels of a mask in words, a few of them.
+
+    Parameters
+    ----------
+    chosen : 2D array of bool
+
+    Returns
+    -------
+    str
+    """
     y, x = np.nonzero(chosen)
     some = ", ".join(f"({i}, {j})" for i, j in zip(x[:NAMED], y[:NAMED], strict=True))
     return f"pixel (x, y) = {some}" + (", ..." if len(x) > NAMED else "")
