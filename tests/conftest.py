@@ -2,6 +2,7 @@
 
 import functools
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -18,6 +19,19 @@ from astro_ddpm_imager.data import demo_files
 
 BRIGHT = (149.54260274, 1.86188447)  # the demonstration field's brighter source, degrees
 SHARED = Path(__file__).parents[2] / "shared" / "casa_fields"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible():
+    """Let tests interrupt the processes they start, also where these tests run in the background of a script.
+
+    There a shell has SIGINT ignored, and what they start inherits that.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ def test_every_image_says_what_it_was_made_of(written, demo_of_four_axes, suffix
     assert 0 <= (Time.now() - Time(header["DATE"])).sec < 3600
     history = list(header["HISTORY"])
     assert history[0] == "tclean(vis='a.ms', niter=0)"
-    assert " ".join(history[1:]) == f"astro_ddpm_imager {__version__}: model default on field.fits"
+    assert "".join(history[1:]) == f"astro_ddpm_imager {__version__}: model default on field.fits"
 
 
 def test_the_catalogue_says_it_too(result, written):
