@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from ...errors import ModelError
+from ...observation.grid import ORIENTATIONS
 from ..sampling import LinearSchedule
 from ..stretch import PowerStretch
 from .entries import check_entries
@@ -55,6 +56,11 @@ class ModelCard:
         Beyond it the imager warns.
     training : dict
         What the model was trained on, and for how long.
+    protocol : dict
+        Of a model that knows one observation by heart (`~astro_ddpm_imager.diffusion.protocol`), else empty:
+        ``shape`` and ``cell_arcsec`` of its images, ``beam_arcsec``, ``rms`` (Jy/beam), ``grid``, the model's
+        pixels of an image, ``window`` and ``side``, the part of them it sees, and the ``command`` that makes its
+        fields.
     threshold : float
         Default flux, in units of the noise, of the faintest source that counts in a sample.
     reliability : float
@@ -87,6 +93,7 @@ class ModelCard:
     threshold: float
     reliability: float
     steps: int
+    protocol: dict = field(default_factory=dict)
     calibration: dict = field(default_factory=dict)
     scores: dict = field(default_factory=dict)
     sha256: str = ""
@@ -95,7 +102,14 @@ class ModelCard:
     def configuration(self) -> dict:
         """The part that must agree with the metadata of the ONNX file."""
         beside = {"threshold", "reliability", "steps", "calibration", "scores", "sha256"}
+        if not self.protocol:
+            beside.add("protocol")
         return {key: value for key, value in asdict(self).items() if key not in beside}
+
+    @property
+    def orientations(self) -> int:
+        """In how many orientations the model is shown an image: one that knows its noise by heart knows one."""
+        return 1 if self.protocol else ORIENTATIONS
 
     @property
     def stretch(self) -> PowerStretch:
