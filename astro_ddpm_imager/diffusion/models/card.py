@@ -56,17 +56,17 @@ class ModelCard:
         Beyond it the imager warns.
     training : dict
         What the model was trained on, and for how long.
-    protocol : dict
-        Of a model that knows one observation by heart (`~astro_ddpm_imager.diffusion.protocol`), else empty:
-        ``shape`` and ``cell_arcsec`` of its images, ``beam_arcsec``, ``rms`` (Jy/beam), ``grid``, the model's
-        pixels of an image, ``window`` and ``side``, the part of them it sees, and the ``command`` that makes its
-        fields.
     threshold : float
         Default flux, in units of the noise, of the faintest source that counts in a sample.
     reliability : float
         Default of the lowest reliability in a catalogue.
     steps : int
         Default number of sampling steps.
+    protocol : dict
+        Of a model that knows one observation by heart (`~astro_ddpm_imager.diffusion.protocol`), else empty:
+        ``shape`` and ``cell_arcsec`` of its images, ``beam_arcsec``, ``rms`` (Jy/beam), ``grid``, the model's
+        pixels of an image, ``window`` and ``side``, the part of them it sees, and the ``command`` that makes its
+        fields.
     calibration : dict
         Of reliabilities and errors, see `~astro_ddpm_imager.evaluate.fit_calibration`; empty if there is none.
     scores : dict
