@@ -193,7 +193,7 @@ def table(protocol):
         report = read(f"{protocol}_gamma{gamma}")
         if report is None:
             continue
-        fields.add((report["settings"]["fields"], report["settings"]["sources"]))
+        fields.add(tuple(report["settings"][name] for name in ("fields", "sources", "n_samples", "steps")))
         by_label = {row["aggregate"]: row for row in report["aggregation"]}
         for name, label in LABELS.items():
             theirs = PAPER[gamma, name] if protocol == "shared" else None
@@ -207,7 +207,7 @@ def table(protocol):
         name = "uv-plane network, Taran et al. 2023"
         rows.append([f"{name} (theirs)", *(f"- / {value:.1f}" for value in OTHERS[name][:3]), "-", "-", "-"])
     lines = "\n".join("   " + ", ".join(f'"{cell}"' for cell in row) for row in rows)
-    sizes = "; ".join(f"{number} fields, {sources} sources" for number, sources in sorted(fields))
+    sizes = "; ".join("{} fields, {} sources, {} runs of {} steps".format(*of_model) for of_model in sorted(fields))
     title = f"{protocol.capitalize()} noise: {sizes or 'not measured yet'}"
     return f"{title}\n{'-' * len(title)}\n\n.. csv-table::\n   :header-rows: 1\n\n{lines}\n"
 

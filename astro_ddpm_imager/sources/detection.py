@@ -33,16 +33,19 @@ class Resolution:
         Share of the lower of two peaks: with a higher one between them they are one source.
     apart : float
         FWHM: two Gaussians that are nearer have such a saddle.
+    extended : bool
+        Whether sources that touch may be parts of an extended one.
     """
 
     smoothing: float = SMOOTHING_BEAMS
     separation: float = 0.6
     saddle: float = 0.8
     apart: float = 1.15
+    extended: bool = True
 
 
 DRAWN = Resolution()
-SHARP = Resolution(0.15, 0.45, 0.9)  # of skies that know of no noise
+SHARP = Resolution(0.15, 0.45, 0.9, extended=False)  # of skies of compact sources that know of no noise
 
 
 def detect(sky, threshold, pixels_per_beam, sample=0, resolution=DRAWN):
@@ -95,7 +98,7 @@ def detect(sky, threshold, pixels_per_beam, sample=0, resolution=DRAWN):
         segments[segments > 0] = 1 + whole[np.unique(segments[segments > 0], return_inverse=True)[1]]
         found = _measure(sky, segments, sample)
     found = found.select(found.flux >= threshold)
-    return replace(found, island=touching(found, smooth)) if len(found) > 1 else found
+    return replace(found, island=touching(found, smooth)) if resolution.extended and len(found) > 1 else found
 
 
 def _measure(sky, segments, sample):
