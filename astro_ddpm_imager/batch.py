@@ -244,6 +244,7 @@ def _imager(args, n_files):
             aggregate=args.aggregate,
             reliability=args.reliability,
             purity=args.purity,
+            insist=args.insist,
             pblimit=args.pblimit,
             device=args.device,
             threads=args.threads,

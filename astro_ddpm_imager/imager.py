@@ -13,6 +13,7 @@ from radio_beam import Beam
 from . import __version__
 from .diffusion.denoiser import Denoiser
 from .diffusion.drawing import draw_samples
+from .diffusion.protocol import admit, in_its_units
 from .diffusion.reconstruction import AGGREGATES, aggregate, reconstruct
 from .diffusion.sampling import SAMPLERS
 from .errors import DirtyImageError, SettingError
@@ -84,6 +85,10 @@ class DiffusionImager:
     calibrate : bool, optional
         Calibrate reliabilities and errors as the model's card says; else they
         are as the samples have them.
+    insist : bool, optional
+        Show a model that knows one noise realisation by heart, such as
+        ``"paper-gamma2"``, images with another one, too. Its results mean
+        nothing then, which every product says.
     pblimit : float, optional
         Primary beam below which the image is blanked, as in tclean.
     device : {"auto", "cpu", "cuda"}, optional
@@ -127,6 +132,7 @@ class DiffusionImager:
         reliability: float | None = None,
         purity: float | None = None,
         calibrate: bool = True,
+        insist: bool = False,
         pblimit: float = 0.2,
         device: str = "auto",
         threads: int | None = None,
@@ -141,8 +147,9 @@ class DiffusionImager:
         for name, value, low in (("seed", seed, 0), ("threads", threads, 1)):
             if value is not None:
                 check_number(name, value, low, np.inf, whole=True)
-        if not isinstance(calibrate, bool | np.bool_):
-            raise SettingError(f"calibrate={calibrate!r}: must be True or False")
+        for name, value in (("calibrate", calibrate), ("insist", insist)):
+            if not isinstance(value, bool | np.bool_):
+                raise SettingError(f"{name}={value!r}: must be True or False")
         if not (progress is None or isinstance(progress, bool) or hasattr(progress, "update")):
             raise SettingError(f"progress={progress!r}: must be True, False, None or a progress bar")
         if not isinstance(model, str | PathLike):
@@ -154,7 +161,7 @@ class DiffusionImager:
         default_steps = PAPER_STEPS if sampler == "ddpm" else card.steps
         self.steps = default_steps if steps is None else steps
         self.threshold = card.threshold if threshold is None else threshold
-        self.calibrate = calibrate
+        self.calibrate, self.insist = calibrate, insist
         if purity is not None:
             reliability = self._reliability_of(purity, reliability)
         self.reliability = card.reliability if reliability is None else reliability
@@ -265,9 +272,13 @@ class DiffusionImager:
         grid = ModelGrid(observation.shape, observation.beam_pixels, per_beam, card.multiple)
         _check_memory(self.n_samples, grid.shape)
         observation = measure_artefacts(subtract_bright(observation, grid, **card.bright))
+        measured = observation
+        if card.protocol:
+            observation = in_its_units(observation, card.protocol)
         gridded = GriddedObservation.of(observation, grid)
         if not gridded.pb.any():
             raise DirtyImageError(f"dirty: hardly a pixel is not blank; lower pblimit={self.pblimit}, or check pb")
+        notes = {"protocol": admit(measured, gridded, self.denoiser, self.insist)} if card.protocol else {}
         log.info("noise %.4g Jy/beam, model grid %s, seed %d", observation.rms, grid.shape, seed)
 
         with progress_bar(self.progress, self.n_samples * self.steps) as update:
@@ -279,11 +290,13 @@ class DiffusionImager:
 
         found = find_in_samples(draws.samples, gridded, self.threshold, per_beam, workers)
         sources = merge_samples(found, per_beam, self._seeds(draws.samples, gridded))
-        sources = without_luck(sources, draws.mean, draws.expected, SMOOTHING_BEAMS * per_beam)
+        if not observation.noise_known:
+            sources = without_luck(sources, draws.mean, draws.expected, SMOOTHING_BEAMS * per_beam)
         if self.calibrate:
             sources = calibrate(sources, card.calibration)
-        sources = doubt_artefacts(sources, grid, observation)
-        meta = self._provenance(seed, observation.inputs)
+        if not observation.noise_known:
+            sources = doubt_artefacts(sources, grid, observation)
+        meta = self._provenance(seed, observation.inputs) | notes
         meta |= {"chi2": round(fit.chi2, 3), "misfit": ", ".join(fit.misfits)}
         catalog = build_catalog(sources, grid, observation, residual, self.reliability, meta)
         return ImagingResult(observation, grid, sky, samples, draws.samples, catalog, fit, meta)

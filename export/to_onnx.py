@@ -44,7 +44,7 @@ FIELDS = (
 )
 
 
-def export(model, card, path):
+def export(model, card, path, pixels=64, outputs=("v",)):
     """Write a U-Net and its card; both appear whole.
 
     Parameters
@@ -53,6 +53,10 @@ def export(model, card, path):
     card : `~astro_ddpm_imager.diffusion.models.ModelCard`
     path : path-like
         The ONNX file; the card goes beside it, ending in ``.json``.
+    pixels : int, optional
+        Side of the images it is traced with; of a model with a protocol, the only one it takes.
+    outputs : sequence of str, optional
+        Names of what it gives.
 
     Returns
     -------
@@ -60,10 +64,10 @@ def export(model, card, path):
     """
     path = Path(path)
     model = model.eval().float()
-    image = torch.randn(2, 1, 64, 64)
-    inputs = {"x": image, "condition": torch.randn(2, len(CONDITIONS), 64, 64), "t": torch.tensor([3.0, 700.0])}
+    image = torch.randn(2, 1, pixels, pixels)
+    inputs = {"x": image, "condition": torch.randn(2, len(CONDITIONS), pixels, pixels), "t": torch.tensor([3.0, 700.0])}
     if model.feedback is not None:
-        inputs["feedback"] = torch.randn(2, 2, 64, 64)
+        inputs["feedback"] = torch.randn(2, 2, pixels, pixels)
     axes = {
         name: {0: "batch", 2: "height", 3: "width"} if values.ndim == 4 else {0: "batch"}
         for name, values in inputs.items()
@@ -73,13 +77,13 @@ def export(model, card, path):
         tuple(inputs.values()),
         path.with_suffix(".part"),
         input_names=list(inputs),
-        output_names=["v"],
+        output_names=list(outputs),
         dynamic_axes=axes,
         opset_version=17,
         dynamo=False,
     )
     stored = onnx.load(path.with_suffix(".part"))
-    _halve(stored.graph)
+    _halve(stored.graph, dict(model.named_parameters()))
     onnx.helper.set_model_props(stored, {"astro_ddpm_imager": json.dumps(card.configuration)})
     content = stored.SerializeToString()
     path.with_suffix(".part").write_bytes(content)
@@ -89,11 +93,11 @@ def export(model, card, path):
     return card
 
 
-def _halve(graph):
+def _halve(graph, parameters):
     """Keep the weights in half precision; the session makes single precision of them, once, when it opens."""
     casts = []
     for stored in graph.initializer:
-        if stored.data_type == onnx.TensorProto.FLOAT and np.prod(stored.dims) >= SMALLEST_HALVED:
+        if stored.name in parameters and np.prod(stored.dims) >= SMALLEST_HALVED:
             name, values = stored.name, onnx.numpy_helper.to_array(stored).astype(np.float16)
             stored.CopyFrom(onnx.numpy_helper.from_array(values, f"{name}.half"))
             casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))

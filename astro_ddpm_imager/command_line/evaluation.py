@@ -32,7 +32,7 @@ def evaluate(args):
     imager = DiffusionImager(
         args.model, n_samples=args.samples, steps=args.steps, sampler=args.sampler, reliability=0,
         pblimit=args.pblimit, device=args.device, threads=args.threads, seed=args.seed, progress=False,
-        calibrate=not args.raw,
+        calibrate=not args.raw, insist=args.insist,
     )  # fmt: skip
     progress = False if args.quiet else None
     evaluation = run_fields(args.folder, args.output, imager, args.truth, args.fields, progress, args.noise_protocol)

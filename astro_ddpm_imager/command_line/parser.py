@@ -192,6 +192,9 @@ def _add_sampling(parser):
     parser.add_argument("--steps", type=int, metavar="N", help="sampling steps (default: the model's)")
     parser.add_argument("--sampler", choices=SAMPLERS, default="unipc", help="default: unipc")
     parser.add_argument(
+        "--insist", action="store_true", help="use a model that knows one noise by heart on other noise, too"
+    )
+    parser.add_argument(
         "--pblimit", type=float, default=0.2, metavar="P", help="blank below this primary beam (default: 0.2)"
     )
     parser.add_argument(
@@ -244,7 +247,7 @@ def _add_simulation(parser):
     noise = parser.add_mutually_exclusive_group()
     noise.add_argument("--pwv", type=float, default=1.796, metavar="MM", help="precipitable water vapour")
     noise.add_argument("--rms", type=float, metavar="UJY", help="noise of the naturally weighted image, instead")
-    parser.add_argument("--shared-noise", action="store_true", help="the same noise in all fields")
+    parser.add_argument("--shared-noise", action="store_true", help="the same noise in all fields, whatever the seed")
     parser.add_argument(
         "--sources", nargs=2, type=int, default=(1, 5), metavar=("LOW", "HIGH"), help="number in a field"
     )
@@ -252,6 +255,9 @@ def _add_simulation(parser):
     parser.add_argument("--slope", type=float, default=0.0, help="of the number counts: dN/dS ~ S^slope")
     parser.add_argument("--size", default=(0.4, 0.8), help="FWHM of either axis, arcsec", **low_high)
     parser.add_argument("--reach", type=float, default=10.0, metavar="ARCSEC", help="largest offset on each axis")
+    parser.add_argument(
+        "--grid", type=float, default=0.0, metavar="ARCSEC", help="offsets are multiples of it; 0: continuous"
+    )
     parser.add_argument("--pairs", type=float, default=0.0, metavar="F", help="fraction within an arcsec of another")
     parser.add_argument("--clustering", type=float, metavar="ARCSEC", help="gather the sources, with this spread")
     parser.add_argument(

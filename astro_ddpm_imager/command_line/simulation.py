@@ -43,6 +43,7 @@ def simulate(args):
         slope=args.slope,
         size=args.size * u.arcsec,
         reach=args.reach * u.arcsec,
+        grid=args.grid * u.arcsec,
         pairs=args.pairs,
         clustering=None if args.clustering is None else args.clustering * u.arcsec,
         bright=args.bright * u.mJy,

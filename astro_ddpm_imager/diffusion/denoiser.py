@@ -82,6 +82,23 @@ class Denoiser:
         """Whether the model is shown its own last estimate."""
         return "feedback" in (given.name for given in self._session.get_inputs())
 
+    def without_noise(self, dirty):
+        """A dirty image without the noise that a model with a protocol knows by heart.
+
+        Parameters
+        ----------
+        dirty : 2D array, shape (side, side)
+            The part that the model sees.
+
+        Returns
+        -------
+        2D array of float32, same shape
+        """
+        image = np.asarray(dirty, dtype=np.float32)[None, None]
+        inputs = {"x": image, "condition": np.repeat(image, len(CONDITIONS), 1), "t": np.zeros(1, np.float32)}
+        (noiseless,) = self._session.run(["noiseless"], inputs)
+        return noiseless[0, 0]
+
     def predict(self, noisy, conditions, t, feedback=None):
         """Expected noiseless sky.
 
@@ -108,11 +125,13 @@ class Denoiser:
             if feedback is not None:
                 inputs["feedback"] = feedback[:, *tile.window][None]
             velocity[tile.core] = self._run(inputs, noisy[tile.window].shape)[tile.inner]
-        return np.float32(self._schedule.signal[t]) * noisy - np.float32(self._schedule.noise[t]) * velocity
+        expected = np.float32(self._schedule.signal[t]) * noisy - np.float32(self._schedule.noise[t]) * velocity
+        # Of the protocol no sky is brighter; by large gamma a little more would become a thousand times more.
+        return expected.clip(-1, 1) if self.card.protocol else expected
 
     def _try(self):
         """Run the model once on very little, for a bounded time."""
-        side = self.card.multiple * -(-SMALLEST // self.card.multiple)
+        side = self.card.protocol.get("side") or self.card.multiple * -(-SMALLEST // self.card.multiple)
         shapes = {"x": (1, 1, side, side), "condition": (1, len(CONDITIONS), side, side), "t": (1,)}
         if self.looks_back:
             shapes["feedback"] = (1, 2, side, side)
@@ -127,7 +146,7 @@ class Denoiser:
     def _run(self, inputs, shape, options=None):
         """The output of the model for a tile of some shape."""
         try:
-            (out,) = self._session.run(None, inputs, options)
+            out = self._session.run(None, inputs, options)[0]
         except Exception as error:  # ONNX Runtime has no exceptions of its own that are documented
             raise ModelError(f"model {self._path.name}: cannot be run ({error})") from error
         if np.shape(out) != (1, 1, *shape) or not np.isfinite(out).all():

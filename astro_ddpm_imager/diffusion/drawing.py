@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..observation.grid import ORIENTATIONS, turn, turn_back
+from ..observation.grid import turn, turn_back
 from ..parallel import in_parallel
 from .conditioning import condition, feedback
+from .protocol import window
 from .sampling import SAMPLERS, with_feedback
 
 __all__ = ["Draws", "draw_samples"]
@@ -55,7 +56,7 @@ def draw_samples(gridded, denoiser, n_samples, steps, sampler, seed, update):
     views = _Views(gridded, denoiser.card)
     schedule, looks_back = denoiser.card.noise_schedule, denoiser.looks_back
     # The sky has no preferred direction, the network a little: samples average over all.
-    orientations = min(ORIENTATIONS, n_samples)
+    orientations = min(denoiser.card.orientations, n_samples)
 
     def noise(i):
         rng = np.random.default_rng([seed, i])
@@ -72,7 +73,7 @@ def draw_samples(gridded, denoiser, n_samples, steps, sampler, seed, update):
         def predict(noisy, t, given):
             update()
             if t == schedule.steps - 1:
-                return starts[i % ORIENTATIONS]
+                return starts[i % len(starts)]
             return denoiser.predict(noisy, views.conditions(i), t, given)
 
         def look_back(expected):
@@ -95,12 +96,15 @@ class _Views:
         self.noise = np.broadcast_to(gridded.noise, gridded.pb.shape).astype(np.float32)
         dirty, pb = gridded.dirty / self.noise, gridded.pb / self.noise
         conditions = condition(dirty, gridded.psf, pb, card.pixels_per_beam, **card.clean)
-        self.box = _bounding_box(pb > 0, card.multiple)
+        if card.protocol:
+            self.box = window(pb.shape, card.protocol)
+        else:
+            self.box = _bounding_box(pb > 0, card.multiple)
         self.inside = pb[self.box] > 0
-        self.turned = [np.ascontiguousarray(turn(conditions[:, *self.box], i)) for i in range(ORIENTATIONS)]
+        self.turned = [np.ascontiguousarray(turn(conditions[:, *self.box], i)) for i in range(card.orientations)]
 
     def conditions(self, i):
-        return self.turned[i % ORIENTATIONS]
+        return self.turned[i % len(self.turned)]
 
     def shape(self, i):
         return self.conditions(i).shape[1:]
@@ -108,7 +112,7 @@ class _Views:
     def sky(self, i, stretched):
         """Flux of a stretched sky, turned back, on all pixels."""
         sky = np.zeros(self.gridded.pb.shape, dtype=np.float32)
-        sky[self.box] = np.where(self.inside, self.stretch.inverse(turn_back(stretched, i)), 0)
+        sky[self.box] = np.where(self.inside, self.stretch.inverse(turn_back(stretched, i % len(self.turned))), 0)
         return sky * self.noise
 
     def look_back(self, i, stretched):
@@ -117,7 +121,7 @@ class _Views:
         if stretched is None:
             return feedback(dirty, 0, np.full(dirty.shape, -1))
         seen = (self.gridded.seen(self.sky(i, stretched)) / self.noise)[self.box]
-        return feedback(dirty, turn(seen, i), np.maximum(stretched, -1))
+        return feedback(dirty, turn(seen, i % len(self.turned)), np.maximum(stretched, -1))
 
     def mean(self, stretched):
         """Mean of stretched skies, turned back, on all pixels; empty where blank."""

@@ -53,7 +53,7 @@ def aggregate(samples, how, pixels_per_beam):
 
 
 def reconstruct(drawn, gridded, how, pixels_per_beam, workers):
-    """Samples moved to what the data say, and what is made of them.
+    """Samples moved to what the data say, unless the model knows their noise, and what is made of them.
 
     Parameters
     ----------
@@ -71,6 +71,8 @@ def reconstruct(drawn, gridded, how, pixels_per_beam, workers):
     samples : 3D array, shape (n_samples, my, mx)
     sky : 2D array, shape (my, mx)
     """
+    if gridded.noise_known:
+        return drawn, aggregate(drawn, how, pixels_per_beam)
     moved = in_parallel(lambda i: towards_data(drawn[i], gridded, pixels_per_beam), len(drawn), workers)
     samples = np.stack(moved)
     sky = aggregate(samples, how, pixels_per_beam)

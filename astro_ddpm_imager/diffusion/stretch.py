@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import SettingError
+
 __all__ = ["PowerStretch"]
 
 
@@ -14,14 +16,25 @@ class PowerStretch:
     Parameters
     ----------
     gamma : float
-        Exponent; 2 is the best of the paper's.
+        Exponent, at least 1; 2 is the best of the paper's.
     c : float
         Flux per model pixel, in units of the noise, that becomes 1.
         Brighter pixels go beyond 1; nothing is clipped.
+
+    Raises
+    ------
+    SettingError
+        ``gamma`` is below 1, or ``c`` not positive.
     """
 
     gamma: float = 2.0
     c: float = 8.0
+
+    def __post_init__(self):
+        if not 1 <= self.gamma < np.inf:
+            raise SettingError(f"gamma={self.gamma}: must be at least 1, where the sky is not stretched, and finite")
+        if not 0 < self.c < np.inf:
+            raise SettingError(f"c={self.c}: must be positive and finite")
 
     def forward(self, sky):
         """Stretched values of a sky (flux per pixel / noise, not negative)."""

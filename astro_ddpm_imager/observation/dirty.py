@@ -74,6 +74,8 @@ class DirtyImage:
     holes : 2D array of bool, shape (ny, nx), or None
         Blank pixels in pieces so small that they are interpolated for what
         works on the image as a whole; products are blank there.
+    noise_known : bool
+        Whether the model knows the noise of this image by heart; the likelihood, which does not, is no judge then.
     inputs : dict
         Of what was given, ``"dirty"``, ``"psf"``, ``"pb"`` and ``"mask"``, the
         name and the SHA-256 of its file.
@@ -91,6 +93,7 @@ class DirtyImage:
     noise_ratio: np.ndarray | float = 1.0
     artefacts: Artefacts | None = None
     holes: np.ndarray | None = None
+    noise_known: bool = False
     inputs: dict = field(default_factory=dict)
 
     @cached_property

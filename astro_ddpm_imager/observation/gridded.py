@@ -36,6 +36,8 @@ class GriddedObservation:
     bright : 2D array, shape (my, mx), or 0
         What of bright sources the model is not shown, flux per pixel, smoothed
         as `~astro_ddpm_imager.observation.bright.bright_sky` says.
+    noise_known : bool
+        Whether the model knows the noise by heart, of which the likelihood knows nothing.
     """
 
     dirty: np.ndarray
@@ -43,6 +45,7 @@ class GriddedObservation:
     pb: np.ndarray
     noise: np.ndarray | float = 1.0
     bright: np.ndarray | int = 0
+    noise_known: bool = False
 
     @classmethod
     def of(cls, observation, grid):
@@ -61,7 +64,8 @@ class GriddedObservation:
         pb = grid.sample(observation.pb)
         psf = grid.psf_to_model(observation.covering_psf)
         noise = np.maximum(grid.sample(np.broadcast_to(observation.noise_ratio, observation.shape)), 1)
-        return cls(np.where(pb > 0, dirty, 0), psf, pb, noise, bright_sky(observation, grid))
+        bright = bright_sky(observation, grid)
+        return cls(np.where(pb > 0, dirty, 0), psf, pb, noise, bright, observation.noise_known)
 
     def seen(self, sky):
         """The dirty image of a sky, without noise.

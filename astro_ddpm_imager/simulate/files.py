@@ -23,6 +23,8 @@ __all__ = ["simulate_fields", "truth_table"]
 
 log = logging.getLogger(__name__)
 
+SHARED_NOISE = 11111  # seed of the noise that fields share; simobserve of CASA has this one by default
+
 
 def simulate_fields(
     observation: Observation,
@@ -55,8 +57,9 @@ def simulate_fields(
     seed : int, optional
         The same seed gives the same fields.
     shared_noise : bool, optional
-        The same noise in all fields, to reproduce the protocol of Drozdova et
-        al. 2024; by default it is new in each, as on the sky.
+        The same noise in all fields, whatever their ``seed``, to reproduce the
+        protocol of Drozdova et al. 2024: that is what networks learn which were
+        trained so. By default it is new in each, as on the sky.
     overwrite : bool, optional
         Replace the fields in the folder, all of them, by the new ones.
     gain_errors : `GainErrors`, optional
@@ -94,7 +97,7 @@ def simulate_fields(
     tables, gaussians = [], []
     for i in tqdm(range(number), "simulating", unit="field", disable=hidden(None), leave=False):
         sources = recipe.draw(np.random.default_rng([seed, 0, i]), observation.shape, observation.cell)
-        noise_seed = [seed, 1] if shared_noise else [seed, 1, i]
+        noise_seed = [SHARED_NOISE, 1] if shared_noise else [seed, 1, i]
         gains = 1.0
         if gain_errors is not None:
             gains = observation.gains(gain_errors, np.random.default_rng([seed, 2, i]))

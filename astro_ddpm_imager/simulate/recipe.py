@@ -32,6 +32,9 @@ class SourceRecipe:
         Range of the FWHM of either axis; 0 is a point.
     reach : `~astropy.units.Quantity`, optional
         Sources lie within this offset of the centre, on both axes.
+    grid : `~astropy.units.Quantity`, optional
+        Offsets from the centre are multiples of it, as in the published sample, where it is 1"; by default 0, they
+        are continuous.
     pairs : float, optional
         Fraction of the sources that lie within ``pair_distance`` of another,
         besides those that do by chance, in fields with more than one.
@@ -62,6 +65,7 @@ class SourceRecipe:
     slope: float = 0.0
     size: u.Quantity = (0.4, 0.8) * u.arcsec
     reach: u.Quantity = 10 * u.arcsec
+    grid: u.Quantity = 0 * u.arcsec
     pairs: float = 0.0
     pair_distance: u.Quantity = 1 * u.arcsec
     clustering: u.Quantity | None = None
@@ -90,6 +94,8 @@ class SourceRecipe:
             raise SimulationError(f"slope={self.slope}: must be finite")
         if not 0 <= self.reach <= MAX_REACH:
             raise SimulationError(f"reach={self.reach}: must lie between 0 and {MAX_REACH:g}")
+        if not 0 <= self.grid <= self.reach:
+            raise SimulationError(f"grid={self.grid}: must not be negative, and at most reach={self.reach}")
         if not 0 <= self.pairs <= 1:
             raise SimulationError(f"pairs={self.pairs}: must be a fraction between 0 and 1")
         if self.pairs and not 0 < self.pair_distance <= self.reach:
@@ -134,6 +140,9 @@ class SourceRecipe:
             close = np.append(close, rng.random(len(self.bright)) < self.pairs)
             distance = (self.pair_distance / cell).to_value(u.one)
             place_pairs(rng, offset, close, (distance / 2, distance), -reach, reach)
+        if self.grid > 0:
+            spacing = (self.grid / cell).to_value(u.one)
+            offset = spacing * np.round(offset / spacing)
         axes = (rng.uniform(*self.size.value, (2, total)) * self.size.unit / cell).to_value(u.one)
         fluxes = power_law(rng, number, *self.flux.to_value(u.Jy), self.slope)
         compact = Sources(

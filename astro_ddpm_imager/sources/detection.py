@@ -1,6 +1,6 @@
 """Sources in one sky: a posterior sample, or an aggregate of samples."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from astropy.stats import gaussian_sigma_to_fwhm
@@ -14,15 +14,41 @@ from .islands import connected, touching
 
 __all__ = ["detect"]
 
-SMOOTHING_BEAMS = 0.3  # standard deviation; two peaks of one source become one
-SEPARATION_BEAMS = 0.6  # closest peaks
+SMOOTHING_BEAMS = 0.3  # standard deviation, of skies as a network draws them from noisy images
 FAINTEST_PEAK = 0.05  # of the threshold, in a smoothed pixel
 EMPTY = 0.2  # of the faintest peak: where an island ends
-SADDLE = 0.8  # of the lower of two peaks: with a higher one between them they are one source
-APART = 1.15  # FWHM: two Gaussians that are nearer have such a saddle
 
 
-def detect(sky, threshold, pixels_per_beam, sample=0):
+@dataclass(frozen=True)
+class Resolution:
+    """How near to each other sources may be.
+
+    Parameters
+    ----------
+    smoothing : float
+        Standard deviation, beams: two peaks of one source become one.
+    separation : float
+        Of the closest peaks, beams.
+    saddle : float
+        Share of the lower of two peaks: with a higher one between them they are one source.
+    apart : float
+        FWHM: two Gaussians that are nearer have such a saddle.
+    extended : bool
+        Whether sources that touch may be parts of an extended one.
+    """
+
+    smoothing: float = SMOOTHING_BEAMS
+    separation: float = 0.6
+    saddle: float = 0.8
+    apart: float = 1.15
+    extended: bool = True
+
+
+DRAWN = Resolution()
+SHARP = Resolution(0.15, 0.45, 0.9, extended=False)  # of skies of compact sources that know of no noise
+
+
+def detect(sky, threshold, pixels_per_beam, sample=0, resolution=DRAWN):
     """Detect and measure sources in a sky without noise.
 
     Peaks of the slightly smoothed sky are sources, unless there is hardly a
@@ -39,38 +65,40 @@ def detect(sky, threshold, pixels_per_beam, sample=0):
     pixels_per_beam : float
     sample : int, optional
         Index of the sky, kept in the result.
+    resolution : `Resolution`, optional
 
     Returns
     -------
     `~astro_ddpm_imager.sources.aggregation.Detections`
     """
     sky = np.asarray(sky, dtype=float)
-    smooth = gaussian_filter(sky, SMOOTHING_BEAMS * pixels_per_beam)
+    smooth = gaussian_filter(sky, resolution.smoothing * pixels_per_beam)
     # A source right between pixels has several equal peaks, of which one will do.
     smooth *= 1 + 1e-9 * np.linspace(0, 1, smooth.size).reshape(smooth.shape)
     # Else find_peaks warns, and samples are looked at in threads, in which warnings cannot be left out.
     if not (smooth > FAINTEST_PEAK * threshold).any():
         return Detections.empty()
-    peaks = find_peaks(smooth, FAINTEST_PEAK * threshold, min_separation=SEPARATION_BEAMS * pixels_per_beam)
+    separation = resolution.separation * pixels_per_beam
+    peaks = find_peaks(smooth, FAINTEST_PEAK * threshold, min_separation=separation)
     islands, _ = label(smooth > EMPTY * FAINTEST_PEAK * threshold)
     positions = np.column_stack([peaks["y_peak"], peaks["x_peak"]])
     segments = np.zeros(sky.shape, dtype=np.int32)
     first = 0
     for island in np.unique(islands[tuple(positions.T)]):
         own = positions[islands[tuple(positions.T)] == island]
-        kept = _separate(smooth, own[np.argsort(-smooth[tuple(own.T)])])
+        kept = _separate(smooth, own[np.argsort(-smooth[tuple(own.T)])], resolution.saddle)
         pixels = np.argwhere((islands == island) & (sky > 0))
         segments[tuple(pixels.T)] = first + 1 + cKDTree(kept).query(pixels)[1]
         first += len(kept)
     if not segments.any():
         return Detections.empty()
     found = _measure(sky, segments, sample)
-    whole = _whole(found)
+    whole = _whole(found, resolution.apart)
     if len(np.unique(whole)) < len(found):
         segments[segments > 0] = 1 + whole[np.unique(segments[segments > 0], return_inverse=True)[1]]
         found = _measure(sky, segments, sample)
     found = found.select(found.flux >= threshold)
-    return replace(found, island=touching(found, smooth)) if len(found) > 1 else found
+    return replace(found, island=touching(found, smooth)) if resolution.extended and len(found) > 1 else found
 
 
 def _measure(sky, segments, sample):
@@ -90,7 +118,7 @@ def _measure(sky, segments, sample):
     )
 
 
-def _whole(found):
+def _whole(found, apart):
     """Number of the source that each of the pieces found is part of.
 
     Gaussians so near to each other have hardly a saddle between them: a sample
@@ -98,20 +126,20 @@ def _whole(found):
     """
     fwhm = gaussian_sigma_to_fwhm * np.linalg.det(found.covariance).clip(0) ** 0.25
     places = np.column_stack([found.x, found.y])
-    pairs = cKDTree(places).query_pairs(APART * fwhm.max(), output_type="ndarray")
-    close = np.hypot(*(places[pairs[:, 0]] - places[pairs[:, 1]]).T) < APART * fwhm[pairs].min(1)
+    pairs = cKDTree(places).query_pairs(apart * fwhm.max(), output_type="ndarray")
+    close = np.hypot(*(places[pairs[:, 0]] - places[pairs[:, 1]]).T) < apart * fwhm[pairs].min(1)
     one, other = pairs[close].T
     return connected(one, other, len(fwhm))
 
 
-def _separate(smooth, peaks):
+def _separate(smooth, peaks, saddle):
     """The peaks, highest first, that a saddle separates from every higher one."""
     kept = []
     for y, x in peaks:
         for y0, x0 in kept:
             steps = np.linspace(0, 1, 2 + int(2 * np.hypot(y - y0, x - x0)))
             between = map_coordinates(smooth, [y0 + steps * (y - y0), x0 + steps * (x - x0)], order=1)
-            if between.min() > SADDLE * smooth[y, x]:
+            if between.min() > saddle * smooth[y, x]:
                 break
         else:
             kept.append((y, x))

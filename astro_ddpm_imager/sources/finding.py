@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from ..observation.bright import SMOOTHING as BRIGHT_SMOOTHING
 from ..parallel import in_parallel, one_blas_thread
 from .aggregation import Detections, merge
-from .detection import SMOOTHING_BEAMS, detect
+from .detection import DRAWN, SHARP, SMOOTHING_BEAMS, detect
 from .refinement import refine
 
 __all__ = ["find_in_samples", "find_sources", "merge_samples"]
@@ -18,6 +18,8 @@ MERGING_BEAMS = 0.6  # radius within which detections of different samples are o
 
 def find_sources(sky, gridded, threshold, pixels_per_beam, sample=0):
     """Detect the sources of one sky, and refine them.
+
+    Skies of a model that knows the noise are not refined, and their sources may be nearer to each other.
 
     Parameters
     ----------
@@ -34,14 +36,15 @@ def find_sources(sky, gridded, threshold, pixels_per_beam, sample=0):
     `~astro_ddpm_imager.sources.aggregation.Detections`
     """
     whole_sky = sky + gridded.bright
-    detections = detect(whole_sky, threshold, pixels_per_beam, sample)
+    resolution = SHARP if gridded.noise_known else DRAWN
+    detections = detect(whole_sky, threshold, pixels_per_beam, sample, resolution)
     if np.any(gridded.bright):
         at, sigma = [detections.y, detections.x], SMOOTHING_BEAMS * pixels_per_beam
         part, whole = (map_coordinates(gaussian_filter(image, sigma), at, order=1) for image in (sky, whole_sky))
         drawn = np.divide(part, whole, out=np.ones_like(whole), where=whole > 0).clip(0, 1)
         broadened = (1 - drawn)[:, None, None] * np.eye(2) * (BRIGHT_SMOOTHING * pixels_per_beam) ** 2
         detections = replace(detections, covariance=detections.covariance - broadened)
-    return refine(detections, sky, gridded, pixels_per_beam)
+    return detections if gridded.noise_known else refine(detections, sky, gridded, pixels_per_beam)
 
 
 def find_in_samples(samples, gridded, threshold, pixels_per_beam, workers):

@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from ...errors import ModelError
+from ...observation.grid import ORIENTATIONS
 from ..sampling import LinearSchedule
 from ..stretch import PowerStretch
 from .entries import check_entries
@@ -61,6 +62,11 @@ class ModelCard:
         Default of the lowest reliability in a catalogue.
     steps : int
         Default number of sampling steps.
+    protocol : dict
+        Of a model that knows one observation by heart (`~astro_ddpm_imager.diffusion.protocol`), else empty:
+        ``shape`` and ``cell_arcsec`` of its images, ``beam_arcsec``, ``rms`` (Jy/beam), ``grid``, the model's
+        pixels of an image, ``window`` and ``side``, the part of them it sees, and the ``command`` that makes its
+        fields.
     calibration : dict
         Of reliabilities and errors, see `~astro_ddpm_imager.evaluate.fit_calibration`; empty if there is none.
     scores : dict
@@ -87,6 +93,7 @@ class ModelCard:
     threshold: float
     reliability: float
     steps: int
+    protocol: dict = field(default_factory=dict)
     calibration: dict = field(default_factory=dict)
     scores: dict = field(default_factory=dict)
     sha256: str = ""
@@ -95,7 +102,14 @@ class ModelCard:
     def configuration(self) -> dict:
         """The part that must agree with the metadata of the ONNX file."""
         beside = {"threshold", "reliability", "steps", "calibration", "scores", "sha256"}
+        if not self.protocol:
+            beside.add("protocol")
         return {key: value for key, value in asdict(self).items() if key not in beside}
+
+    @property
+    def orientations(self) -> int:
+        """In how many orientations the model is shown an image: one that knows its noise by heart knows one."""
+        return 1 if self.protocol else ORIENTATIONS
 
     @property
     def stretch(self) -> PowerStretch:
