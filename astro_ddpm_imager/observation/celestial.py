@@ -76,7 +76,11 @@ def celestial_part(wcs, name):
     except ValueError as error:  # WcsError is one
         raise _unusable(name, error) from error
     if celestial is None:
-        raise DirtyImageError(f"{name}: no celestial WCS (CTYPE such as RA---SIN and DEC--SIN); add it to the header")
+        types = () if wcs is None else (f"CTYPE{axis}={ctype!r}" for axis, ctype in enumerate(wcs.wcs.ctype, 1))
+        said = f", but {', '.join(types)}" if wcs is not None else ""
+        raise DirtyImageError(
+            f"{name}: no celestial WCS (CTYPE such as RA---SIN and DEC--SIN){said}; add it to the header"
+        )
     axes = wcs.wcs.lng, wcs.wcs.lat
     if axes == (1, 0):
         raise DirtyImageError(
