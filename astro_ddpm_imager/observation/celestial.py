@@ -74,7 +74,7 @@ def celestial_part(wcs, name):
     try:
         celestial = wcs.celestial if wcs is not None and wcs.has_celestial else None
     except ValueError as error:  # WcsError is one
-        raise _unusable(name, error, wcs.wcs.ctype[:2]) from error
+        raise _unusable(name, error, list(wcs.wcs.ctype)[:2]) from error
     if celestial is None:
         said = "" if wcs is None else f", but {_types(wcs.wcs.ctype)}"
         raise DirtyImageError(

@@ -379,9 +379,7 @@ def test_a_truth_larger_than_images_are(folder, without_finders, tmp_path):
     truth = Table.read(folder / "truth.ecsv")
     truth["maj_arcsec"][0] = 1e9
     truth.write(tmp_path / "truth.ecsv")
-    with pytest.raises(
-        EvaluationError, match=r"a true source is 1e\+09 arcsec long \(maj_arcsec\), more"
-    ):
+    with pytest.raises(EvaluationError, match=r"a true source is 1e\+09 arcsec long \(maj_arcsec\), more"):
         run_fields(folder, tmp_path / "out", DiffusionImager(**settings()), truth=tmp_path / "truth.ecsv")
 
 
