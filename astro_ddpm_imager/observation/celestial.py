@@ -44,7 +44,7 @@ def read_wcs(header, name):
             try:
                 wcs = WCS(header, naxis=[1, 2])
             except Exception as error:  # as above
-                raise _unusable(name, error) from error
+                raise _unusable(name, error, [header.get("CTYPE1", ""), header.get("CTYPE2", "")]) from error
             log.warning(
                 "%s: the WCS of the axes beyond the sky cannot be used (%s); the image is read without it",
                 name, _cause(whole),
@@ -74,9 +74,12 @@ def celestial_part(wcs, name):
     try:
         celestial = wcs.celestial if wcs is not None and wcs.has_celestial else None
     except ValueError as error:  # WcsError is one
-        raise _unusable(name, error) from error
+        raise _unusable(name, error, list(wcs.wcs.ctype)[:2]) from error
     if celestial is None:
-        raise DirtyImageError(f"{name}: no celestial WCS (CTYPE such as RA---SIN and DEC--SIN); add it to the header")
+        said = "" if wcs is None else f", but {_types(wcs.wcs.ctype)}"
+        raise DirtyImageError(
+            f"{name}: no celestial WCS (CTYPE such as RA---SIN and DEC--SIN){said}; add it to the header"
+        )
     axes = wcs.wcs.lng, wcs.wcs.lat
     if axes == (1, 0):
         raise DirtyImageError(
@@ -124,10 +127,15 @@ def _drop_distortions(wcs, matrix, name):
     wcs.wcs.set()
 
 
-def _unusable(name, error):
+def _unusable(name, error, types):
     return DirtyImageError(
-        f"{name}: the WCS cannot be used ({_cause(error)}); correct CTYPE, CDELT and the like in the header"
+        f"{name}: the WCS cannot be used ({_cause(error)} {_types(types)}); correct CTYPE, CDELT and the like in the "
+        "header"
     )
+
+
+def _types(types):
+    return ", ".join(f"CTYPE{axis}={ctype!r}" for axis, ctype in enumerate(types, 1))
 
 
 def _cause(error):
