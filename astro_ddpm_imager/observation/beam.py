@@ -197,7 +197,7 @@ def _warn_distorted(image, width, height):
             f"dirty: the middle of the image is beyond the projection, with CRPIX={image.wcs.wcs.crpix.tolist()} and "
             f"CRVAL={image.wcs.wcs.crval.tolist()}; correct the header, or regrid the image around its middle"
         )
-    if np.abs(np.log(np.divide(here, [width, height]))).max() > 0.02:
+    if not np.allclose(here, [width, height], rtol=0.02, atol=0):
         log.warning(
             "dirty: in its middle the pixels are %.4g x %.4g arcsec, at the reference point of the projection %.4g x "
             "%.4g, which are taken for the beam; without a PSF fluxes will be wrong: regrid it around its middle",

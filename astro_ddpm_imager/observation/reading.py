@@ -225,7 +225,7 @@ def in_jy_per_beam(image, name):
     factor = unit.to(JY_PER_BEAM) if isinstance(unit, u.UnitBase) and unit.is_equivalent(JY_PER_BEAM) else np.nan
     if not np.isclose(factor, MULTIPLES, rtol=1e-6, atol=0).any():
         raise DirtyImageError(
-            f"{name}: the unit is {str(unit)!r}, not Jy/beam or a decimal multiple of it; convert the image first"
+            f"{name}: the unit is {str(unit)!r}, not Jy/beam or a multiple of it; convert the image first"
         )
     return image.data.astype(float) * factor
 
