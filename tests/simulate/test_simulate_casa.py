@@ -251,7 +251,7 @@ def test_components_are_the_sources_on_the_sky():
 def test_fields_like_the_ones_of_development_have_noise_of_their_own(monkeypatch, tmp_path):
     calls = []
 
-    def record(observation, sources, folder, name, pwv, seed, overwrite):
+    def record(observation, sources, folder, name, pwv, seed, overwrite, pblimit):
         calls.append((name, seed, len(sources)))
 
     monkeypatch.setattr("export.casa_fields.simulate_with_casa", record)
