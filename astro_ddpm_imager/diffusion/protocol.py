@@ -24,7 +24,7 @@ def in_its_units(observation, protocol):
     ----------
     observation : `~astro_ddpm_imager.observation.dirty.DirtyImage`
     protocol : dict
-        Of a `~astro_ddpm_imager.diffusion.models.ModelCard`.
+        Of a `~astro_ddpm_imager.ModelCard`.
 
     Returns
     -------

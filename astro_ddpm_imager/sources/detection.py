@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from .aggregation import Detections
 from .islands import connected, touching
 
-__all__ = ["detect"]
+__all__ = ["DRAWN", "SHARP", "Resolution", "detect"]
 
 SMOOTHING_BEAMS = 0.3  # standard deviation, of skies as a network draws them from noisy images
 FAINTEST_PEAK = 0.05  # of the threshold, in a smoothed pixel
