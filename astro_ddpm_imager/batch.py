@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import astropy.units as u
@@ -133,6 +133,7 @@ def _file_jobs(args, beam):
     if repeated:
         raise SettingError(f"several files would be written as {', '.join(sorted(repeated))}; give them one at a time")
 
+    @cache
     def made_of(path):
         settings = {
             name: value for name, value in (("n_samples", args.samples), ("seed", args.seed)) if value is not None

@@ -8,6 +8,8 @@ import sys
 from contextlib import contextmanager, suppress
 from logging.handlers import BufferingHandler
 
+from ..errors import printable
+
 __all__ = [
     "flush_streams",
     "logging_to_stderr",
@@ -17,8 +19,6 @@ __all__ = [
     "say_json",
     "warnings_logged",
 ]
-
-from ..errors import printable
 
 PACKAGE = __package__.partition(".")[0]
 

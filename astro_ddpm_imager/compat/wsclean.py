@@ -26,7 +26,7 @@ from ..products.writing import (
     write_products,
 )
 
-__all__ = ["OTHERS", "PLANE", "WSCleanImages", "deconvolve", "find_images", "write_plane"]
+__all__ = ["OTHERS", "PLANE", "WSCleanImages", "deconvolve", "find_images", "without_origin", "write_plane"]
 
 log = logging.getLogger(__name__)
 
@@ -163,6 +163,24 @@ def _images(result, dirty):
     return {"model": model, "image": restored, "residual": residual, "uncertainty": uncertainty}
 
 
+def without_origin(header):
+    """A header for another image: without what says where its own comes from.
+
+    Parameters
+    ----------
+    header : `~astropy.io.fits.Header`
+
+    Returns
+    -------
+    `~astropy.io.fits.Header`
+        A copy.
+    """
+    header = header.copy()
+    for key in ("FILENAME", "FILESHA", "HISTORY"):
+        header.remove(key, ignore_missing=True, remove_all=True)
+    return header
+
+
 def write_plane(result, path, data, kind):
     """Write an image with WSClean's header and axes, and this package's provenance.
 
@@ -175,9 +193,7 @@ def write_plane(result, path, data, kind):
     kind : str
         A key of ``KINDS``.
     """
-    header = result.dirty.meta.copy()
-    for key in ("FILENAME", "FILESHA", "HISTORY"):  # of the dirty image; the history comes with the provenance
-        header.remove(key, ignore_missing=True, remove_all=True)
+    header = without_origin(result.dirty.meta)  # the history comes again, with the provenance
     header.update(product_header(result.dirty, result.meta))
     header["BUNIT"] = (f"JY/{KINDS[kind].upper()}", f"Units are in Jansky per {KINDS[kind]}")
     data = data.reshape((1,) * (header["NAXIS"] - 2) + data.shape)

@@ -1,9 +1,7 @@
 """The run over all fields of a folder: each field's catalogues and measurements are kept as they are made."""
 
 import hashlib
-import json
 import logging
-import re
 import time
 from dataclasses import dataclass
 from os import PathLike
@@ -19,29 +17,33 @@ from .. import __version__
 from ..diffusion.reconstruction import AGGREGATES
 from ..errors import DirtyImageError, EvaluationError
 from ..imager import DiffusionImager
-from ..observation.reading import read_image
-from ..products.catalog_files import write_ecsv
+from ..observation.reading import file_digest, read_image
 from ..progress import hidden, tqdm
 from .aggregates import aggregate_catalogs
 from .fields import read_folder, true_pixels, true_snr
 from .finders import FINDERS, FinderError, measurement_sets, nothing_found
 from .images import image_scores, pixel_coverage, true_brightness, true_ranks, true_sky
 from .matched_filter import matched_filter
+from .parts import (
+    FIRST_SAMPLES,
+    MATCHED_FILTER,
+    OURS,
+    check_files,
+    check_settings,
+    is_readable,
+    is_whole,
+    part_path,
+    read_json,
+    write_json,
+    write_table,
+)  # fmt: skip
 
 __all__ = ["MATCHED_FILTER", "OURS", "RISING_FILTER", "Evaluation", "run_fields"]
 
 log = logging.getLogger(__name__)
 
-OURS = "detect-aggregate"
-MATCHED_FILTER = "matched filter"
 RISING_FILTER = "matched filter, threshold rising with 1 - pb"  # so it knows where sources lie, as the model does
-FIRST_SAMPLES = "first samples"  # catalogues of the first n samples, n in a column
 FAINTEST_FRACTION = 0.1  # of the samples; fewer make a candidate that no figure shows
-METHODS = (OURS, MATCHED_FILTER, FIRST_SAMPLES, *AGGREGATES)
-KEPT = {  # of a field, in JSON
-    "inputs": dict, "seconds": dict, "threads": int, "provider": str, "rms": float, "beam": float, "true_snr": list,
-    "true_pb": list, "images": dict, "coverage": dict, "ranks": dict,
-}  # fmt: skip
 LARGEST = 10  # sides of an image: what a true source may measure
 FURTHEST = 1.5  # sides of an image from its middle: where its nearest true source may be
 COLUMNS = ("ra", "dec", "ra_err", "dec_err", "flux", "flux_err", "snr", "reliability")
@@ -148,13 +150,13 @@ def run_fields(
     }
     if len(components) != len(sources_of_all):
         settings["components_sha256"] = _digest(components)
-    _check_settings(Path(output) / "settings.json", settings)
+    check_settings(Path(output) / "settings.json", settings)
     disable = hidden(progress)
     for number in tqdm(inputs, desc="imaging", unit="field", disable=disable):
-        files = {kind: _sha256(path) for kind, path in inputs[number].items() if path is not None}
+        files = {kind: file_digest(path) for kind, path in inputs[number].items() if path is not None}
         truth_here = sources[sources["field"] == number]
-        if _is_whole(parts, number, len(truth_here)):
-            _check_files(parts, number, inputs[number], files)
+        if is_whole(parts, number, len(truth_here)):
+            check_files(parts, number, inputs[number], files)
         else:
             components_here = components[components["field"] == number]
             _image_field(parts, number, inputs[number], files, truth_here, components_here, imager, fwhm)
@@ -176,79 +178,6 @@ def _check(imager):
         raise EvaluationError("imager.seed=None: give a seed, so that the run can be repeated")
     if imager.n_samples < 2:
         raise EvaluationError(f"imager.n_samples={imager.n_samples}: a spread needs at least 2 samples")
-
-
-def _check_settings(path, settings):
-    """Keep the settings of a new run; a run that goes on must have the same."""
-    if not path.exists():
-        _write(path, settings)
-        return
-    before = _read(path)
-    now = json.loads(json.dumps(settings))
-    changed = [name for name in now if before.get(name) != now[name]]
-    if changed == ["truth_sha256"]:
-        raise EvaluationError(
-            f"output={str(path.parent)!r}: holds a run with another truth; remove it or give another folder"
-        )
-    if changed:
-        differences = ", ".join(f"{name} {before.get(name)!r} instead of {now[name]!r}" for name in changed)
-        raise EvaluationError(
-            f"output={str(path.parent)!r}: holds a run with {differences}; remove it or give another folder"
-        )
-
-
-def _is_whole(parts, number, n_true):
-    """Whether what an earlier run has kept of a field is there and can be read; what cannot is made again."""
-    path = parts / f"{number:04d}.json"
-    if not path.exists():
-        return False
-    try:
-        measured = json.loads(path.read_text())
-        for key, kind in KEPT.items():
-            if not isinstance(measured[key], kind):
-                raise TypeError(f"{key} is of another type")
-        if not n_true == len(measured["true_snr"]) == len(measured["true_pb"]):
-            raise ValueError("of another number of true sources")
-        if not {OURS, MATCHED_FILTER} <= set(measured["seconds"]):
-            raise KeyError("seconds")
-        for name in METHODS:
-            path = _path(parts, number, name)
-            if name == OURS or path.exists():
-                _read_table(path)
-    except Exception as error:  # there is no end to what a damaged table makes its reader stumble over
-        log.warning("%s: is damaged (%r); field %d is made again", path, error, number)
-        return False
-    return True
-
-
-def _read_table(path):
-    """What was found in a field."""
-    table = QTable.read(path, format="ascii.ecsv")
-    if not {"field", "ra", "dec"} <= set(table.colnames):
-        raise KeyError("field, ra, dec")
-    return table
-
-
-def _is_readable(path):
-    """Whether what another finder has found can be read; else it runs again."""
-    try:
-        _read_table(path)
-    except Exception as error:  # as above
-        if path.exists():
-            log.warning("%s: is damaged (%r); it is made again", path, error)
-        return False
-    return True
-
-
-def _check_files(parts, number, arguments, files):
-    """A field that is there already must be of the same images."""
-    before = _read(parts / f"{number:04d}.json").get("inputs", {})
-    changed = [kind for kind in arguments if before.get(kind) != files.get(kind)]
-    if changed:
-        raise EvaluationError(
-            f"output={str(parts.parent)!r}: holds field {number} of another {' and '.join(changed)} than "
-            f"{arguments['dirty']} has now; remove it or give another folder"
-        )
 
 
 def _digest(sources):
@@ -289,7 +218,7 @@ def _image_field(parts, number, arguments, files, truth, components, imager, fwh
     x, y = true_pixels(truth, dirty.wcs)
     for name, table in catalogs.items():
         kept = [column for column in (*COLUMNS, "significance", "pb", "first") if column in table.colnames]
-        _write_table(_path(parts, number, name), table[kept], number)
+        write_table(part_path(parts, number, name), table[kept], number)
     measured = {
         "inputs": files,
         "seconds": seconds,
@@ -304,7 +233,7 @@ def _image_field(parts, number, arguments, files, truth, components, imager, fwh
         "ranks": true_ranks(result, sky, per_beam, number),
     }
     # Last, so that a field without it is made again.
-    _write(parts / f"{number:04d}.json", measured)
+    write_json(parts / f"{number:04d}.json", measured)
 
 
 def _check_positions(image, truth, name):
@@ -343,8 +272,8 @@ def _check_sizes(image, truth, name):
 
 def _find_fields(parts, finder, numbers, inputs, sets, pblimit, disable):
     """Run another finder where it has not run yet; False if it is not installed."""
-    paths = {number: _path(parts, number, finder.name) for number in numbers}
-    todo = [number for number in numbers if not _is_readable(paths[number])]
+    paths = {number: part_path(parts, number, finder.name) for number in numbers}
+    todo = [number for number in numbers if not is_readable(paths[number])]
     if todo and finder.missing():
         log.warning("%s is left out: it needs %s", finder.name, finder.missing())
         return False
@@ -357,17 +286,17 @@ def _find_fields(parts, finder, numbers, inputs, sets, pblimit, disable):
                 except FinderError as error:
                     log.warning("%s fails on field %d, which counts as nothing found: %s", finder.name, number, error)
                     table = nothing_found(time.perf_counter() - started)
-                _write_table(paths[number], table, number)
+                write_table(paths[number], table, number)
     return True
 
 
 def _collect(parts, numbers, truth, names, settings):
     """Read all fields again."""
-    measured = {number: _read(parts / f"{number:04d}.json") for number in numbers}
+    measured = {number: read_json(parts / f"{number:04d}.json") for number in numbers}
     seconds = {name: {n: measured[n]["seconds"][name] for n in numbers} for name in (OURS, MATCHED_FILTER)}
     catalogs = {}
     for name in [*names, FIRST_SAMPLES]:
-        tables = [_path(parts, number, name) for number in numbers]
+        tables = [part_path(parts, number, name) for number in numbers]
         # As plain columns: older versions wrote longitudes, which do not go together with quantities.
         tables = [QTable(Table(QTable.read(path))) for path in tables if path.exists()]
         for table in tables:
@@ -400,36 +329,3 @@ def _add_rising(catalogs, seconds):
         )
     elif (table["pb"] < 1).any():
         catalogs[RISING_FILTER], seconds[RISING_FILTER] = table, seconds[MATCHED_FILTER]
-
-
-def _path(parts, number, method):
-    return parts / f"{number:04d}.{re.sub('[^a-z]+', '-', method.lower())}.ecsv"
-
-
-def _write_table(path, table, number):
-    table = QTable(table, copy=False, meta={"field": number, **{k: v for k, v in table.meta.items() if k == "seconds"}})
-    table.add_column(np.full(len(table), number), name="field", index=0)
-    part = path.with_suffix(".part")
-    write_ecsv(table, part)
-    part.replace(path)
-
-
-def _sha256(path):
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read(path):
-    try:
-        content = json.loads(path.read_text())
-        if not isinstance(content, dict):
-            raise TypeError(f"{type(content).__name__} instead of an object")
-        return content
-    except (ValueError, TypeError) as error:
-        raise EvaluationError(f"{path}: is damaged ({error}); remove it, and what it held is made again") from error
-
-
-def _write(path, content):
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=1) + "\n")
-    part.replace(path)

@@ -273,22 +273,7 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
     beam_area = 2 * np.pi * np.sqrt(np.linalg.det(covariance))
     _check_known(inside, beam_area, pblimit)
 
-    lowest, highest = data[inside].min(), data[inside].max()
-    if lowest == highest:
-        raise DirtyImageError(f"dirty: the image is constant ({lowest:g} Jy/beam); there is no noise to measure")
-    data = blank_zeros(data, beam_area, "dirty")
-    data = blank_sharp_pixels(data, covariance, "dirty")
-    data = subtract_pedestal(data, beam_area, "dirty")
-    inside = np.isfinite(data)
-    pb_values = np.where(inside, pb_values, np.nan)
-    rms = float(mad_std(data[inside]))
-    if rms == 0:
-        raise DirtyImageError(
-            "dirty: more than half of the pixels are equal; there is no noise to measure (blank pixels should be NaN)"
-        )
-    check_range(data, rms, "dirty")
-    psf_values = None if psf is None else checked_psf(companions["psf"].data, covariance)
-    data = blank_unmeasured(data, rms, covariance, psf_values, "dirty")
+    data, psf_values = _without_faults(data, covariance, companions["psf"].data if "psf" in companions else None)
     inside = np.isfinite(data)
     _check_known(inside, beam_area, pblimit)
     pb_values = np.where(inside, pb_values, np.nan)
@@ -321,6 +306,25 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
         data, image.wcs, beam, rms, psf_values, pb_values, allowed, image.meta,
         holes=holes if holes.any() else None, inputs=inputs,
     )  # fmt: skip
+
+
+def _without_faults(data, covariance, psf):
+    """The pixels of a sky and noise, NaN elsewhere, and the PSF, if one is given; both are checked."""
+    beam_area = 2 * np.pi * np.sqrt(np.linalg.det(covariance))
+    lowest, highest = np.nanmin(data), np.nanmax(data)
+    if lowest == highest:
+        raise DirtyImageError(f"dirty: the image is constant ({lowest:g} Jy/beam); there is no noise to measure")
+    data = blank_zeros(data, beam_area, "dirty")
+    data = blank_sharp_pixels(data, covariance, "dirty")
+    data = subtract_pedestal(data, beam_area, "dirty")
+    rms = float(mad_std(data[np.isfinite(data)]))
+    if rms == 0:
+        raise DirtyImageError(
+            "dirty: more than half of the pixels are equal; there is no noise to measure (blank pixels should be NaN)"
+        )
+    check_range(data, rms, "dirty")
+    psf = None if psf is None else checked_psf(psf, covariance)
+    return blank_unmeasured(data, rms, covariance, psf, "dirty"), psf
 
 
 def _check_known(inside, beam_area, pblimit):

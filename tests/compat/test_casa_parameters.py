@@ -8,10 +8,11 @@ import pytest
 from astropy.table import QTable
 
 from astro_ddpm_imager.compat.casa import PARAMETERS, tclean
-from astro_ddpm_imager.compat.casa.depth import deep_model, deep_sources, parse_threshold
+from astro_ddpm_imager.compat.casa.depth import parse_threshold
 from astro_ddpm_imager.compat.casa.documentation import parameter_table
 from astro_ddpm_imager.compat.casa.parameters import bind, check, ignored, passed_on
 from astro_ddpm_imager.compat.casa.products import PRODUCTS, move_products, numbered
+from astro_ddpm_imager.compat.depth import deep_model, deep_sources
 from astro_ddpm_imager.errors import SettingError
 
 DOCS = Path(__file__).parents[2] / "docs"

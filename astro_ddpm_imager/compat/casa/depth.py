@@ -5,9 +5,8 @@ import numpy as np
 
 from ...errors import SettingError
 from ...observation.reading import JY_PER_BEAM
-from ..depth import deep_model, deep_sources
 
-__all__ = ["deep_model", "deep_sources", "parse_threshold"]
+__all__ = ["parse_threshold"]
 
 
 def parse_threshold(threshold):

@@ -13,7 +13,7 @@ from astropy.nddata import CCDData
 from ...errors import DirtyImageError, SettingError, SimulationError
 from ...observation.reading import read_image
 from ...simulate.imaging import fit_beam
-from ..wsclean import PLANE
+from ..wsclean import PLANE, without_origin
 from .wsclean_settings import PREFIX
 
 __all__ = ["WSCleanRun"]
@@ -235,8 +235,7 @@ def _psf_image(name, shape):
             f"WSClean wants a part of {nx} x {ny} pixels deconvolved, not {path.name}; leave out "
             "-parallel-deconvolution"
         )
-    for key in ("FILENAME", "FILESHA", "HISTORY"):
-        template.meta.remove(key, ignore_missing=True, remove_all=True)
+    template.meta = without_origin(template.meta)
     return path, template
 
 
