@@ -29,6 +29,7 @@ DESCRIPTION = (
     "CLEAN with its own PSF, the primary beam{feedback}; for images of any interferometer, naturally or Briggs "
     "weighted, with compact and extended sources."
 )
+PIXELS_PER_BEAM, MULTIPLE = 2.2, 8
 SMALLEST_HALVED = 256  # weights in an array
 FEEDBACK = ", and its own last estimate of the sky with what that leaves of the dirty image"
 FIELDS = (
@@ -107,6 +108,37 @@ def _halve(graph, parameters):
     graph.node.extend(nodes)
 
 
+def make_card(name, model, stretch, **entries):
+    """The card of a network that was trained today.
+
+    Parameters
+    ----------
+    name : str
+    model : `torch.nn.Module`
+    stretch : `~astro_ddpm_imager.diffusion.stretch.PowerStretch`
+    **entries
+        What is not alike for all.
+
+    Returns
+    -------
+    `~astro_ddpm_imager.diffusion.models.ModelCard`, without the checksum.
+    """
+    return ModelCard(
+        name=name,
+        date=datetime.date.today().isoformat(),
+        gamma=stretch.gamma,
+        c=stretch.c,
+        schedule=asdict(LinearSchedule()),
+        pixels_per_beam=PIXELS_PER_BEAM,
+        multiple=MULTIPLE,
+        parameters=sum(weights.numel() for weights in model.parameters()),
+        clean=CLEAN,
+        bright={"brightest": 30.0, "kept": 15.0},
+        limits={"beam_axis_ratio": LONGEST_BEAM},
+        **entries,
+    )
+
+
 def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -121,22 +153,13 @@ def main():
     settings = json.loads((args.checkpoint.parent / "config.json").read_text())
     model = UNet(settings["channels"], settings["blocks"], feedback=not settings["no_feedback"])
     model.load_state_dict(state["average"])
-    stretch = PowerStretch()
-    card = ModelCard(
-        name=args.output.stem,
+    card = make_card(
+        args.output.stem,
+        model,
+        PowerStretch(),
         description=DESCRIPTION.format(feedback="" if settings["no_feedback"] else FEEDBACK),
-        date=datetime.date.today().isoformat(),
         noise_protocol="independent",
-        gamma=stretch.gamma,
-        c=stretch.c,
-        schedule=asdict(LinearSchedule()),
-        pixels_per_beam=2.2,
-        multiple=8,
         reach=48,
-        parameters=sum(weights.numel() for weights in model.parameters()),
-        clean=CLEAN,
-        bright={"brightest": 30.0, "kept": 15.0},
-        limits={"beam_axis_ratio": LONGEST_BEAM},
         training={
             "steps": state["step"],
             "simulated": state["step"] * settings["batch"],
