@@ -47,7 +47,7 @@ def draw_samples(gridded, denoiser, n_samples, steps, sampler, seed, update):
     seed : int
         Of the noise; that of a sample is the same however many there are.
     update : callable
-        Called at each step of each sample.
+        Called with a number of samples at each step that they take.
 
     Returns
     -------
@@ -58,33 +58,49 @@ def draw_samples(gridded, denoiser, n_samples, steps, sampler, seed, update):
     # The sky has no preferred direction, the network a little: samples average over all.
     orientations = min(denoiser.card.orientations, n_samples)
 
-    def noise(i):
-        rng = np.random.default_rng([seed, i])
-        return lambda: rng.standard_normal(views.shape(i), dtype=np.float32)
+    def batches(number):
+        return _batches(number, denoiser.batch(views.shape(0), number))
 
-    def start(i):
+    def noise(batch):
+        streams = [np.random.default_rng([seed, i]) for i in batch]
+        return lambda: np.stack([rng.standard_normal(views.shape(batch[0]), dtype=np.float32) for rng in streams])
+
+    def start(batch):
         """What is expected of pure noise, which hardly depends on the noise."""
-        given = views.look_back(i, None) if looks_back else None
-        return denoiser.predict(noise(i)(), views.conditions(i), schedule.steps - 1, given)
+        given = views.look_back(batch, None) if looks_back else None
+        return denoiser.predict(noise(batch)(), views.conditions(batch), schedule.steps - 1, given)
 
-    starts = in_parallel(start, orientations, denoiser.workers)
+    starts = _in_batches(start, batches(orientations), denoiser.streams)
 
-    def sample(i):
+    def sample(batch):
         def predict(noisy, t, given):
-            update()
+            update(len(batch))
             if t == schedule.steps - 1:
-                return starts[i % len(starts)]
-            return denoiser.predict(noisy, views.conditions(i), t, given)
+                return np.stack([starts[i % orientations] for i in batch])
+            return denoiser.predict(noisy, views.conditions(batch), t, given)
 
         def look_back(expected):
-            return views.look_back(i, expected) if looks_back and expected is not None else None
+            return views.look_back(batch, expected) if looks_back and expected is not None else None
 
-        drawn = SAMPLERS[sampler](with_feedback(predict, look_back), noise(i), schedule, steps)
-        return views.sky(i, drawn)
+        drawn = SAMPLERS[sampler](with_feedback(predict, look_back), noise(batch), schedule, steps)
+        return [views.sky(i, one) for i, one in zip(batch, drawn, strict=True)]
 
-    samples = np.stack(in_parallel(sample, n_samples, denoiser.workers))
+    samples = np.stack(_in_batches(sample, batches(n_samples), denoiser.streams))
     mean = denoiser.card.stretch.forward(samples / gridded.noise).mean(0)
     return Draws(samples, mean + 1, views.mean(starts) + 1)  # an empty sky is stretched to -1
+
+
+def _batches(number, size):
+    """Numbers from 0, in lists of at most ``size``; views of the same shape go together."""
+    alike = [list(range(first, number, 2)) for first in (0, 1)]  # odd orientations exchange the axes
+    return [same[i : i + size] for same in alike for i in range(0, len(same), size)]
+
+
+def _in_batches(function, batches, streams):
+    """What a function makes of each number in some batches, in the order of the numbers."""
+    made = in_parallel(lambda k: function(batches[k]), len(batches), streams)
+    pairs = (pair for batch, values in zip(batches, made, strict=True) for pair in zip(batch, values, strict=True))
+    return [value for _, value in sorted(pairs, key=lambda pair: pair[0])]
 
 
 class _Views:
@@ -103,11 +119,11 @@ class _Views:
         self.inside = pb[self.box] > 0
         self.turned = [np.ascontiguousarray(turn(conditions[:, *self.box], i)) for i in range(card.orientations)]
 
-    def conditions(self, i):
-        return self.turned[i % len(self.turned)]
+    def conditions(self, batch):
+        return np.stack([self.turned[i % len(self.turned)] for i in batch])
 
     def shape(self, i):
-        return self.conditions(i).shape[1:]
+        return self.turned[i % len(self.turned)].shape[1:]
 
     def sky(self, i, stretched):
         """Flux of a stretched sky, turned back, on all pixels."""
@@ -115,11 +131,14 @@ class _Views:
         sky[self.box] = np.where(self.inside, self.stretch.inverse(turn_back(stretched, i % len(self.turned))), 0)
         return sky * self.noise
 
-    def look_back(self, i, stretched):
-        """Feedback of an estimate, or of an empty sky where there is None."""
-        dirty = self.conditions(i)[0]
+    def look_back(self, batch, stretched):
+        """Feedback of estimates, or of empty skies where there are None."""
+        dirty = self.conditions(batch)[:, 0]
         if stretched is None:
-            return feedback(dirty, 0, np.full(dirty.shape, -1))
+            return np.stack([feedback(image, 0, np.full(image.shape, -1)) for image in dirty])
+        return np.stack([self._look_back(*one) for one in zip(batch, dirty, stretched, strict=True)])
+
+    def _look_back(self, i, dirty, stretched):
         seen = (self.gridded.seen(self.sky(i, stretched)) / self.noise)[self.box]
         return feedback(dirty, turn(seen, i % len(self.turned)), np.maximum(stretched, -1))
 
