@@ -9,7 +9,6 @@ python -m export.paper export runs/paper/sources.npz runs/paper/gamma2 MODELS/pa
 import argparse
 import json
 import logging
-import math
 import signal
 import time
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch.nn import functional
 from astro_ddpm_imager.diffusion.sampling import LinearSchedule
 from astro_ddpm_imager.diffusion.stretch import PowerStretch
 
+from .checkpoints import follow, log_to, resume, save, share_of_rate, uninterrupted
 from .feedback import Diffusion
 from .paper_fields import FILTERS, SIDE, Composer, deconvolving, make_library
 from .paper_network import Exported, SharedNoiseUNet
@@ -29,7 +29,7 @@ from .to_onnx import export, make_card
 log = logging.getLogger("paper")
 
 RELIABILITY, STEPS = 0.5, 20  # defaults of the cards
-WARM_UP, REPORTING, SAVING = 200, 30, 120  # steps, seconds, seconds
+REPORTING, SAVING = 30, 120  # seconds
 
 
 class Trainer:
@@ -51,10 +51,8 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(groups, args.rate, weight_decay=1e-3)
         self.step, self.seconds = 0, 0.0
         if self.path.exists():
-            state = torch.load(self.path)
+            state = resume(self, self.path, "cpu")
             self.step, self.seconds = state["step"], state["seconds"]
-            for name in ("model", "average", "optimizer"):
-                getattr(self, name).load_state_dict(state[name])
             log.info("resumed at step %d", self.step)
         elif args.initial:
             weights = torch.load(args.initial / "checkpoint.pt")["average"]
@@ -76,11 +74,6 @@ class Trainer:
             weight = 0.2 + torch.sigmoid(8 * (near - 0.4))
         return error.square() * weight / weight.mean(), error, t
 
-    def rate(self):
-        """Share of the learning rate: warm up, then decay to zero as a cosine of the processor's time."""
-        share = min(1, self.seconds / (60 * self.args.minutes))
-        return min(1, (self.step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * share))
-
     def train(self):
         """Go on until the processor's time is over."""
         reported = saved = time.monotonic()
@@ -89,17 +82,16 @@ class Trainer:
             rng = np.random.default_rng([self.args.seed, 2, self.step])
             generator = torch.Generator().manual_seed(self.args.seed * 1_000_003 + self.step)
             loss = self.losses(self.model, rng, generator)[0].mean()
-            factor = self.rate()
+            factor = share_of_rate(self.step, self.seconds / (60 * self.args.minutes))
             for group in self.optimizer.param_groups:
                 group["lr"] = self.args.rate * factor * group["factor"]
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-            self.optimizer.step()
-            self.step += 1
-            with torch.no_grad():
-                decay = min(self.args.ema, self.step / (self.step + 20))
-                torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
+            with uninterrupted():
+                self.optimizer.step()
+                follow(self.average, self.model, self.step, self.args.ema)
+                self.step += 1
             recent.append(loss.item())
             now, spent = time.monotonic(), time.process_time()
             self.seconds, before = self.seconds + spent - before, spent
@@ -110,7 +102,7 @@ class Trainer:
                 )  # fmt: skip
                 recent, reported = [], now
             if now - saved > SAVING:
-                self.save()
+                save(self, self.path, step=self.step, seconds=self.seconds)
                 self.validate()
                 saved = now
 
@@ -127,12 +119,6 @@ class Trainer:
         off = (self.average.image[0, 0] + self.compose.noise).std().item()
         quarters = " ".join(f"{errors[steps == q].mean():.5f}" for q in range(4))
         log.info("step %d, validation %s; the image is off by %.4f of the noise", self.step, quarters, off)
-
-    def save(self):
-        """Write a checkpoint whole or not at all."""
-        state = {name: getattr(self, name).state_dict() for name in ("model", "average", "optimizer")}
-        torch.save({"step": self.step, "seconds": self.seconds, **state}, self.path.with_suffix(".part"))
-        self.path.with_suffix(".part").replace(self.path)
 
 
 DESCRIPTION = (
@@ -235,12 +221,7 @@ def main():
         args.library.parent.mkdir(parents=True, exist_ok=True)
         make_library(args.library)
         return
-    args.output.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(message)s",
-        handlers=[logging.StreamHandler(), logging.FileHandler(args.output / "train.log")],
-    )
+    log_to(args.output)
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     trainer = Trainer(args, dict(np.load(args.library)))
@@ -253,7 +234,7 @@ def main():
     except KeyboardInterrupt:
         log.info("interrupted at step %d; the same command goes on", trainer.step)
     finally:
-        trainer.save()
+        save(trainer, trainer.path, step=trainer.step, seconds=trainer.seconds)
         trainer.validate()
 
 

@@ -8,7 +8,6 @@ import argparse
 import gc
 import json
 import logging
-import math
 import os
 import signal
 import sys
@@ -29,6 +28,7 @@ from astro_ddpm_imager.diffusion.sampling import LinearSchedule
 from astro_ddpm_imager.diffusion.stretch import PowerStretch
 from astro_ddpm_imager.simulate import FieldSimulator
 
+from .checkpoints import INTERRUPTIONS, follow, log_to, resume, save, share_of_rate, uninterrupted
 from .feedback import Diffusion
 from .instruments import read
 from .torch_fields import TorchSimulator, draw_skies
@@ -40,25 +40,9 @@ CLEAN = {"threshold": 4.0, "gain": 0.2}
 # Shares of the fields that know of no estimate, of one made without feedback, and of one made with it.
 ROUNDS = (1, 4, 3)
 FARTHEST = 2.0  # from the step before, in units of the sampler's steps: what other numbers of steps need, too
-WARM_UP = 200  # steps
 NEW = "feedback.weight"  # starts at 0 where training goes on from a network without it
 REPORTING = 60  # seconds
-INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C; queues and services stop what they run with the other one
 HELD_OUT = 2**31  # seed of the fields for validation
-
-
-@contextmanager
-def uninterrupted():
-    """Put off an interruption to the end of the block."""
-    caught = []
-    handlers = {number: signal.signal(number, lambda *_: caught.append(True)) for number in INTERRUPTIONS}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    if caught:
-        raise KeyboardInterrupt
 
 
 @contextmanager
@@ -114,10 +98,7 @@ class Trainer:
         self.model, self.average = (UNet(**shape).to(args.device, memory_format=torch.channels_last) for _ in range(2))
         self.optimizer = torch.optim.AdamW(self.model.parameters(), args.rate, weight_decay=1e-3)
         if self.path.exists():
-            state = torch.load(self.path, map_location=args.device)
-            self.step = state["step"]
-            for name in ("model", "average", "optimizer"):
-                getattr(self, name).load_state_dict(state[name])
+            self.step = resume(self, self.path, args.device)["step"]
             log.info("resumed at step %d", self.step)
         elif args.initial:
             self._start_from(args.initial)
@@ -151,16 +132,15 @@ class Trainer:
             self._fill(feedback, predict, fields, x, t, generator)
         loss = (predict(x, fields.images, t, feedback) - velocity).square()
         loss = (loss * self.diffusion.loss_weight(fields.images[:, :1], t)).mean()
-        self.optimizer.param_groups[0]["lr"] = self.rate()
+        self.optimizer.param_groups[0]["lr"] = self.args.rate * share_of_rate(self.step, self.step / self.args.steps)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        decay = min(self.args.ema, (self.step + 1) / (self.step + 21))
         # A checkpoint of half a step would not be that of any.
-        with uninterrupted(), torch.no_grad():
+        with uninterrupted():
             self.optimizer.step()
+            follow(self.average, self.model, self.step, self.args.ema)
             self.step += 1
-            torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
         return loss.detach()
 
     def _fill(self, feedback, predict, fields, x, t, generator):
@@ -174,11 +154,6 @@ class Trainer:
                 feedback[chosen] = self.diffusion.feedback(
                     predict, fields[chosen], x[chosen], t[chosen], distances, generator
                 )
-
-    def rate(self):
-        """Learning rate: warm up, then decay to zero as a cosine."""
-        warm = min(1, (self.step + 1) / WARM_UP)
-        return self.args.rate * warm * 0.5 * (1 + math.cos(math.pi * min(1, self.step / self.args.steps)))
 
     @torch.no_grad()
     def validate(self):
@@ -206,13 +181,6 @@ class Trainer:
             means = [losses[:, quarters == q].mean(1) for q in range(4)]
             words = [" ".join(f"{mean[i].item():.5f}" for mean in means) for i in range(len(losses))]
             log.info("step %d, %s: %s", self.step, kind, "; with feedback ".join(words))
-
-    def save(self):
-        """Write a checkpoint whole or not at all."""
-        state = {name: getattr(self, name).state_dict() for name in ("model", "average", "optimizer")}
-        with uninterrupted():
-            torch.save({"step": self.step, **state}, self.path.with_suffix(".part"))
-            self.path.with_suffix(".part").replace(self.path)
 
     def train(self):
         """Go on to the last step."""
@@ -243,7 +211,7 @@ class Trainer:
                 self.validate()
                 validated = time.monotonic()
             if now - saved > 60 * self.args.minutes:
-                self.save()
+                save(self, self.path, step=self.step)
                 saved = now
         self.validate()
 
@@ -270,12 +238,7 @@ def main():
     parser.add_argument("--single-precision", action="store_true", help="instead of bfloat16 in the convolutions")
     parser.add_argument("--eager", action="store_true", help="do not compile; for short runs")
     args = parser.parse_args()
-    args.output.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(message)s",
-        handlers=[logging.StreamHandler(), logging.FileHandler(args.output / "train.log")],
-    )
+    log_to(args.output)
     logging.getLogger("astro_ddpm_imager").setLevel(logging.ERROR)  # CLEAN diverges where gains are off
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     torch.manual_seed(args.seed)
@@ -304,7 +267,7 @@ def _train(args):
         with logging_redirect_tqdm():
             trainer.train()
     finally:
-        trainer.save()
+        save(trainer, trainer.path, step=trainer.step)
         log.info("step %d is kept in %s", trainer.step, trainer.path)
 
 

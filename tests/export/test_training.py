@@ -12,8 +12,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from astro_ddpm_imager.simulate import draw_instrument  # noqa: E402
+from export.checkpoints import uninterrupted  # noqa: E402
 from export.instruments import write  # noqa: E402
-from export.train import uninterrupted  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 
