@@ -171,7 +171,7 @@ def main():
         },
         threshold=1.0,
         reliability=0.5,
-        steps=7,
+        steps=6,
     )
     card = export(model, card, args.output)
     if args.weights:
