@@ -11,7 +11,7 @@ from astropy.wcs import FITSFixedWarning
 from ..errors import DirtyImageError
 from .fits_files import check_size
 
-__all__ = ["is_casa_image", "read_casa_header", "read_casa_image"]
+__all__ = ["is_casa_image", "opened_casa_image", "read_casa_header"]
 
 
 def is_casa_image(path):
@@ -28,8 +28,9 @@ def is_casa_image(path):
     return _table_type(path) == "Image"
 
 
-def read_casa_image(path, channel=0, max_pixels=np.inf):
-    """Read the pixels and the header of a CASA image.
+@contextmanager
+def opened_casa_image(path, channel=0, max_pixels=np.inf):
+    """Pixels and header of a CASA image, while the context lasts.
 
     Parameters
     ----------
@@ -40,10 +41,11 @@ def read_casa_image(path, channel=0, max_pixels=np.inf):
     max_pixels : int, optional
         Of a plane, at most.
 
-    Returns
-    -------
-    data : array, shape (..., ny, nx)
-        NaN where the default mask of the image is False.
+    Yields
+    ------
+    data : `dask.array.Array`, shape (..., ny, nx)
+        NaN where the default mask of the image is False. What is computed is
+        read from the image, and nothing else.
     header : `~astropy.io.fits.Header`
         As CASA's ``exportfits`` writes it, as far as this package needs it.
 
@@ -53,17 +55,17 @@ def read_casa_image(path, channel=0, max_pixels=np.inf):
         It is no CASA image, or cannot be read.
     """
     # Here, because it takes a second, and FITS files do without.
+    import dask.array
     from casa_formats_io import image_to_dask
 
     keywords = _keywords(path)
     with _readable(path):
         data = image_to_dask(str(path))
         check_size(data.shape, path, max_pixels)
-        data = data.compute()
         if keywords.get("Image_defaultmask"):
-            mask = image_to_dask(str(path), mask=keywords["Image_defaultmask"]).compute()
-            data = np.where(mask, data, np.nan)
-        return data.astype(data.dtype.newbyteorder("=")), _header(keywords, data.shape, channel)
+            mask = image_to_dask(str(path), mask=keywords["Image_defaultmask"])
+            data = dask.array.where(mask, data, np.nan)
+        yield data.astype(data.dtype.newbyteorder("=")), _header(keywords, data.shape, channel)
 
 
 def read_casa_header(path):
@@ -76,7 +78,7 @@ def read_casa_header(path):
     Returns
     -------
     `~astropy.io.fits.Header`
-        As of `read_casa_image`.
+        As of `opened_casa_image`.
     """
     from casa_formats_io import image_to_dask  # as above
 

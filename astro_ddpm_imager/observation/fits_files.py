@@ -14,7 +14,7 @@ from astropy.utils.exceptions import AstropyWarning
 
 from ..errors import DirtyImageError
 
-__all__ = ["IMAGE_HDUS", "check_size", "first_image", "read_fits"]
+__all__ = ["IMAGE_HDUS", "check_size", "first_image", "is_packed", "opened_fits"]
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +28,9 @@ GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 PACKED = (GZIP, b"BZh", b"\xfd7zXZ", b"\x1f\x9d")
 
 
-def read_fits(path, channel, max_pixels):
-    """Pixels and header of the first image in a FITS file.
+@contextmanager
+def opened_fits(path, channel, max_pixels, verified=False):
+    """Pixels and header of the first image in a FITS file, while it is open.
 
     Parameters
     ----------
@@ -38,10 +39,13 @@ def read_fits(path, channel, max_pixels):
         As of `first_image`.
     max_pixels : int
         Of a plane, at most.
+    verified : bool, optional
+        Whether the checksum of the pixels is known to be right; to verify it takes all of them.
 
-    Returns
-    -------
-    data : array, shape (..., ny, nx)
+    Yields
+    ------
+    data : array-like, shape (..., ny, nx)
+        What is indexed is read from the file, and nothing else.
     header : `~astropy.io.fits.Header`
 
     Raises
@@ -54,7 +58,23 @@ def read_fits(path, channel, max_pixels):
     # Odd letters in a header, or missing padding, do no harm; where pixels are missing, reading them fails.
     quiet = warnings.catch_warnings(action="ignore", category=AstropyWarning)
     with _readable(path), quiet, _opened(path, max_pixels) as stream, fits.open(stream, memmap=False) as hdus:
-        return _first_image(hdus, channel, path, max_pixels)
+        hdu, header = _first_image(hdus, channel, path, max_pixels, verified)
+        yield hdu.section, header
+
+
+def is_packed(path):
+    """Whether a file is compressed as a whole, so that no part of it can be read alone.
+
+    Parameters
+    ----------
+    path : `~pathlib.Path`
+
+    Returns
+    -------
+    bool
+    """
+    with path.open("rb") as stream:
+        return stream.read(6).startswith((ZIP, *PACKED))
 
 
 @contextmanager
@@ -97,27 +117,29 @@ def first_image(hdus, channel, name, max_pixels):
         There is none, or it is too large or damaged.
     """
     with _readable(name):
-        return _first_image(hdus, channel, name, max_pixels)
+        hdu, header = _first_image(hdus, channel, name, max_pixels)
+        return hdu.data, header
 
 
-def _first_image(hdus, channel, name, max_pixels):
+def _first_image(hdus, channel, name, max_pixels, verified=False):
     all_of_them = [hdus] if isinstance(hdus, IMAGE_HDUS) else hdus
     hdu = next((hdu for hdu in all_of_them if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), None)
     if hdu is None:
         raise DirtyImageError(f"{name} holds no image of two or more axes")
     check_size(hdu.shape, name, max_pixels)
     # Where programs have changed the header only, CHECKSUM is of no use; DATASUM is of the pixels.
-    if "DATASUM" in hdu.header and not isinstance(hdu, fits.CompImageHDU) and hdu.verify_datasum() == 0:
+    summed = "DATASUM" in hdu.header and not isinstance(hdu, fits.CompImageHDU)
+    if summed and not verified and hdu.verify_datasum() == 0:
         raise DirtyImageError(
             f"{name}: the pixels do not have the checksum of the header, DATASUM={hdu.header['DATASUM']!r}; the file "
             "is damaged: copy it again, or remove DATASUM if they were changed on purpose"
         )
-    if hdu.data is None:
+    if 0 in hdu.shape:
         raise DirtyImageError(f"{name} holds no image of two or more axes")
     header = hdu.header.copy()
     if header.get("CASAMBM") and "BEAMS" in all_of_them:
         _copy_beam(hdus["BEAMS"], channel or 0, header, name)
-    return hdu.data, header
+    return hdu, header
 
 
 def check_size(shape, name, max_pixels):

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 
@@ -13,12 +13,15 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 
 from ..errors import DirtyImageError
-from .casa_images import read_casa_image
+from .casa_images import opened_casa_image
 from .celestial import celestial_part, read_wcs
-from .fits_files import IMAGE_HDUS, first_image, read_fits
+from .fits_files import IMAGE_HDUS, first_image, opened_fits
 from .headers import check_celestial_cards, mended_header
 
-__all__ = ["file_digest", "in_jy_per_beam", "read_companion", "read_image", "select_plane"]
+__all__ = [
+    "called", "file_digest", "in_jy_per_beam", "locate_plane", "opened_image", "parse_unit", "plane_axes",
+    "read_companion", "read_image", "select_plane",
+]  # fmt: skip
 
 JY_PER_BEAM = u.Jy / u.beam
 MULTIPLES = (1e-9, 1e-6, 1e-3, 1.0, 1e3, 1e6)  # of Jy/beam, in which images are
@@ -70,11 +73,11 @@ def read_image(
         a plane has to be chosen; the unit is missing or unknown; there is no
         celestial WCS, or one that astropy cannot use.
     """
-    name = _called(path) if name is None else name
-    data, wcs, header = _read(path, channel, name, max_pixels)
-    if unit is None:
-        unit = _parse_unit(header.get("BUNIT"), name)
-    return select_plane(data, unit, wcs, header, channel, stokes, name=name)
+    name = called(path) if name is None else name
+    with opened_image(path, channel, name, max_pixels) as (data, wcs, header):
+        if unit is None:
+            unit = parse_unit(header.get("BUNIT"), name)
+        return select_plane(data, unit, wcs, header, channel, stokes, name=name)
 
 
 def read_companion(
@@ -107,11 +110,11 @@ def read_companion(
     DirtyImageError
         As of `read_image`.
     """
-    name = _called(path)
-    data, wcs, header = _read(path, channel, name, max_pixels)
-    wanted = {"channel": channel, "stokes": stokes}
-    several = {kind: wanted[kind] for kind, length in _plane_axes(data, wcs) if length > 1}
-    return select_plane(data, u.one, wcs, header, **several, name=name)
+    name = called(path)
+    with opened_image(path, channel, name, max_pixels) as (data, wcs, header):
+        wanted = {"channel": channel, "stokes": stokes}
+        several = {kind: wanted[kind] for kind, length in plane_axes(data, wcs) if length > 1}
+        return select_plane(data, u.one, wcs, header, **several, name=name)
 
 
 def file_digest(path):
@@ -129,29 +132,71 @@ def file_digest(path):
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _called(source):
-    """What a source is called in errors."""
+def called(source):
+    """What an image is called in errors.
+
+    Parameters
+    ----------
+    source : path-like, `~astropy.io.fits.HDUList` or image HDU
+
+    Returns
+    -------
+    str
+    """
     if isinstance(source, fits.HDUList | IMAGE_HDUS):
         file = source.filename() if isinstance(source, fits.HDUList) else None
         return file or f"the {type(source).__name__}"
     return str(source)
 
 
-def _read(source, channel, name, max_pixels):
-    """Pixels, WCS and header of the image in a file, folder or HDUs."""
+@contextmanager
+def opened_image(source, channel, name, max_pixels=MAX_PIXELS, sha256=None):
+    """Pixels, WCS and header of the image in a file, folder or HDUs, while the context lasts.
+
+    Parameters
+    ----------
+    source : path-like, `~astropy.io.fits.HDUList` or image HDU
+    channel : int or None
+        Whose beam goes into the header.
+    name : str
+        What it is called in errors.
+    max_pixels : int, optional
+        Of a plane, at most.
+    sha256 : str, optional
+        Of the file, if it is known: then the file is not read as a whole.
+
+    Yields
+    ------
+    data : array-like, shape (..., ny, nx)
+        Of a file or folder, only what is indexed is read.
+    wcs : `~astropy.wcs.WCS`
+    header : `~astropy.io.fits.Header`
+
+    Raises
+    ------
+    FileNotFoundError, DirtyImageError
+        As of `~astro_ddpm_imager.read_image`.
+    """
     _check_whole("channel", channel, name)
-    origin = {}
     if isinstance(source, fits.HDUList | IMAGE_HDUS):
         data, header = first_image(source, channel, name, max_pixels)
-    else:
-        path = _expanded(source)
-        if path.is_dir():
-            data, header = read_casa_image(path, channel or 0, max_pixels)
-        else:
-            data, header = read_fits(path, channel or 0, max_pixels)
-        origin["FILENAME"] = path.name
-        if path.is_file():
-            origin["FILESHA"] = file_digest(path)
+        yield _with_wcs(data, header, {}, name)
+        return
+    path, known = _expanded(source), sha256 is not None
+    origin = {"FILENAME": path.name}
+    if path.is_file():
+        origin["FILESHA"] = sha256 if known else file_digest(path)
+    opened = (
+        opened_casa_image(path, channel or 0, max_pixels)
+        if path.is_dir()
+        else opened_fits(path, channel or 0, max_pixels, verified=known)
+    )
+    with opened as (data, header):
+        yield _with_wcs(data, header, origin, name)
+
+
+def _with_wcs(data, header, origin, name):
+    """Pixels, and the WCS and the header, mended and checked, with the name and the checksum of the file in it."""
     header = mended_header(header, name)
     for key, value in origin.items():
         with suppress(ValueError):  # no name of letters beyond ASCII fits into a header
@@ -168,8 +213,24 @@ def _expanded(source):
         raise DirtyImageError(f"{source}: there is no such home folder; give the whole path") from error
 
 
-def _parse_unit(text, name):
-    """Unit of a BUNIT card; the spellings in use are 'Jy/beam', 'JY/BEAM' and 'Jy beam-1'."""
+def parse_unit(text, name):
+    """Unit of a BUNIT card; the spellings in use are 'Jy/beam', 'JY/BEAM' and 'Jy beam-1'.
+
+    Parameters
+    ----------
+    text : str or None
+    name : str
+        What the image is called in errors.
+
+    Returns
+    -------
+    `~astropy.units.Unit`
+
+    Raises
+    ------
+    DirtyImageError
+        It is missing or unknown.
+    """
     if not isinstance(text, str | None):
         raise DirtyImageError(f"{name}: BUNIT={text!r} is no unit; set it to 'Jy/beam', if that is what it is")
     text = (text or "").strip()
@@ -254,11 +315,36 @@ def select_plane(data, unit, wcs, meta, channel=None, stokes=None, name="dirty")
         A plane has to be chosen or does not exist; there is no celestial WCS,
         or one that astropy cannot use.
     """
-    if data.ndim < 2:
-        raise DirtyImageError(f"{name}: has {data.ndim} axes; an image has at least two")
+    index, celestial, meta = locate_plane(data, wcs, meta, channel, stokes, name)
+    return CCDData(np.array(data[index]), unit=unit, wcs=celestial, meta=meta)
+
+
+def locate_plane(data, wcs, meta, channel=None, stokes=None, name="dirty"):
+    """Where a plane is in an image, and its celestial WCS and header.
+
+    Parameters
+    ----------
+    data, wcs, meta, channel, stokes, name
+        As of `select_plane`.
+
+    Returns
+    -------
+    index : tuple
+        Of the axes of ``data``.
+    wcs : `~astropy.wcs.WCS`
+    meta : dict or `~astropy.io.fits.Header`
+        With the plane as the reference pixel of its axis.
+
+    Raises
+    ------
+    DirtyImageError
+        As of `select_plane`.
+    """
+    if len(data.shape) < 2:
+        raise DirtyImageError(f"{name}: has {len(data.shape)} axes; an image has at least two")
     celestial = celestial_part(wcs, name)
     wanted = {"channel": channel, "stokes": stokes}
-    index, axes = [], _plane_axes(data, wcs)
+    index, axes = [], plane_axes(data, wcs)
     for kind, plane in wanted.items():
         _check_whole(kind, plane, name)
         if plane and kind not in [axis for axis, _ in axes]:
@@ -273,8 +359,8 @@ def select_plane(data, unit, wcs, meta, channel=None, stokes=None, name="dirty")
         if plane is not None and not 0 <= plane < length:
             raise DirtyImageError(f"{name}: {kind}={plane} does not exist; there are planes 0 to {length - 1}")
         index.append(plane or 0)
-        meta = _of_plane(meta, data.ndim - number, plane or 0)
-    return CCDData(np.array(data[tuple(index)]), unit=unit, wcs=celestial, meta=meta)
+        meta = _of_plane(meta, len(data.shape) - number, plane or 0)
+    return (*index, slice(None), slice(None)), celestial, meta
 
 
 def _check_whole(kind, plane, name):
@@ -294,8 +380,19 @@ def _of_plane(meta, axis, plane):
     return meta
 
 
-def _plane_axes(data, wcs):
-    """Kind, "channel" or "stokes", and length of each axis before the last two."""
-    ctypes = [*wcs.wcs.ctype, *[""] * data.ndim]  # there may be more axes than the WCS has
-    kinds = ["stokes" if ctype.startswith("STOKES") else "channel" for ctype in ctypes[2 : data.ndim]]
+def plane_axes(data, wcs):
+    """The axes of an image before the last two, in their order.
+
+    Parameters
+    ----------
+    data : array-like, shape (..., ny, nx)
+    wcs : `~astropy.wcs.WCS`
+
+    Returns
+    -------
+    list of tuple
+        Of each its kind, ``"channel"`` or ``"stokes"``, and its length.
+    """
+    ctypes = [*wcs.wcs.ctype, *[""] * len(data.shape)]  # there may be more axes than the WCS has
+    kinds = ["stokes" if ctype.startswith("STOKES") else "channel" for ctype in ctypes[2 : len(data.shape)]]
     return list(zip(reversed(kinds), data.shape[:-2], strict=True))
