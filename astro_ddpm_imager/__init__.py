@@ -31,6 +31,7 @@ __citation__ = f"""\
 from .errors import DirtyImageError, EvaluationError, ModelError, SettingError, SimulationError
 
 if TYPE_CHECKING:
+    from .cubes import CubeResult, image_cube
     from .diffusion.models import ModelCard, list_models, load_card
     from .imager import DiffusionImager
     from .observation.dirty import DirtyImage
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
+    "CubeResult",
     "DiffusionImager",
     "DirtyImage",
     "DirtyImageError",
@@ -49,6 +51,7 @@ __all__ = [
     "ModelError",
     "SettingError",
     "SimulationError",
+    "image_cube",
     "list_models",
     "load_card",
     "read_companion",
@@ -57,6 +60,8 @@ __all__ = [
 
 # Imported when asked for (PEP 562): with all that is below them they take a second, which --help is spared.
 _MODULES = {
+    "CubeResult": ".cubes",
+    "image_cube": ".cubes",
     "DiffusionImager": ".imager",
     "DirtyImage": ".observation.dirty",
     "ImagingResult": ".result",

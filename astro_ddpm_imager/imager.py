@@ -188,16 +188,17 @@ class DiffusionImager:
         return self.denoiser.card
 
     @property
-    def _settings(self):
+    def settings(self):
+        """What it was configured with, and where the model runs: names and values."""
         names = ("n_samples", "steps", "sampler", "aggregate", "catalog", "threshold", "reliability", "pblimit", "seed")
         settings = {"model": str(self.model)} | {name: getattr(self, name) for name in names}
         return settings | {"provider": self.denoiser.provider}
 
     def __repr__(self):
-        return f"DiffusionImager({', '.join(f'{name}={value!r}' for name, value in self._settings.items())})"
+        return f"DiffusionImager({', '.join(f'{name}={value!r}' for name, value in self.settings.items())})"
 
     def _repr_html_(self):
-        return html_table("DiffusionImager", self._settings)
+        return html_table("DiffusionImager", self.settings)
 
     @one_blas_thread()
     def __call__(

@@ -12,7 +12,7 @@ try:
 except ImportError:  # Windows: there are no locks, and what killed runs leave stays
     fcntl = None
 
-__all__ = ["locked", "move_without_replacing", "scratch_folder"]
+__all__ = ["claimed", "locked", "move_without_replacing", "scratch_folder"]
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,29 @@ def locked(folder):
     None
     """
     with _lock(folder, wait=True):
+        yield
+
+
+@contextmanager
+def claimed(folder):
+    """Have a folder for this process alone, which other processes are told.
+
+    Parameters
+    ----------
+    folder : `~pathlib.Path`
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    FileExistsError
+        Another process has it.
+    """
+    with _lock(folder, wait=False) as alone:
+        if alone is False:
+            raise FileExistsError(f"{folder} is written to by another process; let it finish, or choose another name")
         yield
 
 

@@ -7,7 +7,7 @@ from astropy.io import fits
 
 from ..observation.reading import JY_PER_BEAM
 
-__all__ = ["product_header", "to_hdu"]
+__all__ = ["celestial_header", "cube_header", "product_header", "to_hdu"]
 
 CARRIED = (
     "OBJECT", "TELESCOP", "INSTRUME", "OBSERVER", "DATE-OBS", "TIMESYS", "RESTFRQ", "OBSRA", "OBSDEC",
@@ -19,10 +19,11 @@ PROVENANCE = {
     "DMODEL": "model", "DSHA256": "model_sha256", "DNOISE": "noise_protocol",
     "DNSAMP": "n_samples", "DSTEPS": "steps", "DSAMPLER": "sampler", "DAGGREG": "aggregate", "DCATALOG": "catalog",
     "DTHRESH": "threshold", "DRELIAB": "reliability", "DCALIB": "calibrated", "DPBLIMIT": "pblimit", "DSEED": "seed",
-    "DCHI2": "chi2", "DMISFIT": "misfit", "DPROTOC": "protocol",
+    "DCHI2": "chi2", "DMISFIT": "misfit", "DPROTOC": "protocol", "DCHANS": "channels",
 }  # fmt: skip
 AXIS = ("CTYPE", "CRVAL", "CRPIX", "CDELT", "CUNIT")
 OF_AXES = ("SPECSYS", "VELREF")
+OF_CHANNELS = ("FREQ", "BMAJ", "BMIN", "BPA", "NOISE", "DCHI2", "DMISFIT")  # not of a cube
 
 
 def product_header(dirty, meta):
@@ -89,17 +90,78 @@ def to_hdu(image, axes=None):
     -------
     `~astropy.io.fits.PrimaryHDU`, pixels of float32
     """
-    header, data = image.wcs.to_header(), image.data.astype("float32")
-    # astropy writes the place as X, Y, Z only, and then warns of it each time the file is read.
-    for key, value in zip(("OBSGEO-L", "OBSGEO-B", "OBSGEO-H"), image.wcs.wcs.obsgeo[3:], strict=True):
-        if np.isfinite(value):
-            header[key] = value
+    header, data = celestial_header(image.wcs), image.data.astype("float32")
     if axes is not None:
         data = _add_axes(header, data, axes)
     header.update(image.meta)
     header["BUNIT"] = "Jy/beam" if image.unit == JY_PER_BEAM else "Jy/pixel"
     header["BTYPE"] = "Intensity"
     return fits.PrimaryHDU(data, header)
+
+
+def celestial_header(wcs):
+    """A header with the sky of a product.
+
+    Parameters
+    ----------
+    wcs : `~astropy.wcs.WCS`
+        Celestial, two axes.
+
+    Returns
+    -------
+    `~astropy.io.fits.Header`
+    """
+    header = wcs.to_header()
+    # astropy writes the place as X, Y, Z only, and then warns of it each time the file is read.
+    for key, value in zip(("OBSGEO-L", "OBSGEO-B", "OBSGEO-H"), wcs.wcs.obsgeo[3:], strict=True):
+        if np.isfinite(value):
+            header[key] = value
+    return header
+
+
+def cube_header(wcs, header, meta, axis, channels, keep_axes=False):
+    """Header of a cube, for which there is no beam yet: it gets that, or a table of beams, when all channels are done.
+
+    Parameters
+    ----------
+    wcs : `~astropy.wcs.WCS`
+        Celestial, two axes.
+    header : `~astropy.io.fits.Header`
+        Product header of one channel, see `product_header`.
+    meta : `~astropy.io.fits.Header` or dict
+        Of the cube that was given.
+    axis : dict
+        Cards of the spectral axis, see `~astro_ddpm_imager.observation.spectral.SpectralAxis`.
+    channels : range
+        Those of the product.
+    keep_axes : bool, optional
+        Keep the Stokes axis, with a length of 1, where the input has one.
+
+    Returns
+    -------
+    header : `~astropy.io.fits.Header`
+        Without NAXIS.
+    shape : tuple of int
+        Of the axes beyond the sky, in the order of arrays.
+    """
+    cube, shape, spectral = celestial_header(wcs), [len(channels)], 3
+    if keep_axes:
+        others = [number for number in range(3, 6) if str(meta.get(f"CTYPE{number}", "")).startswith("STOKES")]
+        for number in others[:1]:
+            for key in AXIS:
+                _carry(cube, meta, f"{key}{number}")
+            spectral = 7 - number  # of 3 and 4, the other one
+            shape.insert(0 if number > spectral else 1, 1)
+    for key, value in axis.items():
+        cube[f"{key}{spectral}"] = value - channels.start if key == "CRPIX" else value
+    cube["WCSAXES"] = 2 + len(shape)
+    for key in OF_AXES:
+        _carry(cube, meta, key)
+    cube.update(header)
+    for key in OF_CHANNELS:
+        cube.remove(key, ignore_missing=True)
+    cube["DCHANS"] = (f"{channels.start}:{channels.stop}", PROVENANCE["DCHANS"])
+    return cube, tuple(shape)
 
 
 def _add_axes(header, data, meta):

@@ -16,7 +16,7 @@ from ..observation.ellipses import to_axes
 from .region_files import reliability_color
 from .summary import brightness
 
-__all__ = ["PANELS", "plot_image", "plot_result"]
+__all__ = ["PANELS", "ResultFigure", "fitting_unit", "label_axes", "plot_image", "plot_result"]
 
 AXES = {"DEC": "Dec", "GLON": "l", "GLAT": "b"}  # where the FITS name is not the usual one
 PANELS = ("dirty", "reconstruction", "uncertainty", "residual")
@@ -92,7 +92,7 @@ def plot_image(result, axes, panel="reconstruction", labels=LABELS):
     if panel not in PANELS:
         raise SettingError(f"panel={panel!r}: choose one of {', '.join(map(repr, PANELS))}")
     title, image, per, colors, (low, top, knee) = _panel(result, panel)
-    scale, unit = _fitting_unit(max(abs(low), top))
+    scale, unit = fitting_unit(max(abs(low), top))
     low, top = low / scale, top / scale
     norm = Normalize(low, top) if knee is None else AsinhNorm(knee / scale, low, top)
     shown = axes.imshow(image / scale, origin="lower", norm=norm, cmap=colors, interpolation="nearest")
@@ -108,7 +108,7 @@ def plot_image(result, axes, panel="reconstruction", labels=LABELS):
         bar.ax.yaxis.set_major_formatter(_prefixed(scale) if many else "{x:g}")
         bar.set_label(f"Jy/{per}" if many else f"{unit}/{per}")
     axes.set_title(title)
-    _label_axes(axes, result.dirty.wcs)
+    label_axes(axes, result.dirty.wcs)
     _mark_sources(axes, result, labels, color="black" if panel == "residual" else None)
     _draw_beam(axes, result.dirty)
     return axes
@@ -131,8 +131,19 @@ def _panel(result, panel):
     return f"Reconstruction ({result.meta['aggregate']})", image, "pixel", "gray", (0, top, knee)
 
 
-def _fitting_unit(value):
-    """The multiple of a Jansky in which a value is from 1 to 1000, and its name."""
+def fitting_unit(value):
+    """The multiple of a Jansky in which a value is from 1 to 1000.
+
+    Parameters
+    ----------
+    value : float
+        Jy.
+
+    Returns
+    -------
+    scale : float
+    unit : str
+    """
     fitting = [scale for scale in PREFIXES if scale <= value] or [min(PREFIXES)]
     return max(fitting), PREFIXES[max(fitting)]
 
@@ -157,8 +168,14 @@ def _asinh_ticks(norm):
     return [-tick for tick in ticks[:0:-1] if -tick >= norm.vmin and norm(0) - norm(-tick) > 0.05] + ticks
 
 
-def _label_axes(axes, wcs):
-    """Coordinates, where the axes have them."""
+def label_axes(axes, wcs):
+    """Label coordinates, where the axes have them.
+
+    Parameters
+    ----------
+    axes : `~matplotlib.axes.Axes`
+    wcs : `~astropy.wcs.WCS`
+    """
     if not hasattr(axes, "coords"):
         return
     for index, name in enumerate((wcs.wcs.lngtyp, wcs.wcs.lattyp)):

@@ -24,7 +24,7 @@ def reliability_color(reliability):
 
 
 def catalog_to_regions(catalog, beam, frame):
-    """Ellipses as the sources look in the restored image, named and coloured by reliability.
+    """Ellipses as the sources look in the restored image, named, by their channel as well, and coloured by reliability.
 
     Parameters
     ----------
@@ -45,6 +45,8 @@ def catalog_to_regions(catalog, beam, frame):
         color = reliability_color(row["reliability"])
         shape = Beam(row["major"], row["minor"], row["pa"]).convolve(beam_here)
         name = f"{row['source_id']} ({row['reliability']:.2f})"
+        if "channel" in catalog.colnames:
+            name += f" channel {row['channel']}"
         regions.append(
             EllipseSkyRegion(
                 SkyCoord(row["ra"], row["dec"], frame=frame),

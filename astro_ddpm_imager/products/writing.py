@@ -17,7 +17,7 @@ from .region_files import catalog_to_regions, ds9_text
 
 __all__ = [
     "PRODUCTS", "WITH_AXES", "check_not_read", "existing_products", "is_made", "left_by_interruption", "made_of",
-    "product_path", "write_products",
+    "product_path", "put_in_place", "write_products",
 ]  # fmt: skip
 
 
@@ -30,8 +30,8 @@ def _write_png(result, path):
 
 
 def _write_regions(result, path):
-    catalog = result.catalog
-    beams = restoring_beams(result.dirty, catalog["x"], catalog["y"])
+    catalog, dirty = result.catalog, result.dirty
+    beams = restoring_beams(dirty.wcs, dirty.beam_covariance, catalog["x"], catalog["y"])
     path.write_text(ds9_text(catalog_to_regions(catalog, beams, catalog.meta["frame"])))
 
 
@@ -195,10 +195,30 @@ def write_products(result, prefix, overwrite=False, products=PRODUCTS):
                 raise OSError(
                     error.errno, f"{product_path(prefix, suffix)}: cannot be written ({said}); nothing is replaced"
                 ) from error
-        with locked(folder):
-            check_free(prefix, overwrite, products)  # again: another process may have been faster
-            _move(written, scratch)
+        put_in_place(written, scratch, prefix, overwrite, products)
     return list(written)
+
+
+def put_in_place(written, scratch, prefix, overwrite, products=PRODUCTS):
+    """Move what is written to where it belongs: all of it, or nothing.
+
+    Parameters
+    ----------
+    written : dict
+        Of each product its path, and that of the file.
+    scratch : `~pathlib.Path`
+        Folder for what is replaced, beside the products.
+    prefix, overwrite, products
+        As of `write_products`.
+
+    Raises
+    ------
+    FileExistsError
+        A product exists and ``overwrite`` is False.
+    """
+    with locked(product_path(prefix, "").parent):
+        check_free(prefix, overwrite, products)  # again: another process may have been faster
+        _move(written, scratch)
 
 
 def _move(written, scratch):

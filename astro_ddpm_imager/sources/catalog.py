@@ -12,6 +12,7 @@ from .islands import join
 
 __all__ = [
     "COLUMNS",
+    "SPECTRAL_COLUMNS",
     "UCDS",
     "apparent_peaks",
     "build_catalog",
@@ -65,6 +66,12 @@ UCDS = {
     "n_components": "meta.number",
     "flags": "meta.code.qual",
 }
+SPECTRAL_COLUMNS = {
+    "channel": (None, "0-based channel of the cube"),
+    "frequency": (u.GHz, "Frequency of the channel"),
+    "velocity": (u.km / u.s, "Velocity of the channel, if the axis of the cube is one of velocities"),
+}
+SPECTRAL_UCDS = {"channel": "meta.id.part;em.freq", "frequency": "em.freq", "velocity": "spect.dopplerVeloc"}
 IN_IMAGE = 0.8  # of the samples: a source that fewer have is in part left in the residual
 NARROWEST = 0.25  # area of a source convolved with the beam, in units of the beam's
 FRAMES = (ICRS(), FK5(), FK4())  # of catalogues and region files: J2000, B1950
@@ -139,14 +146,15 @@ def describe(table):
         Changed. UCDs stand in the ``info.meta["ucd"]`` of its columns, from
         where astropy takes them to VOTables.
     """
-    for name, (unit, description) in COLUMNS.items():
+    ucds = UCDS | SPECTRAL_UCDS
+    for name, (unit, description) in (COLUMNS | SPECTRAL_COLUMNS).items():
         if name not in table.colnames:
             continue
         if unit is not None and table[name].unit is None:
             table[name] = table[name] * unit
         info = table[name].info
         info.description = info.description or description
-        info.meta = {"ucd": UCDS[name], **(info.meta or {})}
+        info.meta = {"ucd": ucds[name], **(info.meta or {})}
 
 
 def apparent_peaks(sources, grid, dirty):
@@ -219,12 +227,15 @@ def _at_edge(position, n, ratio):
     return np.where(np.abs(moved - position) <= 0.5 * ratio, moved, position)
 
 
-def restoring_beams(dirty, x, y):
+def restoring_beams(wcs, beam_covariance, x, y):
     """The restoring beam at some pixels, its position angle east of the north that catalogues have there.
 
     Parameters
     ----------
-    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
+    wcs : `~astropy.wcs.WCS`
+        Celestial, two axes.
+    beam_covariance : 2D array, shape (2, 2)
+        Of the restoring beam, see `~astro_ddpm_imager.observation.beam.beam_covariance`.
     x, y : 1D arrays, shape (n,)
         0-based pixels.
 
@@ -232,8 +243,8 @@ def restoring_beams(dirty, x, y):
     -------
     list of `~radio_beam.Beam`
     """
-    _, scale = on_sky(dirty.wcs, x, y)
-    axes = np.transpose(_axes(dirty.beam_covariance, scale))
+    _, scale = on_sky(wcs, x, y)
+    axes = np.transpose(_axes(beam_covariance, scale))
     return [Beam(major * u.arcsec, minor * u.arcsec, pa * u.deg) for major, minor, pa in axes]
 
 

@@ -221,7 +221,7 @@ class Cleaning:
     def _write_catalog(self):
         beams = []
         for catalog, result in zip(self.catalogs, self.results.values(), strict=True):
-            beams += restoring_beams(result.dirty, catalog["x"], catalog["y"])
+            beams += restoring_beams(result.dirty.wcs, result.dirty.beam_covariance, catalog["x"], catalog["y"])
         catalog = vstack(self.catalogs, metadata_conflicts="silent")
         catalog.meta = self._common([catalog.meta for catalog in self.catalogs])
         catalog["source_id"][:] = np.arange(1, len(catalog) + 1)

@@ -1,0 +1,295 @@
+"""Cubes: each channel is reconstructed for itself, with its own PSF, primary beam and beam."""
+
+import copy
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable
+from radio_beam import Beam
+from tqdm import tqdm
+
+from .errors import DirtyImageError
+from .imager import DiffusionImager
+from .observation.beam import beam_text, checked_beam
+from .observation.cubes import checked_channels, open_companion, open_cube, read_plane
+from .observation.dirty import prepare
+from .parallel import one_blas_thread
+from .pieces import run_pieces
+from .products.cube_files import CUBE_PRODUCTS, ChannelProducts, CubeFiles
+from .products.summary import html_table
+from .products.writing import check_not_read, check_prefix
+from .progress import hidden
+
+__all__ = ["CubeResult", "image_cube"]
+
+log = logging.getLogger(__name__)
+
+IMAGE_NAMES = {
+    ".model.fits": "image",
+    ".uncertainty.fits": "uncertainty",
+    ".image.fits": "restored",
+    ".residual.fits": "residual",
+}
+BLANK = "blank: no pixel has a value"
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel, as those who reconstruct it get it.
+
+    Parameters
+    ----------
+    number, seed : int
+    planes : dict
+        ``dirty``, ``psf``, ``pb`` and ``mask``, as of
+        `~astro_ddpm_imager.observation.cubes.Cube.plane`, or None.
+    beam : `~radio_beam.Beam` or None
+    said : str
+        What it is called in the log.
+    """
+
+    number: int
+    seed: int
+    planes: dict
+    beam: Beam | None
+    said: str
+
+
+@dataclass(frozen=True)
+class CubeResult:
+    """What comes of a cube; its images are on disk.
+
+    Unpacks into ``catalog, channels, paths``.
+
+    Parameters
+    ----------
+    catalog : `~astropy.table.QTable`
+        Sources of all channels, channel by channel and there by falling S/N.
+        Columns as of a single image, and ``channel``, ``frequency`` and, where
+        the cube has velocities, ``velocity``.
+    channels : `~astropy.table.QTable`
+        A row per channel: ``channel``, ``frequency``, ``velocity`` likewise,
+        ``rms``, ``beam_major``, ``beam_minor``, ``beam_pa``, ``n_sources``,
+        ``chi2``, ``misfit`` and ``note``, which says why a channel is blank.
+    paths : list of `~pathlib.Path`
+        The products.
+    """
+
+    catalog: QTable
+    channels: QTable
+    paths: list
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.catalog, self.channels, self.paths))
+
+    @property
+    def meta(self) -> dict:
+        """Provenance."""
+        return self.catalog.meta
+
+    def __repr__(self):
+        return f"<CubeResult: {len(self.channels)} channels, {len(self.catalog)} sources, {self.paths[0]} and others>"
+
+    def _repr_html_(self):
+        blank = int(np.count_nonzero(self.channels["note"] != ""))
+        rows = {
+            "cube": f"{self.meta['input']}, channels {self.meta['channels']}, {blank} of them blank",
+            "noise": f"{np.nanmedian(self.channels['rms'].value):.3g} Jy/beam (median)",
+            "samples": f"{self.meta['n_samples']} of model {self.meta['model']}, seed {self.meta['seed']}",
+            "sources": len(self.catalog),
+            "products": ", ".join(path.name for path in self.paths),
+        }
+        return html_table("CubeResult", rows)
+
+
+def image_cube(
+    imager: DiffusionImager,
+    dirty: Any,
+    prefix: str | PathLike[str],
+    psf: Any = None,
+    pb: Any = None,
+    mask: Any = None,
+    beam: Beam | None = None,
+    *,
+    channels: slice | None = None,
+    stokes: int | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    keep_axes: bool = False,
+) -> CubeResult:
+    """Reconstruct the channels of a cube, each for itself, and write the products as they are made.
+
+    One channel at a time is in memory. The cubes ``prefix.model.fits``,
+    ``.uncertainty.fits``, ``.image.fits`` and ``.residual.fits``, one
+    ``.catalog.ecsv``, ``.channels.ecsv``, ``.reg`` (DS9) and ``.png`` appear
+    when all channels are done; until then they are in ``prefix.unfinished``.
+
+    Parameters
+    ----------
+    imager : `~astro_ddpm_imager.DiffusionImager`
+        Channel ``c`` gets its seed plus ``c``.
+    dirty : path, `~astropy.nddata.CCDData` or `~spectral_cube.SpectralCube`
+        Dirty cube, FITS or CASA, as of `~astro_ddpm_imager.read_image`, with a
+        spectral WCS. Channels of which all pixels are blank stay blank.
+    prefix : str or path-like
+        Folder and start of the names of the products, as of
+        `~astro_ddpm_imager.ImagingResult.write`.
+    psf, pb, mask : likewise, or arrays, optional
+        One plane for all channels, or one for each.
+    beam : `~radio_beam.Beam`, optional
+        Restoring beam of all channels, instead of those in the header or in
+        CASA's table of beams.
+    channels : slice, optional
+        0-based, the end not included; by default all.
+    stokes : int, optional
+        0-based plane of a Stokes axis longer than 1.
+    resume : bool, optional
+        Go on where an interruption has stopped.
+    overwrite : bool, optional
+        Replace existing products.
+    keep_axes : bool, optional
+        Keep a Stokes axis of length 1, where the cube has one.
+
+    Returns
+    -------
+    `CubeResult`
+
+    Raises
+    ------
+    DirtyImageError
+        The cube has no spectral WCS or not these channels, a companion has
+        another number of them, or none can be reconstructed. Those of some
+        channels are logged and noted.
+    FileExistsError
+        Products, or what an interruption left, exist.
+    SettingError
+        What is to be gone on with was made with other settings.
+    OSError
+        There is no room; what is done stays, for ``resume``.
+
+    Examples
+    --------
+    >>> from astro_ddpm_imager import DiffusionImager, image_cube
+    >>> result = image_cube(DiffusionImager(), "cube.fits", "cube", psf="psf.fits")  # doctest: +SKIP
+    >>> result.catalog["channel", "frequency", "flux"]  # doctest: +SKIP
+    """
+    check_prefix(prefix)
+    beam = checked_beam(beam, "beam:")
+    cube = open_cube(dirty, stokes=stokes)
+    companions = {
+        name: None if given is None else open_companion(given, name, cube)
+        for name, given in (("psf", psf), ("pb", pb), ("mask", mask))
+    }
+    chosen = checked_channels(channels, cube)
+    check_not_read(prefix, [image.source for image in (cube, *companions.values()) if _is_file(image)], CUBE_PRODUCTS)
+    if psf is None:
+        log.warning("no PSF given: the restoring beams take its place, sidelobes are not accounted for")
+    images = {"dirty": cube, **companions}
+    made_of = _made_of(imager, images, chosen, beam)
+    files = CubeFiles(prefix, cube, chosen, made_of, overwrite, keep_axes)
+    with files.claimed(resume) as done:
+        seed = files.made_of["seed"]
+        pieces = [
+            Channel(
+                number, seed + number,
+                {name: None if image is None else image.plane(number) for name, image in images.items()},
+                beam, f"{cube.name}: channel {number} ({chosen.start} to {chosen.stop - 1})",
+            )
+            for number in chosen
+            if number not in done
+        ]  # fmt: skip
+        if done:
+            log.info("%d of %d channels are done already", len(done), len(chosen))
+        records = dict(done)
+        with _bar(imager, len(chosen), len(done)) as update:
+            quiet = copy.copy(imager)
+            quiet.progress = False  # one bar for all of them
+            for _, value in run_pieces(image_channel, quiet, pieces):
+                files.add(value)
+                records[value.channel] = value.record
+                update()
+        if not any("beam" in record for record in records.values()):
+            files.remove()
+            raise DirtyImageError(
+                f"{cube.name}: no channel can be reconstructed; channel {chosen.start}: {records[chosen.start]['note']}"
+            )
+        return CubeResult(*files.finish(records))
+
+
+def image_channel(imager, channel):
+    """Reconstruct one channel.
+
+    Parameters
+    ----------
+    imager : `~astro_ddpm_imager.DiffusionImager`
+    channel : `Channel`
+
+    Returns
+    -------
+    `~astro_ddpm_imager.products.cube_files.ChannelProducts`
+    """
+    log.info("%s", channel.said)
+    try:
+        planes = {name: read_plane(plane) for name, plane in channel.planes.items()}
+        if _is_blank(planes["dirty"]):
+            return ChannelProducts(channel.number, {}, None, {"note": BLANK})
+        with one_blas_thread():
+            observation = prepare(**planes, beam=channel.beam, pblimit=imager.pblimit)
+            seeded = copy.copy(imager)
+            seeded.seed = channel.seed
+            result = seeded.reconstruct(observation)
+            images = {suffix: getattr(result, name).data.astype("float32") for suffix, name in IMAGE_NAMES.items()}
+    except DirtyImageError as error:
+        log.warning("%s stays blank: %s", channel.said, error)
+        return ChannelProducts(channel.number, {}, None, {"note": str(error)})
+    beam = result.dirty.beam
+    record = {
+        "rms": float(result.dirty.rms),
+        "beam": [float(axis.to_value(u.deg)) for axis in (beam.major, beam.minor, beam.pa)],
+        "chi2": float(result.meta["chi2"]),
+        "misfit": result.meta["misfit"],
+        "note": "",
+    }
+    return ChannelProducts(channel.number, images, result.catalog, record, result.dirty.wcs, result.image.header)
+
+
+def _is_file(image):
+    return image is not None and isinstance(image.source, Path)
+
+
+def _is_blank(plane):
+    """Whether there is nothing in a plane; of channels without data, CASA has zeros."""
+    values = np.asarray(plane.data)
+    if plane.mask is not None:
+        values = values[~np.broadcast_to(plane.mask, values.shape)]
+    return values.dtype.kind == "f" and not np.nan_to_num(values, posinf=0, neginf=0).any()
+
+
+def _made_of(imager, images, channels, beam):
+    """What the products depend on."""
+    settings = {name: value for name, value in imager.settings.items() if name != "provider"}
+    inputs = {name: None if image is None else image.sha256 or image.name for name, image in images.items()}
+    return settings | {
+        "calibrate": bool(imager.calibrate), "insist": bool(imager.insist), "stokes": images["dirty"].stokes,
+        "channels": f"{channels.start}:{channels.stop}", "beam": None if beam is None else beam_text(beam), **inputs,
+    }  # fmt: skip
+
+
+@contextmanager
+def _bar(imager, channels, done):
+    """A function to call after each channel; a bar of the user's own counts the steps of the samples."""
+    progress = imager.progress
+    if hasattr(progress, "update"):
+        steps = imager.n_samples * imager.steps
+        progress.update(done * steps)
+        yield lambda: progress.update(steps)
+        return
+    with tqdm(total=channels, initial=done, desc="channels", unit="channel", disable=hidden(progress)) as bar:
+        yield lambda: bar.update()

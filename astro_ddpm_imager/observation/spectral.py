@@ -1,0 +1,106 @@
+"""The spectral axis of a cube: frequencies and velocities of its channels."""
+
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+from astropy.constants import c
+
+from ..errors import DirtyImageError
+
+__all__ = ["SpectralAxis", "spectral_axis"]
+
+VELOCITIES = {
+    "VRAD": u.doppler_radio,
+    "VOPT": u.doppler_optical,
+    "FELO": u.doppler_optical,
+    "VELO": u.doppler_relativistic,
+}
+OTHERS = {"FREQ": u.Hz, "WAVE": u.m}
+
+
+@dataclass(frozen=True)
+class SpectralAxis:
+    """Channels of a cube.
+
+    Parameters
+    ----------
+    frequency : `~astropy.units.Quantity`, shape (n,)
+        GHz, of the middle of each; NaN if velocities have no rest frequency.
+    velocity : `~astropy.units.Quantity` or None, shape (n,)
+        km/s, if the axis is one of velocities.
+    cards : dict
+        CTYPE, CUNIT, CRVAL, CRPIX and CDELT of the axis, in SI units, and of
+        the whole cube.
+    """
+
+    frequency: u.Quantity
+    velocity: u.Quantity | None
+    cards: dict
+
+    def __len__(self):
+        return len(self.frequency)
+
+    def __str__(self):
+        values = self.frequency if self.velocity is None else self.velocity
+        return f"{len(self)} channels, {values[0]:.7g} to {values[-1]:.7g}"
+
+
+def spectral_axis(wcs, length, name):
+    """The spectral axis of a WCS.
+
+    Parameters
+    ----------
+    wcs : `~astropy.wcs.WCS`
+    length : int
+        Number of channels.
+    name : str or path-like
+        What the cube is called in errors.
+
+    Returns
+    -------
+    `SpectralAxis`
+
+    Raises
+    ------
+    DirtyImageError
+        There is none that is of frequencies, velocities or wavelengths, and of nothing else.
+    """
+    axis = wcs.wcs.spec
+    kind = wcs.wcs.ctype[axis][:4] if axis >= 0 else ""
+    if kind not in VELOCITIES | OTHERS:
+        types = ", ".join(f"CTYPE{number}={ctype!r}" for number, ctype in enumerate(wcs.wcs.ctype, 1))
+        raise DirtyImageError(
+            f"{name}: no spectral WCS (CTYPE3 such as FREQ or VRAD), but {types}; add it to the header, or choose one "
+            "plane with channel= in read_image, --channel on the command line"
+        )
+    try:
+        alone = wcs.sub([axis + 1])
+        values = alone.wcs_pix2world(np.arange(length)[:, None], 0)[:, 0]
+    except ValueError as error:  # wcslib's are
+        raise DirtyImageError(f"{name}: the spectral WCS cannot be used ({error}); correct its header") from error
+    if not np.isfinite(values).all() or (length > 1 and not np.diff(values).all()):
+        raise DirtyImageError(
+            f"{name}: the spectral WCS says the same of different channels, or nothing, with "
+            f"CRVAL{axis + 1}={wcs.wcs.crval[axis]:g} and CDELT{axis + 1}={wcs.wcs.cdelt[axis]:g}; correct its header"
+        )
+    frequency, velocity = _of_values(values, kind, wcs)
+    cards = {
+        "CTYPE": wcs.wcs.ctype[axis], "CUNIT": str(wcs.wcs.cunit[axis]), "CRVAL": wcs.wcs.crval[axis],
+        "CRPIX": wcs.wcs.crpix[axis], "CDELT": alone.pixel_scale_matrix[0, 0],
+    }  # fmt: skip
+    return SpectralAxis(frequency, velocity, cards)
+
+
+def _of_values(values, kind, wcs):
+    """Frequencies, and velocities if these are the values."""
+    if kind == "FREQ":
+        return (values * u.Hz).to(u.GHz), None
+    if kind == "WAVE":
+        return (c / (values * u.m)).to(u.GHz), None
+    velocity = values * u.m / u.s
+    rest = (
+        wcs.wcs.restfrq * u.Hz if wcs.wcs.restfrq > 0 else c / (wcs.wcs.restwav * u.m) if wcs.wcs.restwav > 0 else None
+    )
+    frequency = np.full(len(values), np.nan) * u.GHz if rest is None else velocity.to(u.GHz, VELOCITIES[kind](rest))
+    return frequency, velocity.to(u.km / u.s)

@@ -1,0 +1,393 @@
+"""The products of a cube: written channel by channel, beside their place until all channels are done."""
+
+import json
+import logging
+import os
+import secrets
+import shutil
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.table import Column, QTable, vstack
+from astropy.wcs import WCS
+from radio_beam import Beam
+
+from ..errors import SettingError
+from ..observation.beam import beam_covariance
+from ..sources.catalog import describe, restoring_beams
+from .catalog_files import read_catalog, write_ecsv
+from .folders import claimed
+from .headers import cube_header
+from .region_files import catalog_to_regions, ds9_text
+from .writing import IMAGES, check_free, product_path, put_in_place
+
+__all__ = ["CUBE_PRODUCTS", "ChannelProducts", "CubeFiles", "write_regions"]
+
+log = logging.getLogger(__name__)
+
+CUBE_PRODUCTS = (*IMAGES, ".catalog.ecsv", ".channels.ecsv", ".reg", ".png")
+UNITS = {".model.fits": "Jy/pixel", ".uncertainty.fits": "Jy/pixel"}  # else Jy/beam
+UNFINISHED = ".unfinished"  # folder of what is done of a cube
+PIXEL = np.dtype(">f4")
+BLOCK = 2880  # bytes, of FITS
+SAME_BEAM = 1e-5  # relative; BEAMS tables are of single precision
+BEAM_CARDS = ("BMAJ", "BMIN", "BPA")
+
+
+@dataclass(frozen=True)
+class ChannelProducts:
+    """What is made of one channel.
+
+    Parameters
+    ----------
+    channel : int
+        Of the cube that was given.
+    images : dict
+        Of each of the ``IMAGES``, by suffix, the 2D array; empty if there is
+        nothing to reconstruct.
+    catalog : `~astropy.table.QTable` or None
+    record : dict
+        ``rms`` (Jy/beam), ``beam`` (axes and position angle, deg), ``chi2``,
+        ``misfit`` and ``note``: why it is blank, or empty.
+    wcs : `~astropy.wcs.WCS` or None
+        Celestial.
+    header : `~astropy.io.fits.Header` or None
+        Of its products as images.
+    """
+
+    channel: int
+    images: dict
+    catalog: QTable | None
+    record: dict
+    wcs: object = None
+    header: fits.Header | None = None
+
+
+class CubeFiles:
+    """Products of a cube that grow channel by channel.
+
+    They are in a folder ``prefix.unfinished``, which stays when the work is
+    interrupted, until all of them are moved to their places.
+
+    Parameters
+    ----------
+    prefix : path-like
+        As of `~astro_ddpm_imager.products.writing.write_products`.
+    cube : `~astro_ddpm_imager.observation.cubes.Cube`
+    channels : range
+    made_of : dict
+        Settings and inputs, of text and numbers: what has others is not gone on with. A ``seed`` of None is any.
+    overwrite, keep_axes : bool
+    """
+
+    def __init__(self, prefix, cube, channels, made_of, overwrite, keep_axes):
+        self.prefix, self.cube, self.channels, self.overwrite = prefix, cube, channels, overwrite
+        self.made_of, self.keep_axes = {**made_of, "keep_axes": keep_axes}, keep_axes
+        self.folder = product_path(prefix, UNFINISHED)
+        self.offsets = {}  # of the pixels in each file, in bytes; none before the first channel is done
+        self.shape = None
+
+    @contextmanager
+    def claimed(self, resume):
+        """Begin, or go on with what there is, with the folder for this process alone.
+
+        Parameters
+        ----------
+        resume : bool
+
+        Yields
+        ------
+        dict
+            Records of the channels that are done.
+
+        Raises
+        ------
+        FileExistsError
+            Products, or what an interruption left, exist and are neither to be
+            replaced nor to be gone on with; or another process writes them.
+        SettingError
+            What there is was made with other settings or of another cube.
+        """
+        check_free(self.prefix, self.overwrite, CUBE_PRODUCTS)
+        if self.folder.exists() and not (resume or self.overwrite):
+            raise FileExistsError(
+                f"{self.folder} was left by an interruption; resume=True (--resume on the command line) goes on, "
+                "overwrite=True (--overwrite) starts again"
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with claimed(self.folder):
+            yield self._begun(resume)
+
+    def _begun(self, resume):
+        settings = self.folder / "settings.json"
+        before = None
+        with suppress(FileNotFoundError, json.JSONDecodeError):
+            before = json.loads(settings.read_text())
+        if self.made_of["seed"] is None:
+            self.made_of["seed"] = before["seed"] if before and resume else secrets.randbits(32)
+        if before is None or not resume:
+            self._emptied()
+            settings.write_text(json.dumps(self.made_of))
+            return {}
+        wanted = json.loads(json.dumps(self.made_of))
+        for name in wanted | before:
+            if wanted.get(name) != before.get(name):
+                raise SettingError(
+                    f"{self.folder} was made with {name}={before.get(name)!r}, not {wanted.get(name)!r}; give the "
+                    "same, or overwrite=True (--overwrite on the command line) without resuming to start again"
+                )
+        records = [json.loads(path.read_text()) for path in sorted(self.folder.glob("channel-*.json"))]
+        if not all((self.folder / f"cube{suffix}").exists() for suffix in IMAGES):
+            records = []
+        elif records:
+            self._open()
+        return {record["channel"]: record for record in records}
+
+    def remove(self):
+        """Leave nothing behind, because there is nothing to go on with."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _emptied(self):
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+    def _open(self):
+        """Find the pixels in the files that are there."""
+        for suffix in IMAGES:
+            with fits.open(self.folder / f"cube{suffix}") as hdus:
+                self.offsets[suffix] = hdus[0].fileinfo()["datLoc"]
+                self.shape = hdus[0].shape[-2:]
+
+    def add(self, value):
+        """Write one channel.
+
+        Parameters
+        ----------
+        value : `ChannelProducts`
+
+        Raises
+        ------
+        OSError
+            There is no room; what is done before stays, to be gone on with.
+        """
+        with self._said():
+            if value.images:
+                if not self.offsets:
+                    self._allocate(value)
+                for suffix, image in value.images.items():
+                    self._put(suffix, value.channel, image)
+                write_ecsv(value.catalog, self._part(value.channel, "ecsv"))
+            # Last, and at once: with it the channel is done.
+            record = {"channel": value.channel, **value.record}
+            path = self._part(value.channel, "part")
+            path.write_text(json.dumps(record))
+            path.replace(self._part(value.channel, "json"))
+
+    def _part(self, channel, ending):
+        return self.folder / f"channel-{channel:06d}.{ending}"
+
+    @contextmanager
+    def _said(self):
+        try:
+            yield
+        except OSError as error:
+            done = len(list(self.folder.glob("channel-*.json")))
+            raise OSError(
+                error.errno,
+                f"{self.folder}: cannot be written ({error.strerror or error}); {done} of {len(self.channels)} "
+                "channels are done: resume=True (--resume on the command line) goes on",
+            ) from error
+
+    def _allocate(self, value):
+        """Make files of all channels, so that it is known now that there is room for them."""
+        self.shape = next(iter(value.images.values())).shape
+        header, others = cube_header(
+            value.wcs, value.header, self.cube.header, self.cube.axis.cards, self.channels, self.keep_axes
+        )
+        header["DSEED"] = self.made_of["seed"]
+        for suffix in IMAGES:
+            header["BUNIT"], header["BTYPE"] = UNITS.get(suffix, "Jy/beam"), "Intensity"
+            full = fits.PrimaryHDU(header=header).header
+            full["BITPIX"], full["NAXIS"] = -32, 2 + len(others)
+            for number, length in enumerate((*others, *self.shape)[::-1], 1):
+                full.set(f"NAXIS{number}", length, after="NAXIS" if number == 1 else f"NAXIS{number - 1}")
+            # Where the beams will be: so no pixel has to move then.
+            for key in (*BEAM_CARDS, "CASAMBM"):
+                full.append(fits.Card("COMMENT", f"reserved for {key}"), end=True)
+            text = full.tostring().encode()
+            size = len(self.channels) * self.shape[0] * self.shape[1] * PIXEL.itemsize
+            with (self.folder / f"cube{suffix}").open("wb") as stream:
+                stream.write(text)
+                whole = len(text) + -(-size // BLOCK) * BLOCK
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(stream.fileno(), 0, whole)
+                else:
+                    stream.truncate(whole)
+            self.offsets[suffix] = len(text)
+
+    def _put(self, suffix, channel, image):
+        number = self.channels.index(channel)
+        with (self.folder / f"cube{suffix}").open("r+b") as stream:
+            stream.seek(self.offsets[suffix] + number * image.size * PIXEL.itemsize)
+            stream.write(np.ascontiguousarray(image, PIXEL).tobytes())
+
+    def finish(self, records):
+        """Make what is of all channels, and move all products to their places.
+
+        Parameters
+        ----------
+        records : dict
+            Of each channel, as `claimed` has them.
+
+        Returns
+        -------
+        catalog : `~astropy.table.QTable`
+        channels : `~astropy.table.QTable`
+        paths : list of `~pathlib.Path`
+
+        Raises
+        ------
+        OSError
+            As of `add`.
+        """
+        with self._said():
+            written = {suffix: self.folder / f"cube{suffix}" for suffix in CUBE_PRODUCTS}
+            catalog = self._catalog(records)
+            channels = self._channels(records, catalog)
+            nothing = np.full(self.shape, np.nan)
+            for channel in self.channels:
+                if records[channel].get("beam") is None:
+                    for suffix in IMAGES:
+                        self._put(suffix, channel, nothing)
+            beams = [records[channel].get("beam") for channel in self.channels]
+            for suffix in IMAGES:
+                _give_beams(written[suffix], beams)
+            write_ecsv(catalog, written[".catalog.ecsv"])
+            write_ecsv(channels, written[".channels.ecsv"])
+            wcs = WCS(fits.getheader(written[".image.fits"])).celestial
+            write_regions(catalog, {c: records[c].get("beam") for c in self.channels}, wcs, written[".reg"])
+            # Here, because it takes half a second.
+            from .cube_plotting import plot_cube
+
+            plot_cube(catalog, channels, written[".model.fits"], written[".image.fits"]).savefig(
+                written[".png"], dpi=110
+            )
+        targets = {product_path(self.prefix, suffix): path for suffix, path in written.items()}
+        put_in_place(targets, self.folder, self.prefix, self.overwrite, CUBE_PRODUCTS)
+        self.remove()
+        return catalog, channels, list(targets)
+
+    def _catalog(self, records):
+        """The catalogues of all channels as one."""
+        parts, axis = [], self.cube.axis
+        for channel in self.channels:
+            if records[channel].get("beam") is None:
+                continue
+            part = read_catalog(self._part(channel, "ecsv"))
+            columns = {
+                "channel": np.full(len(part), channel),
+                "frequency": np.repeat(axis.frequency[channel], len(part)),
+            }
+            if axis.velocity is not None:
+                columns["velocity"] = np.repeat(axis.velocity[channel], len(part))
+            part.add_columns(list(columns.values()), indexes=[1] * len(columns), names=list(columns))
+            parts.append(part)
+        meta = {name: value for name, value in parts[0].meta.items() if name not in ("rms", "chi2", "misfit")}
+        catalog = vstack(parts, metadata_conflicts="silent")
+        catalog.meta = meta | {"seed": self.made_of["seed"], "channels": _span(self.channels)}
+        catalog["source_id"] = np.arange(1, len(catalog) + 1)
+        describe(catalog)
+        return catalog
+
+    def _channels(self, records, catalog):
+        """What is known of each channel, as a table."""
+        axis, chosen = self.cube.axis, list(self.channels)
+        table = QTable(meta=catalog.meta)
+        table["channel"] = chosen
+        table["frequency"] = axis.frequency[chosen]
+        if axis.velocity is not None:
+            table["velocity"] = axis.velocity[chosen]
+        in_order = [records[channel] for channel in chosen]
+        table["rms"] = [record.get("rms", np.nan) for record in in_order] * u.Jy / u.beam
+        beams = np.array([record.get("beam") or [np.nan] * 3 for record in in_order])
+        table["beam_major"], table["beam_minor"] = ((beams[:, i] * u.deg).to(u.arcsec) for i in (0, 1))
+        table["beam_pa"] = beams[:, 2] * u.deg
+        table["n_sources"] = [int((catalog["channel"] == channel).sum()) for channel in chosen]
+        table["chi2"] = [record.get("chi2", np.nan) for record in in_order]
+        for name in ("misfit", "note"):
+            table[name] = Column([record.get(name, "") for record in in_order], dtype=str)
+        describe(table)
+        return table
+
+
+def _span(channels):
+    return f"{channels.start}:{channels.stop}"
+
+
+def write_regions(catalog, beams, wcs, path):
+    """Write the sources of all channels as DS9 regions.
+
+    Parameters
+    ----------
+    catalog : `~astropy.table.QTable`
+    beams : dict
+        Of each channel, axes and position angle in degrees.
+    wcs : `~astropy.wcs.WCS`
+        Celestial.
+    path : `~pathlib.Path`
+    """
+    here = []
+    for channel in dict.fromkeys(catalog["channel"]):
+        rows = catalog[catalog["channel"] == channel]
+        covariance = beam_covariance(Beam(*(beams[channel] * u.deg)), wcs)
+        here += restoring_beams(wcs, covariance, rows["x"], rows["y"])
+    path.write_text(ds9_text(catalog_to_regions(catalog, here, catalog.meta["frame"])))
+
+
+def _give_beams(path, beams):
+    """Write the beam of all channels into the header of a cube, or a table of them as CASA has it.
+
+    Parameters
+    ----------
+    path : path-like
+    beams : list
+        Axes and position angle, degrees; None for a blank channel, which gets that of the nearest other one.
+    """
+    known = [i for i, beam in enumerate(beams) if beam is not None]
+    beams = np.array([beams[min(known, key=lambda i: abs(i - here))] for here in range(len(beams))])
+    same = np.allclose(beams, beams[0], rtol=SAME_BEAM, atol=0)
+    with fits.open(path, mode="update", memmap=False) as hdus:
+        header = hdus[0].header
+        for number, key in enumerate((*BEAM_CARDS, "CASAMBM")):
+            wanted = key not in BEAM_CARDS if not same else key in BEAM_CARDS
+            place = [card.keyword == "COMMENT" and card.value == f"reserved for {key}" for card in header.cards].index(
+                True
+            )
+            del header[place]
+            if wanted:
+                header.insert(place, (key, True if key == "CASAMBM" else float(beams[0, number])))
+            else:
+                header.insert(place, fits.Card())
+        if not same:
+            hdus.append(_beam_table(beams))
+
+
+def _beam_table(beams):
+    """Beams as CASA writes them, in arcsec."""
+    columns = [
+        fits.Column(name, "E", unit, array=beams[:, i] * factor)
+        for i, (name, unit, factor) in enumerate(
+            (("BMAJ", "arcsec", 3600), ("BMIN", "arcsec", 3600), ("BPA", "deg", 1))
+        )
+    ]
+    numbers = (("CHAN", np.arange(len(beams))), ("POL", np.zeros(len(beams))))
+    columns += [fits.Column(name, "J", array=values) for name, values in numbers]
+    table = fits.BinTableHDU.from_columns(columns, name="BEAMS")
+    table.header["NCHAN"], table.header["NPOL"] = len(beams), 1
+    return table

@@ -1,0 +1,144 @@
+"""A picture of a cube: its sky at a glance, and the spectra of its brightest sources."""
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+from matplotlib.colors import AsinhNorm
+from matplotlib.patches import Circle
+from matplotlib.ticker import MaxNLocator
+
+from .plotting import EDGE, FAINTEST, KNEE, ResultFigure, fitting_unit, label_axes
+
+__all__ = ["plot_cube"]
+
+SPECTRA = 4  # of how many sources
+APART = 2.0  # beams between them
+COLORS = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7")  # Okabe & Ito (2008), told apart by all
+
+
+def plot_cube(catalog, channels, model, restored):
+    """Highest brightness and sum over the channels, and the spectra of the brightest sources.
+
+    The cubes are read plane by plane.
+
+    Parameters
+    ----------
+    catalog, channels : `~astropy.table.QTable`
+        As of `~astro_ddpm_imager.CubeResult`.
+    model, restored : path-like
+        The products of these names.
+
+    Returns
+    -------
+    `~matplotlib.figure.Figure`
+    """
+    with fits.open(restored, memmap=False) as cube:
+        wcs = WCS(cube[0].header).celestial
+        scale = 3600 * np.sqrt(np.abs(np.linalg.det(wcs.pixel_scale_matrix)))
+        beam = np.nanmedian(np.sqrt((channels["beam_major"] * channels["beam_minor"]).value)) / scale
+        places = _brightest(catalog, APART * beam)
+        pixels = tuple(np.round([catalog[name][places] for name in ("y", "x")]).astype(int))
+        highest, spectra = _highest(cube[0], pixels)
+    with fits.open(model, memmap=False) as cube:
+        total = _total(cube[0])
+    rms = float(np.nanmedian(channels["rms"].value))
+    figure = ResultFigure(figsize=(13, 7.4))
+    grid = figure.add_gridspec(2, 1, left=0.07, right=0.36, bottom=0.07, top=0.9, hspace=0.24)
+    shown = (
+        (f"Highest of {len(channels)} channels", highest, "beam", rms),
+        ("Reconstruction, sum of the channels", total, "pixel", rms * np.sqrt(len(channels)) / (1.133 * beam**2)),
+    )
+    for cell, (title, image, per, noise) in zip(grid, shown, strict=True):
+        axes = figure.add_subplot(cell, projection=wcs)
+        _draw_image(axes, image, per, noise, wcs)
+        axes.set_title(title)
+        for color, place in zip(COLORS, places, strict=False):
+            at = catalog["x"][place], catalog["y"][place]
+            axes.add_patch(Circle(at, 1.5 * beam, fill=False, color=color, lw=1.5))
+    _draw_spectra(figure, channels, spectra, [catalog[place] for place in places])
+    blank = int(np.count_nonzero(channels["note"] != ""))
+    title = f"{len(catalog)} detections in {len(channels)} channels"
+    figure.suptitle(title + (f", {blank} of which are blank" if blank else ""))
+    return figure
+
+
+def _brightest(catalog, apart):
+    """Rows of a catalogue, by falling S/N, that are some pixels from each other."""
+    chosen = []
+    for row in np.argsort(-np.asarray(catalog["snr"]), kind="stable"):
+        x, y = catalog["x"][row], catalog["y"][row]
+        if all(np.hypot(x - catalog["x"][other], y - catalog["y"][other]) > apart for other in chosen):
+            chosen.append(int(row))
+        if len(chosen) == SPECTRA:
+            break
+    return chosen
+
+
+def _planes(hdu):
+    """The planes of a cube, one at a time."""
+    lengths = hdu.shape[:-2]
+    for index in np.ndindex(*lengths):
+        yield hdu.section[(*index, slice(None), slice(None))]
+
+
+def _highest(hdu, pixels):
+    """The highest of all channels in each pixel, and all channels of some pixels, shape (channels, n)."""
+    highest, spectra = np.full(hdu.shape[-2:], np.nan, np.float32), []
+    for plane in _planes(hdu):
+        highest = np.fmax(highest, plane)
+        spectra.append(plane[pixels])
+    return highest, np.array(spectra)
+
+
+def _total(hdu):
+    """The sum of all channels; NaN where all are blank."""
+    total, known = np.zeros(hdu.shape[-2:]), np.zeros(hdu.shape[-2:], bool)
+    for plane in _planes(hdu):
+        known |= np.isfinite(plane)
+        total += np.nan_to_num(plane)
+    return np.where(known, total, np.nan)
+
+
+def _draw_image(axes, image, per, noise, wcs):
+    finite = np.isfinite(image)
+    low, top = (FAINTEST * noise if per == "beam" else 0), max(np.nanmax(image), 5 * noise)
+    scale, unit = fitting_unit(top)
+    norm = AsinhNorm(KNEE * noise / scale, low / scale, top / scale)
+    shown = axes.imshow(image / scale, origin="lower", norm=norm, cmap="gray", interpolation="nearest")
+    rows, columns = (np.flatnonzero(finite.any(axis)) for axis in (1, 0))
+    axes.set(xlim=(columns[0] - EDGE, columns[-1] + EDGE), ylim=(rows[0] - EDGE, rows[-1] + EDGE))
+    bar = axes.figure.colorbar(shown, ax=axes, label=f"{unit}/{per}", fraction=0.046, pad=0.03)
+    bar.set_ticks(MaxNLocator(5).tick_values(low / scale, top / scale))
+    bar.ax.yaxis.set_major_formatter("{x:g}")
+    label_axes(axes, wcs)
+
+
+def _draw_spectra(figure, channels, spectra, sources):
+    """The brightness of some places in all channels, one above the other, and how many sources there are in each."""
+    velocity = "velocity" in channels.colnames
+    along = channels["velocity" if velocity else "frequency"]
+    rms = channels["rms"].value
+    grid = figure.add_gridspec(len(sources) + 1, 1, left=0.47, right=0.98, bottom=0.09, top=0.9, hspace=0.08)
+    first = None
+    for number, (row, color) in enumerate(zip(sources, COLORS, strict=False)):
+        axes = figure.add_subplot(grid[number], sharex=first)
+        first = first or axes
+        values = spectra[:, number]
+        scale, unit = fitting_unit(np.nanmax(np.abs(values)))
+        axes.fill_between(along.value, -rms / scale, rms / scale, step="mid", color="0.88", lw=0)
+        axes.axhline(0, color="0.5", lw=0.8)
+        axes.step(along.value, values / scale, where="mid", color=color, lw=1.6)
+        axes.set_ylabel(f"{unit}/beam")
+        axes.text(
+            0.01,
+            0.94,
+            f"{row['ra'].value:.5f}, {row['dec'].value:+.5f} deg",
+            transform=axes.transAxes,
+            va="top",
+            size=9,
+        )
+        axes.tick_params(labelbottom=False)
+    axes = figure.add_subplot(grid[-1], sharex=first)
+    axes.step(along.value, channels["n_sources"], where="mid", color="black")
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.set(ylabel="sources", xlabel=f"{'velocity' if velocity else 'frequency'} ({along.unit})", ylim=(0, None))
