@@ -10,15 +10,20 @@ from functools import cache, partial
 from pathlib import Path
 
 import astropy.units as u
+import numpy as np
 from radio_beam import Beam
 from tqdm import tqdm
 
 from .command_line.printing import say, say_json, warnings_logged
 from .compat import wsclean
+from .cubes import CubeResult, image_cube
 from .data import demo_files
 from .errors import DirtyImageError, SettingError
 from .imager import DiffusionImager
+from .observation.cubes import count_channels
 from .observation.reading import file_digest, read_companion, read_image
+from .products.cube_files import CUBE_PRODUCTS
+from .products.headers import channels_text
 from .products.summary import summary_table
 from .products.writing import check_free, check_not_read, is_made, left_by_interruption
 
@@ -50,6 +55,8 @@ class Job:
         Makes the result with an imager.
     write : function
         Writes the products of the result; returns their paths.
+    channels : int
+        How many images it is.
     """
 
     name: Path
@@ -59,6 +66,7 @@ class Job:
     check: Callable
     image: Callable
     write: Callable
+    channels: int = 1
 
 
 def image_files(args):
@@ -95,7 +103,7 @@ def image_files(args):
         except OSError as error:
             _report_failure(job, error, args)
             raise
-    with _imager(args, len(jobs)) as imager:
+    with _imager(args, sum(job.channels for job in jobs)) as imager:
         _one_by_one(jobs, imager, args)
 
 
@@ -164,12 +172,50 @@ def _file_jobs(args, beam):
         return result.write(prefix, replaced(path, prefix), args.keep_axes)
 
     return [
-        Job(
+        _cube_job(path, prefix, args, beam, made_of)
+        if _is_cube(path, args)
+        else Job(
             path, path, prefix, partial(is_done, path, prefix), partial(check, path, prefix), partial(image, path),
             partial(write, path, prefix),
         )
         for path, prefix in zip(args.files, prefixes, strict=True)
     ]  # fmt: skip
+
+
+def _is_cube(path, args):
+    """Whether several channels of a file are to be imaged."""
+    if isinstance(args.channel, int) or not path.exists():
+        return False
+    try:
+        several = count_channels(path) > 1
+    except DirtyImageError:  # which is said when its turn comes
+        several = False
+    if isinstance(args.channel, slice) and not several:
+        raise SettingError(f"--channel: {path} is no cube that can be read; leave it out")
+    return several
+
+
+def _cube_job(path, prefix, args, beam, made_of):
+    """All channels of a cube, or those that are chosen."""
+    n_channels = count_channels(path)
+    start, stop, _ = slice(None).indices(n_channels) if args.channel is None else args.channel.indices(n_channels)
+
+    def check():
+        check_not_read(prefix, filter(None, [*args.files, args.psf, args.pb, args.mask]), CUBE_PRODUCTS)
+        check_free(prefix, args.overwrite, CUBE_PRODUCTS)
+
+    def image(imager):
+        return image_cube(
+            imager, path, prefix, args.psf, args.pb, args.mask, beam, channels=args.channel, stokes=args.stokes,
+            resume=args.resume, overwrite=args.overwrite, keep_axes=args.keep_axes,
+        )  # fmt: skip
+
+    def is_done():
+        return is_made(prefix, made_of(path) | {"channels": channels_text(range(start, stop))}, CUBE_PRODUCTS)
+
+    return Job(
+        path, path, prefix, is_done, check, image, lambda result: result.paths, max(stop - start, 1)
+    )  # fmt: skip
 
 
 def _wsclean_jobs(args, beam):
@@ -234,7 +280,7 @@ def _one_by_one(jobs, imager, args):
 
 
 @contextmanager
-def _imager(args, n_files):
+def _imager(args, n_images):
     """An imager, with one progress bar for all files."""
     with tqdm(desc="sampling", unit="step", leave=False, disable=args.quiet or None) as bar:
         imager = DiffusionImager(
@@ -253,31 +299,45 @@ def _imager(args, n_files):
             progress=bar,
         )
         log.debug("%r", imager)
-        bar.reset(total=n_files * imager.n_samples * imager.steps)
+        bar.reset(total=n_images * imager.n_samples * imager.steps)
         yield imager
 
 
 def _report(job, result, paths, warnings, args):
     """Print the catalogue, or what a script wants to know of it."""
     log.info("wrote %s in %s", ", ".join(path.name for path in paths), paths[0].parent)
+    of_all = isinstance(result, CubeResult)
+    noise = float(np.nanmedian(result.channels["rms"].value)) if of_all else result.dirty.rms
     if args.json:
         say_json(
             file=job.file,
             prefix=job.prefix,
             products=paths,
             n_sources=len(result.catalog),
-            noise=result.dirty.rms,
+            noise=noise,
             noise_unit="Jy/beam",
             seed=result.meta["seed"],
-            chi2=result.fit.chi2,
-            misfit=list(result.fit.misfits),
+            **(_of_channels(result.channels) if of_all else _of_fit(result.fit)),
             warnings=warnings,
         )
         return
     table = summary_table(result.catalog)
-    say(f"{job.prefix}: {len(table)} source{'s' * (len(table) != 1)}, noise {result.dirty.rms * 1e6:.3g} uJy/beam")
+    in_channels = f" in {len(result.channels)} channels" if of_all else ""
+    say(f"{job.prefix}: {len(table)} source{'s' * (len(table) != 1)}{in_channels}, noise {noise * 1e6:.3g} uJy/beam")
     if len(table):
         say("\n".join(table.pformat(max_lines=-1, max_width=-1)))
+
+
+def _of_fit(fit):
+    return {"chi2": fit.chi2, "misfit": list(fit.misfits)}
+
+
+def _of_channels(channels):
+    """What JSON says of the channels of a cube."""
+    blank = channels["channel"][channels["note"] != ""]
+    chi2 = [None if np.isnan(value) else float(value) for value in channels["chi2"]]
+    misfit = sorted({word for text in channels["misfit"] for word in text.split(", ") if word})
+    return {"n_channels": len(channels), "blank": [int(c) for c in blank], "chi2": chi2, "misfit": misfit}
 
 
 def _report_failure(job, error, args):

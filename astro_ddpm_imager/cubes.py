@@ -23,11 +23,12 @@ from .observation.dirty import prepare
 from .parallel import one_blas_thread
 from .pieces import run_pieces
 from .products.cube_files import CUBE_PRODUCTS, ChannelProducts, CubeFiles
+from .products.headers import channels_text
 from .products.summary import html_table
 from .products.writing import check_not_read, check_prefix
 from .progress import hidden
 
-__all__ = ["CubeResult", "image_cube"]
+__all__ = ["BLANK", "CubeResult", "image_channel", "image_cube", "open_images", "pieces_of", "prepared"]
 
 log = logging.getLogger(__name__)
 
@@ -182,29 +183,14 @@ def image_cube(
     """
     check_prefix(prefix)
     beam = checked_beam(beam, "beam:")
-    cube = open_cube(dirty, stokes=stokes)
-    companions = {
-        name: None if given is None else open_companion(given, name, cube)
-        for name, given in (("psf", psf), ("pb", pb), ("mask", mask))
-    }
-    chosen = checked_channels(channels, cube)
-    check_not_read(prefix, [image.source for image in (cube, *companions.values()) if _is_file(image)], CUBE_PRODUCTS)
-    if psf is None:
-        log.warning("no PSF given: the restoring beams take its place, sidelobes are not accounted for")
-    images = {"dirty": cube, **companions}
+    images, chosen = open_images(dirty, psf, pb, mask, channels, stokes)
+    cube = images["dirty"]
+    check_not_read(prefix, [image.source for image in images.values() if _is_file(image)], CUBE_PRODUCTS)
     made_of = _made_of(imager, images, chosen, beam)
     files = CubeFiles(prefix, cube, chosen, made_of, overwrite, keep_axes)
     with files.claimed(resume) as done:
         seed = files.made_of["seed"]
-        pieces = [
-            Channel(
-                number, seed + number,
-                {name: None if image is None else image.plane(number) for name, image in images.items()},
-                beam, f"{cube.name}: channel {number} ({chosen.start} to {chosen.stop - 1})",
-            )
-            for number in chosen
-            if number not in done
-        ]  # fmt: skip
+        pieces = pieces_of(images, [number for number in chosen if number not in done], beam, seed)
         if done:
             log.info("%d of %d channels are done already", len(done), len(chosen))
         records = dict(done)
@@ -223,6 +209,86 @@ def image_cube(
         return CubeResult(*files.finish(records))
 
 
+def open_images(dirty, psf, pb, mask, channels, stokes):
+    """A cube and what belongs to it, and the channels that are chosen.
+
+    Parameters
+    ----------
+    dirty, psf, pb, mask, channels, stokes
+        As of `image_cube`.
+
+    Returns
+    -------
+    images : dict
+        ``dirty``, ``psf``, ``pb`` and ``mask``, each a
+        `~astro_ddpm_imager.observation.cubes.Cube` or None.
+    channels : range
+
+    Raises
+    ------
+    FileNotFoundError, DirtyImageError, TypeError
+        As of `image_cube`.
+    """
+    cube = open_cube(dirty, stokes=stokes)
+    companions = {
+        name: None if given is None else open_companion(given, name, cube)
+        for name, given in (("psf", psf), ("pb", pb), ("mask", mask))
+    }
+    if psf is None:
+        log.warning("no PSF given: the restoring beams take its place, sidelobes are not accounted for")
+    return {"dirty": cube, **companions}, checked_channels(channels, cube)
+
+
+def pieces_of(images, numbers, beam, seed=0):
+    """Some channels, as those who work on them get them.
+
+    Parameters
+    ----------
+    images : dict
+        As of `open_images`.
+    numbers : iterable of int
+    beam : `~radio_beam.Beam` or None
+    seed : int, optional
+
+    Returns
+    -------
+    list of `Channel`
+    """
+    return [
+        Channel(
+            number, seed + number,
+            {name: None if image is None else image.plane(number) for name, image in images.items()},
+            beam, f"{images['dirty'].name}: channel {number}",
+        )
+        for number in numbers
+    ]  # fmt: skip
+
+
+def prepared(channel, pblimit):
+    """Read and check one channel.
+
+    Parameters
+    ----------
+    channel : `Channel`
+    pblimit : float
+
+    Returns
+    -------
+    `~astro_ddpm_imager.observation.dirty.DirtyImage` or None
+        None if it is blank.
+
+    Raises
+    ------
+    DirtyImageError
+        As of `~astro_ddpm_imager.observation.dirty.prepare`.
+    """
+    planes = {"dirty": read_plane(channel.planes["dirty"])}
+    if _is_blank(planes["dirty"]):
+        return None
+    planes |= {name: read_plane(plane) for name, plane in channel.planes.items() if name != "dirty"}
+    return prepare(**planes, beam=channel.beam, pblimit=pblimit)
+
+
 def image_channel(imager, channel):
     """Reconstruct one channel.
 
@@ -237,11 +303,10 @@ def image_channel(imager, channel):
     """
     log.info("%s", channel.said)
     try:
-        planes = {name: read_plane(plane) for name, plane in channel.planes.items()}
-        if _is_blank(planes["dirty"]):
-            return ChannelProducts(channel.number, {}, None, {"note": BLANK})
         with one_blas_thread():
-            observation = prepare(**planes, beam=channel.beam, pblimit=imager.pblimit)
+            observation = prepared(channel, imager.pblimit)
+            if observation is None:
+                return ChannelProducts(channel.number, {}, None, {"note": BLANK})
             seeded = copy.copy(imager)
             seeded.seed = channel.seed
             result = seeded.reconstruct(observation)
@@ -278,7 +343,7 @@ def _made_of(imager, images, channels, beam):
     inputs = {name: None if image is None else image.sha256 or image.name for name, image in images.items()}
     return settings | {
         "calibrate": bool(imager.calibrate), "insist": bool(imager.insist), "stokes": images["dirty"].stokes,
-        "channels": f"{channels.start}:{channels.stop}", "beam": None if beam is None else beam_text(beam), **inputs,
+        "channels": channels_text(channels), "beam": None if beam is None else beam_text(beam), **inputs,
     }  # fmt: skip
 
 

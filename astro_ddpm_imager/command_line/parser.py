@@ -6,7 +6,7 @@ from pathlib import Path
 from .. import __version__
 from .printing import say
 
-__all__ = ["build_parser", "commands_of"]
+__all__ = ["build_parser", "channels", "commands_of"]
 
 # Names that the package knows, written out: importing what has them would take longer than --help may. Tests compare.
 AGGREGATES = ("beam-median", "mean", "median", "single")
@@ -48,11 +48,12 @@ def build_parser():
         "image", _add_image, "reconstruct dirty images and catalogue their sources",
         "For each FILE, write NAME.model.fits (reconstruction, Jy/pixel), NAME.uncertainty.fits, "
         "NAME.image.fits (restored, Jy/beam), NAME.residual.fits, NAME.catalog.ecsv, NAME.reg (DS9) and NAME.png, "
-        "and print the catalogue. NAME is FILE without its ending (.dirty.fits, .fits, ...).",
+        "and print the catalogue. NAME is FILE without its ending (.dirty.fits, .fits, ...). Of a cube, the images are "
+        "cubes, and NAME.channels.ecsv has the noise and the beam of each channel.",
         "batch:image_files", "--resume goes on",
         epilog="With --json, each line has file, prefix, products, n_sources, noise, noise_unit, seed, chi2 (of the "
-        "residual), misfit (what is wrong with it) and warnings; or file and error; or, with --resume, file, prefix "
-        "and skipped.",
+        "residual), misfit (what is wrong with it) and warnings; of a cube, n_channels, blank (which are), the chi2 "
+        "of each and the median noise; or file and error; or, with --resume, file, prefix and skipped.",
     )  # fmt: skip
     add(
         "demo", _add_demo, "the whole job on a field that comes with the package",
@@ -87,6 +88,24 @@ def build_parser():
         "command_line.plugin:print_plugin", "the same command starts again",
     )  # fmt: skip
     return parser
+
+
+def channels(text):
+    """A channel, or several.
+
+    Parameters
+    ----------
+    text : str or int
+        ``N``, ``A:B``, ``A:`` or ``:B``.
+
+    Returns
+    -------
+    int or slice
+    """
+    if ":" not in str(text):
+        return int(text)
+    start, _, stop = text.partition(":")
+    return slice(int(start) if start.strip() else None, int(stop) if stop.strip() else None)
 
 
 def commands_of(parser):
@@ -143,7 +162,11 @@ def _add_image(image):
         "--beam", nargs=3, type=float, metavar=("MAJ", "MIN", "PA"),
         help="restoring beam, instead of the header's: FWHM of the axes in arcsec, position angle in degrees",
     )  # fmt: skip
-    image.add_argument("--channel", type=int, metavar="N", help="0-based channel of a cube, and of F that are cubes")
+    image.add_argument(
+        "--channel", type=channels, metavar="N",
+        help="0-based channel of a cube, and of F that are cubes, as one image; or A:B, from A to before B, as a cube "
+        "(default: all channels of a cube)",
+    )  # fmt: skip
     image.add_argument("--stokes", type=int, metavar="N", help="0-based Stokes plane of a cube, and of such F")
     image.add_argument(
         "--wsclean", action="store_true",

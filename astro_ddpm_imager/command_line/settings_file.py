@@ -6,12 +6,16 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ..errors import SettingError
-from .parser import build_parser, commands_of
+from .parser import build_parser, channels, commands_of
 
 __all__ = ["parse", "read_settings"]
 
 # What TOML has for what an option is converted to.
-KINDS = {int: ((int,), "a whole number"), float: ((int, float), "a number")}
+KINDS = {
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+    channels: ((int, str), "a whole number, or text such as '10:20'"),
+}
 TEXT = (str,), "text in quotes"
 NO_SETTINGS = {"help", "config"}
 

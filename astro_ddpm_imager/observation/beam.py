@@ -13,7 +13,7 @@ from ..errors import DirtyImageError
 from .ellipses import from_axes, to_axes
 from .history import history_beam
 
-__all__ = ["beam_covariance", "beam_pixels", "beam_text", "check_sampling", "checked_beam", "header_beam"]
+__all__ = ["as_beam", "beam_covariance", "beam_pixels", "beam_text", "check_sampling", "checked_beam", "header_beam"]
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,24 @@ def beam_covariance(beam, wcs):
     """
     to_pixels = np.linalg.inv(wcs.pixel_scale_matrix)
     return to_pixels @ from_axes(*(axis.to_value(u.deg) for axis in (beam.major, beam.minor, beam.pa))) @ to_pixels.T
+
+
+def as_beam(covariance, wcs):
+    """A beam with some second moments in pixels; the inverse of `beam_covariance`.
+
+    Parameters
+    ----------
+    covariance : 2D array, shape (2, 2)
+        Pixels squared, order x, y.
+    wcs : `~astropy.wcs.WCS`
+        As for `beam_covariance`.
+
+    Returns
+    -------
+    `~radio_beam.Beam`
+    """
+    scale = wcs.pixel_scale_matrix
+    return Beam(*(axis * u.deg for axis in to_axes(scale @ covariance @ scale.T)))
 
 
 def beam_pixels(beam, wcs):

@@ -141,14 +141,14 @@ class DirtyImage:
         return covering(self.beam_kernel if self.psf is None else self.psf, self.shape)
 
     @cached_property
-    def _transfer(self):
+    def transfer(self):
         """Fourier transform of ``covering_psf``, with its peak at pixel (0, 0)."""
         return rfft2(np.roll(self.covering_psf, self.shape, (0, 1)))
 
     @cached_property
-    def _band(self):
-        """Rows and columns of ``_transfer`` that matter."""
-        seen = np.abs(self._transfer) > NOTHING * np.abs(self._transfer).max()
+    def band(self):
+        """Rows and columns of ``transfer`` that matter."""
+        seen = np.abs(self.transfer) > NOTHING * np.abs(self.transfer).max()
         return np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
 
     def see(self, gaussians, sky=None):
@@ -166,11 +166,11 @@ class DirtyImage:
         2D array, shape (ny, nx), Jy/beam
         """
         (ny, nx), whole = self.shape, self.covering_psf.shape
-        spectrum = np.zeros(self._transfer.shape, complex) if sky is None else rfft2(sky, s=whole)
+        spectrum = np.zeros(self.transfer.shape, complex) if sky is None else rfft2(sky, s=whole)
         # The PSF sees nothing beyond its longest baselines, which is most of the frequencies that pixels can hold.
-        rows, columns = self._band
+        rows, columns = self.band
         spectrum[np.ix_(rows, columns)] += gaussians.spectrum(fftfreq(whole[0])[rows], rfftfreq(whole[1])[columns])
-        return irfft2(spectrum * self._transfer, s=whole)[:ny, :nx]
+        return irfft2(spectrum * self.transfer, s=whole)[:ny, :nx]
 
     @cached_property
     def reduced(self):

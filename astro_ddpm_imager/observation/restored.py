@@ -2,14 +2,11 @@
 
 import logging
 
-import astropy.units as u
 import numpy as np
 from astropy.stats import gaussian_sigma_to_fwhm
-from radio_beam import Beam
 from scipy.ndimage import maximum_filter
 
-from .beam import beam_text
-from .ellipses import to_axes
+from .beam import as_beam, beam_text
 
 __all__ = ["fitting_beam"]
 
@@ -61,7 +58,7 @@ def fitting_beam(data, rms, beam, covariance, wcs):
         return beam, 1.0
     narrow = np.average(shapes, axis=0, weights=weights)
     ratio = float(np.sqrt(np.linalg.det(narrow) / np.linalg.det(covariance)))
-    found = _as_beam(narrow, wcs)
+    found = as_beam(narrow, wcs)
     log.warning(
         "dirty: %d sources above %.0f times the noise are narrower than the restoring beam, %s, as nothing can be; "
         "they are taken for points of a beam of %s (%.3g of the area); give the right one with beam=, or the PSF",
@@ -90,9 +87,3 @@ def _shape(patch, covariance):
 def _ratios(shape, covariance):
     """Variances along the axes of both, in units of the beam's."""
     return np.linalg.eigvals(np.linalg.solve(covariance, shape)).real
-
-
-def _as_beam(covariance, wcs):
-    """A beam with some second moments in pixels."""
-    scale = wcs.pixel_scale_matrix
-    return Beam(*(axis * u.deg for axis in to_axes(scale @ covariance @ scale.T)))

@@ -300,7 +300,7 @@ class CubeFiles:
             parts.append(part)
         meta = {name: value for name, value in parts[0].meta.items() if name not in ("rms", "chi2", "misfit")}
         catalog = vstack(parts, metadata_conflicts="silent")
-        catalog.meta = meta | {"seed": self.made_of["seed"], "channels": _span(self.channels)}
+        catalog.meta = meta | {"seed": self.made_of["seed"], "channels": self.made_of["channels"]}
         catalog["source_id"] = np.arange(1, len(catalog) + 1)
         describe(catalog)
         return catalog
@@ -324,10 +324,6 @@ class CubeFiles:
             table[name] = Column([record.get(name, "") for record in in_order], dtype=str)
         describe(table)
         return table
-
-
-def _span(channels):
-    return f"{channels.start}:{channels.stop}"
 
 
 def write_regions(catalog, beams, wcs, path):

@@ -57,8 +57,8 @@ def plot_cube(catalog, channels, model, restored):
             axes.add_patch(Circle(at, 1.5 * beam, fill=False, color=color, lw=1.5))
     _draw_spectra(figure, channels, spectra, [catalog[place] for place in places])
     blank = int(np.count_nonzero(channels["note"] != ""))
-    title = f"{len(catalog)} detections in {len(channels)} channels"
-    figure.suptitle(title + (f", {blank} of which are blank" if blank else ""))
+    title = f"{len(catalog)} detections in {len(channels) - blank} channels"
+    figure.suptitle(title + (f" ({blank} more are blank)" if blank else ""))
     return figure
 
 
@@ -117,7 +117,7 @@ def _draw_spectra(figure, channels, spectra, sources):
     """The brightness of some places in all channels, one above the other, and how many sources there are in each."""
     velocity = "velocity" in channels.colnames
     along = channels["velocity" if velocity else "frequency"]
-    rms = channels["rms"].value
+    rms, width = channels["rms"].value, np.gradient(along.value) if len(along) > 1 else 1.0
     grid = figure.add_gridspec(len(sources) + 1, 1, left=0.47, right=0.98, bottom=0.09, top=0.9, hspace=0.08)
     first = None
     for number, (row, color) in enumerate(zip(sources, COLORS, strict=False)):
@@ -125,18 +125,12 @@ def _draw_spectra(figure, channels, spectra, sources):
         first = first or axes
         values = spectra[:, number]
         scale, unit = fitting_unit(np.nanmax(np.abs(values)))
-        axes.fill_between(along.value, -rms / scale, rms / scale, step="mid", color="0.88", lw=0)
+        axes.bar(along.value, 2 * rms / scale, width, -rms / scale, color="0.88", lw=0)
         axes.axhline(0, color="0.5", lw=0.8)
         axes.step(along.value, values / scale, where="mid", color=color, lw=1.6)
         axes.set_ylabel(f"{unit}/beam")
-        axes.text(
-            0.01,
-            0.94,
-            f"{row['ra'].value:.5f}, {row['dec'].value:+.5f} deg",
-            transform=axes.transAxes,
-            va="top",
-            size=9,
-        )
+        place = f"{row['ra'].value:.5f}, {row['dec'].value:+.5f} deg"
+        axes.text(0.01, 0.94, place, transform=axes.transAxes, va="top", size=9, bbox={"fc": "white", "ec": "none"})
         axes.tick_params(labelbottom=False)
     axes = figure.add_subplot(grid[-1], sharex=first)
     axes.step(along.value, channels["n_sources"], where="mid", color="black")

@@ -7,7 +7,7 @@ from astropy.io import fits
 
 from ..observation.reading import JY_PER_BEAM
 
-__all__ = ["celestial_header", "cube_header", "product_header", "to_hdu"]
+__all__ = ["celestial_header", "channels_text", "cube_header", "product_header", "to_hdu"]
 
 CARRIED = (
     "OBJECT", "TELESCOP", "INSTRUME", "OBSERVER", "DATE-OBS", "TIMESYS", "RESTFRQ", "OBSRA", "OBSDEC",
@@ -119,6 +119,21 @@ def celestial_header(wcs):
     return header
 
 
+def channels_text(channels):
+    """Channels as headers and tables say them.
+
+    Parameters
+    ----------
+    channels : range
+
+    Returns
+    -------
+    str
+        Such as ``10 to 19``.
+    """
+    return f"{channels.start} to {channels.stop - 1}"
+
+
 def cube_header(wcs, header, meta, axis, channels, keep_axes=False):
     """Header of a cube, for which there is no beam yet: it gets that, or a table of beams, when all channels are done.
 
@@ -160,7 +175,7 @@ def cube_header(wcs, header, meta, axis, channels, keep_axes=False):
     cube.update(header)
     for key in OF_CHANNELS:
         cube.remove(key, ignore_missing=True)
-    cube["DCHANS"] = (f"{channels.start}:{channels.stop}", PROVENANCE["DCHANS"])
+    cube["DCHANS"] = (channels_text(channels), PROVENANCE["DCHANS"])
     return cube, tuple(shape)
 
 

@@ -4,10 +4,12 @@ from html import escape
 
 import astropy.units as u
 
+from ..sources.catalog import SPECTRAL_COLUMNS
+
 __all__ = ["brightness", "html_table", "result_html", "summary_table"]
 
 SHOWN = ("source_id", "ra", "dec", "flux", "flux_err", "snr", "reliability", "x", "y", "flags")
-FORMATS = {"ra": "%.6f", "dec": "%.6f", "reliability": "%.2f"}  # else one decimal
+FORMATS = {"ra": "%.6f", "dec": "%.6f", "reliability": "%.2f", "frequency": "%.6f"}  # else one decimal
 ROWS = 15  # of a catalogue in a notebook
 
 
@@ -39,12 +41,12 @@ def summary_table(catalog):
     Returns
     -------
     `~astropy.table.QTable`
-        Fluxes in uJy.
+        Fluxes in uJy; of a cube, with channel, frequency and velocity.
     """
-    table = catalog[SHOWN]
+    table = catalog[[name for name in catalog.colnames if name in (*SPECTRAL_COLUMNS, *SHOWN)]]
     for name in ("flux", "flux_err"):
         table[name] = table[name].to(u.uJy)
-    for name in SHOWN[1:-1]:
+    for name in (*SHOWN[1:-1], *({"frequency", "velocity"} & set(table.colnames))):
         table[name].info.format = FORMATS.get(name, "%.1f")
     return table
 

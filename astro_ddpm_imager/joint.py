@@ -1,0 +1,220 @@
+"""Sources that all channels of a cube have in common: one place and shape, and a flux for each channel."""
+
+import logging
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.table import Column, QTable
+from radio_beam import Beam
+
+from .cubes import BLANK, open_images, pieces_of, prepared
+from .errors import DirtyImageError
+from .imager import DiffusionImager
+from .observation.beam import checked_beam
+from .observation.joint import Mean
+from .parallel import one_blas_thread
+from .pieces import run_pieces
+from .products.catalog_files import write_ecsv
+from .products.headers import channels_text
+from .products.writing import PRODUCTS, WITH_AXES, check_prefix, write_products
+from .result import ImagingResult
+from .sources.catalog import describe
+from .sources.fluxes import as_components, fit_fluxes
+
+__all__ = ["JointResult", "image_jointly"]
+
+log = logging.getLogger(__name__)
+
+OF_CATALOG = ("source_id", "ra", "dec", "snr", "reliability", "x", "y", "major", "minor", "pa", "flags")
+
+
+@dataclass(frozen=True)
+class JointResult:
+    """What comes of the channels of a cube together.
+
+    Unpacks into ``spectra, channels, mean``.
+
+    Parameters
+    ----------
+    spectra : `~astropy.table.QTable`
+        A row per source of ``mean.catalog``, with its place and shape, and
+        ``flux`` and ``flux_err``, shape (n_sources, n_channels), Jy, corrected
+        for the primary beam of each channel. A flux may be negative; it is
+        NaN where the channel is blank.
+    channels : `~astropy.table.QTable`
+        A row per channel: ``channel``, ``frequency``, ``velocity`` if the cube
+        has velocities, ``rms``, and ``note``, which says why one is blank.
+    mean : `~astro_ddpm_imager.ImagingResult`
+        Of the mean of the channels, weighted by one over their noise squared.
+    """
+
+    spectra: QTable
+    channels: QTable
+    mean: ImagingResult
+
+    def __iter__(self):
+        return iter((self.spectra, self.channels, self.mean))
+
+    def __repr__(self):
+        return f"<JointResult: {len(self.spectra)} sources in {len(self.channels)} channels>"
+
+    def write(self, prefix: str | PathLike[str], overwrite: bool = False, keep_axes: bool = False) -> list[Path]:
+        """Write the products of the mean, ``prefix.spectra.ecsv`` and ``prefix.channels.ecsv``.
+
+        Parameters
+        ----------
+        prefix, overwrite, keep_axes
+            As of `~astro_ddpm_imager.ImagingResult.write`.
+
+        Returns
+        -------
+        list of `~pathlib.Path`
+
+        Raises
+        ------
+        FileExistsError, NotADirectoryError, PermissionError, SettingError
+            As of `~astro_ddpm_imager.ImagingResult.write`.
+        """
+        check_prefix(prefix)
+        of_mean = WITH_AXES if keep_axes else PRODUCTS
+        products = {suffix: (lambda _, path, write=write: write(self.mean, path)) for suffix, write in of_mean.items()}
+        return write_products(self, prefix, overwrite, products | TABLES)
+
+
+TABLES = {
+    ".spectra.ecsv": lambda result, path: write_ecsv(result.spectra, path),
+    ".channels.ecsv": lambda result, path: write_ecsv(result.channels, path),
+}
+JOINT_PRODUCTS = (*PRODUCTS, *TABLES)
+
+
+def image_jointly(
+    imager: DiffusionImager,
+    dirty: Any,
+    psf: Any = None,
+    pb: Any = None,
+    mask: Any = None,
+    beam: Beam | None = None,
+    *,
+    channels: slice | None = None,
+    stokes: int | None = None,
+) -> JointResult:
+    """Find the sources that all channels of a cube have in common, and their spectra.
+
+    The mean of the dirty images, weighted by one over their noise squared,
+    with that of their PSFs, has the likelihood of all channels for sources of
+    a flat spectrum; it is reconstructed once. Each source in it, at that place
+    and of that shape, then gets the flux in each channel that explains the
+    channel's dirty image best, all sources at once
+    (`~astro_ddpm_imager.sources.fluxes.fit_fluxes`): nothing makes spectra
+    smooth. Sources of a few channels only are diluted: `image_cube` finds them.
+
+    Parameters
+    ----------
+    imager, dirty, psf, pb, mask, beam, channels, stokes
+        As of `~astro_ddpm_imager.image_cube`.
+
+    Returns
+    -------
+    `JointResult`
+
+    Raises
+    ------
+    DirtyImageError
+        As of `~astro_ddpm_imager.image_cube`; or the beams of the channels
+        differ too much, or no pixel has a value in all that are not blank.
+    """
+    beam = checked_beam(beam, "beam:")
+    images, chosen = open_images(dirty, psf, pb, mask, channels, stokes)
+    cube, mean, notes, weights = images["dirty"], Mean(), {}, {}
+    pieces = pieces_of(images, chosen, beam)
+    for piece, (observation, note) in run_pieces(prepare_channel, imager, pieces):
+        notes[piece.number] = note
+        if observation is not None:
+            mean.add(observation)
+            weights[piece.number] = observation.rms**-2
+    if not weights:
+        raise DirtyImageError(f"{cube.name}: no channel can be used; channel {chosen.start}: {notes[chosen.start]}")
+    header = mean.first.meta.copy()
+    used = list(weights)
+    frequency = np.average(cube.axis.frequency[used].to_value(u.Hz), weights=list(weights.values()))
+    axis = next((number for number in (3, 4, 5) if str(header.get(f"CTYPE{number}", "")).startswith("FREQ")), None)
+    if axis is not None:
+        header[f"CRVAL{axis}"] = frequency
+    result = imager.reconstruct(mean.image(header))
+    result.catalog.meta["channels"] = channels_text(chosen)
+    catalog = result.catalog
+    places = as_components(catalog, result.dirty.wcs)
+    flux, error = np.full((2, len(catalog), len(chosen)), np.nan)
+    rms = np.full(len(chosen), np.nan)
+    measured = [(piece, places) for piece in pieces if piece.number in weights]
+    for (piece, _), value in run_pieces(measure_channel, imager, measured):
+        number = chosen.index(piece.number)
+        flux[:, number], error[:, number], rms[number] = value
+    spectra = catalog[OF_CATALOG]
+    spectra["flux"], spectra["flux_err"] = flux * u.Jy, error * u.Jy
+    for name, text in (("flux", "Flux in each channel"), ("flux_err", "Error of flux in each channel")):
+        spectra[name].info.description = f"{text}, corrected for the primary beam"
+    return JointResult(spectra, _channels(cube, chosen, rms, notes, catalog.meta), result)
+
+
+def prepare_channel(imager, channel):
+    """Read and check one channel.
+
+    Parameters
+    ----------
+    imager : `~astro_ddpm_imager.DiffusionImager`
+    channel : `~astro_ddpm_imager.cubes.Channel`
+
+    Returns
+    -------
+    observation : `~astro_ddpm_imager.observation.dirty.DirtyImage` or None
+    note : str
+        Why there is none, or empty.
+    """
+    try:
+        observation = prepared(channel, imager.pblimit)
+    except DirtyImageError as error:
+        log.warning("%s is left out: %s", channel.said, error)
+        return None, str(error)
+    return observation, "" if observation is not None else BLANK
+
+
+def measure_channel(imager, piece):
+    """Measure the fluxes of sources in one channel.
+
+    Parameters
+    ----------
+    imager : `~astro_ddpm_imager.DiffusionImager`
+    piece : tuple
+        The `~astro_ddpm_imager.cubes.Channel` and the sources,
+        `~astro_ddpm_imager.observation.components.Components` of unit flux.
+
+    Returns
+    -------
+    flux, error : 1D arrays, Jy, corrected for the primary beam
+    rms : float
+        Jy/beam.
+    """
+    channel, places = piece
+    with one_blas_thread():
+        observation = prepared(channel, imager.pblimit)
+        flux, covariance, rms = fit_fluxes(observation, places)
+    pb = observation.primary_beam_at(places.x, places.y)
+    return flux / pb, np.sqrt(np.diagonal(covariance)) / pb, rms
+
+
+def _channels(cube, chosen, rms, notes, meta):
+    numbers = list(chosen)
+    table = QTable(meta=meta)
+    table["channel"], table["frequency"] = numbers, cube.axis.frequency[numbers]
+    if cube.axis.velocity is not None:
+        table["velocity"] = cube.axis.velocity[numbers]
+    table["rms"] = rms * u.Jy / u.beam
+    table["note"] = Column([notes[number] for number in numbers], dtype=str)
+    describe(table)
+    return table
