@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .cubes import CubeResult, image_cube
     from .diffusion.models import ModelCard, list_models, load_card
     from .imager import DiffusionImager
+    from .joint import JointResult, image_jointly
     from .observation.dirty import DirtyImage
     from .observation.reading import read_companion, read_image
     from .result import ImagingResult
@@ -47,11 +48,13 @@ __all__ = [
     "DirtyImageError",
     "EvaluationError",
     "ImagingResult",
+    "JointResult",
     "ModelCard",
     "ModelError",
     "SettingError",
     "SimulationError",
     "image_cube",
+    "image_jointly",
     "list_models",
     "load_card",
     "read_companion",
@@ -62,9 +65,11 @@ __all__ = [
 _MODULES = {
     "CubeResult": ".cubes",
     "image_cube": ".cubes",
+    "image_jointly": ".joint",
     "DiffusionImager": ".imager",
     "DirtyImage": ".observation.dirty",
     "ImagingResult": ".result",
+    "JointResult": ".joint",
     "ModelCard": ".diffusion.models",
     "list_models": ".diffusion.models",
     "load_card": ".diffusion.models",

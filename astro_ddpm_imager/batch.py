@@ -20,9 +20,10 @@ from .cubes import CubeResult, image_cube
 from .data import demo_files
 from .errors import DirtyImageError, SettingError
 from .imager import DiffusionImager
+from .joint import JOINT_PRODUCTS, JointResult, image_jointly
 from .observation.cubes import count_channels
 from .observation.reading import file_digest, read_companion, read_image
-from .products.cube_files import CUBE_PRODUCTS
+from .products.cube_files import CUBE_PRODUCTS, check_cube_free
 from .products.headers import channels_text
 from .products.summary import summary_table
 from .products.writing import check_free, check_not_read, is_made, left_by_interruption
@@ -184,14 +185,19 @@ def _file_jobs(args, beam):
 
 def _is_cube(path, args):
     """Whether several channels of a file are to be imaged."""
+    if args.joint and isinstance(args.channel, int):
+        raise SettingError(
+            f"--joint with --channel {args.channel}: is one channel; give several, such as 10:20, or all"
+        )
     if isinstance(args.channel, int) or not path.exists():
         return False
     try:
         several = count_channels(path) > 1
     except DirtyImageError:  # which is said when its turn comes
         several = False
-    if isinstance(args.channel, slice) and not several:
-        raise SettingError(f"--channel: {path} is no cube that can be read; leave it out")
+    for name, given in (("channel", isinstance(args.channel, slice)), ("joint", args.joint)):
+        if given and not several:
+            raise SettingError(f"--{name}: {path} is no cube that can be read; leave it out")
     return several
 
 
@@ -200,22 +206,32 @@ def _cube_job(path, prefix, args, beam, made_of):
     n_channels = count_channels(path)
     start, stop, _ = slice(None).indices(n_channels) if args.channel is None else args.channel.indices(n_channels)
 
-    def check():
-        check_not_read(prefix, filter(None, [*args.files, args.psf, args.pb, args.mask]), CUBE_PRODUCTS)
-        check_free(prefix, args.overwrite, CUBE_PRODUCTS)
+    products = JOINT_PRODUCTS if args.joint else CUBE_PRODUCTS
+    given, chosen = (path, args.psf, args.pb, args.mask, beam), {"channels": args.channel, "stokes": args.stokes}
 
-    def image(imager):
-        return image_cube(
-            imager, path, prefix, args.psf, args.pb, args.mask, beam, channels=args.channel, stokes=args.stokes,
-            resume=args.resume, overwrite=args.overwrite, keep_axes=args.keep_axes,
-        )  # fmt: skip
+    def check():
+        check_not_read(prefix, filter(None, [*args.files, args.psf, args.pb, args.mask]), products)
+        if args.joint:
+            check_free(prefix, args.overwrite, products)
+        else:
+            check_cube_free(prefix, args.overwrite, args.resume)
 
     def is_done():
-        return is_made(prefix, made_of(path) | {"channels": channels_text(range(start, stop))}, CUBE_PRODUCTS)
+        return is_made(prefix, made_of(path) | {"channels": channels_text(range(start, stop))}, products)
 
-    return Job(
-        path, path, prefix, is_done, check, image, lambda result: result.paths, max(stop - start, 1)
-    )  # fmt: skip
+    def image(imager):
+        settings = {"resume": args.resume, "overwrite": args.overwrite, "keep_axes": args.keep_axes}
+        return image_cube(imager, path, prefix, *given[1:], **chosen, **settings)
+
+    def write_mean(result):
+        return result.write(prefix, args.overwrite, args.keep_axes)
+
+    if args.joint:
+        return Job(
+            path, path, prefix, is_done, check, lambda imager: image_jointly(imager, *given, **chosen), write_mean
+        )
+    n_images = max(stop - start, 1)
+    return Job(path, path, prefix, is_done, check, image, lambda result: result.paths, n_images)
 
 
 def _wsclean_jobs(args, beam):
@@ -306,24 +322,26 @@ def _imager(args, n_images):
 def _report(job, result, paths, warnings, args):
     """Print the catalogue, or what a script wants to know of it."""
     log.info("wrote %s in %s", ", ".join(path.name for path in paths), paths[0].parent)
-    of_all = isinstance(result, CubeResult)
-    noise = float(np.nanmedian(result.channels["rms"].value)) if of_all else result.dirty.rms
+    plane = result.mean if isinstance(result, JointResult) else result
+    catalog, channels = plane.catalog, getattr(result, "channels", None)
+    noise = float(np.nanmedian(channels["rms"].value)) if plane is result and channels is not None else plane.dirty.rms
     if args.json:
         say_json(
             file=job.file,
             prefix=job.prefix,
             products=paths,
-            n_sources=len(result.catalog),
+            n_sources=len(catalog),
             noise=noise,
             noise_unit="Jy/beam",
-            seed=result.meta["seed"],
-            **(_of_channels(result.channels) if of_all else _of_fit(result.fit)),
+            seed=plane.meta["seed"],
+            **({} if channels is None else _of_channels(channels)),
+            **(_of_fits(channels) if isinstance(result, CubeResult) else _of_fit(plane.fit)),
             warnings=warnings,
         )
         return
-    table = summary_table(result.catalog)
-    in_channels = f" in {len(result.channels)} channels" if of_all else ""
-    say(f"{job.prefix}: {len(table)} source{'s' * (len(table) != 1)}{in_channels}, noise {noise * 1e6:.3g} uJy/beam")
+    table = summary_table(catalog)
+    where = "" if channels is None else f" in {len(channels)} channels"
+    say(f"{job.prefix}: {len(table)} source{'s' * (len(table) != 1)}{where}, noise {noise * 1e6:.3g} uJy/beam")
     if len(table):
         say("\n".join(table.pformat(max_lines=-1, max_width=-1)))
 
@@ -332,12 +350,15 @@ def _of_fit(fit):
     return {"chi2": fit.chi2, "misfit": list(fit.misfits)}
 
 
+def _of_fits(channels):
+    """The same of the channels of a cube."""
+    chi2 = [float(value) for value in channels["chi2"]]
+    return {"chi2": chi2, "misfit": sorted({word for text in channels["misfit"] for word in text.split(", ") if word})}
+
+
 def _of_channels(channels):
-    """What JSON says of the channels of a cube."""
     blank = channels["channel"][channels["note"] != ""]
-    chi2 = [None if np.isnan(value) else float(value) for value in channels["chi2"]]
-    misfit = sorted({word for text in channels["misfit"] for word in text.split(", ") if word})
-    return {"n_channels": len(channels), "blank": [int(c) for c in blank], "chi2": chi2, "misfit": misfit}
+    return {"n_channels": len(channels), "blank": [int(channel) for channel in blank]}
 
 
 def _report_failure(job, error, args):

@@ -23,9 +23,9 @@ from .products.headers import channels_text
 from .products.writing import PRODUCTS, WITH_AXES, check_prefix, write_products
 from .result import ImagingResult
 from .sources.catalog import describe
-from .sources.fluxes import as_components, fit_fluxes
+from .sources.fluxes import as_components, fit_fluxes, resized
 
-__all__ = ["JointResult", "image_jointly"]
+__all__ = ["JOINT_PRODUCTS", "JointResult", "image_jointly"]
 
 log = logging.getLogger(__name__)
 
@@ -146,9 +146,10 @@ def image_jointly(
     if axis is not None:
         header[f"CRVAL{axis}"] = frequency
     result = imager.reconstruct(mean.image(header))
-    result.catalog.meta["channels"] = channels_text(chosen)
     catalog = result.catalog
+    result.meta["channels"] = catalog.meta["channels"] = channels_text(chosen)
     places = as_components(catalog, result.dirty.wcs)
+    places = resized(result.dirty, places, (catalog["flux"] * catalog["pb"]).to_value(u.Jy))
     flux, error = np.full((2, len(catalog), len(chosen)), np.nan)
     rms = np.full(len(chosen), np.nan)
     measured = [(piece, places) for piece in pieces if piece.number in weights]

@@ -10,12 +10,14 @@ import astropy.units as u
 import numpy as np
 import pytest
 import yaml
+from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.wcs import WCS
 
 import astro_ddpm_imager.compat.bdsf as bdsf
 from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.data import demo_files
+from astro_ddpm_imager.simulate import Observation, Sources, read_array
 
 BRIGHT = (149.54260274, 1.86188447)  # the demonstration field's brighter source, degrees
 SHARED = Path(__file__).parents[2] / "shared" / "casa_fields"
@@ -58,6 +60,41 @@ def imager():
 def result(imager):
     """The quick imager's result on the demonstration field."""
     return imager(**demo_files())
+
+
+@pytest.fixture(scope="session")
+def cube_files(tmp_path_factory):
+    """Cube, PSF and primary beam as CASA exports them, of four channels with beams of their own; the third is blank.
+
+    A point of 2 mJy at pixel (x, y) = (40, 52) is in all channels, one of 3 mJy at (60, 30) in the second.
+    """
+    folder, planes = tmp_path_factory.mktemp("cube"), {"dirty": [], "psf": [], "pb": []}
+    frequencies, rng = np.array([230.0, 233.0, 236.0, 239.0]), np.random.default_rng(1)
+    for channel, frequency in enumerate(frequencies):
+        seen = Observation(
+            read_array("alma.cycle5.3"), 150 * u.deg, 2 * u.deg, integration=300 * u.s, shape=(96, 96),
+            cell=0.2 * u.arcsec, frequency=frequency * u.GHz,
+        )  # fmt: skip
+        flux, zero = np.array([2e-3, 3e-3 if channel == 1 else 0]), np.zeros(2)
+        sources = Sources(np.array([40.0, 60.0]), np.array([52.0, 30.0]), flux, zero, zero, zero)
+        planes["dirty"].append(seen.dirty(sources, 60e-6, rng) * (np.nan if channel == 2 else 1))
+        planes["psf"].append(seen.psf)
+        planes["pb"].append(seen.pb)
+    beams = np.array([230.0 / frequencies * seen.beam.major.to_value("arcsec")] * 2)
+    header = seen.wcs.to_header()
+    header.update(BUNIT="Jy/beam", CASAMBM=True, SPECSYS="LSRK", RESTFRQ=230.538e9)
+    header.update(CTYPE3="STOKES", CRVAL3=1.0, CRPIX3=1.0, CDELT3=1.0, CUNIT3="")
+    header.update(CTYPE4="FREQ", CRVAL4=230e9, CRPIX4=1.0, CDELT4=3e9, CUNIT4="Hz")
+    columns = [fits.Column(name, "E", "arcsec", array=beams[i]) for i, name in enumerate(("BMAJ", "BMIN"))]
+    columns += [fits.Column("BPA", "E", "deg", array=np.zeros(4))]
+    columns += [fits.Column("CHAN", "J", array=np.arange(4)), fits.Column("POL", "J", array=np.zeros(4))]
+    paths = {}
+    for name, images in planes.items():
+        paths[name] = folder / f"cube.{name}.fits"
+        table = fits.BinTableHDU.from_columns(columns, name="BEAMS")
+        image = fits.PrimaryHDU(np.array(images, np.float32)[:, None], header)
+        fits.HDUList([image, table]).writeto(paths[name])
+    return paths
 
 
 @pytest.fixture(scope="session")

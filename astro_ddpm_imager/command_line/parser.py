@@ -167,6 +167,11 @@ def _add_image(image):
         help="0-based channel of a cube, and of F that are cubes, as one image; or A:B, from A to before B, as a cube "
         "(default: all channels of a cube)",
     )  # fmt: skip
+    image.add_argument(
+        "--joint", action="store_true",
+        help="of a cube, image the mean of the channels, and write NAME.spectra.ecsv: the sources that are in it, with "
+        "a flux for each channel",
+    )  # fmt: skip
     image.add_argument("--stokes", type=int, metavar="N", help="0-based Stokes plane of a cube, and of such F")
     image.add_argument(
         "--wsclean", action="store_true",

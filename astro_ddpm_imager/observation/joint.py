@@ -47,11 +47,11 @@ class Mean:
             self.allowed, self.holes = np.zeros(dirty.shape, bool), np.zeros(dirty.shape, bool)
             self.moments = np.zeros((2, 2))
         self.scales.append(dirty.beam_pixels)
-        if max(self.scales) > MOST_UNLIKE * min(self.scales):
+        unlike = max(self.scales) / min(self.scales)
+        if unlike > MOST_UNLIKE:
             raise DirtyImageError(
-                f"dirty: the beams of the channels differ by a factor of {max(self.scales) / min(self.scales):.2g}, "
-                f"more than {MOST_UNLIKE}: no source looks the same in all; choose channels that are more alike, or image "
-                "each for itself"
+                f"dirty: the beams of the channels differ by a factor of {unlike:.2g}, more than {MOST_UNLIKE}, "
+                "so that no source looks the same in all; choose channels that are more alike, or image each for itself"
             )
         self.weight += weight
         self.data += weight * dirty.data  # blank where one is

@@ -352,9 +352,10 @@ def locate_plane(data, wcs, meta, channel=None, stokes=None, name="dirty"):
     for number, (kind, length) in enumerate(axes):
         plane = wanted[kind]
         if plane is None and length > 1:
+            all_of_them = "; image_cube takes all" if kind == "channel" else ""
             raise DirtyImageError(
                 f"{name}: has {length} planes on its {kind} axis; choose one with {kind}=0 to {length - 1} "
-                f"in read_image, or --{kind} on the command line"
+                f"in read_image, or --{kind} on the command line{all_of_them}"
             )
         if plane is not None and not 0 <= plane < length:
             raise DirtyImageError(f"{name}: {kind}={plane} does not exist; there are planes 0 to {length - 1}")

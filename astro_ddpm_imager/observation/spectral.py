@@ -1,5 +1,6 @@
 """The spectral axis of a cube: frequencies and velocities of its channels."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import astropy.units as u
@@ -66,6 +67,8 @@ def spectral_axis(wcs, length, name):
     DirtyImageError
         There is none that is of frequencies, velocities or wavelengths, and of nothing else.
     """
+    with suppress(ValueError):  # of which is said below what is wrong
+        wcs.wcs.set()  # without which wcslib does not know which axis it is
     axis = wcs.wcs.spec
     kind = wcs.wcs.ctype[axis][:4] if axis >= 0 else ""
     if kind not in VELOCITIES | OTHERS:

@@ -7,6 +7,7 @@ import secrets
 import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import BytesIO
 
 import astropy.units as u
 import numpy as np
@@ -24,7 +25,7 @@ from .headers import cube_header
 from .region_files import catalog_to_regions, ds9_text
 from .writing import IMAGES, check_free, product_path, put_in_place
 
-__all__ = ["CUBE_PRODUCTS", "ChannelProducts", "CubeFiles", "write_regions"]
+__all__ = ["CUBE_PRODUCTS", "ChannelProducts", "CubeFiles", "check_cube_free", "write_regions"]
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ PIXEL = np.dtype(">f4")
 BLOCK = 2880  # bytes, of FITS
 SAME_BEAM = 1e-5  # relative; BEAMS tables are of single precision
 BEAM_CARDS = ("BMAJ", "BMIN", "BPA")
+RESERVED = "reserved for "
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,29 @@ class ChannelProducts:
     record: dict
     wcs: object = None
     header: fits.Header | None = None
+
+
+def check_cube_free(prefix, overwrite, resume):
+    """Fail if the products of a cube cannot be written, or something is in their way.
+
+    Parameters
+    ----------
+    prefix : path-like
+    overwrite, resume : bool
+
+    Raises
+    ------
+    OSError
+        As of `~astro_ddpm_imager.products.writing.write_products`; or an
+        interruption has left something that is neither to be replaced nor to be gone on with.
+    """
+    check_free(prefix, overwrite, CUBE_PRODUCTS)
+    left = product_path(prefix, UNFINISHED)
+    if left.exists() and not (resume or overwrite):
+        raise FileExistsError(
+            f"{left} was left by an interruption; resume=True (--resume on the command line) goes on, overwrite=True "
+            "(--overwrite) starts again"
+        )
 
 
 class CubeFiles:
@@ -111,12 +136,7 @@ class CubeFiles:
         SettingError
             What there is was made with other settings or of another cube.
         """
-        check_free(self.prefix, self.overwrite, CUBE_PRODUCTS)
-        if self.folder.exists() and not (resume or self.overwrite):
-            raise FileExistsError(
-                f"{self.folder} was left by an interruption; resume=True (--resume on the command line) goes on, "
-                "overwrite=True (--overwrite) starts again"
-            )
+        check_cube_free(self.prefix, self.overwrite, resume)
         self.folder.mkdir(parents=True, exist_ok=True)
         with claimed(self.folder):
             yield self._begun(resume)
@@ -219,17 +239,21 @@ class CubeFiles:
                 full.set(f"NAXIS{number}", length, after="NAXIS" if number == 1 else f"NAXIS{number - 1}")
             # Where the beams will be: so no pixel has to move then.
             for key in (*BEAM_CARDS, "CASAMBM"):
-                full.append(fits.Card("COMMENT", f"reserved for {key}"), end=True)
+                full.append(fits.Card("COMMENT", f"{RESERVED}{key}"), end=True)
             text = full.tostring().encode()
-            size = len(self.channels) * self.shape[0] * self.shape[1] * PIXEL.itemsize
             with (self.folder / f"cube{suffix}").open("wb") as stream:
                 stream.write(text)
-                whole = len(text) + -(-size // BLOCK) * BLOCK
+                whole = len(text) + self._size()
                 if hasattr(os, "posix_fallocate"):
                     os.posix_fallocate(stream.fileno(), 0, whole)
                 else:
                     stream.truncate(whole)
             self.offsets[suffix] = len(text)
+
+    def _size(self):
+        """Bytes of the pixels of all channels, as FITS fills its blocks."""
+        size = len(self.channels) * self.shape[0] * self.shape[1] * PIXEL.itemsize
+        return -(-size // BLOCK) * BLOCK
 
     def _put(self, suffix, channel, image):
         number = self.channels.index(channel)
@@ -267,7 +291,7 @@ class CubeFiles:
                         self._put(suffix, channel, nothing)
             beams = [records[channel].get("beam") for channel in self.channels]
             for suffix in IMAGES:
-                _give_beams(written[suffix], beams)
+                _give_beams(written[suffix], self.offsets[suffix] + self._size(), beams)
             write_ecsv(catalog, written[".catalog.ecsv"])
             write_ecsv(channels, written[".channels.ecsv"])
             wcs = WCS(fits.getheader(written[".image.fits"])).celestial
@@ -346,32 +370,39 @@ def write_regions(catalog, beams, wcs, path):
     path.write_text(ds9_text(catalog_to_regions(catalog, here, catalog.meta["frame"])))
 
 
-def _give_beams(path, beams):
+def _give_beams(path, end, beams):
     """Write the beam of all channels into the header of a cube, or a table of them as CASA has it.
 
     Parameters
     ----------
-    path : path-like
+    path : `~pathlib.Path`
+    end : int
+        Of the pixels of all channels in the file, bytes; what may follow was left by an interruption.
     beams : list
         Axes and position angle, degrees; None for a blank channel, which gets that of the nearest other one.
     """
     known = [i for i, beam in enumerate(beams) if beam is not None]
     beams = np.array([beams[min(known, key=lambda i: abs(i - here))] for here in range(len(beams))])
     same = np.allclose(beams, beams[0], rtol=SAME_BEAM, atol=0)
-    with fits.open(path, mode="update", memmap=False) as hdus:
-        header = hdus[0].header
-        for number, key in enumerate((*BEAM_CARDS, "CASAMBM")):
-            wanted = key not in BEAM_CARDS if not same else key in BEAM_CARDS
-            place = [card.keyword == "COMMENT" and card.value == f"reserved for {key}" for card in header.cards].index(
-                True
-            )
+    header = fits.Header.fromfile(path)
+    # As many cards as before, so that no pixel has to move.
+    for place, card in enumerate(header.cards):
+        key = card.value.removeprefix(RESERVED) if card.keyword == "COMMENT" else ""
+        if key in BEAM_CARDS:
+            header.insert(place, (key, float(beams[0, BEAM_CARDS.index(key)])) if same else fits.Card(), after=True)
             del header[place]
-            if wanted:
-                header.insert(place, (key, True if key == "CASAMBM" else float(beams[0, number])))
-            else:
-                header.insert(place, fits.Card())
+        elif key == "CASAMBM":
+            header.insert(place, fits.Card() if same else (key, True), after=True)
+            del header[place]
+    with path.open("r+b") as stream:
+        stream.truncate(end)
+        stream.seek(end)
         if not same:
-            hdus.append(_beam_table(beams))
+            whole = BytesIO()
+            fits.HDUList([fits.PrimaryHDU(), _beam_table(beams)]).writeto(whole)
+            stream.write(whole.getbuffer()[BLOCK:])
+        stream.seek(0)
+        stream.write(header.tostring().encode())
 
 
 def _beam_table(beams):

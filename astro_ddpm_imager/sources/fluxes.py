@@ -1,5 +1,7 @@
 """Fluxes of sources of known place and shape, all at once, by the likelihood of an image."""
 
+from dataclasses import replace
+
 import numpy as np
 from astropy.stats import mad_std
 from scipy.fft import fftfreq, rfft2, rfftfreq
@@ -8,8 +10,10 @@ from ..observation.components import Components
 from ..observation.ellipses import from_axes
 from .catalog import on_sky
 
-__all__ = ["as_components", "fit_fluxes"]
+__all__ = ["as_components", "fit_fluxes", "resized"]
 
+LARGEST = 1.5
+HALVINGS = 7
 AT_ONCE = 2**22  # values of transforms in memory
 FAINTEST = 1e-10  # of the largest eigenvalue: what combination of fluxes nothing is known of
 
@@ -76,6 +80,39 @@ def fit_fluxes(dirty, components):
     power = np.abs(rfft2(left, s=whole)) ** 2 / inside.sum()
     covariance = inverse @ _between(dirty, components, power) @ inverse
     return flux, covariance, float(mad_std(left[inside]))
+
+
+def resized(dirty, components, flux):
+    """Components of the size with which they get the fluxes that they are known to have.
+
+    At the same peak, flux grows with size. The size of a point in a catalogue
+    is not 0 but positive, for it is the mean of what is possible, and nothing
+    is narrower than a point: taken as it is, it gives a point too much flux,
+    8% at a S/N of 18 and 12% at 9. The flux in the catalogue knows better.
+
+    Parameters
+    ----------
+    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
+    components : `~astro_ddpm_imager.observation.components.Components`
+        As for `fit_fluxes`.
+    flux : 1D array, shape (n,)
+        Jy, not corrected for the primary beam.
+
+    Returns
+    -------
+    `~astro_ddpm_imager.observation.components.Components`
+        With second moments from 0 to ``LARGEST`` times as large.
+    """
+
+    def scaled(factor):
+        return replace(components, covariance=components.covariance * factor[:, None, None])
+
+    low, high = np.zeros(len(components)), np.full(len(components), LARGEST)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        too_much = fit_fluxes(dirty, scaled(middle))[0] > flux
+        low, high = np.where(too_much, low, middle), np.where(too_much, middle, high)
+    return scaled(np.where(low > 0, (low + high) / 2, 0))
 
 
 def _between(dirty, components, spectrum, with_each_other=True):

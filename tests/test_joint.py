@@ -1,0 +1,67 @@
+"""Sources that all channels have in common."""
+
+import json
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import QTable
+
+from astro_ddpm_imager import image_jointly
+from astro_ddpm_imager.cli import main
+from astro_ddpm_imager.errors import DirtyImageError
+from astro_ddpm_imager.joint import JOINT_PRODUCTS
+
+QUICK = ["--samples", "2", "--steps", "3", "--seed", "1", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def joint(imager, cube_files):
+    return image_jointly(imager, cube_files["dirty"], cube_files["psf"], cube_files["pb"])
+
+
+def test_one_place_and_a_flux_for_each_channel(joint):
+    spectra, channels, mean = joint
+    assert spectra["flux"].shape == (len(spectra), 4) and spectra["flux"].unit == u.Jy
+    np.testing.assert_array_equal(spectra["ra"], mean.catalog["ra"])
+    for (x, y), expected in (((40, 52), [2e-3] * 4), ((60, 30), [0, 3e-3, np.nan, 0])):
+        row = spectra[np.argmin(np.hypot(spectra["x"] - x, spectra["y"] - y))]
+        assert np.hypot(row["x"] - x, row["y"] - y) < 1
+        pull = (row["flux"].value - expected) / row["flux_err"].value
+        assert list(np.isnan(pull)) == [False, False, True, False] and np.nanmax(np.abs(pull)) < 4
+        assert np.nanmax(row["flux_err"].value) < 1.3e-4
+    assert channels["note"][2] and mean.dirty.rms == pytest.approx(60e-6 / np.sqrt(3), rel=0.15)
+    frequency = mean.image.header["FREQ"]
+    assert frequency == pytest.approx(234e9, rel=0.005)
+
+
+def test_products(joint, tmp_path):
+    paths = joint.write(tmp_path / "c")
+    assert {path.name for path in paths} == {f"c{suffix}" for suffix in JOINT_PRODUCTS}
+    table = QTable.read(tmp_path / "c.spectra.ecsv")
+    np.testing.assert_array_equal(table["flux"], joint.spectra["flux"])
+    assert fits.getheader(tmp_path / "c.model.fits")["DCHANS"] == "0 to 3"
+    assert "4 channels" in repr(joint)
+
+
+def test_command_line(joint, cube_files, tmp_path, capsys):
+    companions = ["--psf", str(cube_files["psf"]), "--pb", str(cube_files["pb"])]
+    call = ["image", str(cube_files["dirty"]), *companions, *QUICK, "--output-dir", str(tmp_path), "--json", "--joint"]
+    assert main(call) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["n_sources"] == len(joint.spectra) and said["blank"] == [2] and len(said["products"]) == 9
+    assert main([*call, "--resume"]) == 0
+    assert json.loads(capsys.readouterr().out)["skipped"]
+    assert main([*call, "--channel", "1"]) == 1
+    assert "--joint with --channel 1: is one channel" in capsys.readouterr().err
+
+
+def test_no_channel_that_can_be_used(imager, cube_files):
+    with pytest.raises(DirtyImageError, match="no channel can be used; channel 2: blank"):
+        image_jointly(imager, cube_files["dirty"], channels=slice(2, 3))
+
+
+def test_one_image_has_no_channels(demo, capsys):
+    assert main(["image", str(demo["dirty"]), "--joint"]) == 1
+    assert "--joint: " in capsys.readouterr().err
