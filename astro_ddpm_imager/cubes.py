@@ -214,8 +214,11 @@ def open_images(dirty, psf, pb, mask, channels, stokes):
 
     Parameters
     ----------
-    dirty, psf, pb, mask, channels, stokes
-        As of `image_cube`.
+    dirty : path, `~astropy.nddata.CCDData` or `~spectral_cube.SpectralCube`
+        As of `image_cube`, as are the others.
+    psf, pb, mask : likewise, arrays or None
+    channels : slice or None
+    stokes : int or None
 
     Returns
     -------

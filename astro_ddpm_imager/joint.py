@@ -67,8 +67,9 @@ class JointResult:
 
         Parameters
         ----------
-        prefix, overwrite, keep_axes
-            As of `~astro_ddpm_imager.ImagingResult.write`.
+        prefix : str or path-like
+            As of `~astro_ddpm_imager.ImagingResult.write`, as are the others.
+        overwrite, keep_axes : bool, optional
 
         Returns
         -------
@@ -115,8 +116,13 @@ def image_jointly(
 
     Parameters
     ----------
-    imager, dirty, psf, pb, mask, beam, channels, stokes
-        As of `~astro_ddpm_imager.image_cube`.
+    imager : `~astro_ddpm_imager.DiffusionImager`
+    dirty : path, `~astropy.nddata.CCDData` or `~spectral_cube.SpectralCube`
+        As of `~astro_ddpm_imager.image_cube`, as are the others.
+    psf, pb, mask : likewise, or arrays, optional
+    beam : `~radio_beam.Beam`, optional
+    channels : slice, optional
+    stokes : int, optional
 
     Returns
     -------

@@ -324,8 +324,12 @@ def locate_plane(data, wcs, meta, channel=None, stokes=None, name="dirty"):
 
     Parameters
     ----------
-    data, wcs, meta, channel, stokes, name
-        As of `select_plane`.
+    data : array-like, shape (..., ny, nx)
+        As of `select_plane`, as are the others.
+    wcs : `~astropy.wcs.WCS` or None
+    meta : dict or `~astropy.io.fits.Header`
+    channel, stokes : int, optional
+    name : str, optional
 
     Returns
     -------

@@ -16,7 +16,7 @@ from ..observation.ellipses import to_axes
 from .region_files import reliability_color
 from .summary import brightness
 
-__all__ = ["PANELS", "ResultFigure", "fitting_unit", "label_axes", "plot_image", "plot_result"]
+__all__ = ["PANELS", "fitting_unit", "label_axes", "plot_image", "plot_result"]
 
 AXES = {"DEC": "Dec", "GLON": "l", "GLAT": "b"}  # where the FITS name is not the usual one
 PANELS = ("dirty", "reconstruction", "uncertainty", "residual")

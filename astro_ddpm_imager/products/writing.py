@@ -208,8 +208,10 @@ def put_in_place(written, scratch, prefix, overwrite, products=PRODUCTS):
         Of each product its path, and that of the file.
     scratch : `~pathlib.Path`
         Folder for what is replaced, beside the products.
-    prefix, overwrite, products
-        As of `write_products`.
+    prefix : str or path-like
+        As of `write_products`, as are the others.
+    overwrite : bool
+    products : iterable of str, optional
 
     Raises
     ------
