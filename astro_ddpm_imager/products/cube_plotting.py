@@ -118,7 +118,7 @@ def _draw_spectra(figure, channels, spectra, sources):
     velocity = "velocity" in channels.colnames
     along = channels["velocity" if velocity else "frequency"]
     rms, width = channels["rms"].value, np.gradient(along.value) if len(along) > 1 else 1.0
-    grid = figure.add_gridspec(len(sources) + 1, 1, left=0.47, right=0.98, bottom=0.09, top=0.9, hspace=0.08)
+    grid = figure.add_gridspec(len(sources) + 1, 1, left=0.47, right=0.98, bottom=0.09, top=0.9, hspace=0.3)
     first = None
     for number, (row, color) in enumerate(zip(sources, COLORS, strict=False)):
         axes = figure.add_subplot(grid[number], sharex=first)
@@ -129,8 +129,7 @@ def _draw_spectra(figure, channels, spectra, sources):
         axes.axhline(0, color="0.5", lw=0.8)
         axes.step(along.value, values / scale, where="mid", color=color, lw=1.6)
         axes.set_ylabel(f"{unit}/beam")
-        place = f"{row['ra'].value:.5f}, {row['dec'].value:+.5f} deg"
-        axes.text(0.01, 0.94, place, transform=axes.transAxes, va="top", size=9, bbox={"fc": "white", "ec": "none"})
+        axes.set_title(f"{row['ra'].value:.5f}, {row['dec'].value:+.5f} deg", loc="left", size=9, pad=3)
         axes.tick_params(labelbottom=False)
     axes = figure.add_subplot(grid[-1], sharex=first)
     axes.step(along.value, channels["n_sources"], where="mid", color="black")
