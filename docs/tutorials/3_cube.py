@@ -155,10 +155,10 @@ ax.legend()
 # %%
 # Continuum sources
 # -----------------
-# The faint companion has a S/N of 2.5 in each channel, where it is found now and then only, and when the noise lifts it;
-# in all of them together it has one of 9. `~astro_ddpm_imager.image_jointly` finds the sources in the mean of the channels, and measures each in every
-# channel at that place: also where it is below the noise, with errors that are right there. ``--joint`` does it on the
-# command line.
+# The faint companion has a S/N of 2.5 in each channel, where it is found now and then only, and when the noise lifts
+# it; in all of them together it has one of 9. `~astro_ddpm_imager.image_jointly` finds the sources in the mean of the
+# channels, and measures each in every channel at that place: also where it is below the noise, with errors that are
+# right there. ``--joint`` does it on the command line.
 
 from astro_ddpm_imager import image_jointly
 
