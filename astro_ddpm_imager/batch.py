@@ -235,8 +235,8 @@ def _cube_job(path, prefix, args, beam, made_of):
 
 
 def _wsclean_jobs(args, beam):
-    for name in ("psf", "channel", "stokes"):
-        if getattr(args, name) is not None:
+    for name in ("psf", "channel", "stokes", "joint"):
+        if getattr(args, name) not in (None, False):
             raise SettingError(f"--{name}: with --wsclean the names of the files say it; leave it out")
     runs = [run for prefix in args.files for run in wsclean.find_images(prefix, args.pb, args.output_dir)]
     # With --resume nothing more is replaced: an image of that name may be WSClean's own.

@@ -165,6 +165,14 @@ def test_products_that_exist_are_not_replaced(imager, cube_files, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["c.reg"]
 
 
+def test_a_folder_of_others_is_not_touched(imager, cube_files, tmp_path):
+    (tmp_path / "c.unfinished").mkdir()
+    (tmp_path / "c.unfinished" / "thesis.tex").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"c\.unfinished is a folder of others"):
+        image_cube(imager, cube_files["dirty"], tmp_path / "c", overwrite=True)
+    assert (tmp_path / "c.unfinished" / "thesis.tex").read_text() == "mine"
+
+
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="there is nothing that reserves room for a file")
 def test_a_full_disk(imager, cube_files, tmp_path, monkeypatch):
     def full(*_):

@@ -12,7 +12,7 @@ from astropy.wcs import WCS
 
 from ..errors import DirtyImageError
 from .fits_files import IMAGE_HDUS, is_packed
-from .reading import called, file_digest, locate_plane, opened_image, parse_unit, plane_axes, select_plane
+from .reading import called, locate_plane, opened_image, parse_unit, plane_axes, select_plane
 from .spectral import SpectralAxis, spectral_axis
 
 __all__ = ["Cube", "PlaneOfFile", "checked_channels", "count_channels", "open_companion", "open_cube", "read_plane"]
@@ -252,15 +252,15 @@ def _opened(image, name, stokes, unit):
     """A cube without its spectral axis, its pixels and WCS, of which only shape and axes may be used."""
     if isinstance(image, str | PathLike):
         path, name = Path(image).expanduser(), str(image)
-        # With a checksum of nothing: it is made below, once what is read faster is known to be right.
-        with opened_image(path, None, name, sha256="") as (data, wcs, header):
+        # All of it is read once here, for its checksums.
+        with opened_image(path, None, name) as (data, wcs, header):
             number = _count(data, wcs, name)
         if path.is_file() and number > 1 and is_packed(path):
             raise DirtyImageError(
                 f"{name}: is compressed as a whole, so that its planes cannot be read one at a time; unpack it first, "
                 "or compress it in tiles (fpack)"
             )
-        sha256 = file_digest(path) if path.is_file() else ""
+        sha256 = str(header.get("FILESHA", ""))
         return Cube(name, number, None, path, stokes, unit, sha256, header), data, wcs
     if isinstance(getattr(image, "hdu", None), IMAGE_HDUS):  # spectral-cube's
         image = image.hdu

@@ -24,6 +24,7 @@ HEADER = 2**23  # bytes: no header is longer
 BEYOND = 2**26  # bytes after the first image of a compressed file that are read, to verify it
 DENSEST = 1040  # of gzip: bytes for one
 BLOCK = 2880  # bytes
+PART = 2**22  # bytes, of 4 each
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 PACKED = (GZIP, b"BZh", b"\xfd7zXZ", b"\x1f\x9d")
 
@@ -58,7 +59,9 @@ def opened_fits(path, channel, max_pixels, verified=False):
     # Odd letters in a header, or missing padding, do no harm; where pixels are missing, reading them fails.
     quiet = warnings.catch_warnings(action="ignore", category=AstropyWarning)
     with _readable(path), quiet, _opened(path, max_pixels) as stream, fits.open(stream, memmap=False) as hdus:
-        hdu, header = _first_image(hdus, channel, path, max_pixels, verified)
+        hdu, header = _first_image(hdus, channel, path, max_pixels)
+        if not verified and _is_summed(hdu):
+            _check_sum(hdu.header["DATASUM"], _has_its_sum(stream, hdu), path)
         yield hdu.section, header
 
 
@@ -118,28 +121,50 @@ def first_image(hdus, channel, name, max_pixels):
     """
     with _readable(name):
         hdu, header = _first_image(hdus, channel, name, max_pixels)
+        if _is_summed(hdu):
+            _check_sum(hdu.header["DATASUM"], hdu.verify_datasum() != 0, name)
         return hdu.data, header
 
 
-def _first_image(hdus, channel, name, max_pixels, verified=False):
+def _first_image(hdus, channel, name, max_pixels):
     all_of_them = [hdus] if isinstance(hdus, IMAGE_HDUS) else hdus
     hdu = next((hdu for hdu in all_of_them if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), None)
     if hdu is None:
         raise DirtyImageError(f"{name} holds no image of two or more axes")
     check_size(hdu.shape, name, max_pixels)
-    # Where programs have changed the header only, CHECKSUM is of no use; DATASUM is of the pixels.
-    summed = "DATASUM" in hdu.header and not isinstance(hdu, fits.CompImageHDU)
-    if summed and not verified and hdu.verify_datasum() == 0:
-        raise DirtyImageError(
-            f"{name}: the pixels do not have the checksum of the header, DATASUM={hdu.header['DATASUM']!r}; the file "
-            "is damaged: copy it again, or remove DATASUM if they were changed on purpose"
-        )
     if 0 in hdu.shape:
         raise DirtyImageError(f"{name} holds no image of two or more axes")
     header = hdu.header.copy()
     if header.get("CASAMBM") and "BEAMS" in all_of_them:
         _copy_beam(hdus["BEAMS"], channel or 0, header, name)
     return hdu, header
+
+
+def _is_summed(hdu):
+    """Whether the pixels have a checksum that can be verified."""
+    # Where programs have changed the header only, CHECKSUM is of no use; DATASUM is of the pixels.
+    return "DATASUM" in hdu.header and not isinstance(hdu, fits.CompImageHDU)
+
+
+def _check_sum(said, right, name):
+    if not right:
+        raise DirtyImageError(
+            f"{name}: the pixels do not have the checksum of the header, DATASUM={said!r}; the file is damaged: copy "
+            "it again, or remove DATASUM if they were changed on purpose"
+        )
+
+
+def _has_its_sum(stream, hdu):
+    """Whether pixels in a file have the checksum of their header (FITS standard 4.0, appendix J), a part at a time."""
+    place, total = hdu.fileinfo(), 0
+    stream.seek(place["datLoc"])
+    for left in range(place["datSpan"], 0, -PART):
+        part = stream.read(min(left, PART))
+        words = np.frombuffer(part + b"\0" * (-len(part) % 4), ">u4")  # the padding may be missing
+        total += int(words.sum(dtype=np.uint64))
+    while total >> 32:
+        total = (total & 0xFFFFFFFF) + (total >> 32)
+    return str(total) == str(hdu.header["DATASUM"]).strip()
 
 
 def check_size(shape, name, max_pixels):

@@ -149,6 +149,8 @@ class CubeFiles:
         if self.made_of["seed"] is None:
             self.made_of["seed"] = before["seed"] if before and resume else secrets.randbits(32)
         if before is None or not resume:
+            if not settings.exists() and any(self.folder.iterdir()):
+                raise FileExistsError(f"{self.folder} is a folder of others; choose another name")
             self._emptied()
             settings.write_text(json.dumps(self.made_of))
             return {}
@@ -172,10 +174,7 @@ class CubeFiles:
 
     def _emptied(self):
         for path in self.folder.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+            path.unlink()
 
     def _open(self):
         """Find the pixels in the files that are there."""
@@ -241,7 +240,7 @@ class CubeFiles:
             for key in (*BEAM_CARDS, "CASAMBM"):
                 full.append(fits.Card("COMMENT", f"{RESERVED}{key}"), end=True)
             text = full.tostring().encode()
-            with (self.folder / f"cube{suffix}").open("wb") as stream:
+            with (self.folder / f"cube{suffix}.new").open("wb") as stream:
                 stream.write(text)
                 whole = len(text) + self._size()
                 if hasattr(os, "posix_fallocate"):
@@ -249,6 +248,9 @@ class CubeFiles:
                 else:
                     stream.truncate(whole)
             self.offsets[suffix] = len(text)
+        for suffix in IMAGES:
+            path = self.folder / f"cube{suffix}"
+            path.with_name(f"{path.name}.new").replace(path)
 
     def _size(self):
         """Bytes of the pixels of all channels, as FITS fills its blocks."""
@@ -260,6 +262,8 @@ class CubeFiles:
         with (self.folder / f"cube{suffix}").open("r+b") as stream:
             stream.seek(self.offsets[suffix] + number * image.size * PIXEL.itemsize)
             stream.write(np.ascontiguousarray(image, PIXEL).tobytes())
+            stream.flush()
+            os.fsync(stream.fileno())  # before the channel counts as done
 
     def finish(self, records):
         """Make what is of all channels, and move all products to their places.

@@ -118,6 +118,17 @@ def test_a_compressed_cube_has_to_be_unpacked(cube_files, tmp_path):
         open_cube(path)
 
 
+def test_a_damaged_cube(cube_files, tmp_path):
+    with fits.open(cube_files["dirty"]) as hdus:
+        hdus.writeto(tmp_path / "cube.fits", checksum=True)
+    assert open_cube(tmp_path / "cube.fits").n_channels == 4
+    with (tmp_path / "cube.fits").open("r+b") as stream:
+        stream.seek(40000)
+        stream.write(b"damaged!")
+    with pytest.raises(DirtyImageError, match=r"cube\.fits: the pixels do not have the checksum of the header"):
+        open_cube(tmp_path / "cube.fits")
+
+
 def test_something_else():
     with pytest.raises(TypeError, match="dirty: expected a CCDData of three axes or the path of a FITS or CASA cube"):
         open_cube(np.ones((2, 96, 96)))
