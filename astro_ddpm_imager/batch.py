@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -33,6 +34,7 @@ __all__ = ["image_demo", "image_files"]
 log = logging.getLogger(__name__)
 
 FITS_ENDINGS = (".gz", ".bz2", ".fz", ".fits", ".fit", ".dirty")
+LARGE = 2**22  # pixels of an image that does not wait in memory for its products, while the next one is made
 
 
 @dataclass(frozen=True)
@@ -262,37 +264,72 @@ def _left(jobs, args):
 
 
 def _one_by_one(jobs, imager, args):
-    """Do every job; one that cannot be used does not stop the others."""
+    """Do every job; one that cannot be used does not stop the others.
+
+    The products of an image are written while the next one is made, for most of that takes one core.
+    """
     failed = []
-    for job in jobs:
-        name = str(job.name)
-        if len(jobs) > 1:
-            log.info("%s", name)
-        started = time.monotonic()
-        try:
-            with warnings_logged() as warnings:
-                result = job.image(imager)
-                paths = job.write(result)
-            _report(job, result, paths, warnings(), args)
-            log.debug("%s took %.1f s", name, time.monotonic() - started)
-        except DirtyImageError as error:
-            said = DirtyImageError(str(error) if name in str(error) else f"{name}: {error}")
-            _report_failure(job, said, args)
-            if len(jobs) == 1:
-                raise said from error
-            log.error("%s", said)
-            failed.append(name)
-        except Exception as error:  # a file that nobody has foreseen must not cost the night's other ones
-            _report_failure(job, error, args)
-            if len(jobs) == 1:
-                raise
-            log.error("%s: %s: %s", name, type(error).__name__, error)
+
+    def failure(job, error):
+        said = _said(job, error)
+        _report_failure(job, said, args)
+        if len(jobs) == 1:
+            if said is error:
+                raise error
+            raise said from error
+        log.error("%s", said if isinstance(said, DirtyImageError) else f"{job.name}: {type(said).__name__}: {said}")
+        if said is error:  # nobody has foreseen it
             log.debug("where it was raised:", exc_info=error)
-            failed.append(name)
+        failed.append(str(job.name))
+
+    def write(job, result, warnings, started):
+        with warnings_logged() as more:
+            paths = job.write(result)
+        _report(job, result, paths, warnings + more(), args)
+        log.debug("%s took %.1f s", job.name, time.monotonic() - started)
+
+    def settle(job, writing):
+        try:
+            writing.result()
+        except Exception as error:
+            failure(job, error)
+
+    written = []  # the last image that was made, while its products are written
+    with ThreadPoolExecutor(1) as writer:
+        try:
+            for job in jobs:
+                if len(jobs) > 1:
+                    log.info("%s", job.name)
+                started, failing = time.monotonic(), None
+                try:
+                    with warnings_logged() as warnings:
+                        result = job.image(imager)
+                except Exception as error:
+                    failing = error
+                while written:  # in the order of the files
+                    settle(*written.pop())
+                if failing is not None:
+                    failure(job, failing)
+                    continue
+                written.append((job, writer.submit(write, job, result, warnings(), started)))
+                if result.dirty.data.size > LARGE:
+                    settle(*written.pop())
+                del result
+        finally:
+            while written:
+                settle(*written.pop())
     if failed:
         raise DirtyImageError(
             f"{len(failed)} of {len(jobs)} images could not be used, for the reasons above: {', '.join(failed)}"
         )
+
+
+def _said(job, error):
+    """What is said of a job that has failed: its name comes first."""
+    if not isinstance(error, DirtyImageError):  # a file that nobody has foreseen must not cost the night's other ones
+        return error
+    name = str(job.name)
+    return DirtyImageError(str(error) if name in str(error) else f"{name}: {error}")
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 """Many files in one call: what goes wrong with one is said, and costs no other."""
 
+import json
+import time
+
 import pytest
 from astropy.io import fits
 
@@ -27,3 +30,70 @@ def test_an_error_that_nobody_has_foreseen(demo, tmp_path, capsys, caplog, monke
     assert {path.name for path in tmp_path.glob("out/*.reg")} == {"a.reg", "c.reg"}
     assert f"{files[1]}: {type(error).__name__}: {error}" in caplog.text
     assert f"1 of 3 images could not be used, for the reasons above: {files[1]}" in capsys.readouterr().err
+
+
+def _copies(demo, folder, *names):
+    data, header = fits.getdata(demo["dirty"], header=True)
+    for name in names:
+        fits.writeto(folder / name, data, header)
+    return [str(folder / name) for name in names]
+
+
+def _when_read(monkeypatch, name, do):
+    """Do something before a file is read."""
+    read_image = batch.read_image
+
+    def read(path, *planes):
+        if path.name == name:
+            do()
+        return read_image(path, *planes)
+
+    monkeypatch.setattr(batch, "read_image", read)
+
+
+def test_products_are_written_beside_the_next_image(demo, tmp_path, monkeypatch):
+    files, seen = _copies(demo, tmp_path, "a.fits", "b.fits"), []
+
+    def wait():
+        until = time.monotonic() + 30
+        while not seen and time.monotonic() < until:
+            seen.extend((tmp_path / "out").glob("a.png"))
+            time.sleep(0.01)
+
+    _when_read(monkeypatch, "b.fits", wait)
+    assert main(["image", *files, *QUICK, "--output-dir", str(tmp_path / "out")]) == 0
+    assert seen
+
+
+def test_an_interruption_leaves_whole_products_that_are_reported(demo, tmp_path, capsys, monkeypatch):
+    files = _copies(demo, tmp_path, "a.fits", "b.fits")
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    _when_read(monkeypatch, "b.fits", interrupt)
+    assert main(["image", *files, *QUICK, "--json", "--output-dir", str(tmp_path / "out")]) == 130
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["file"] for line in said] == files[:1]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+        path.rpartition("/")[2] for path in said[0]["products"]
+    )
+
+
+def test_reports_come_in_the_order_of_the_files(demo, tmp_path, capsys, monkeypatch):
+    files = _copies(demo, tmp_path, "a.fits", "b.fits", "c.fits")
+
+    def write_slowly(*_):
+        time.sleep(0.5)
+        raise OSError("the disk is full")
+
+    def fail():
+        raise IndexError("of nobody's")
+
+    monkeypatch.setattr("astro_ddpm_imager.result.write_products", write_slowly)
+    _when_read(monkeypatch, "b.fits", fail)
+    assert main(["image", *files, *QUICK, "--json", "--output-dir", str(tmp_path / "out")]) == 1
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["file"], line["error"]) for line in said] == list(
+        zip(files, ["the disk is full", "of nobody's", "the disk is full"], strict=True)
+    )

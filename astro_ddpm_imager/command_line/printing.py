@@ -7,6 +7,7 @@ import os
 import sys
 from contextlib import contextmanager, suppress
 from logging.handlers import BufferingHandler
+from threading import get_ident
 
 from ..errors import printable
 
@@ -148,7 +149,7 @@ def logging_to_stderr(level):
 
 @contextmanager
 def warnings_logged():
-    """Collect the warnings that the package logs.
+    """Collect the warnings that the package logs in this thread.
 
     Yields
     ------
@@ -157,6 +158,8 @@ def warnings_logged():
     """
     logger, collected = logging.getLogger(PACKAGE), BufferingHandler(sys.maxsize)
     collected.setLevel(logging.WARNING)
+    own = get_ident()
+    collected.addFilter(lambda record: record.thread == own)
     logger.addHandler(collected)
     try:
         yield lambda: [record.getMessage() for record in collected.buffer]
