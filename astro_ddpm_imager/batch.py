@@ -2,28 +2,34 @@
 
 import logging
 import math
+import secrets
 import time
+from argparse import Namespace
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from copy import copy
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
+from socket import gethostname
 
 import astropy.units as u
 import numpy as np
 from radio_beam import Beam
 from tqdm import tqdm
 
+from .cluster import connected
 from .command_line.printing import say, say_json, warnings_logged
 from .compat import wsclean
-from .cubes import CubeResult, image_cube
+from .cubes import image_cube
 from .data import demo_files
 from .errors import DirtyImageError, SettingError
 from .imager import DiffusionImager
 from .joint import JOINT_PRODUCTS, JointResult, image_jointly
 from .observation.cubes import count_channels
 from .observation.reading import file_digest, read_companion, read_image
+from .pieces import attempts
 from .products.cube_files import CUBE_PRODUCTS, check_cube_free
 from .products.headers import channels_text
 from .products.summary import summary_table
@@ -45,8 +51,8 @@ class Job:
     ----------
     name : path-like
         What the user has called it.
-    file : `~pathlib.Path`
-        The dirty image.
+    file, there : `~pathlib.Path`
+        The dirty image, as the user has called it, and for any process.
     prefix : `~pathlib.Path`
         Start of the names of its products.
     is_done : function
@@ -58,17 +64,21 @@ class Job:
         Makes the result with an imager.
     write : function
         Writes the products of the result; returns their paths.
+    divided : bool
+        It is done here, and pieces of it by the workers of a cluster.
     channels : int
         How many images it is.
     """
 
     name: Path
     file: Path
+    there: Path
     prefix: Path
     is_done: Callable
     check: Callable
     image: Callable
     write: Callable
+    divided: bool = False
     channels: int = 1
 
 
@@ -106,8 +116,11 @@ def image_files(args):
         except OSError as error:
             _report_failure(job, error, args)
             raise
-    with _imager(args, sum(job.channels for job in jobs)) as imager:
-        _one_by_one(jobs, imager, args)
+    with (
+        nullcontext() if args.scheduler is None or not jobs else connected(args.scheduler) as client,
+        _imager(args, sum(job.channels for job in jobs), client) as imager,
+    ):
+        _do_all(jobs, imager, args)
 
 
 def image_demo(args):
@@ -127,6 +140,7 @@ def image_demo(args):
     job = Job(
         files["dirty"],
         files["dirty"],
+        files["dirty"],
         prefix,
         is_done=lambda: False,
         check=lambda: check_free(prefix, args.overwrite),
@@ -135,7 +149,7 @@ def image_demo(args):
     )
     job.check()
     with _imager(args, 1) as imager:
-        _one_by_one([job], imager, args)
+        _do_all([job], imager, args)
 
 
 def _file_jobs(args, beam):
@@ -144,45 +158,68 @@ def _file_jobs(args, beam):
     if repeated:
         raise SettingError(f"several files would be written as {', '.join(sorted(repeated))}; give them one at a time")
 
-    @cache
-    def made_of(path):
-        settings = {
-            name: value for name, value in (("n_samples", args.samples), ("seed", args.seed)) if value is not None
-        }
-        return {"input_sha256": file_digest(path), **settings} if path.is_file() else settings
-
-    def replaced(path, prefix):
-        return args.overwrite or (args.resume and left_by_interruption(prefix, made_of(path)))
-
-    def is_done(path, prefix):
-        return is_made(prefix, made_of(path))
-
-    def check(path, prefix):
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: there is no such file")
-        check_not_read(prefix, filter(None, [*args.files, args.psf, args.pb, args.mask]))
-        check_free(prefix, replaced(path, prefix))
-
-    def image(path, imager):
-        dirty = read_image(path, args.channel, args.stokes)
-        companions = [
-            None if companion is None else read_companion(companion, args.channel, args.stokes)
-            for companion in (args.psf, args.pb, args.mask)
-        ]
-        return imager(dirty, *companions, beam)
-
-    def write(path, prefix, result):
-        return result.write(prefix, replaced(path, prefix), args.keep_axes)
-
+    # Workers of a cluster have other working folders.
+    there = _located(args) if args.scheduler else args
     return [
-        _cube_job(path, prefix, args, beam, made_of)
+        _cube_job(path, at, prefix, to, there, beam)
         if _is_cube(path, args)
         else Job(
-            path, path, prefix, partial(is_done, path, prefix), partial(check, path, prefix), partial(image, path),
-            partial(write, path, prefix),
+            path, path, at, prefix, partial(_is_done, there, at, to), partial(_check, there, at, to),
+            partial(_image, there, beam, at), partial(_write, there, at, to),
         )
-        for path, prefix in zip(args.files, prefixes, strict=True)
+        for path, prefix, at, to in zip(
+            args.files, prefixes, there.files, _absolute(prefixes) if args.scheduler else prefixes, strict=True
+        )
     ]  # fmt: skip
+
+
+def _located(args):
+    """The same, with paths that do not depend on the working folder."""
+    paths = {name: _absolute([value])[0] for name, value in vars(args).items() if isinstance(value, Path)}
+    return Namespace(**vars(args) | paths | {"files": _absolute(args.files)})
+
+
+def _absolute(paths):
+    return [path.expanduser().absolute() for path in paths]
+
+
+def _made_of(args, path):
+    """What the products of a file say of their origin."""
+    settings = {name: value for name, value in (("n_samples", args.samples), ("seed", args.seed)) if value is not None}
+    return {"input_sha256": file_digest(path), **settings} if path.is_file() else settings
+
+
+def _is_done(args, path, prefix):
+    return is_made(prefix, _made_of(args, path))
+
+
+def _check(args, path, prefix):
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    check_not_read(prefix, filter(None, [*args.files, args.psf, args.pb, args.mask]))
+    check_free(prefix, _replaced(args, path, prefix))
+
+
+def _replaced(args, path, prefix):
+    return args.overwrite or (args.resume and left_by_interruption(prefix, _made_of(args, path)))
+
+
+def _image(args, beam, path, imager):
+    dirty = read_image(path, args.channel, args.stokes)
+    companions = [
+        None if companion is None else read_companion(companion, args.channel, args.stokes)
+        for companion in (args.psf, args.pb, args.mask)
+    ]
+    return imager(dirty, *companions, beam)
+
+
+def _write(args, path, prefix, result):
+    replaced = _replaced(args, path, prefix)
+    if args.scheduler and not replaced:
+        # Nothing was there when this began: what is there now was left by a worker that died.
+        own = _made_of(args, path) | {"seed": result.meta["seed"]}
+        replaced = is_made(prefix, own) or left_by_interruption(prefix, own)
+    return result.write(prefix, replaced, args.keep_axes)
 
 
 def _is_cube(path, args):
@@ -203,7 +240,7 @@ def _is_cube(path, args):
     return several
 
 
-def _cube_job(path, prefix, args, beam, made_of):
+def _cube_job(name, path, prefix, to, args, beam):
     """All channels of a cube, or those that are chosen."""
     n_channels = count_channels(path)
     start, stop, _ = slice(None).indices(n_channels) if args.channel is None else args.channel.indices(n_channels)
@@ -212,40 +249,39 @@ def _cube_job(path, prefix, args, beam, made_of):
     given, chosen = (path, args.psf, args.pb, args.mask, beam), {"channels": args.channel, "stokes": args.stokes}
 
     def check():
-        check_not_read(prefix, filter(None, [*args.files, args.psf, args.pb, args.mask]), products)
+        check_not_read(to, filter(None, [*args.files, args.psf, args.pb, args.mask]), products)
         if args.joint:
-            check_free(prefix, args.overwrite, products)
+            check_free(to, args.overwrite, products)
         else:
-            check_cube_free(prefix, args.overwrite, args.resume)
+            check_cube_free(to, args.overwrite, args.resume)
 
     def is_done():
-        return is_made(prefix, made_of(path) | {"channels": channels_text(range(start, stop))}, products)
+        return is_made(to, _made_of(args, path) | {"channels": channels_text(range(start, stop))}, products)
 
     def image(imager):
         settings = {"resume": args.resume, "overwrite": args.overwrite, "keep_axes": args.keep_axes}
-        return image_cube(imager, path, prefix, *given[1:], **chosen, **settings)
+        return image_cube(imager, path, to, *given[1:], **chosen, **settings)
 
     def write_mean(result):
-        return result.write(prefix, args.overwrite, args.keep_axes)
+        return result.write(to, args.overwrite, args.keep_axes)
 
+    job = partial(Job, name, name, path, prefix, is_done, check, divided=True)
     if args.joint:
-        return Job(
-            path, path, prefix, is_done, check, lambda imager: image_jointly(imager, *given, **chosen), write_mean
-        )
-    n_images = max(stop - start, 1)
-    return Job(path, path, prefix, is_done, check, image, lambda result: result.paths, n_images)
+        return job(lambda imager: image_jointly(imager, *given, **chosen), write_mean)
+    return job(image, lambda result: result.paths, channels=max(stop - start, 1))
 
 
 def _wsclean_jobs(args, beam):
     for name in ("psf", "channel", "stokes", "joint"):
         if getattr(args, name) not in (None, False):
             raise SettingError(f"--{name}: with --wsclean the names of the files say it; leave it out")
-    runs = [run for prefix in args.files for run in wsclean.find_images(prefix, args.pb, args.output_dir)]
+    there = _located(args) if args.scheduler else args
+    runs = [run for prefix in there.files for run in wsclean.find_images(prefix, there.pb, there.output_dir)]
     # With --resume nothing more is replaced: an image of that name may be WSClean's own.
     return [
         Job(
-            run.prefix, run.dirty, run.prefix, run.is_done, partial(run.check_free, args.overwrite),
-            partial(run.image, mask=args.mask, beam=beam), partial(run.write, overwrite=args.overwrite),
+            run.prefix, run.dirty, run.dirty, run.prefix, run.is_done, partial(run.check_free, args.overwrite),
+            partial(run.image, mask=there.mask, beam=beam), partial(run.write, overwrite=args.overwrite),
         )
         for run in runs
     ]  # fmt: skip
@@ -263,42 +299,68 @@ def _left(jobs, args):
     return left
 
 
-def _one_by_one(jobs, imager, args):
-    """Do every job; one that cannot be used does not stop the others.
+class _Failures:
+    """Of jobs: each is said, and does not stop the others."""
 
-    The products of an image are written while the next one is made, for most of that takes one core.
-    """
-    failed = []
+    def __init__(self, jobs, args):
+        self.jobs, self.args, self.names = jobs, args, []
 
-    def failure(job, error):
-        said = _said(job, error)
-        _report_failure(job, said, args)
-        if len(jobs) == 1:
+    def add(self, job, error):
+        """Say why a job has failed; raise it if it is the only one."""
+        name, said = str(job.name), error
+        if isinstance(error, DirtyImageError):
+            said = DirtyImageError(str(error) if name in str(error) else f"{name}: {error}")
+        _report_failure(job, said, self.args)
+        if len(self.jobs) == 1:
             if said is error:
                 raise error
             raise said from error
-        log.error("%s", said if isinstance(said, DirtyImageError) else f"{job.name}: {type(said).__name__}: {said}")
-        if said is error:  # nobody has foreseen it
+        if said is error:  # a file that nobody has foreseen must not cost the night's other ones
+            log.error("%s: %s: %s", name, type(error).__name__, error)
             log.debug("where it was raised:", exc_info=error)
-        failed.append(str(job.name))
+        else:
+            log.error("%s", said)
+        self.names.append(name)
+
+
+def _do_all(jobs, imager, args):
+    """Do every job; raise an error at the end if some could not be done."""
+    failures = _Failures(jobs, args)
+    whole = [] if imager.client is None else [job for job in jobs if not job.divided]
+    _on_cluster(whole, imager, args, failures)
+    _one_by_one([job for job in jobs if job not in whole], imager, args, failures)
+    if failures.names:
+        raise DirtyImageError(
+            f"{len(failures.names)} of {len(jobs)} images could not be used, for the reasons above: "
+            f"{', '.join(failures.names)}"
+        )
+
+
+def _one_by_one(jobs, imager, args, failures):
+    """Do jobs in this process.
+
+    The products of an image are written while the next one is made, for most of that takes one core.
+    """
 
     def write(job, result, warnings, started):
         with warnings_logged() as more:
             paths = job.write(result)
-        _report(job, result, paths, warnings + more(), args)
+        _report(job, _Report.of(result, paths, warnings + more()), args)
         log.debug("%s took %.1f s", job.name, time.monotonic() - started)
 
     def settle(job, writing):
         try:
             writing.result()
         except Exception as error:
-            failure(job, error)
+            failures.add(job, error)
 
     written = []  # the last image that was made, while its products are written
     with ThreadPoolExecutor(1) as writer:
         try:
             for job in jobs:
-                if len(jobs) > 1:
+                while written and job.divided:  # which writes by itself
+                    settle(*written.pop())
+                if len(failures.jobs) > 1:
                     log.info("%s", job.name)
                 started, failing = time.monotonic(), None
                 try:
@@ -309,31 +371,87 @@ def _one_by_one(jobs, imager, args):
                 while written:  # in the order of the files
                     settle(*written.pop())
                 if failing is not None:
-                    failure(job, failing)
+                    failures.add(job, failing)
                     continue
                 written.append((job, writer.submit(write, job, result, warnings(), started)))
-                if result.dirty.data.size > LARGE:
+                if job.divided or result.dirty.data.size > LARGE:
                     settle(*written.pop())
                 del result
         finally:
             while written:
                 settle(*written.pop())
-    if failed:
-        raise DirtyImageError(
-            f"{len(failed)} of {len(jobs)} images could not be used, for the reasons above: {', '.join(failed)}"
-        )
 
 
-def _said(job, error):
-    """What is said of a job that has failed: its name comes first."""
-    if not isinstance(error, DirtyImageError):  # a file that nobody has foreseen must not cost the night's other ones
-        return error
-    name = str(job.name)
-    return DirtyImageError(str(error) if name in str(error) else f"{name}: {error}")
+def _on_cluster(jobs, imager, args, failures):
+    """Do every job on some worker, which reads and writes the files; the results are the same."""
+    tasks = ((number, secrets.randbits(32) if args.seed is None else args.seed, job) for number, job in enumerate(jobs))
+    for (number, *_), report in attempts(_do_job, imager, tasks):
+        job = jobs[number]
+        if len(failures.jobs) > 1:
+            log.info("%s", job.name)
+        try:
+            said = report()
+        except DirtyImageError as error:
+            failures.add(job, DirtyImageError(str(error).replace(str(job.there), str(job.file))))
+        except Exception as error:
+            failures.add(job, error)
+        else:
+            if not all(path.exists() for path in said.paths):
+                log.warning("%s: not seen here; do the workers have the same file system?", said.paths[0].parent)
+            _report(job, said, args)
+        imager.progress.update(imager.n_samples * imager.steps)
+
+
+def _do_job(imager, task):
+    """Do a job, in a worker."""
+    _, seed, job = task
+    if not job.there.exists():
+        raise DirtyImageError(f"worker on {gethostname()} sees no {job.there}; it needs the same file system")
+    seeded = copy(imager)
+    seeded.seed = seed
+    with warnings_logged() as warnings:
+        result = job.image(seeded)
+        paths = job.write(result)
+    return _Report.of(result, paths, warnings())
+
+
+@dataclass(frozen=True)
+class _Report:
+    """What is said of a result.
+
+    Parameters
+    ----------
+    paths : list of `~pathlib.Path`
+        Its products.
+    entries : dict
+        For JSON.
+    summary, table : str
+        For readers.
+    """
+
+    paths: list
+    entries: dict
+    summary: str
+    table: str
+
+    @classmethod
+    def of(cls, result, paths, warnings):
+        plane = result.mean if isinstance(result, JointResult) else result
+        catalog, channels = plane.catalog, getattr(result, "channels", None)
+        alone = plane is not result or channels is None
+        noise = plane.dirty.rms if alone else float(np.nanmedian(channels["rms"].value))
+        entries = {"n_sources": len(catalog), "noise": noise, "noise_unit": "Jy/beam", "seed": plane.meta["seed"]}
+        entries |= {} if channels is None else _of_channels(channels)
+        entries |= _of_fit(plane.fit) if alone else _of_fits(channels)
+        table = summary_table(catalog)
+        where = "" if channels is None else f" in {len(channels)} channels"
+        summary = f"{len(table)} source{'s' * (len(table) != 1)}{where}, noise {noise * 1e6:.3g} uJy/beam"
+        text = "\n".join(table.pformat(max_lines=-1, max_width=-1)) if len(table) else ""
+        return cls(paths, entries | {"warnings": warnings}, summary, text)
 
 
 @contextmanager
-def _imager(args, n_images):
+def _imager(args, n_images, client=None):
     """An imager, with one progress bar for all files."""
     with tqdm(desc="sampling", unit="step", leave=False, disable=args.quiet or None) as bar:
         imager = DiffusionImager(
@@ -346,41 +464,29 @@ def _imager(args, n_images):
             purity=args.purity,
             insist=args.insist,
             pblimit=args.pblimit,
-            device=args.device,
+            device=args.device if client is None else "cpu",  # which is enough for what is sampled here
             threads=args.threads,
             seed=args.seed,
             progress=bar,
+            client=client,
         )
+        imager.device = args.device
         log.debug("%r", imager)
         bar.reset(total=n_images * imager.n_samples * imager.steps)
         yield imager
 
 
-def _report(job, result, paths, warnings, args):
+def _report(job, report, args):
     """Print the catalogue, or what a script wants to know of it."""
-    log.info("wrote %s in %s", ", ".join(path.name for path in paths), paths[0].parent)
-    plane = result.mean if isinstance(result, JointResult) else result
-    catalog, channels = plane.catalog, getattr(result, "channels", None)
-    noise = float(np.nanmedian(channels["rms"].value)) if plane is result and channels is not None else plane.dirty.rms
+    folder = job.prefix.expanduser().parent
+    log.info("wrote %s in %s", ", ".join(path.name for path in report.paths), folder)
     if args.json:
-        say_json(
-            file=job.file,
-            prefix=job.prefix,
-            products=paths,
-            n_sources=len(catalog),
-            noise=noise,
-            noise_unit="Jy/beam",
-            seed=plane.meta["seed"],
-            **({} if channels is None else _of_channels(channels)),
-            **(_of_fits(channels) if isinstance(result, CubeResult) else _of_fit(plane.fit)),
-            warnings=warnings,
-        )
+        products = [folder / path.name for path in report.paths]
+        say_json(file=job.file, prefix=job.prefix, products=products, **report.entries)
         return
-    table = summary_table(catalog)
-    where = "" if channels is None else f" in {len(channels)} channels"
-    say(f"{job.prefix}: {len(table)} source{'s' * (len(table) != 1)}{where}, noise {noise * 1e6:.3g} uJy/beam")
-    if len(table):
-        say("\n".join(table.pformat(max_lines=-1, max_width=-1)))
+    say(f"{job.prefix}: {report.summary}")
+    if report.table:
+        say(report.table)
 
 
 def _of_fit(fit):

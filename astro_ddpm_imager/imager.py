@@ -3,8 +3,11 @@
 import logging
 import os
 import secrets
+from collections.abc import Iterable, Iterator
+from copy import copy
 from datetime import UTC, datetime
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +27,7 @@ from .observation.grid import ModelGrid
 from .observation.gridded import GriddedObservation
 from .observation.inputs import Companion, Image
 from .parallel import one_blas_thread
+from .pieces import attempts
 from .products.summary import html_table
 from .progress import progress_bar
 from .result import ImagingResult
@@ -101,6 +105,10 @@ class DiffusionImager:
     progress : bool or tqdm, optional
         Show a progress bar; by default only on a terminal and in notebooks. A bar of one's own
         is updated by one for each sample and step.
+    client : `distributed.Client`, optional
+        Let the workers of a Dask cluster do what can be divided: the images of `map`, for instance. They have the same
+        version of this package. Unless ``threads`` says more, each piece of work has one thread, and a worker does as
+        many at a time as it has threads.
 
     Raises
     ------
@@ -138,6 +146,7 @@ class DiffusionImager:
         threads: int | None = None,
         seed: int | None = None,
         progress: Any = None,
+        client: Any = None,
     ) -> None:
         check_choice("sampler", sampler, SAMPLERS)
         check_choice("aggregate", aggregate, AGGREGATES)
@@ -152,6 +161,8 @@ class DiffusionImager:
                 raise SettingError(f"{name}={value!r}: must be True or False")
         if not (progress is None or isinstance(progress, bool) or hasattr(progress, "update")):
             raise SettingError(f"progress={progress!r}: must be True, False, None or a progress bar")
+        if not (client is None or hasattr(client, "submit")):
+            raise SettingError(f"client={client!r}: must be a distributed.Client; for one, distributed.Client(address)")
         if not isinstance(model, str | PathLike):
             raise SettingError(f"model={model!r}: must be a name or a path")
         self.denoiser = Denoiser(model, device, threads)
@@ -170,6 +181,7 @@ class DiffusionImager:
         check_number("reliability", self.reliability, 0, 1)
         self.sampler, self.aggregate, self.catalog = sampler, aggregate, catalog
         self.pblimit, self.device, self.seed, self.progress = pblimit, device, seed, progress
+        self.threads, self.client = threads, client
 
     def _reliability_of(self, purity, reliability):
         """The lowest reliability with which a catalogue has some purity."""
@@ -247,6 +259,54 @@ class DiffusionImager:
         if observation.psf is None:
             log.warning("no PSF given: the restoring beam takes its place, sidelobes are not accounted for")
         return self.reconstruct(observation)
+
+    def map(
+        self,
+        images: Iterable[Image],
+        psf: Companion | None = None,
+        pb: Companion | None = None,
+        mask: Companion | None = None,
+        beam: Beam | None = None,
+    ) -> Iterator[tuple[Image, ImagingResult]]:
+        """Reconstruct many dirty images, on the workers of the ``client`` if there is one.
+
+        Workers read paths themselves: they need the same file system. Without a ``seed`` each image has one of its
+        own, which ``meta`` of its result has.
+
+        Parameters
+        ----------
+        images : iterable of `~astropy.nddata.CCDData` or path
+            Each as for one call.
+        psf, pb, mask, beam
+            Those of all of them, as for one call.
+
+        Yields
+        ------
+        image, result
+            What was given, and its `ImagingResult`, as they are done: in any order.
+
+        Raises
+        ------
+        ExceptionGroup
+            After the others are done: the exceptions of images that could not be used, each with a note that says
+            which image it was.
+        """
+        companions = [_located(each) for each in (psf, pb, mask)]
+        seeded = (
+            (image, _located(image), companions, beam, secrets.randbits(32) if self.seed is None else self.seed)
+            for image in images
+        )
+        failed = []
+        for (image, *_), result in attempts(_reconstruct_seeded, self, seeded):
+            try:
+                done = result()
+            except Exception as error:
+                error.add_note(f"image: {image if isinstance(image, str | PathLike) else type(image).__name__}")
+                failed.append(error)
+            else:
+                yield image, done
+        if failed:
+            raise ExceptionGroup("some images could not be used", failed)
 
     @one_blas_thread()
     def reconstruct(self, observation):
@@ -333,6 +393,19 @@ class DiffusionImager:
             "pblimit": float(self.pblimit),
             "seed": int(seed),
         }
+
+
+def _located(given):
+    """What is given for an image, where a path is the same for every process."""
+    return Path(given).expanduser().absolute() if isinstance(given, str | PathLike) else given
+
+
+def _reconstruct_seeded(imager, piece):
+    """Reconstruct one of many images."""
+    _, image, companions, beam, seed = piece
+    seeded = copy(imager)
+    seeded.seed = seed
+    return seeded(image, *companions, beam)
 
 
 def _check_memory(n_samples, shape):

@@ -65,6 +65,7 @@ def test_the_ground_floor_holds_only_what_calls_the_wings():
         "result",
         "batch",
         "cli",
+        "cluster",
         "cubes",
         "errors",
         "joint",

@@ -188,6 +188,10 @@ def _add_image(image):
         help="give images the axes of length 1, frequency and Stokes, that FILE has, as CASA exports them and "
         "spectral-cube wants them (default: two axes; with --wsclean, WSClean's)",
     )  # fmt: skip
+    image.add_argument(
+        "--scheduler", metavar="TCP",
+        help="address of a Dask scheduler, such as tcp://host:8786: its workers do the work, each file on one of them",
+    )  # fmt: skip
     image.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same files (default: a new one)")
 
 
