@@ -47,7 +47,7 @@ def connected(address):
 
     Yields
     ------
-    `distributed.Client`
+    ``distributed.Client``
 
     Raises
     ------
@@ -85,7 +85,7 @@ def check_workers(client):
 
     Parameters
     ----------
-    client : `distributed.Client`
+    client : ``distributed.Client``
 
     Raises
     ------
@@ -173,8 +173,10 @@ def on_cluster(function, imager, pieces):
 
     Parameters
     ----------
-    function, imager, pieces
-        As for `~astro_ddpm_imager.pieces.attempts`.
+    function : callable
+    imager : `~astro_ddpm_imager.DiffusionImager`
+    pieces : iterable
+        All three as for `~astro_ddpm_imager.pieces.attempts`.
 
     Yields
     ------

@@ -105,7 +105,7 @@ class DiffusionImager:
     progress : bool or tqdm, optional
         Show a progress bar; by default only on a terminal and in notebooks. A bar of one's own
         is updated by one for each sample and step.
-    client : `distributed.Client`, optional
+    client : ``distributed.Client``, optional
         Let the workers of a Dask cluster do what can be divided: the images of `map`, for instance. They have the same
         version of this package. Unless ``threads`` says more, each piece of work has one thread, and a worker does as
         many at a time as it has threads.

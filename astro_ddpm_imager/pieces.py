@@ -39,8 +39,10 @@ def attempts(function, imager, pieces):
 
     Parameters
     ----------
-    function, imager, pieces
-        As for `run_pieces`.
+    function : callable
+    imager : `~astro_ddpm_imager.DiffusionImager`
+    pieces : iterable
+        All three as for `run_pieces`.
 
     Yields
     ------
