@@ -76,8 +76,14 @@ def connected(address):
             f"--scheduler {address}: no Dask scheduler answers there; start one with 'dask scheduler', which prints "
             f"its address, and workers with 'dask worker {address}'"
         ) from error
-    with client:
-        yield client
+    words = logging.getLogger("distributed")
+    level = words.level
+    words.setLevel(logging.CRITICAL)  # what happens to scheduler and workers is said here, in a line
+    try:
+        with client:
+            yield client
+    finally:
+        words.setLevel(level)
 
 
 def check_workers(client):
