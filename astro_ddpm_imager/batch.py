@@ -11,6 +11,8 @@ from contextlib import contextmanager, nullcontext
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
+from itertools import compress
+from operator import not_
 from pathlib import Path
 from socket import gethostname
 
@@ -326,9 +328,9 @@ class _Failures:
 def _do_all(jobs, imager, args):
     """Do every job; raise an error at the end if some could not be done."""
     failures = _Failures(jobs, args)
-    whole = [] if imager.client is None else [job for job in jobs if not job.divided]
-    _on_cluster(whole, imager, args, failures)
-    _one_by_one([job for job in jobs if job not in whole], imager, args, failures)
+    sent = [imager.client is not None and not job.divided for job in jobs]
+    _on_cluster([*compress(jobs, sent)], imager, args, failures)
+    _one_by_one([*compress(jobs, map(not_, sent))], imager, args, failures)
     if failures.names:
         raise DirtyImageError(
             f"{len(failures.names)} of {len(jobs)} images could not be used, for the reasons above: "

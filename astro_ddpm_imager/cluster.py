@@ -8,6 +8,7 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from inspect import signature
 from itertools import islice
 from logging.handlers import QueueHandler
 from pathlib import Path
@@ -30,10 +31,7 @@ REACH = 5  # seconds to wait for a scheduler
 PATIENCE = 5  # seconds without news, after which is looked whether there are workers
 AHEAD = 2  # pieces that are given to each thread of the workers: one is done, another one waits
 OPEN = 2  # imagers, each with its model, that a worker keeps
-SETTINGS = (
-    "n_samples", "steps", "sampler", "aggregate", "catalog", "threshold", "reliability", "calibrate", "insist",
-    "pblimit", "device", "seed",
-)  # fmt: skip
+OURS = ("purity", "threads", "progress", "client")  # settings that are of this process, or are in others
 
 
 @contextmanager
@@ -143,7 +141,8 @@ class Recipe:
         `Recipe`
         """
         model = imager.model if imager.model in list_models() else str(Path(imager.model).expanduser().absolute())
-        settings = {name: getattr(imager, name) for name in SETTINGS} | {"model": model}
+        names = signature(type(imager)).parameters.keys() - set(OURS)
+        settings = {name: getattr(imager, name) for name in sorted(names)} | {"model": model}
         # A worker does as many pieces at a time as it has threads, so that each has one.
         settings["threads"] = imager.threads or 1
         return cls(__version__, imager.card.sha256, tuple(settings.items()))
