@@ -83,6 +83,20 @@ def test_files_are_the_same_to_the_bit_whoever_made_them(cluster, demo, tmp_path
         assert (tmp_path / "cluster" / path.name).read_text() == path.read_text()
 
 
+def test_channels_go_to_workers(cluster, cube_files, tmp_path, capsys, monkeypatch):
+    """A cube is one file of the command and several pieces of work; --joint, and a single image beside it, likewise."""
+    monkeypatch.chdir(cube_files["dirty"].parent)
+    call = ["image", "cube.dirty.fits", "--psf", "cube.psf.fits", "--pb", "cube.pb.fits", *QUICK, "--json"]
+    for options in ([], ["--joint"]):
+        said = {}
+        for where, scheduler in (("here", []), ("cluster", ["--scheduler", cluster[0].scheduler_address])):
+            assert main([*call, *options, "--output-dir", str(tmp_path / where), "--overwrite", *scheduler]) == 0
+            said[where] = json.loads(capsys.readouterr().out.replace(str(tmp_path / where), "X"))
+        assert said["cluster"] == said["here"] and said["here"]["n_channels"] == 4
+        for path in (tmp_path / "here").glob("*.fits"):
+            np.testing.assert_array_equal(fits.getdata(tmp_path / "cluster" / path.name), fits.getdata(path))
+
+
 def test_images_in_python(on_cluster, imager, result, demo):
     """Arrays and paths; what fails is said after the others are done."""
     dirty = astro_ddpm_imager.read_image(demo["dirty"])
