@@ -22,6 +22,9 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
+from astropy.io import fits
+
 from astro_ddpm_imager import __version__
 from astro_ddpm_imager.evaluate.finders import DEPTH, DRIVER, ITERATIONS, THRESH_ISL, THRESH_PIX
 from astro_ddpm_imager.simulate.casa import CONFIGURATION
@@ -65,7 +68,7 @@ def measured(commands, repeat):
 
 def simulated(work, size, fields):
     """A folder of simulated fields of some size."""
-    folder = work / f"fields{size}"
+    folder = work / f"{fields}_of_{size}"
     if not folder.exists():
         made = ["--fields", fields, "--imsize", size, "--integration", "60", "--output-dir", folder, "--quiet"]
         timed([[*OURS, "simulate", *made]], work)
@@ -155,6 +158,17 @@ def from_visibilities(work, archive, casa, repeat):
     return rows, missing
 
 
+def cube(work, channels):
+    """Simulated fields as the channels of a cube."""
+    folder, path = simulated(work, 256, channels), work / f"cube{channels}.fits"
+    images = [fits.getdata(file) for file in sorted(folder.glob("*.dirty.fits"))[:channels]]
+    header = fits.getheader(folder / "0000.dirty.fits")
+    header.update(NAXIS=3, CTYPE3="FREQ", CRVAL3=230e9, CRPIX3=1.0, CDELT3=1e7, CUNIT3="Hz", SPECSYS="LSRK")
+    fits.writeto(path, np.array(images), header)
+    companions = ["--psf", folder / "psf.fits", "--pb", folder / "pb.fits"]
+    return [*OURS, "image", path, *companions, "--seed", "1", "--quiet", "--output-dir", "out"]
+
+
 @contextmanager
 def dask(number):
     """A scheduler and workers of one thread each."""
@@ -196,7 +210,9 @@ def main():
     parser.add_argument("--smoke", action="store_true", help="small and few")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "speed.json", metavar="F")
     args = parser.parse_args()
-    many, sizes, numbers = (2, (128, 256), (1,)) if args.smoke else (10, (256, 512, 1024, 2048), (1, 2))
+    many, sizes, channels, numbers = (
+        (2, (128, 256), (2,), (1,)) if args.smoke else (10, (256, 512, 1024, 2048), (2, 8, 32), (1, 2))
+    )
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="speed") as work:
         work = Path(work)
@@ -211,6 +227,9 @@ def main():
             ],
             "sizes": [
                 {"pixels": size} | measured([image(simulated(work, size, 1), 1)], args.repeat) for size in sizes
+            ],
+            "channels": [
+                {"channels": number} | measured([cube(work, number)], args.repeat) for number in channels
             ],
             "workers": workers(work, numbers, many) if find_spec("distributed") else [],
         }  # fmt: skip

@@ -47,6 +47,13 @@ One field, one command.
 
 {sizes}
 
+Growth with channels
+--------------------
+
+One cube of channels of 256 x 256 pixels, one command.
+
+{channels}
+
 Before anything is done
 -----------------------
 
@@ -98,6 +105,9 @@ def page(found):
              "both": ("both, s", ".2f"), "cpu": ("CPU, s", ".2f")},
         ),
         sizes=table(sizes, {"size": ("pixels", ""), "wall": ("seconds", ".1f")} | resources),
+        channels=table(
+            found["channels"], {"channels": ("channels", "d"), "wall": ("seconds", ".1f")} | resources
+        ),
         starts=table(found["starts"], {"command": ("command", ""), "wall": ("seconds", ".2f")}),
         workers=table(
             workers,
