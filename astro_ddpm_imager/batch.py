@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from copy import copy
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import compress
 from operator import not_
 from pathlib import Path
@@ -209,10 +209,25 @@ def _replaced(args, path, prefix):
 def _image(args, beam, path, imager):
     dirty = read_image(path, args.channel, args.stokes)
     companions = [
-        None if companion is None else read_companion(companion, args.channel, args.stokes)
+        None if companion is None else _companion(companion, args.channel, args.stokes)
         for companion in (args.psf, args.pb, args.mask)
     ]
     return imager(dirty, *companions, beam)
+
+
+def _companion(path, channel, stokes):
+    """A PSF, primary beam or mask, which is read once for many images."""
+    status = path.stat()
+    if path.is_dir() or status.st_size > 8 * LARGE:
+        return read_companion(path, channel, stokes)
+    return _read_once(path, channel, stokes, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(3)
+def _read_once(path, channel, stokes, *_):
+    companion = read_companion(path, channel, stokes)
+    companion.data.flags.writeable = False  # it is that of the next image, too
+    return companion
 
 
 def _write(args, path, prefix, result):

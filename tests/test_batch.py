@@ -97,3 +97,17 @@ def test_reports_come_in_the_order_of_the_files(demo, tmp_path, capsys, monkeypa
     assert [(line["file"], line["error"]) for line in said] == list(
         zip(files, ["the disk is full", "of nobody's", "the disk is full"], strict=True)
     )
+
+
+def test_a_companion_of_many_images_is_read_once(demo, tmp_path, monkeypatch):
+    """And again when the file has changed."""
+    files, psf, read = _copies(demo, tmp_path, "a.fits", "b.fits"), tmp_path / "psf.fits", []
+    read_companion = batch.read_companion
+    monkeypatch.setattr(
+        batch, "read_companion", lambda path, *planes: read.append(path) or read_companion(path, *planes)
+    )
+    call = ["image", *files, *QUICK, "--psf", str(psf), "--output-dir", str(tmp_path / "out"), "--overwrite"]
+    for changed in (1, 2):
+        fits.writeto(psf, *fits.getdata(demo["psf"], header=True), overwrite=True)
+        assert main(call) == 0
+        assert read == [psf] * changed

@@ -120,6 +120,28 @@ class GriddedObservation:
         """
         return _sharpen(self._of_pixels)
 
+    def information_between(self, reach):
+        """The same, of the pixels of a patch with each other.
+
+        Parameters
+        ----------
+        reach : int
+            Of the patch, whose side is ``2 reach + 1``.
+
+        Returns
+        -------
+        2D array, shape (pixels, pixels)
+        """
+        if reach not in self._between:  # that of every sample
+            my, mx, side = (*(n // 2 for n in self.information.shape), 2 * reach + 1)
+            dy, dx = (axis.ravel() for axis in np.mgrid[:side, :side])
+            self._between[reach] = self.information[my + dy[:, None] - dy, mx + dx[:, None] - dx]
+        return self._between[reach]
+
+    @cached_property
+    def _between(self):
+        return {}
+
     @cached_property
     def positive_information(self):
         """Fourier transform of ``information``, in the layout of `scipy.fft.rfft2`, of offset 0 at pixel (0, 0).

@@ -52,14 +52,12 @@ def refine(detections, sky, gridded, pixels_per_beam):
     """
     if not len(detections):
         return detections
-    ny, nx = sky.shape
-    reach = min(round(REACH_BEAMS * pixels_per_beam), (min(ny, nx) - 1) // 2)
+    reach = min(round(REACH_BEAMS * pixels_per_beam), (min(sky.shape) - 1) // 2)
     nearest = np.round([detections.y, detections.x]).astype(int)
     rows, columns = (middle[:, None] + np.arange(2 * reach + 1) for middle in nearest)  # of the padded image
     left = np.pad(gridded.gradient(sky), reach)[rows[:, :, None], columns[:, None, :]].reshape(len(detections), -1, 1)
 
-    dy, dx = (axis.ravel() for axis in np.mgrid[: 2 * reach + 1, : 2 * reach + 1])
-    between = gridded.information[ny + dy[:, None] - dy, nx + dx[:, None] - dx]
+    between = gridded.information_between(reach)
     noise = np.broadcast_to(gridded.noise, sky.shape)[tuple(nearest)][:, None, None]
     change = np.zeros((len(detections), 6))  # in units of the doubt
     slopes = _slopes(detections, change, nearest, reach)
