@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from astro_ddpm_imager import __version__
+from astro_ddpm_imager import __version__, read_image
 from astro_ddpm_imager.evaluate.finders import DEPTH, DRIVER, ITERATIONS, THRESH_ISL, THRESH_PIX
 from astro_ddpm_imager.simulate.casa import CONFIGURATION
 
@@ -161,10 +161,11 @@ def from_visibilities(work, archive, casa, repeat):
 def cube(work, channels):
     """Simulated fields as the channels of a cube."""
     folder, path = simulated(work, 256, channels), work / f"cube{channels}.fits"
-    images = [fits.getdata(file) for file in sorted(folder.glob("*.dirty.fits"))[:channels]]
-    header = fits.getheader(folder / "0000.dirty.fits")
-    header.update(NAXIS=3, CTYPE3="FREQ", CRVAL3=230e9, CRPIX3=1.0, CDELT3=1e7, CUNIT3="Hz", SPECSYS="LSRK")
-    fits.writeto(path, np.array(images), header)
+    images = [read_image(file) for file in sorted(folder.glob("*.dirty.fits"))[:channels]]
+    header = images[0].wcs.to_header()
+    header.update({name: images[0].meta[name] for name in ("BMAJ", "BMIN", "BPA")}, BUNIT="Jy/beam")
+    header.update(CTYPE3="FREQ", CRVAL3=230e9, CRPIX3=1.0, CDELT3=1e7, CUNIT3="Hz", SPECSYS="LSRK")
+    fits.writeto(path, np.array([image.data for image in images], np.float32), header)
     companions = ["--psf", folder / "psf.fits", "--pb", folder / "pb.fits"]
     return [*OURS, "image", path, *companions, "--seed", "1", "--quiet", "--output-dir", "out"]
 

@@ -6,11 +6,14 @@ import os
 import signal
 import socket
 import time
+import warnings
 from threading import Thread
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.nddata import CCDData
+from astropy.wcs import FITSFixedWarning
 
 import astro_ddpm_imager
 from astro_ddpm_imager import DiffusionImager, DirtyImageError, SettingError
@@ -95,6 +98,19 @@ def test_channels_go_to_workers(cluster, cube_files, tmp_path, capsys, monkeypat
         assert said["cluster"] == said["here"] and said["here"]["n_channels"] == 4
         for path in (tmp_path / "here").glob("*.fits"):
             np.testing.assert_array_equal(fits.getdata(tmp_path / "cluster" / path.name), fits.getdata(path))
+
+
+def test_a_cube_may_be_an_array_of_dask(on_cluster, imager, cube_files, tmp_path):
+    array = pytest.importorskip("dask.array", reason="dask.array is not installed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        cube = CCDData.read(cube_files["dirty"], unit="Jy/beam")
+    cube.data = array.from_array(cube.data, chunks=(1, 1, 96, 96))
+    companions = cube_files["psf"], cube_files["pb"]
+    *_, paths = astro_ddpm_imager.image_cube(on_cluster, cube, tmp_path / "dask", *companions)
+    *_, expected = astro_ddpm_imager.image_cube(imager, cube_files["dirty"], tmp_path / "fits", *companions)
+    for one, other in zip(paths[:4], expected[:4], strict=True):
+        np.testing.assert_array_equal(fits.getdata(one), fits.getdata(other))
 
 
 def test_images_in_python(on_cluster, imager, result, demo):
