@@ -136,7 +136,7 @@ def image_cube(
     ----------
     imager : `~astro_ddpm_imager.DiffusionImager`
         Channel ``c`` gets its seed plus ``c``.
-    dirty : path, `~astropy.nddata.CCDData` or `~spectral_cube.SpectralCube`
+    dirty : path, `~astropy.nddata.CCDData` or SpectralCube
         Dirty cube, FITS or CASA, as of `~astro_ddpm_imager.read_image`, with a
         spectral WCS. Channels of which all pixels are blank stay blank.
     prefix : str or path-like
@@ -214,7 +214,7 @@ def open_images(dirty, psf, pb, mask, channels, stokes):
 
     Parameters
     ----------
-    dirty : path, `~astropy.nddata.CCDData` or `~spectral_cube.SpectralCube`
+    dirty : path, `~astropy.nddata.CCDData` or SpectralCube
         As of `image_cube`, as are the others.
     psf, pb, mask : likewise, arrays or None
     channels : slice or None

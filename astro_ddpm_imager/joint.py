@@ -1,5 +1,6 @@
 """Sources that all channels of a cube have in common: one place and shape, and a flux for each channel."""
 
+import copy
 import logging
 from dataclasses import dataclass
 from os import PathLike
@@ -117,7 +118,7 @@ def image_jointly(
     Parameters
     ----------
     imager : `~astro_ddpm_imager.DiffusionImager`
-    dirty : path, `~astropy.nddata.CCDData` or `~spectral_cube.SpectralCube`
+    dirty : path, `~astropy.nddata.CCDData` or SpectralCube
         As of `~astro_ddpm_imager.image_cube`, as are the others.
     psf, pb, mask : likewise, or arrays, optional
     beam : `~radio_beam.Beam`, optional
@@ -137,8 +138,9 @@ def image_jointly(
     beam = checked_beam(beam, "beam:")
     images, chosen = open_images(dirty, psf, pb, mask, channels, stokes)
     cube, mean, notes, weights = images["dirty"], Mean(), {}, {}
-    pieces = pieces_of(images, chosen, beam)
-    for piece, (observation, note) in run_pieces(prepare_channel, imager, pieces):
+    pieces, quiet = pieces_of(images, chosen, beam), copy.copy(imager)
+    quiet.progress = False  # the bar is for the mean
+    for piece, (observation, note) in run_pieces(prepare_channel, quiet, pieces):
         notes[piece.number] = note
         if observation is not None:
             mean.add(observation)
@@ -159,7 +161,7 @@ def image_jointly(
     flux, error = np.full((2, len(catalog), len(chosen)), np.nan)
     rms = np.full(len(chosen), np.nan)
     measured = [(piece, places) for piece in pieces if piece.number in weights]
-    for (piece, _), value in run_pieces(measure_channel, imager, measured):
+    for (piece, _), value in run_pieces(measure_channel, quiet, measured):
         number = chosen.index(piece.number)
         flux[:, number], error[:, number], rms[number] = value
     spectra = catalog[OF_CATALOG]

@@ -203,11 +203,21 @@ def test_command_line(made, cube_files, tmp_path, capsys):
     assert "channels=3:7 do not exist; there are 4" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("ignore")  # spectral-cube's
 def test_what_spectral_cube_reads(made):
     spectral_cube = pytest.importorskip("spectral_cube", reason="spectral-cube is not installed")
     cube = spectral_cube.SpectralCube.read(made.paths[2])
     assert cube.shape == (4, 96, 96) and len(cube.beams) == 4 and cube.unit == u.Jy / u.beam
     np.testing.assert_allclose(cube.spectral_axis.to_value(u.GHz), [230, 233, 236, 239])
+
+
+@pytest.mark.filterwarnings("ignore")  # spectral-cube's
+def test_what_spectral_cube_has_opened(imager, made, cube_files, tmp_path):
+    spectral_cube = pytest.importorskip("spectral_cube", reason="spectral-cube is not installed")
+    cube = spectral_cube.SpectralCube.read(cube_files["dirty"])
+    companions = (fits.getdata(cube_files[name])[:, 0] for name in ("psf", "pb"))
+    result = image_cube(imager, cube, tmp_path / "c", *companions, channels=slice(1, 2))
+    np.testing.assert_allclose(fits.getdata(result.paths[0])[0], fits.getdata(made.paths[0])[1], atol=1e-7)
 
 
 MEMORY = """

@@ -43,7 +43,7 @@ def opened_casa_image(path, channel=0, max_pixels=np.inf):
 
     Yields
     ------
-    data : `dask.array.Array`, shape (..., ny, nx)
+    data : dask array, shape (..., ny, nx)
         NaN where the default mask of the image is False. What is computed is
         read from the image, and nothing else.
     header : `~astropy.io.fits.Header`

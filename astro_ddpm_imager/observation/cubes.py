@@ -75,7 +75,7 @@ class Cube:
     n_channels : int
     axis : `~astro_ddpm_imager.observation.spectral.SpectralAxis` or None
         None for companions.
-    source : `~pathlib.Path`, `~astropy.nddata.NDData` or array
+    source : `~pathlib.Path`, `~astropy.io.fits.HDUList`, image HDU, `~astropy.nddata.NDData` or array
     stokes : int or None
         0-based Stokes plane.
     unit : `~astropy.units.Unit` or None
@@ -111,6 +111,11 @@ class Cube:
             return PlaneOfFile(self.source, channel, self.stokes, self.unit, self.sha256)
         if isinstance(self.source, np.ndarray):
             return self.source if channel is None else self.source[channel]
+        if not isinstance(self.source, NDData):
+            # Once more, because the header gets the beam of the channel.
+            with opened_image(self.source, channel, self.name) as (data, wcs, header):
+                index, celestial, meta = locate_plane(data, wcs, header, channel, self.stokes, self.name)
+                return CCDData(data[index], unit=self.unit, wcs=celestial, meta=meta)
         image = self.source
         index, wcs, meta = locate_plane(image.data, image.wcs, image.meta, channel, self.stokes, self.name)
         mask = None if image.mask is None else np.broadcast_to(image.mask, image.data.shape)[index]
@@ -144,7 +149,7 @@ def open_cube(image, name="dirty", stokes=None):
 
     Parameters
     ----------
-    image : path, `~astropy.io.fits.HDUList`, image HDU, `~astropy.nddata.NDData` or `~spectral_cube.SpectralCube`
+    image : path, `~astropy.io.fits.HDUList`, image HDU, `~astropy.nddata.NDData` or SpectralCube
         Axes are those of `~astro_ddpm_imager.read_image`.
     name : str, optional
         What it is called in errors, if it is no file.
@@ -262,13 +267,12 @@ def _opened(image, name, stokes, unit):
             )
         sha256 = str(header.get("FILESHA", ""))
         return Cube(name, number, None, path, stokes, unit, sha256, header), data, wcs
-    if isinstance(getattr(image, "hdu", None), IMAGE_HDUS):  # spectral-cube's
-        image = image.hdu
+    image = getattr(image, "hdulist", image)  # spectral-cube's, with a table of beams
     if isinstance(image, fits.HDUList | IMAGE_HDUS):
         name = called(image) if name == "dirty" else name
         with opened_image(image, None, name) as (data, wcs, header):
             unit = parse_unit(header.get("BUNIT"), name) if unit is None else unit
-            image = NDData(data, unit=unit, wcs=wcs, meta=header)
+            return Cube(name, _count(data, wcs, name), None, image, stokes, unit, "", header), data, wcs
     if not isinstance(image, NDData):
         raise TypeError(
             f"{name}: expected a CCDData of three axes or the path of a FITS or CASA cube, got {type(image).__name__}"

@@ -56,7 +56,9 @@ def test_cubes_in_memory(cube, cube_files):
     np.testing.assert_array_equal(plane.data, read_plane(cube.plane(1)).data)
     assert np.shares_memory(plane.data, given.source.data)
     with fits.open(cube_files["dirty"]) as hdus:
-        np.testing.assert_array_equal(read_plane(open_cube(hdus).plane(1)).data, plane.data)
+        of_hdus = read_plane(open_cube(hdus).plane(1))
+        np.testing.assert_array_equal(of_hdus.data, plane.data)
+        assert of_hdus.meta["BMAJ"] == read_plane(cube.plane(1)).meta["BMAJ"] != read_plane(cube.plane(0)).meta["BMAJ"]
 
 
 def test_companions_have_a_plane_for_each_channel_or_one_for_all(cube, cube_files):
