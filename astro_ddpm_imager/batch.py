@@ -14,7 +14,9 @@ from functools import lru_cache, partial
 from itertools import compress
 from operator import not_
 from pathlib import Path
+from shutil import rmtree
 from socket import gethostname
+from weakref import finalize
 
 import astropy.units as u
 import numpy as np
@@ -29,8 +31,9 @@ from .data import demo_files
 from .errors import DirtyImageError, SettingError
 from .imager import DiffusionImager
 from .joint import JOINT_PRODUCTS, JointResult, image_jointly
+from .large import image_in_tiles, in_tiles
 from .observation.cubes import count_channels
-from .observation.reading import file_digest, read_companion, read_image
+from .observation.reading import file_digest, opened_image, read_companion, read_image
 from .pieces import attempts
 from .products.cube_files import CUBE_PRODUCTS, check_cube_free
 from .products.headers import channels_text
@@ -105,10 +108,10 @@ def image_files(args):
         if not 0 < minor <= major < math.inf:
             raise SettingError(f"--beam {major:g} {minor:g} {angle:g}: the axes must be positive, the longer one first")
         beam = Beam(major * u.arcsec, minor * u.arcsec, angle * u.deg)
-    for name in ("psf", "pb", "mask"):
-        path = getattr(args, name)
-        if path is not None and not path.exists():
-            raise FileNotFoundError(f"--{name} {path}: there is no such file")
+    for name, given in _companions(args).items():
+        for path in given if isinstance(given, list) else [given]:
+            if not path.exists():
+                raise FileNotFoundError(f"--{name} {path}: there is no such file")
     jobs = _wsclean_jobs(args, beam) if args.wsclean else _file_jobs(args, beam)
     if args.resume:
         jobs = _left(jobs, args)
@@ -167,7 +170,7 @@ def _file_jobs(args, beam):
         if _is_cube(path, args)
         else Job(
             path, path, at, prefix, partial(_is_done, there, at, to), partial(_check, there, at, to),
-            partial(_image, there, beam, at), partial(_write, there, at, to),
+            partial(_image, there, beam, at, to), partial(_write, there, at, to), divided=_is_tiled(path, args),
         )
         for path, prefix, at, to in zip(
             args.files, prefixes, there.files, _absolute(prefixes) if args.scheduler else prefixes, strict=True
@@ -178,7 +181,8 @@ def _file_jobs(args, beam):
 def _located(args):
     """The same, with paths that do not depend on the working folder."""
     paths = {name: _absolute([value])[0] for name, value in vars(args).items() if isinstance(value, Path)}
-    return Namespace(**vars(args) | paths | {"files": _absolute(args.files)})
+    several = {"psf": _absolute(args.psf)} if isinstance(args.psf, list) else {}
+    return Namespace(**vars(args) | paths | several | {"files": _absolute(args.files)})
 
 
 def _absolute(paths):
@@ -198,7 +202,8 @@ def _is_done(args, path, prefix):
 def _check(args, path, prefix):
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file")
-    check_not_read(prefix, filter(None, [*args.files, args.psf, args.pb, args.mask]))
+    given = [each for paths in _companions(args).values() for each in (paths if isinstance(paths, list) else [paths])]
+    check_not_read(prefix, [*args.files, *given])
     check_free(prefix, _replaced(args, path, prefix))
 
 
@@ -206,24 +211,36 @@ def _replaced(args, path, prefix):
     return args.overwrite or (args.resume and left_by_interruption(prefix, _made_of(args, path)))
 
 
-def _image(args, beam, path, imager):
+def _image(args, beam, path, prefix, imager):
+    def read(given):
+        """Functions that read a companion, or several, when they are called: large ones are not read all at once."""
+        if isinstance(given, list):
+            return [read(each) for each in given]
+        return partial(_read_companion, given, args.channel, args.stokes)
+
     dirty = read_image(path, args.channel, args.stokes)
-    companions = [
-        None if companion is None else _companion(companion, args.channel, args.stokes)
-        for companion in (args.psf, args.pb, args.mask)
-    ]
-    return imager(dirty, *companions, beam)
+    companions = {name: read(given) for name, given in _companions(args).items()}
+    if not (isinstance(args.psf, list) or imager.works_in_tiles(dirty.shape)):
+        return imager(dirty, beam=beam, **{name: companion() for name, companion in companions.items()})
+    folder = _tiles_folder(prefix)
+    if not args.resume:
+        rmtree(folder, ignore_errors=True)
+    try:
+        return image_in_tiles(imager, dirty, companions, beam, folder)
+    except DirtyImageError:
+        rmtree(folder, ignore_errors=True)
+        raise
 
 
-def _companion(path, channel, stokes):
-    """A PSF, primary beam or mask, which is read once for many images."""
+def _read_companion(path, channel, stokes):
+    """A PSF, primary beam, mask or noise, which is read once for many images."""
     status = path.stat()
     if path.is_dir() or status.st_size > 8 * LARGE:
         return read_companion(path, channel, stokes)
     return _read_once(path, channel, stokes, status.st_mtime_ns, status.st_size)
 
 
-@lru_cache(3)
+@lru_cache(4)
 def _read_once(path, channel, stokes, *_):
     companion = read_companion(path, channel, stokes)
     companion.data.flags.writeable = False  # it is that of the next image, too
@@ -236,7 +253,21 @@ def _write(args, path, prefix, result):
         # Nothing was there when this began: what is there now was left by a worker that died.
         own = _made_of(args, path) | {"seed": result.meta["seed"]}
         replaced = is_made(prefix, own) or left_by_interruption(prefix, own)
-    return result.write(prefix, replaced, args.keep_axes)
+    paths = result.write(prefix, replaced, args.keep_axes)
+    finalize(result, rmtree, _tiles_folder(prefix), ignore_errors=True)
+    return paths
+
+
+def _is_tiled(path, args):
+    """Whether the workers of a cluster do the tiles of a file, and not all of it."""
+    if args.scheduler is None or not path.exists():
+        return False
+    try:
+        with opened_image(path, None, str(path), sha256="") as (data, _, _):
+            shape = data.shape[-2:]
+    except DirtyImageError:  # which is said when its turn comes
+        return False
+    return isinstance(args.psf, list) or in_tiles(shape, args.tile)
 
 
 def _is_cube(path, args):
@@ -263,6 +294,9 @@ def _cube_job(name, path, prefix, to, args, beam):
     start, stop, _ = slice(None).indices(n_channels) if args.channel is None else args.channel.indices(n_channels)
 
     products = JOINT_PRODUCTS if args.joint else CUBE_PRODUCTS
+    if isinstance(args.psf, list) or args.noise is not None:
+        option = "psf of several places" if isinstance(args.psf, list) else "noise"
+        raise SettingError(f"--{option}: {path} is a cube; give --channel N for one channel")
     given, chosen = (path, args.psf, args.pb, args.mask, beam), {"channels": args.channel, "stokes": args.stokes}
 
     def check():
@@ -288,10 +322,22 @@ def _cube_job(name, path, prefix, to, args, beam):
     return job(image, lambda result: result.paths, channels=max(stop - start, 1))
 
 
+def _companions(args):
+    """What is given with the images, paths or lists of them by name."""
+    given = {name: getattr(args, name) for name in ("psf", "pb", "mask", "noise")}
+    return {name: path for name, path in given.items() if path is not None}
+
+
+def _tiles_folder(prefix):
+    """Where the tiles of a large image are until its products are written."""
+    return prefix.with_name(f".{prefix.name}.tiles")
+
+
 def _wsclean_jobs(args, beam):
-    for name in ("psf", "channel", "stokes", "joint"):
+    for name in ("psf", "noise", "channel", "stokes", "joint"):
         if getattr(args, name) not in (None, False):
-            raise SettingError(f"--{name}: with --wsclean the names of the files say it; leave it out")
+            said = "is measured" if name == "noise" else "the names of the files say it"
+            raise SettingError(f"--{name}: with --wsclean {said}; leave it out")
     there = _located(args) if args.scheduler else args
     runs = [run for prefix in there.files for run in wsclean.find_images(prefix, there.pb, there.output_dir)]
     # With --resume nothing more is replaced: an image of that name may be WSClean's own.
@@ -486,6 +532,7 @@ def _imager(args, n_images, client=None):
             seed=args.seed,
             progress=bar,
             client=client,
+            tile=getattr(args, "tile", None),  # the demonstration field is small
         )
         imager.device = args.device
         log.debug("%r", imager)

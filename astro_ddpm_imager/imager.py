@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator
 from copy import copy
+from dataclasses import replace
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -20,12 +21,14 @@ from .diffusion.protocol import admit, in_its_units
 from .diffusion.reconstruction import AGGREGATES, aggregate, reconstruct
 from .diffusion.sampling import SAMPLERS
 from .errors import DirtyImageError, SettingError
+from .large import check_tile, image_in_tiles, in_tiles
 from .observation.artefacts import measure_artefacts
 from .observation.bright import subtract_bright
 from .observation.dirty import prepare
 from .observation.grid import ModelGrid
 from .observation.gridded import GriddedObservation
-from .observation.inputs import Companion, Image
+from .observation.inputs import Companion, Image, as_plane
+from .observation.noise_map import EXTREMES, flatten, measure_noise
 from .parallel import one_blas_thread
 from .pieces import attempts
 from .products.summary import html_table
@@ -46,6 +49,7 @@ log = logging.getLogger(__name__)
 
 CATALOGS = ("detect-aggregate", "aggregate-detect")
 BYTES = 16  # of a pixel of a sample, at work
+LOUDER = 1.2  # sidelobes and noise in units of the noise: more is no noise that varies
 PAPER_STEPS = 250  # of the ancestral sampler, respaced
 
 
@@ -109,6 +113,10 @@ class DiffusionImager:
         Let the workers of a Dask cluster do what can be divided: the images of `map`, for instance. They have the same
         version of this package. Unless ``threads`` says more, each piece of work has one thread, and a worker does as
         many at a time as it has threads.
+    tile : int, optional
+        Side of the tiles, in pixels, in which images are worked on that are larger than a tile; 0 for none.
+        By default images of more than 2048 x 2048 pixels are, in tiles of 1024 pixels, or more where the beam has
+        many pixels.
 
     Raises
     ------
@@ -147,6 +155,7 @@ class DiffusionImager:
         seed: int | None = None,
         progress: Any = None,
         client: Any = None,
+        tile: int | None = None,
     ) -> None:
         check_choice("sampler", sampler, SAMPLERS)
         check_choice("aggregate", aggregate, AGGREGATES)
@@ -165,6 +174,7 @@ class DiffusionImager:
             raise SettingError(f"client={client!r}: must be a distributed.Client; for one, distributed.Client(address)")
         if not isinstance(model, str | PathLike):
             raise SettingError(f"model={model!r}: must be a name or a path")
+        check_tile(tile)
         self.denoiser = Denoiser(model, device, threads)
         self.model = model
         card = self.card
@@ -182,6 +192,7 @@ class DiffusionImager:
         self.sampler, self.aggregate, self.catalog = sampler, aggregate, catalog
         self.pblimit, self.device, self.seed, self.progress = pblimit, device, seed, progress
         self.threads, self.client = threads, client
+        self.tile = tile
 
     def _reliability_of(self, purity, reliability):
         """The lowest reliability with which a catalogue has some purity."""
@@ -220,6 +231,7 @@ class DiffusionImager:
         pb: Companion | None = None,
         mask: Companion | None = None,
         beam: Beam | None = None,
+        noise: Companion | None = None,
     ) -> ImagingResult:
         """Reconstruct one dirty image.
 
@@ -235,16 +247,24 @@ class DiffusionImager:
         psf, pb : `~astropy.nddata.CCDData`, path or 2D array, optional
             PSF (dirty beam) and primary beam on the same pixels. Without a PSF
             the residual is made with the restoring beam; without a primary
-            beam nothing is corrected for it.
+            beam nothing is corrected for it. Of a mosaic, that with its own
+            primary beam; PSFs of several places are a list, of images with a
+            WCS or of pairs of `~astropy.coordinates.SkyCoord` and an image, and
+            the nearest one counts.
         mask : `~astropy.nddata.CCDData`, path or 2D array, optional
             As for CLEAN: sources are catalogued only where it is not 0.
         beam : `~radio_beam.Beam`, optional
             Restoring beam, instead of the header's.
+        noise : `~astropy.nddata.CCDData`, path or 2D array, optional
+            How the noise varies: a map of it in Jy/beam, or, in another unit, a
+            weight image. Only its shape counts, for the level is measured.
+            Without it, noise that varies is measured in boxes.
 
         Returns
         -------
         `ImagingResult`
-            Unpacks into ``image, uncertainty, catalog``.
+            Unpacks into ``image, uncertainty, catalog``; of a large image, see
+            ``tile``, a `~astro_ddpm_imager.tiled_result.TiledResult`.
 
         Raises
         ------
@@ -255,7 +275,10 @@ class DiffusionImager:
         TypeError
             ``dirty`` is an array without unit and WCS, or ``beam`` no beam.
         """
-        observation = prepare(dirty, psf, pb, mask, beam, self.pblimit)
+        image = as_plane(dirty, "dirty")
+        if isinstance(psf, list | tuple) or self.works_in_tiles(image.shape):
+            return image_in_tiles(self, image, {"psf": psf, "pb": pb, "mask": mask, "noise": noise}, beam)
+        observation = prepare(image, psf, pb, mask, beam, self.pblimit, noise)
         if observation.psf is None:
             log.warning("no PSF given: the restoring beam takes its place, sidelobes are not accounted for")
         return self.reconstruct(observation)
@@ -308,6 +331,19 @@ class DiffusionImager:
         if failed:
             raise ExceptionGroup("some images could not be used", failed)
 
+    def works_in_tiles(self, shape):
+        """Whether an image is so large that it is worked on in tiles.
+
+        Parameters
+        ----------
+        shape : tuple of int, (ny, nx)
+
+        Returns
+        -------
+        bool
+        """
+        return not self.card.protocol and in_tiles(shape, self.tile)
+
     @one_blas_thread()
     def reconstruct(self, observation):
         """Reconstruct a dirty image that has been checked.
@@ -332,6 +368,7 @@ class DiffusionImager:
         _warn_beyond_training(observation.beam, card.limits)
         grid = ModelGrid(observation.shape, observation.beam_pixels, per_beam, card.multiple)
         _check_memory(self.n_samples, grid.shape)
+        given = observation
         observation = measure_artefacts(subtract_bright(observation, grid, **card.bright))
         measured = observation
         if card.protocol:
@@ -346,6 +383,9 @@ class DiffusionImager:
             draws = draw_samples(gridded, self.denoiser, self.n_samples, self.steps, self.sampler, seed, update)
         samples, sky = reconstruct(draws.samples, gridded, self.aggregate, per_beam, workers)
         residual = Residual.of(sky, gridded, per_beam)
+        noise = None if card.protocol else _uneven_noise(observation, residual, grid)
+        if noise is not None:
+            return self.reconstruct(flatten(given, noise))
         fit = measure_fit(residual, sky, gridded)
         warn_of_misfit(fit)
 
@@ -375,6 +415,8 @@ class DiffusionImager:
         for name in ("dirty", "psf", "pb", "mask"):
             key = "input" if name == "dirty" else name
             given[key], given[f"{key}_sha256"] = inputs.get(name, ("none", ""))
+        if "noise" in inputs:
+            given["noise_map"], given["noise_map_sha256"] = inputs["noise"]
         return {
             "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
             "software": f"astro_ddpm_imager {__version__}",
@@ -406,6 +448,31 @@ def _reconstruct_seeded(imager, piece):
     seeded = copy(imager)
     seeded.seed = seed
     return seeded(image, *companions, beam)
+
+
+def _uneven_noise(observation, residual, grid):
+    """The noise of an image, Jy/beam, if what a reconstruction leaves of it is not the same everywhere; or None.
+
+    It is measured there because the sidelobes of many faint sources make an image uneven, too. Errors that bright
+    sources leave are no noise, nor is what is not known of their sidelobes.
+    """
+    flat_already = np.ndim(observation.relative_noise)
+    if flat_already or observation.artefacts is not None or np.max(observation.noise_ratio) > LOUDER:
+        return None
+    left, ratio = np.where(residual.inside, residual.image, np.nan), grid.ratio
+    area = observation.beam_area / np.prod(ratio)
+    noise = measure_noise(lambda window: left[window], left.shape, area)
+    if not noise.varies:
+        return None
+    noise = replace(
+        noise, levels=observation.rms * noise.levels, rows=noise.rows * ratio[0], columns=noise.columns * ratio[1]
+    )
+    log.warning(
+        "the noise varies over the image, from %.3g to %.3g Jy/beam in its quietest and loudest parts: it is measured "
+        "in boxes, and all is done again with S/N that are those of each place; give a map of it with noise= to have "
+        "it exactly", *np.nanpercentile(noise.levels, EXTREMES),
+    )  # fmt: skip
+    return noise.at(*(slice(0, n) for n in observation.shape))
 
 
 def _check_memory(n_samples, shape):

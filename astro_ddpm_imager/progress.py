@@ -11,7 +11,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", TqdmWarning)
     from tqdm.auto import tqdm
 
-__all__ = ["hidden", "progress_bar"]
+__all__ = ["hidden", "progress_bar", "tile_progress"]
 
 
 def hidden(progress):
@@ -52,4 +52,30 @@ def progress_bar(progress, total):
         yield progress.update
     else:
         with tqdm(total=total, desc="sampling", unit="step", leave=False, disable=hidden(progress)) as bar:
+            yield bar.update
+
+
+@contextmanager
+def tile_progress(progress, tiles, steps):
+    """A function to call with the number of tiles that have been done.
+
+    Parameters
+    ----------
+    progress : bool, None or tqdm
+        As for `progress_bar`: a bar of the caller's is updated by all samples and steps of each tile.
+    tiles : int
+        Number of tiles.
+    steps : int
+        Of one tile, all its samples together.
+
+    Yields
+    ------
+    callable
+    """
+    if hasattr(progress, "update"):
+        if getattr(progress, "total", None):
+            progress.total += (tiles - 1) * steps
+        yield lambda done: progress.update(done * steps)
+    else:
+        with tqdm(total=tiles, desc="imaging", unit="tile", leave=False, disable=hidden(progress)) as bar:
             yield bar.update

@@ -132,9 +132,10 @@ class ImagingResult:
 
     @cached_property
     def residual(self) -> CCDData:
-        """Dirty image minus PSF * reconstruction as `~astropy.nddata.CCDData`, Jy/beam, noise flat."""
+        """Dirty image minus PSF * reconstruction as `~astropy.nddata.CCDData`, Jy/beam."""
         drawn = self.grid.to_image(self.sky) * self.dirty.rms
-        return self._ccd(self.dirty.reduced - self.dirty.convolve_psf(drawn), JY_PER_BEAM)
+        left = self.dirty.reduced - self.dirty.convolve_psf(drawn)
+        return self._ccd(left * self.dirty.relative_noise, JY_PER_BEAM)
 
     @cached_property
     def restored(self) -> CCDData:
@@ -142,7 +143,8 @@ class ImagingResult:
 
         Not corrected for the primary beam, as CASA's ``.image``.
         """
-        return self._ccd(self.dirty.convolve_beam(self._apparent) + self.residual.data, JY_PER_BEAM)
+        seen = self.dirty.convolve_beam(self._apparent * self.dirty.relative_noise)
+        return self._ccd(seen + self.residual.data, JY_PER_BEAM)
 
     def _ccd(self, data, unit):
         blank = self.dirty.blank

@@ -65,11 +65,20 @@ def stock(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("stock")
     for kind, path in demo_files().items():
-        for name in (f"field.{kind}", f"field1.{kind}", kind, f"field-{kind}", *(f"000{i}.{kind}" for i in range(10))):
+        for name in (
+            f"field.{kind}",
+            f"field1.{kind}",
+            kind,
+            f"field-{kind}",
+            f"mosaic.{kind}",
+            *(f"000{i}.{kind}" for i in range(10)),
+        ):
             shutil.copy(path, folder / f"{name}.fits")
         with fits.open(path) as hdus:
             hdus[0].data = np.repeat(hdus[0].data, 4, axis=1)  # axes: Stokes, channel, y, x
             hdus.writeto(folder / f"cube.{kind}.fits")
+    for name, kind in {"north.psf": "psf", "south.psf": "psf", "mosaic.weight": "pb"}.items():
+        shutil.copy(demo_files()[kind], folder / f"{name}.fits")
     seen = Observation(
         read_array("alma.cycle5.3"), 150 * u.deg, 2 * u.deg, integration=300 * u.s, shape=(128, 128),
         cell=0.2 * u.arcsec,
@@ -132,7 +141,9 @@ def parse(words):
 def inputs(args):
     """The files and folders that a command needs, and whether all are there."""
     named = [*getattr(args, "files", []), getattr(args, "folder", None)]
-    named += [getattr(args, name, None) for name in ("psf", "pb", "mask")]
+    for name in ("psf", "pb", "mask", "noise"):
+        given = getattr(args, name, None)
+        named += given if isinstance(given, list) else [given]
     if getattr(args, "wsclean", False):
         named = [f"{name}-dirty.fits" for name in args.files]
     return all(Path(path).exists() for path in named if path is not None)

@@ -62,6 +62,8 @@ def test_the_ground_floor_holds_only_what_calls_the_wings():
         "__init__",
         "__main__",
         "imager",
+        "large",
+        "tiled_result",
         "result",
         "batch",
         "cli",

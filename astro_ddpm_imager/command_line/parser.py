@@ -124,6 +124,16 @@ def commands_of(parser):
     return next(action.choices for action in parser._actions if action.dest == "command")
 
 
+class _OneOrSeveral(argparse.Action):
+    """The value of an option, or all of them in a list if it is given again."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        before = getattr(namespace, self.dest)
+        if before is not self.default:
+            values = [*(before if isinstance(before, list) else [before]), values]
+        setattr(namespace, self.dest, values)
+
+
 class _PrintCompletion(argparse.Action):
     """Print the completion for a shell, and stop."""
 
@@ -155,12 +165,24 @@ def _common():
 
 def _add_image(image):
     image.add_argument("files", nargs="+", metavar="FILE", type=Path, help="dirty image, FITS or CASA, Jy/beam")
-    image.add_argument("--psf", type=Path, metavar="F", help="PSF (dirty beam) on the same pixels")
+    image.add_argument(
+        "--psf", action=_OneOrSeveral, type=Path, metavar="F",
+        help="PSF (dirty beam) on the same pixels; or, once for each, PSFs of several places of a mosaic: the nearest "
+        "counts",
+    )  # fmt: skip
     image.add_argument("--pb", type=Path, metavar="F", help="primary beam on the same pixels")
     image.add_argument("--mask", type=Path, metavar="F", help="catalogue sources only where this is not 0")
     image.add_argument(
         "--beam", nargs=3, type=float, metavar=("MAJ", "MIN", "PA"),
         help="restoring beam, instead of the header's: FWHM of the axes in arcsec, position angle in degrees",
+    )  # fmt: skip
+    image.add_argument(
+        "--noise", type=Path, metavar="F",
+        help="how the noise varies: a map of it in Jy/beam, or, in another unit, a weight image (default: measured)",
+    )  # fmt: skip
+    image.add_argument(
+        "--tile", type=int, metavar="N",
+        help="work in tiles of N pixels on a side; 0: never (default: of 1024, for more than 2048 x 2048 pixels)",
     )  # fmt: skip
     image.add_argument(
         "--channel", type=channels, metavar="N",
@@ -180,8 +202,9 @@ def _add_image(image):
         "-uncertainty.fits, -catalog.ecsv, -catalog.reg, -plot.png, beside them or in DIR",
     )  # fmt: skip
     image.add_argument(
-        "--resume", action="store_true", help="skip files whose products are all there; finish what was interrupted"
-    )
+        "--resume", action="store_true",
+        help="skip files whose products are all there; finish what was interrupted, a large image at its next tile",
+    )  # fmt: skip
     _add_products(image)
     image.add_argument(
         "--keep-axes", action="store_true",

@@ -18,24 +18,22 @@ from .beam import beam_covariance, beam_pixels, check_sampling, checked_beam, he
 from .blank import blank_zeros
 from .holes import interpolate, small_holes
 from .inputs import as_companion, as_plane, origin
+from .noise_map import flatten, noise_of
 from .offset import subtract_pedestal
 from .pixels import blank_infinite, blank_sharp_pixels, check_range
+from .primary_beam import check_pb, warn_corrected
 from .psf import checked_psf
 from .reach import covering
 from .reading import in_jy_per_beam
 from .restored import fitting_beam
 
-__all__ = ["DirtyImage", "prepare"]
+__all__ = ["DirtyImage", "beam_of", "brightness_of", "prepare", "prepare_plane", "warn_polarised"]
 
 log = logging.getLogger(__name__)
 
-MOST_UNEVEN = 1.7  # noise where the primary beam is low, in units of that where it is high
 NOTHING = 1e-3  # of the highest value of the PSF's transform
-FEWEST_BEAMS = 30  # that it can be measured in
 SMALLEST = 10  # beams of pixels that are not blank
 MOST_HOLES = 0.1  # of an image
-PEAK = 0.95  # of a primary beam
-ROUGH = 0.05  # of that: from a pixel to the next, in a field of ten pixels still
 NEGATIVE = 10.0  # times the noise
 STOKES = {2: "Q", 3: "U", 4: "V", -3: "RL", -4: "LR", -7: "XY", -8: "YX"}  # where sources may be negative
 
@@ -76,8 +74,11 @@ class DirtyImage:
         works on the image as a whole; products are blank there.
     noise_known : bool
         Whether the model knows the noise of this image by heart; the likelihood, which does not, is no judge then.
+    relative_noise : 2D array, shape (ny, nx), or float
+        Noise of the image as it was given, in units of ``rms``, where it varies: ``data`` and ``pb`` are divided by
+        it, as `~astro_ddpm_imager.observation.noise_map.flatten` does it, so that the noise is ``rms`` everywhere.
     inputs : dict
-        Of what was given, ``"dirty"``, ``"psf"``, ``"pb"`` and ``"mask"``, the
+        Of what was given, ``"dirty"``, ``"psf"``, ``"pb"``, ``"mask"`` and ``"noise"``, the
         name and the SHA-256 of its file.
     """
 
@@ -94,6 +95,7 @@ class DirtyImage:
     artefacts: Artefacts | None = None
     holes: np.ndarray | None = None
     noise_known: bool = False
+    relative_noise: np.ndarray | float = 1.0
     inputs: dict = field(default_factory=dict)
 
     @cached_property
@@ -165,12 +167,16 @@ class DirtyImage:
         -------
         2D array, shape (ny, nx), Jy/beam
         """
-        (ny, nx), whole = self.shape, self.covering_psf.shape
+        (ny, nx), whole, uneven = self.shape, self.covering_psf.shape, np.ndim(self.relative_noise)
+        if uneven:  # sidelobes are those of the sky, and what is left of them is divided where they are
+            gaussians = gaussians.scaled(self.relative_noise[gaussians.nearest(self.shape)])
+            sky = None if sky is None else sky * self.relative_noise
         spectrum = np.zeros(self.transfer.shape, complex) if sky is None else rfft2(sky, s=whole)
         # The PSF sees nothing beyond its longest baselines, which is most of the frequencies that pixels can hold.
         rows, columns = self.band
         spectrum[np.ix_(rows, columns)] += gaussians.spectrum(fftfreq(whole[0])[rows], rfftfreq(whole[1])[columns])
-        return irfft2(spectrum * self.transfer, s=whole)[:ny, :nx]
+        seen = irfft2(spectrum * self.transfer, s=whole)[:ny, :nx]
+        return seen / self.relative_noise if uneven else seen
 
     @cached_property
     def reduced(self):
@@ -200,7 +206,27 @@ class DirtyImage:
 
     def convolve_psf(self, sky):
         """A sky in Jy/pixel convolved with the PSF (or, without one, the restoring beam), Jy/beam."""
-        return _convolve(sky, self.beam_kernel if self.psf is None else self.psf)
+        kernel = self.beam_kernel if self.psf is None else self.psf
+        if not np.ndim(self.relative_noise):
+            return _convolve(sky, kernel)
+        return _convolve(sky * self.relative_noise, kernel) / self.relative_noise
+
+    def relative_noise_at(self, x, y):
+        """``relative_noise`` of the nearest pixels.
+
+        Parameters
+        ----------
+        x, y : 1D arrays, shape (n,)
+            0-based pixels.
+
+        Returns
+        -------
+        1D array, shape (n,), or float
+        """
+        if not np.ndim(self.relative_noise):
+            return self.relative_noise
+        y, x = (np.round(p).astype(int).clip(0, n - 1) for p, n in zip((y, x), self.shape, strict=True))
+        return self.relative_noise[y, x]
 
 
 def _convolve(sky, kernel):
@@ -210,7 +236,7 @@ def _convolve(sky, kernel):
     return full[y : y + sky.shape[0], x : x + sky.shape[1]]
 
 
-def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
+def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2, noise=None):
     """Read and check a dirty image and what belongs to it.
 
     Parameters
@@ -226,6 +252,8 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
         Restoring beam, instead of the header's.
     pblimit : float, optional
         Primary beam below which the image is blanked.
+    noise : likewise, optional
+        How the noise varies over the image, see `~astro_ddpm_imager.observation.noise_map.noise_of`.
 
     Returns
     -------
@@ -237,21 +265,42 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
         With the name of what cannot be used, its value, and the way out.
     """
     image = as_plane(dirty, "dirty")
-    data = _in_jy_per_beam(image)
-    if image.mask is not None:
-        data = np.where(image.mask, np.nan, data)
-    data = blank_infinite(data, "dirty")
-    finite = np.isfinite(data)
-    if not finite.any():
-        raise DirtyImageError("dirty: every pixel is blank (NaN)")
-
+    given = {"psf": psf, "pb": pb, "mask": mask, "noise": noise}
     companions = {
-        name: as_companion(companion, name, image)
-        for name, companion in (("psf", psf), ("pb", pb), ("mask", mask))
-        if companion is not None
+        name: as_companion(companion, name, image) for name, companion in given.items() if companion is not None
     }
+    beam = beam_of(image, companions.get("psf"), beam)
+    check_sampling(beam, image)
+    warn_polarised(image.meta)
+    values = {name: companion.data for name, companion in companions.items()}
+    if pb is not None:
+        check_pb(values["pb"])
+    if noise is not None:
+        values["noise"] = noise_of(companions["noise"])
+    inputs = {name: origin(each) for name, each in {"dirty": image, **companions}.items()}
+    return prepare_plane(image, values, beam, pblimit, inputs)
+
+
+def beam_of(image, psf, beam):
+    """The restoring beam that is given, or of the header of a dirty image, or of its PSF.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+    psf : `~astropy.nddata.CCDData` or None
+    beam : `~radio_beam.Beam` or None
+
+    Returns
+    -------
+    `~radio_beam.Beam`
+
+    Raises
+    ------
+    DirtyImageError
+        There is none, or it is none.
+    """
     beam = checked_beam(beam, "beam:")
-    for source, name in ((image, "dirty"), (companions.get("psf"), "psf")):
+    for source, name in ((image, "dirty"), (psf, "psf")):
         if beam is None:
             beam = header_beam(source, name)
     if beam is None:
@@ -259,10 +308,46 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
             "dirty: no beam in the header (BMAJ, BMIN, BPA) and none given; give beam=radio_beam.Beam(...), "
             "or --beam MAJ MIN PA on the command line"
         )
-    check_sampling(beam, image)
-    _warn_polarised(image.meta)
+    return beam
 
-    pb_values = np.ones(data.shape) if pb is None else _checked_pb(companions["pb"].data)
+
+def prepare_plane(image, companions, beam, pblimit, inputs, whole=True):
+    """Check the pixels of a dirty image, or of a tile of one, and of what belongs to it.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+        In Jy/beam or a multiple, with a celestial WCS.
+    companions : dict of 2D arrays
+        ``"psf"``, ``"pb"``, ``"mask"`` and ``"noise"``, as far as there are any.
+    beam : `~radio_beam.Beam`
+    pblimit : float
+    inputs : dict
+        As of `DirtyImage`.
+    whole : bool, optional
+        Whether it is no tile of an image that has been checked as a whole: for its pedestal, and its beam and
+        primary beam.
+
+    Returns
+    -------
+    `DirtyImage`
+
+    Raises
+    ------
+    DirtyImageError
+        As of `prepare`.
+    """
+    data = brightness_of(image)
+    if image.mask is not None:
+        data = np.where(image.mask, np.nan, data)
+    data = blank_infinite(data, "dirty")
+    finite = np.isfinite(data)
+    if not finite.any():
+        raise DirtyImageError("dirty: every pixel is blank (NaN)")
+    pb_values, noise, psf = (companions.get(name) for name in ("pb", "noise", "psf"))
+    if noise is not None:
+        finite &= np.isfinite(noise)
+    pb_values = np.ones(data.shape) if pb_values is None else pb_values
     with np.errstate(invalid="ignore"):
         seen = (pb_values >= pblimit) & (pb_values > 0)
     beyond, inside = np.isfinite(pb_values) & ~seen, finite & seen
@@ -273,15 +358,16 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
     beam_area = 2 * np.pi * np.sqrt(np.linalg.det(covariance))
     _check_known(inside, beam_area, pblimit)
 
-    data, psf_values = _without_faults(data, covariance, companions["psf"].data if "psf" in companions else None)
+    data, psf_values = _without_faults(data, covariance, psf, whole)
     inside = np.isfinite(data)
     _check_known(inside, beam_area, pblimit)
     pb_values = np.where(inside, pb_values, np.nan)
     rms = float(mad_std(data[inside]))
-    _warn_corrected(data, pb_values, beam_area)
-    _warn_negative(data, rms)
-
-    if psf is None:
+    if whole:
+        if noise is None:
+            warn_corrected(data, pb_values, beam_area)
+        _warn_negative(data, rms)
+    if whole and psf is None:
         beam, ratio = fitting_beam(data, rms, beam, covariance, image.wcs)
         data, rms, covariance = ratio * data, ratio * rms, beam_covariance(beam, image.wcs)
     pixels = beam_pixels(beam, image.wcs)
@@ -300,15 +386,15 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2):
         data = rms * interpolate(data / rms, holes, covariance)
         pb_values = np.where(holes, _beside(pb_values), pb_values)
 
-    allowed = inside if mask is None else inside & (np.nan_to_num(companions["mask"].data) != 0)
-    inputs = {name: origin(given) for name, given in {"dirty": image, **companions}.items()}
-    return DirtyImage(
+    allowed = inside & (np.nan_to_num(companions["mask"]) != 0) if "mask" in companions else inside
+    observation = DirtyImage(
         data, image.wcs, beam, rms, psf_values, pb_values, allowed, image.meta,
         holes=holes if holes.any() else None, inputs=inputs,
     )  # fmt: skip
+    return observation if noise is None else flatten(observation, noise)
 
 
-def _without_faults(data, covariance, psf):
+def _without_faults(data, covariance, psf, whole):
     """The pixels of a sky and noise, NaN elsewhere, and the PSF, if one is given; both are checked."""
     beam_area = 2 * np.pi * np.sqrt(np.linalg.det(covariance))
     lowest, highest = np.nanmin(data), np.nanmax(data)
@@ -316,7 +402,8 @@ def _without_faults(data, covariance, psf):
         raise DirtyImageError(f"dirty: the image is constant ({lowest:g} Jy/beam); there is no noise to measure")
     data = blank_zeros(data, beam_area, "dirty")
     data = blank_sharp_pixels(data, covariance, "dirty")
-    data = subtract_pedestal(data, beam_area, "dirty")
+    if whole:
+        data = subtract_pedestal(data, beam_area, "dirty")
     rms = float(mad_std(data[np.isfinite(data)]))
     if rms == 0:
         raise DirtyImageError(
@@ -352,7 +439,22 @@ def _beside(image):
     return image[tuple(nearest)]
 
 
-def _in_jy_per_beam(image):
+def brightness_of(image):
+    """The pixels of a dirty image in Jy/beam.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+
+    Returns
+    -------
+    2D array of float
+
+    Raises
+    ------
+    DirtyImageError
+        They are whole numbers, or in another unit.
+    """
     if image.data.dtype.kind != "f":
         raise DirtyImageError(
             f"dirty: the pixels are {image.data.dtype.name}, not floating point; if their values really are in "
@@ -361,44 +463,17 @@ def _in_jy_per_beam(image):
     return in_jy_per_beam(image, "dirty")
 
 
-def _warn_polarised(meta):
-    """Say if an image is not of total intensity, where sources are positive."""
+def warn_polarised(meta):
+    """Say if an image is not of total intensity, where sources are positive.
+
+    Parameters
+    ----------
+    meta : dict-like
+        Header.
+    """
     for axis in range(3, 5):
         value = meta.get(f"CRVAL{axis}")
         if str(meta.get(f"CTYPE{axis}", "")).startswith("STOKES") and value in STOKES:
             log.warning(
                 "dirty: is of Stokes %s, which may be negative; the model only knows positive sources", STOKES[value]
             )
-
-
-def _warn_corrected(data, pb, beam_area):
-    """Say if the noise grows where the primary beam falls, as in an image that is corrected for it."""
-    low, high = (data[chosen] for chosen in (pb < 0.4, pb > 0.8))
-    if min(low.size, high.size) < FEWEST_BEAMS * beam_area:
-        return
-    ratio = mad_std(low) / mad_std(high)
-    if ratio > MOST_UNEVEN:
-        log.warning(
-            "dirty: the noise where the primary beam is below 0.4 is %.2g times that where it is above 0.8; if the "
-            "image is corrected for the primary beam (.pbcor), give the one that is not; fluxes are corrected later",
-            ratio,
-        )
-
-
-def _checked_pb(pb):
-    peak = np.nanmax(pb) if np.isfinite(pb).any() else np.nan
-    if not 0 < peak <= 1.01:
-        raise DirtyImageError(f"pb: its largest value is {peak:g}; a primary beam is 1 at its centre and positive")
-    steps = np.concatenate([np.abs(np.diff(pb, axis=axis)).ravel() for axis in (0, 1)])
-    rough = np.nanmean(np.minimum(steps, peak)) / peak if np.isfinite(steps).any() else 0.0
-    if rough > ROUGH:
-        log.warning(
-            "pb: changes by %.2g from a pixel to the next, and a primary beam is smooth: is it another image?", rough
-        )
-    y, x = np.unravel_index(np.nanargmax(pb), pb.shape)
-    if peak < PEAK and np.isfinite(pb[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]).sum() == 9:
-        log.warning(
-            "pb: peaks at %.3g, at pixel (x, y) = (%d, %d), and not at 1; fluxes are divided by it as it is: if it is "
-            "not normalised, they will be too high by as much", peak, x, y,
-        )  # fmt: skip
-    return pb

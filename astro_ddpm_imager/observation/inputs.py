@@ -73,7 +73,7 @@ def as_plane(image, name, unit=None):
     return plane
 
 
-def as_companion(image, name, dirty):
+def as_companion(image, name, dirty, dtype=float, same_shape=True):
     """A PSF, primary beam or mask as a plane, checked against the dirty image.
 
     Parameters
@@ -82,10 +82,14 @@ def as_companion(image, name, dirty):
     name : str
         What it is called in errors.
     dirty : `~astropy.nddata.CCDData`
+    dtype : data type, optional
+        Of its pixels.
+    same_shape : bool, optional
+        Whether it must have the shape of the dirty image.
 
     Returns
     -------
-    `~astropy.nddata.CCDData`, of the shape of ``dirty``; NaN where masked
+    `~astropy.nddata.CCDData`; NaN where masked
 
     Raises
     ------
@@ -103,7 +107,7 @@ def as_companion(image, name, dirty):
     else:
         image = as_plane(image, name, u.one)
     _check_real(image.data, name)
-    if image.shape != dirty.shape:
+    if same_shape and image.shape != dirty.shape:
         cut = "its middle, with the peak at pixel n // 2" if name == "psf" else "it to the same pixels"
         raise DirtyImageError(
             f"{name}: has shape {image.shape} (ny, nx), but the dirty image {dirty.shape}; "
@@ -118,7 +122,7 @@ def as_companion(image, name, dirty):
             )
         if name == "mask":
             _check_place(image.wcs, dirty)
-    image.data = np.asarray(image.data, dtype=float)
+    image.data = np.asarray(image.data, dtype=dtype)
     if image.mask is not None:
         image.data = np.where(image.mask, np.nan, image.data)
     return image

@@ -16,6 +16,7 @@ PROVENANCE = {
     "DATE": "date", "ORIGIN": "software",
     "DINPUT": "input", "DINPSHA": "input_sha256", "DPSF": "psf", "DPSFSHA": "psf_sha256",
     "DPB": "pb", "DPBSHA": "pb_sha256", "DMASK": "mask", "DMASKSHA": "mask_sha256",
+    "DNOISEMP": "noise_map", "DNMAPSHA": "noise_map_sha256", "DTILES": "tiles", "DTILE": "tile",
     "DMODEL": "model", "DSHA256": "model_sha256", "DNOISE": "noise_protocol",
     "DNSAMP": "n_samples", "DSTEPS": "steps", "DSAMPLER": "sampler", "DAGGREG": "aggregate", "DCATALOG": "catalog",
     "DTHRESH": "threshold", "DRELIAB": "reliability", "DCALIB": "calibrated", "DPBLIMIT": "pblimit", "DSEED": "seed",

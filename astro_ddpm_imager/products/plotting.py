@@ -26,6 +26,7 @@ FAINTEST, BRIGHTEST = -4.0, 5.0  # times the noise: what an image without source
 KNEE = 2.0  # times the noise: above, colours are logarithmic
 EDGE = 1.5  # pixels beyond those that are not blank
 RESIDUAL = 5.0  # times the noise, either way
+FINEST = 2048  # pixels of an image on a side that are drawn
 
 
 class ResultFigure(Figure):
@@ -94,10 +95,12 @@ def plot_image(result, axes, panel="reconstruction", labels=LABELS):
     title, image, per, colors, (low, top, knee) = _panel(result, panel)
     scale, unit = fitting_unit(max(abs(low), top))
     low, top = low / scale, top / scale
+    image, extent = _fewer_pixels(image)
     norm = Normalize(low, top) if knee is None else AsinhNorm(knee / scale, low, top)
-    shown = axes.imshow(image / scale, origin="lower", norm=norm, cmap=colors, interpolation="nearest")
+    shown = axes.imshow(image / scale, origin="lower", norm=norm, cmap=colors, interpolation="nearest", extent=extent)
     # Blank borders take no room.
-    rows, columns = (np.flatnonzero((~result.dirty.blank).any(axis)) for axis in (1, 0))
+    there = ~result.dirty.blank
+    rows, columns = (np.flatnonzero(there.any(axis)) for axis in (1, 0))
     axes.set(xlim=(columns[0] - EDGE, columns[-1] + EDGE), ylim=(rows[0] - EDGE, rows[-1] + EDGE))
     extend = "both" if panel == "residual" else "neither"
     bar = axes.figure.colorbar(shown, ax=axes, label=f"{unit}/{per}", fraction=0.046, pad=0.03, extend=extend)
@@ -112,6 +115,20 @@ def plot_image(result, axes, panel="reconstruction", labels=LABELS):
     _mark_sources(axes, result, labels, color="black" if panel == "residual" else None)
     _draw_beam(axes, result.dirty)
     return axes
+
+
+def _fewer_pixels(image):
+    """An image of no more pixels than a picture shows, the brightest of each block, and what it covers."""
+    ny, nx = image.shape
+    step = -(-max(ny, nx) // FINEST)
+    if step == 1:
+        return image, None
+    blocks = np.full((-(-ny // step), -(-nx // step)), -np.inf, image.dtype)
+    for i, j in np.ndindex(step, step):
+        part = image[i::step, j::step]
+        blocks[: part.shape[0], : part.shape[1]] = np.fmax(blocks[: part.shape[0], : part.shape[1]], part)
+    blocks[~np.isfinite(blocks)] = np.nan
+    return blocks, (-0.5, blocks.shape[1] * step - 0.5, -0.5, blocks.shape[0] * step - 0.5)
 
 
 def _panel(result, panel):

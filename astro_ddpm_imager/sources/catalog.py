@@ -125,7 +125,7 @@ def build_catalog(sources, grid, dirty, residual, reliability, meta):
         "ra": sky.ra.deg, "dec": sky.dec.deg, "ra_err": world_err[:, 0] / 3600, "dec_err": world_err[:, 1] / 3600,
         "flux": sources.flux * dirty.rms / pb, "flux_err": sources.flux_err * dirty.rms / pb,
         "peak_flux": peak * dirty.rms / pb, "snr": peak, "reliability": sources.reliability,
-        "x": x, "y": y, "major": major, "minor": minor, "pa": pa, "pb": pb,
+        "x": x, "y": y, "major": major, "minor": minor, "pa": pa, "pb": pb * dirty.relative_noise_at(x, y),
         "sample_fraction": sources.fraction, "n_components": n_components,
         "chi2": chi2, "flags": source_flags(dirty, x, y, covariance) | np.where(misfit, FLAGS["misfit"], 0),
     }  # fmt: skip

@@ -123,7 +123,7 @@ def _image(field, imager, psf):
     shape = quietest / background.rms
     pb = field.pb * shape
     # Pixels below the limit of the true primary beam are blank already.
-    imager.pblimit = 0.0
+    imager.pblimit, imager.tile = 0.0, 0
     dirty = CCDData((field.data - background.mean) * shape, unit=JY_PER_BEAM, wcs=field.wcs, meta=field.header)
     unity = bool(np.all(pb[np.isfinite(field.data)] == 1))
     return imager(dirty, psf=psf, pb=None if unity else pb, beam=field.radio_beam)

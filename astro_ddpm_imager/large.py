@@ -1,0 +1,548 @@
+"""Images that are too large to work on at once: cut into tiles, imaged one by one, and joined without seams."""
+
+import copy
+import hashlib
+import json
+import logging
+import shutil
+import tempfile
+import weakref
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.nddata import CCDData
+from astropy.table import QTable, vstack
+
+from .errors import DirtyImageError, SettingError
+from .observation.beam import beam_covariance, beam_pixels, check_sampling
+from .observation.dirty import beam_of, brightness_of, prepare_plane, warn_polarised
+from .observation.far_sidelobes import PixelComponents, PlacedPSF, clean_for_others, nearest_psf
+from .observation.grid import Tile, tiles
+from .observation.inputs import as_companion, origin
+from .observation.noise_map import measure_noise, noise_of
+from .observation.offset import fit_pedestal
+from .observation.planes import Plane
+from .observation.primary_beam import check_pb
+from .observation.psf import checked_psf
+from .observation.reading import JY_PER_BEAM
+from .pieces import run_pieces
+from .products.folders import locked
+from .progress import tile_progress
+from .sources.catalog import describe
+from .tiled_result import TILED, TiledResult
+
+__all__ = ["TilePiece", "check_tile", "image_in_tiles", "image_tile", "in_tiles", "join_catalogs"]
+
+log = logging.getLogger(__name__)
+
+LARGEST = 2048 * 2048  # pixels of an image that is worked on at once, with 1 to 2 GB
+SIDE = 1024  # pixels of a tile
+OVERLAP_BEAMS = 10.0  # at the edge of a tile: the reach of what is beside it
+SAME_BEAMS = 0.7  # sources of two tiles that are nearer are one
+COARSE = 2048  # pixels on a side of what is looked at of a primary beam
+PSF_REACH = 2  # sides of a tile
+
+
+@dataclass(frozen=True)
+class TilePiece:
+    """A tile of a large image, and all that is needed to image it.
+
+    Parameters
+    ----------
+    number : int
+        Of the tile.
+    tile : `~astro_ddpm_imager.observation.grid.Tile`
+    planes : dict of `~astro_ddpm_imager.observation.planes.Plane`
+        Of the whole image: ``"dirty"``, and ``"pb"``, ``"mask"`` and ``"noise"``, as far as there are any.
+    components : `~astro_ddpm_imager.observation.far_sidelobes.PixelComponents`
+        What was taken out of the tile, on its pixels.
+    psf : 2D array or None
+    wcs : `~astropy.wcs.WCS`
+    beam : `~radio_beam.Beam`
+    meta : dict-like
+    inputs : dict
+        As of `~astro_ddpm_imager.observation.dirty.DirtyImage`, of the whole image.
+    seed : int
+    """
+
+    number: int
+    tile: Tile
+    planes: dict
+    components: PixelComponents
+    psf: np.ndarray | None
+    wcs: object
+    beam: object
+    meta: object
+    inputs: dict
+    seed: int
+
+    def observation(self, pblimit):
+        """The tile as an image of its own, without what sources outside do to it.
+
+        Parameters
+        ----------
+        pblimit : float
+
+        Returns
+        -------
+        `~astro_ddpm_imager.observation.dirty.DirtyImage`
+
+        Raises
+        ------
+        DirtyImageError
+            Hardly a pixel of it is not blank, or something else is wrong with it.
+        """
+        window = self.tile.window
+        values = {name: plane.read(window) for name, plane in self.planes.items()}
+        data = values.pop("dirty")
+        if not np.isfinite(data).any():
+            raise DirtyImageError("dirty: every pixel is blank (NaN)")
+        if self.psf is not None:
+            data = data + self.components.seen(self.psf, data.shape)
+            values["psf"] = _middle(self.psf, data.shape)
+        image = CCDData(data, unit=JY_PER_BEAM, wcs=self.wcs[window], meta=self.meta)
+        checked = prepare_plane(image, values, self.beam, pblimit, self.inputs, whole=False)
+        return checked if self.psf is None else replace(checked, psf=self.psf.astype(float))
+
+
+def image_tile(imager, piece):
+    """Image a tile.
+
+    Parameters
+    ----------
+    imager : `~astro_ddpm_imager.DiffusionImager`
+    piece : `TilePiece`
+
+    Returns
+    -------
+    dict
+        Pixels of what the tile owns, of ``TILED``; its ``catalog``, on the pixels of the whole image; ``rms``,
+        ``chi2``, ``misfit``; and ``warnings``. If it cannot be imaged, ``skipped`` says why.
+    """
+    imager = copy.copy(imager)
+    imager.seed, imager.progress = piece.seed, False
+    with _warnings_kept() as warnings:
+        try:
+            result = imager.reconstruct(piece.observation(imager.pblimit))
+        except DirtyImageError as error:
+            return {"skipped": str(error), "warnings": warnings}
+    catalog = result.catalog
+    for name, window in zip(("y", "x"), piece.tile.window, strict=True):
+        catalog[name] += window.start
+    values = {name: getattr(result, name).data[piece.tile.inner].astype(np.float32) for name in TILED}
+    fit = {"rms": result.dirty.rms, "chi2": result.fit.chi2, "misfit": list(result.fit.misfits)}
+    return values | fit | {"catalog": catalog, "warnings": warnings}
+
+
+def in_tiles(shape, tile):
+    """Whether an image is so large that it is worked on in tiles.
+
+    Parameters
+    ----------
+    shape : tuple of int, (ny, nx)
+    tile : int or None
+        As of `~astro_ddpm_imager.DiffusionImager`.
+
+    Returns
+    -------
+    bool
+    """
+    if tile == 0:
+        return False
+    return shape[0] * shape[1] > LARGEST if tile is None else max(shape) > tile
+
+
+def check_tile(side):
+    """Fail if the setting ``tile`` is neither None nor 0 nor a number of pixels.
+
+    Parameters
+    ----------
+    side : object
+
+    Raises
+    ------
+    SettingError
+    """
+    whole = isinstance(side, int | np.integer) and not isinstance(side, bool)
+    if not (side is None or (whole and (side == 0 or side >= 64))):
+        raise SettingError(f"tile={side!r}: must be a number of pixels of at least 64, 0 for none, or None")
+
+
+def image_in_tiles(imager, image, companions, beam=None, folder=None):
+    """Image a large dirty image tile by tile.
+
+    Parameters
+    ----------
+    imager : `~astro_ddpm_imager.DiffusionImager`
+    image : `~astropy.nddata.CCDData`
+        One plane; its pixels are let go once they are on disk.
+    companions : dict
+        ``"psf"``, ``"pb"``, ``"mask"`` and ``"noise"`` as of `~astro_ddpm_imager.DiffusionImager`, or None, or
+        functions that read them.
+    beam : `~radio_beam.Beam`, optional
+    folder : `~pathlib.Path`, optional
+        For work in progress: what is there already of the same work is not done again. By default a temporary one,
+        which goes with the result.
+
+    Returns
+    -------
+    `~astro_ddpm_imager.tiled_result.TiledResult`
+
+    Raises
+    ------
+    DirtyImageError
+        No tile can be imaged; or as of `~astro_ddpm_imager.DiffusionImager`.
+    """
+    temporary = folder is None
+    folder = Path(tempfile.mkdtemp(prefix="tiles-")) if temporary else folder
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(folder):
+            result = _Work(imager, image, companions, beam, folder).run()
+    except BaseException:
+        if temporary:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    if temporary:
+        weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)
+    return result
+
+
+class _Work:
+    """The work on one image, in a folder."""
+
+    def __init__(self, imager, image, companions, beam, folder):
+        self.imager, self.folder, self.shape = imager, folder, image.shape
+        self.wcs, self.meta = image.wcs, image.meta
+        given = {name: each for name, each in companions.items() if each is not None}
+        self.inputs = {"dirty": origin(image)}
+        psfs = self._read_psfs(given.pop("psf"), image) if "psf" in given else []
+        self.beam = beam_of(image, psfs[0][2] if psfs else None, beam)
+        check_sampling(self.beam, image)
+        warn_polarised(self.meta)
+        self.beam_pixels = beam_pixels(self.beam, self.wcs)
+        self.overlap = int(np.ceil(OVERLAP_BEAMS * self.beam_pixels))
+        self.side = _side(imager.tile, self.overlap, self.beam_pixels, max(self.shape))
+        self.tiles = tiles(self.shape, self.side, self.overlap)
+        self.planes = {name: self._store(name, each, image) for name, each in given.items()}
+        self.psfs = [self._place(number, *each) for number, each in enumerate(psfs)]
+        self.planes["dirty"] = self._store_dirty(image)
+
+    def run(self):
+        """Image all tiles that are not done yet, and join them."""
+        state = self._state()
+        left, components = self._without_bright()
+        todo = [number for number in range(len(self.tiles)) if not self._tile_path(number).exists()]
+        done = len(self.tiles) - len(todo)
+        if done:
+            log.info("%d of %d tiles are done already", done, len(self.tiles))
+        pieces = (self._piece(number, left, components, state["seed"]) for number in todo)
+        imager, said = copy.copy(self.imager), {}
+        imager.progress = False
+        with tile_progress(self.imager.progress, len(self.tiles), imager.n_samples * imager.steps) as update:
+            update(done)
+            for piece, value in run_pieces(image_tile, imager, pieces):
+                self._keep(piece, value, said)
+                update(1)
+        for text, places in said.values():
+            more = f" (and in {len(places) - 1} more tiles)" if len(places) > 1 else ""
+            log.warning("tile at pixel (x, y) = (%d, %d)%s: %s", *places[0], more, text)
+        return self._joined(state["seed"])
+
+    # What is given, on disk
+
+    def _read_psfs(self, given, image):
+        """A list of position (SkyCoord or None), name and PSF."""
+        several = isinstance(given, list | tuple)
+        found = []
+        for each in given if several else [given]:
+            position, psf = each if isinstance(each, tuple) else (None, each)
+            psf = as_companion(psf() if callable(psf) else psf, "psf", image, np.float32, same_shape=not several)
+            found.append((position, several, psf))
+        self.inputs["psf"] = origin(found[0][2])
+        if len(found) > 1:
+            self.inputs["psf"] = f"{len(found)} PSFs", ""
+        return found
+
+    def _place(self, number, position, several, psf):
+        peak = tuple(n // 2 for n in psf.shape)
+        if not several:
+            x, y = (n // 2 for n in reversed(self.shape))
+        else:
+            if position is None and psf.wcs is None:
+                raise DirtyImageError(
+                    "psf: one of several has no WCS; give (SkyCoord, psf), so that its place is known"
+                )
+            if position is None:
+                position = psf.wcs.pixel_to_world(peak[1], peak[0])
+            if not isinstance(position, SkyCoord):
+                raise TypeError(f"psf: the place of a PSF must be a SkyCoord, not a {type(position).__name__}")
+            x, y = map(float, self.wcs.world_to_pixel(position))
+        near = _middle(psf.data, [PSF_REACH * min(self.side, n) for n in self.shape])
+        middle = tuple(n // 2 for n in near.shape)
+        highest = np.unravel_index(np.nanargmax(np.nan_to_num(near)), near.shape)
+        peak = tuple(p + int(h) - m for p, h, m in zip(peak, highest, middle, strict=True))
+        height = near[highest]
+        near = checked_psf(near.astype(float), beam_covariance(self.beam, self.wcs)).astype(np.float32)
+        plane = Plane.of(
+            self.folder / f"psf-{number}.npy", psf.shape, lambda rows: np.nan_to_num(psf.data[rows] / height)
+        )
+        return PlacedPSF(x, y, plane, peak, near)
+
+    def _store(self, name, given, image):
+        """A companion, on disk."""
+        companion = as_companion(given() if callable(given) else given, name, image, np.float32)
+        self.inputs[name] = origin(companion)
+        if name == "pb":
+            step = -(-max(self.shape) // COARSE)
+            check_pb(companion.data[::step, ::step])
+        values = noise_of(companion) if name == "noise" else companion.data
+        return Plane.of(self.folder / f"{name}.npy", self.shape, lambda rows: values[rows])
+
+    def _store_dirty(self, image):
+        """The dirty image, Jy/beam, blank where the primary beam or the noise is."""
+        brightness_of(image[:1, :1])  # its unit
+
+        def rows_of(rows):
+            values = brightness_of(CCDData(image.data[rows], unit=image.unit))
+            if image.mask is not None:
+                values = np.where(image.mask[rows], np.nan, values)
+            for name, lowest in (("pb", self.imager.pblimit), ("noise", 0)):
+                if name in self.planes:
+                    other = self.planes[name].read((rows, slice(None)))
+                    with np.errstate(invalid="ignore"):
+                        values = np.where((other >= lowest) & (other > 0), values, np.nan)
+            return values
+
+        plane = Plane.of(self.folder / "dirty.npy", self.shape, rows_of)
+        pixels = plane.opened()
+        image.data, image.mask = np.broadcast_to(np.float32(0), self.shape), None  # they are on disk now
+        if not any(np.isfinite(pixels[tile.core]).any() for tile in self.tiles):
+            raise DirtyImageError(
+                f"dirty: every pixel is blank (NaN), or below pblimit={self.imager.pblimit}; lower pblimit or check pb"
+            )
+        level, noise = fit_pedestal(pixels, self._beam_area)
+        if level is not None:
+            log.warning(
+                "dirty: lies on a pedestal of up to %.3g Jy/beam, %.2g times the noise, which no interferometer "
+                "measures; it is subtracted", level.flat[np.abs(level).argmax()], np.abs(level).max() / noise,
+            )  # fmt: skip
+            for tile in self.tiles:
+                plane.write(tile.core, plane.read(tile.core) - level[tile.core])
+        return plane
+
+    @property
+    def _beam_area(self):
+        return 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(self.beam, self.wcs)))
+
+    def _noise_of(self, plane):
+        return measure_noise(plane.read, self.shape, self._beam_area)
+
+    # What has been done of it
+
+    def _state(self):
+        """What the folder holds of this work: all of it goes if it was of another one."""
+        digest = hashlib.sha256(repr((self.imager._settings, self.imager.calibrate, self.side, self.beam)).encode())
+        for plane in [*self.planes.values(), *(psf.plane for psf in self.psfs)]:
+            with plane.path.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        path, key = self.folder / "state.json", digest.hexdigest()
+        try:
+            state = json.loads(path.read_text())
+        except (OSError, ValueError):
+            state = {}
+        if state.get("key") != key:
+            for old in (*self.folder.glob("tile-*.ecsv"), self.folder / "left.npy", self.folder / "components.npz"):
+                old.unlink(missing_ok=True)
+            seed = self.imager.seed
+            state = {"key": key, "seed": int(np.random.SeedSequence().entropy % 2**32) if seed is None else int(seed)}
+            for name in TILED:
+                Plane.blank(self.folder / f"{name}.npy", self.shape)
+            path.write_text(json.dumps(state))
+        return state
+
+    def _without_bright(self):
+        """The image without the bright sources, and what these are."""
+        path, kept = self.folder / "left.npy", self.folder / "components.npz"
+        if kept.exists() and path.exists():
+            with np.load(kept) as found:
+                return Plane(path), PixelComponents(found["y"], found["x"], found["flux"])
+        if not self.psfs or len(self.tiles) == 1:
+            return self.planes["dirty"], PixelComponents.joined([])
+        dirty = self.planes["dirty"]
+        left = Plane.of(self.folder / "left.part.npy", self.shape, lambda rows: dirty.read((rows, slice(None))))
+        components = clean_for_others(
+            dirty,
+            left,
+            self.tiles,
+            self.psfs,
+            lambda: self._noise_of(left),
+            self.overlap,
+            self.imager.denoiser.workers,
+        )
+        np.savez(kept, y=components.y, x=components.x, flux=components.flux)
+        left.path.replace(path)
+        return Plane(path), components
+
+    def _tile_path(self, number):
+        return self.folder / f"tile-{number:05d}.ecsv"
+
+    def _piece(self, number, left, components, seed):
+        tile = self.tiles[number]
+        return TilePiece(
+            number, tile, self.planes | {"dirty": left}, components.within(tile.window),
+            nearest_psf(self.psfs, tile.core).near if self.psfs else None,
+            self.wcs, self.beam, self.meta, self.inputs,
+            int(np.random.SeedSequence([seed, number]).generate_state(1)[0]),
+        )  # fmt: skip
+
+    def _keep(self, piece, value, said):
+        """Write what a tile has brought; its catalogue last, which says that it is done."""
+        place = tuple(s.start for s in reversed(piece.tile.core))
+        for format_, text in value["warnings"]:
+            said.setdefault(format_, (text, []))[1].append(place)
+        if "skipped" in value:
+            blank = "every pixel is blank" in value["skipped"] or "hardly a pixel" in value["skipped"]
+            (log.info if blank else log.warning)(
+                "tile at pixel (x, y) = (%d, %d) is left blank: %s", *place, value["skipped"]
+            )
+            catalog = QTable(meta={"tile": {"skipped": value["skipped"]}})
+        else:
+            for name in TILED:
+                Plane(self.folder / f"{name}.npy").write(piece.tile.core, value[name])
+            catalog = value["catalog"]
+            catalog.meta["tile"] = {name: value[name] for name in ("rms", "chi2", "misfit")}
+        path = self._tile_path(piece.number)
+        new = path.with_suffix(".part")
+        catalog.write(new, format="ascii.ecsv", overwrite=True)
+        new.replace(path)
+
+    # What comes of it
+
+    def _joined(self, seed):
+        catalogs, states = [], []
+        for number in range(len(self.tiles)):
+            catalog = QTable.read(self._tile_path(number), format="ascii.ecsv")
+            states.append(catalog.meta.pop("tile"))
+            catalogs.append(catalog)
+        done = [state for state in states if "skipped" not in state]
+        if not done:
+            raise DirtyImageError(f"none of {len(states)} tiles can be imaged; the first: {states[0]['skipped']}")
+        rms, chi2 = (float(np.median([state[name] for state in done])) for name in ("rms", "chi2"))
+        misfits = sorted({name for state in done for name in state["misfit"]})
+        meta = self.imager._provenance(seed, self.inputs)
+        meta |= {"chi2": round(chi2, 3), "misfit": ", ".join(misfits), "tiles": len(self.tiles), "tile": self.side}
+        frame = next((catalog.meta["frame"] for catalog in catalogs if "frame" in catalog.meta), "icrs")
+        catalog = join_catalogs(catalogs, self.tiles, SAME_BEAMS * self.beam_pixels, self._scale)
+        catalog.meta = {**meta, "rms": rms, "frame": frame}
+        return TiledResult(
+            self.folder, self.shape, self.wcs, self.beam, self.meta, self.inputs, bool(self.psfs), catalog, rms, chi2,
+            misfits, meta,
+        )  # fmt: skip
+
+    @property
+    def _scale(self):
+        """Arcsec of a pixel."""
+        return 3600 * np.sqrt(np.abs(np.linalg.det(self.wcs.pixel_scale_matrix)))
+
+
+def join_catalogs(catalogs, cut, radius, scale):
+    """One catalogue of those of tiles: each source is of the tile that owns the place where it is.
+
+    On a seam two tiles may disagree by their errors about who owns a source: those that are one are found first, and
+    of each pair that is kept which lies deepest in what its tile owns.
+
+    Parameters
+    ----------
+    catalogs : list of `~astropy.table.QTable`
+        On the pixels of the whole image; of tiles that could not be imaged they have no columns.
+    cut : list of `~astro_ddpm_imager.observation.grid.Tile`
+    radius : float
+        Pixels within which two sources of different tiles are one; of larger ones it is half of their FWHM.
+    scale : float
+        Arcsec of a pixel.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+    """
+    near, owners, depths = [], [], []
+    for number, (catalog, tile) in enumerate(zip(catalogs, cut, strict=True)):
+        if not len(catalog.colnames):
+            continue
+        depth = np.min(
+            [
+                np.minimum(catalog[name] - core.start + 0.5, core.stop - 0.5 - catalog[name])
+                for name, core in zip(("y", "x"), tile.core, strict=True)
+            ],
+            axis=0,
+        )
+        reach = np.maximum(radius, 0.5 * np.nan_to_num(catalog["major"].to_value("arcsec")) / scale)
+        chosen = depth > -reach
+        near.append(catalog[chosen])
+        owners.append(np.full(chosen.sum(), number))
+        depths.append(depth[chosen])
+    table = vstack(near, metadata_conflicts="silent") if near else QTable()
+    owner, depth = np.concatenate(owners), np.concatenate(depths)
+    reach = np.maximum(radius, 0.5 * np.nan_to_num(table["major"].to_value("arcsec")) / scale)
+    x, y = np.asarray(table["x"]), np.asarray(table["y"])
+    kept = np.zeros(len(table), bool)
+    dropped = np.zeros(len(table), bool)
+    at_seam = np.flatnonzero(depth < reach)
+    for i in np.argsort(-depth, kind="stable"):
+        if dropped[i]:
+            continue
+        others = at_seam[(owner[at_seam] != owner[i]) & ~kept[at_seam]]
+        same = others[np.hypot(x[others] - x[i], y[others] - y[i]) < np.maximum(reach[others], reach[i])]
+        # Outside of what its tile owns, it counts only if the owner has it, too, but thinks it is on this side.
+        kept[i] = depth[i] >= 0 or len(same) > 0
+        if kept[i]:
+            dropped[same] = True
+    table = table[kept]
+    table = table[np.argsort(-np.asarray(table["snr"]), kind="stable")]
+    table["source_id"] = np.arange(1, len(table) + 1)
+    describe(table)
+    return table
+
+
+def _side(wanted, overlap, beam_pixels, longest):
+    """Of a tile, pixels."""
+    if not wanted:
+        return max(SIDE, 4 * overlap) if wanted is None else longest
+    if wanted < 3 * overlap:
+        raise SettingError(
+            f"tile={wanted}: must be at least {3 * overlap} pixels for a beam of {beam_pixels:.3g}: neighbours overlap "
+            f"by {OVERLAP_BEAMS:g} beams on each side"
+        )
+    return wanted
+
+
+def _middle(psf, shape):
+    """The middle of a PSF, its pixel ``n // 2`` there as well; all of it if it is smaller."""
+    window = tuple(
+        slice(n // 2 - min(m, n) // 2, n // 2 - min(m, n) // 2 + min(m, n))
+        for n, m in zip(psf.shape, shape, strict=True)
+    )
+    return psf[window]
+
+
+@contextmanager
+def _warnings_kept():
+    """What is warned of, as pairs of what is the same for all tiles and the text; it goes nowhere else."""
+    kept, package = [], logging.getLogger(__package__)
+
+    class Keeping(logging.Handler):
+        def emit(self, record):
+            if record.levelno >= logging.WARNING:
+                kept.append((record.msg, record.getMessage()))
+
+    handler, before, level = Keeping(), (package.handlers, package.propagate), package.level
+    package.handlers, package.propagate = [handler], False
+    try:
+        yield kept
+    finally:
+        package.handlers, package.propagate = before
+        package.setLevel(level)

@@ -1,0 +1,250 @@
+"""What the bright sources of a large image do to its other tiles."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.fft import irfft2, rfft2
+
+from .clean import clean
+from .disk_convolution import DiskConvolution
+from .planes import Plane
+from .reach import covering
+
+__all__ = ["PlacedPSF", "PixelComponents", "clean_for_others", "nearest_psf"]
+
+log = logging.getLogger(__name__)
+
+UNKNOWN = 0.3  # times the noise: sidelobes of one source that may be left
+EDGE = 0.9  # of the reach of a PSF: beyond, its sidelobes are what they are beyond its image
+FAINTEST = 10.0  # times the noise: what CLEAN is sure of
+DEPTH = 0.2  # of the highest peak: sidelobes are lower than this
+GAIN = 0.2
+ROUNDS = 12
+LEAST_GAIN = 0.9  # of the highest peak: if it is still above, there is nothing to win
+COMPONENTS = 100000  # of a tile, at once
+SIDE = 64  # pixels within which the nearest PSF is the same
+
+
+@dataclass(frozen=True)
+class PlacedPSF:
+    """A PSF and where it was made for.
+
+    Parameters
+    ----------
+    x, y : float
+        0-based pixel of the image.
+    plane : `~astro_ddpm_imager.observation.planes.Plane`
+        All that is known of it, in units of its peak.
+    peak : tuple of int, (y, x)
+    near : 2D array of float32
+        What is around its peak, at pixel ``n // 2``, as `~astro_ddpm_imager.observation.psf.checked_psf` returns it:
+        as far as two sides of a tile, if it is that large.
+    """
+
+    x: float
+    y: float
+    plane: Plane
+    peak: tuple
+    near: np.ndarray
+
+
+@dataclass(frozen=True)
+class PixelComponents:
+    """CLEAN's components on pixels.
+
+    Parameters
+    ----------
+    y, x : 1D arrays of int, shape (n,)
+    flux : 1D array, shape (n,)
+        Jy.
+    """
+
+    y: np.ndarray
+    x: np.ndarray
+    flux: np.ndarray
+
+    @classmethod
+    def of(cls, image, top, left):
+        """Those of an image whose pixel (0, 0) is some other one's."""
+        y, x = np.nonzero(image)
+        return cls(y + top, x + left, image[y, x])
+
+    @classmethod
+    def joined(cls, parts):
+        """All of some."""
+        parts = [cls(np.zeros(0, int), np.zeros(0, int), np.zeros(0, np.float32)), *parts]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
+
+    def select(self, chosen):
+        """Some of them."""
+        return PixelComponents(self.y[chosen], self.x[chosen], self.flux[chosen])
+
+    def within(self, window):
+        """Those in a window, a tuple of slices, by their pixels in it."""
+        rows, columns = window
+        there = (self.y >= rows.start) & (self.y < rows.stop) & (self.x >= columns.start) & (self.x < columns.stop)
+        return PixelComponents(self.y[there] - rows.start, self.x[there] - columns.start, self.flux[there])
+
+    def image(self, shape):
+        """On the pixels of an image, Jy/pixel."""
+        image = np.zeros(shape, np.float32)
+        np.add.at(image, (self.y, self.x), self.flux)
+        return image
+
+    def seen(self, psf, shape):
+        """The image that a PSF makes of them, Jy/beam.
+
+        Parameters
+        ----------
+        psf : 2D array
+            Peak at pixel ``n // 2``.
+        shape : tuple of int, (ny, nx)
+        """
+        if not len(self.flux):
+            return np.zeros(shape, np.float32)
+        whole = np.roll(covering(psf, shape).astype(np.float32), shape, (0, 1))
+        seen = irfft2(rfft2(self.image(shape), s=whole.shape) * rfft2(whole), s=whole.shape)
+        return seen[: shape[0], : shape[1]]
+
+
+def nearest_psf(psfs, window):
+    """The PSF that was made nearest to the middle of a window.
+
+    Parameters
+    ----------
+    psfs : list of `PlacedPSF`
+    window : tuple of slice
+
+    Returns
+    -------
+    `PlacedPSF`
+    """
+    y, x = ((s.start + s.stop - 1) / 2 for s in window)
+    return min(psfs, key=lambda psf: np.hypot(psf.x - x, psf.y - y))
+
+
+def clean_for_others(dirty, left, cut, psfs, measured, overlap, workers):
+    """Take bright sources out of a large image, so that no tile sees sidelobes of a source in another one.
+
+    Major cycles (Clark 1980, A&A 89, 377): in each tile CLEAN searches for
+    what is brighter than the sidelobes of all others can be; then what was
+    found is taken out of the whole image, with all of the PSF.
+
+    Parameters
+    ----------
+    dirty : `~astro_ddpm_imager.observation.planes.Plane`
+        The image, Jy/beam, NaN where blank.
+    left : `~astro_ddpm_imager.observation.planes.Plane`
+        What is left of it: the same at first; changed.
+    cut : list of `~astro_ddpm_imager.observation.grid.Tile`
+    psfs : list of `PlacedPSF`
+    measured : function
+        Of no argument: the `~astro_ddpm_imager.observation.noise_map.NoiseMap` of what is left, which falls with the
+        sidelobes.
+    overlap : int
+        Pixels at the edge of a tile, which it does not own.
+    workers : int
+        Threads.
+
+    Returns
+    -------
+    `PixelComponents`
+        What was taken out.
+    """
+    near = max(_level(psf.near, overlap) for psf in psfs)
+    faintest = max(FAINTEST, UNKNOWN / near) if near > 0 else np.inf
+    found, before, convolutions = PixelComponents.joined([]), np.inf, []
+    for number in range(ROUNDS):
+        noise = measured()
+        peaks = [_peak(left, tile.window, noise) for tile in cut]
+        highest = max(peaks)
+        if highest * noise.lowest > LEAST_GAIN * before or highest < faintest:
+            break
+        before, threshold, new = highest * noise.lowest, max(faintest, DEPTH * highest), []
+        for tile, peak in zip(cut, peaks, strict=True):
+            if peak < threshold:
+                continue
+            image, weight = left.read(tile.window), 1 / noise.at(*tile.window)
+            known, shape = np.isfinite(image), image.shape
+            psf = covering(nearest_psf(psfs, tile.core).near, shape)
+            components, _ = clean(
+                np.where(known, image, 0), psf, threshold, GAIN, known * weight, COMPONENTS, negative=number > 0
+            )
+            owned = tuple(s.start for s in tile.core)
+            new.append(PixelComponents.of(components[tile.inner], *owned))
+        found = PixelComponents.joined([found, *new])
+        log.info(
+            "sources of up to %.0f times the noise: CLEAN goes to %.0f, %d components", highest, threshold,
+            len(found.flux),
+        )  # fmt: skip
+        # All of them each time: what could be neglected beside the sidelobes of others can no longer be.
+        for tile in cut:
+            left.write(tile.core, dirty.read(tile.core))
+        convolutions = convolutions or [
+            DiskConvolution(psf.plane, psf.peak, left.opened().shape, psf.plane.path, workers) for psf in psfs
+        ]
+        _subtract(left, found, psfs, convolutions)
+    _warn_of_ends(found, psfs, noise, left.opened().shape)
+    return found
+
+
+def _warn_of_ends(components, psfs, noise, shape):
+    """Say where a PSF image ends before the sidelobes of a bright source do."""
+    if not len(components.flux):
+        return
+    brightest = np.argmax(components.flux)
+    y, x = components.y[brightest], components.x[brightest]
+    psf = nearest_psf(psfs, (slice(y, y + 1), slice(x, x + 1)))
+    pixels = psf.plane.opened()
+    reach = [n // 2 for n in pixels.shape]
+    if all(max(at, n - 1 - at) < r for at, n, r in zip((y, x), shape, reach, strict=True)):
+        return
+    rows = slice(int((1 - EDGE) / 2 * pixels.shape[0]) or 1)
+    beyond = float(np.sqrt(np.mean(pixels[rows] ** 2)) * components.flux[brightest] / noise.lowest)
+    if beyond > UNKNOWN:
+        log.warning(
+            "the PSF image ends within the field of the brightest source, at pixel (x, y) = (%d, %d); its sidelobes "
+            "beyond, of some %.2g times the noise, are left; make the PSF twice as wide as the field to be rid of "
+            "them", x, y, beyond,
+        )  # fmt: skip
+
+
+def _level(psf, overlap):
+    """Sidelobes of a PSF at the distance of a source from what another tile owns."""
+    distance = np.maximum(*(np.abs(axis) for axis in np.ogrid[tuple(slice(-(n // 2), n - n // 2) for n in psf.shape)]))
+    ring = psf[(distance >= overlap) & (distance < 2 * overlap)]
+    return float(np.sqrt(np.mean(ring**2))) if ring.size else 0.0
+
+
+def _peak(left, window, noise):
+    """Of a window, in units of its noise."""
+    return float(np.nanmax(left.read(window) / noise.at(*window), initial=0))
+
+
+def _subtract(left, components, psfs, convolutions):
+    """Take components out of an image."""
+    shape, side = left.opened().shape, SIDE
+    owners = np.array(
+        [
+            psfs.index(nearest_psf(psfs, tuple(slice(int(k) // side * side, (int(k) // side + 1) * side) for k in at)))
+            for at in zip(components.y, components.x, strict=True)
+        ],
+        int,
+    )
+    for number, convolve in enumerate(convolutions):
+        own = components.select(owners == number)
+        if not len(own.flux):
+            continue
+
+        def rows_of(rows, own=own):
+            there = (own.y >= rows.start) & (own.y < rows.stop)
+            if not there.any():
+                return None
+            return own.within((rows, slice(0, shape[1]))).image((rows.stop - rows.start, shape[1]))
+
+        def use(rows, seen):
+            window = (rows, slice(None))
+            left.write(window, left.read(window) - seen)
+
+        convolve(rows_of, use)

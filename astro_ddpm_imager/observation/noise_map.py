@@ -1,0 +1,167 @@
+"""Noise that varies over an image: measured in boxes, or given as a map; an image with the same noise everywhere."""
+
+import logging
+from dataclasses import dataclass, replace
+
+import astropy.units as u
+import numpy as np
+from astropy.stats import mad_std
+from scipy.ndimage import distance_transform_edt, map_coordinates, median_filter
+
+from ..errors import DirtyImageError
+
+__all__ = ["EXTREMES", "NoiseMap", "flatten", "measure_noise", "noise_of"]
+
+log = logging.getLogger(__name__)
+
+BOX_BEAMS = 400  # in a box, for its noise to be known to 6%
+MOST_BOXES = 16  # on a side, so that chance makes no extremes
+FILLED = 0.4  # of a box, for it to count
+FEWEST_BOXES = 6
+EXTREMES = 5, 95  # percentiles of the boxes that are compared
+VARIATION = 1.5  # ratio of these from which the noise varies
+JY_PER_BEAM = u.Jy / u.beam
+HALF = 0.6745  # standard deviations: the median of one side of Gaussian noise
+
+
+@dataclass(frozen=True)
+class NoiseMap:
+    """Noise in boxes of an image.
+
+    Parameters
+    ----------
+    levels : 2D array, shape (by, bx)
+        Jy/beam.
+    rows, columns : 1D arrays, shapes (by,) and (bx,)
+        Middles of the boxes, 0-based pixels.
+    """
+
+    levels: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+
+    @property
+    def varies(self):
+        """Whether the noise of boxes differs by more than chance, or sources, make it differ."""
+        known = self.levels[np.isfinite(self.levels)]
+        if len(known) < FEWEST_BOXES:
+            return False
+        low, high = np.percentile(known, EXTREMES)
+        return bool(high > VARIATION * low)
+
+    @property
+    def lowest(self):
+        """Noise of the quietest boxes, Jy/beam."""
+        return float(np.nanpercentile(self.levels, EXTREMES[0]))
+
+    def at(self, rows, columns):
+        """The map, interpolated linearly between boxes, on a window of the image.
+
+        Parameters
+        ----------
+        rows, columns : slice
+            Both with start and stop.
+
+        Returns
+        -------
+        2D array of float32
+        """
+        unknown = ~np.isfinite(self.levels)
+        nearest = distance_transform_edt(unknown, return_distances=False, return_indices=True)
+        # One box that a bright source fills should not decide.
+        levels = median_filter(self.levels[tuple(nearest)], 3, mode="nearest")
+        axes = [
+            np.interp(np.arange(window.start, window.stop), middles, np.arange(len(middles)))
+            for window, middles in ((rows, self.rows), (columns, self.columns))
+        ]
+        return map_coordinates(levels.astype(np.float32), np.meshgrid(*axes, indexing="ij"), order=1, mode="nearest")
+
+
+def measure_noise(read, shape, beam_area):
+    """Measure the noise of an image in boxes, by what is below the median of each, which no source raises.
+
+    Parameters
+    ----------
+    read : function
+        Pixels of a window, a tuple of slices; NaN where blank.
+    shape : tuple of int, (ny, nx)
+    beam_area : float
+        Pixels.
+
+    Returns
+    -------
+    `NoiseMap`
+        NaN where a box is all but empty.
+    """
+    side = np.sqrt(BOX_BEAMS * beam_area)
+    edges = [np.linspace(0, n, 1 + int(np.clip(n / side, 1, MOST_BOXES))).round().astype(int) for n in shape]
+    levels = np.full([len(edge) - 1 for edge in edges], np.nan)
+    for i, j in np.ndindex(levels.shape):
+        box = read(tuple(slice(edge[k], edge[k + 1]) for edge, k in zip(edges, (i, j), strict=True)))
+        values = box[np.isfinite(box)]
+        if len(values) > FILLED * box.size:
+            below = np.median(values) - values
+            levels[i, j] = np.median(below[below > 0]) / HALF if (below > 0).any() else np.nan
+    return NoiseMap(levels, *((edge[1:] + edge[:-1] - 1) / 2 for edge in edges))
+
+
+def noise_of(image):
+    """The noise that a map or a weight image says.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+        The noise, if its unit, or BUNIT, is Jy/beam or a multiple, or if it is an array that has neither unit nor
+        header; otherwise a weight, such as of a mosaic: the inverse of the variance of the noise.
+
+    Returns
+    -------
+    2D array
+        In proportion to the noise; NaN where nothing is measured.
+
+    Raises
+    ------
+    DirtyImageError
+        It is nowhere positive.
+    """
+    unit = image.meta.get("BUNIT", "") if image.unit in (None, u.one) else image.unit
+    is_noise = not image.meta if unit == "" else _is_brightness(unit)
+    positive = np.isfinite(image.data) & (image.data > 0)
+    if not positive.any():
+        raise DirtyImageError("noise: is nowhere positive; give a map of the noise in Jy/beam, or of its weight")
+    values = np.where(positive, image.data, np.nan)
+    if is_noise:
+        return values
+    log.info("noise: its unit is %r, not Jy/beam: it is taken for a weight, the inverse of a variance", str(unit))
+    return 1 / np.sqrt(values)
+
+
+def _is_brightness(unit):
+    """Whether a unit, or the text of one, is Jy/beam or a multiple."""
+    text = str(unit).lower().replace(" ", "")
+    return u.Unit(unit, parse_strict="silent").is_equivalent(JY_PER_BEAM) or ("jy" in text and "beam" in text[2:])
+
+
+def flatten(dirty, noise):
+    """Divide an image, and its primary beam, by the shape of its noise, so that the noise is the same everywhere.
+
+    To all that is done with it a map of the noise is what a primary beam is:
+    where the noise is higher, the sky in units of the noise is fainter. Fluxes
+    are divided by the quotient, and so are right.
+
+    Parameters
+    ----------
+    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
+        Without ``bright``.
+    noise : 2D array, shape (ny, nx)
+        In any unit: only its shape counts, and the level is measured in the image.
+
+    Returns
+    -------
+    `~astro_ddpm_imager.observation.dirty.DirtyImage`
+        With ``relative_noise``, 1 where the noise is lowest.
+    """
+    inside = np.isfinite(dirty.data)
+    ratio = np.where(inside & np.isfinite(noise), noise / np.nanmin(np.where(inside, noise, np.nan)), 1.0)
+    data = dirty.data / ratio
+    return replace(dirty, data=data, pb=dirty.pb / ratio, rms=float(mad_std(data[inside])), relative_noise=ratio)

@@ -1,0 +1,93 @@
+"""Planes on disk, for images that are too large to work on at once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["Plane"]
+
+ROWS = 256  # at once
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A plane in a file of its own, pixels of float32; it is opened for each window, so that no memory is held.
+
+    Parameters
+    ----------
+    path : `~pathlib.Path`
+        In NumPy's format.
+    """
+
+    path: Path
+
+    @classmethod
+    def blank(cls, path, shape):
+        """One of NaN.
+
+        Parameters
+        ----------
+        path : `~pathlib.Path`
+            Replaced if there is one.
+        shape : tuple of int, (ny, nx)
+        """
+        return cls.of(path, shape, lambda rows: np.float32(np.nan))
+
+    @classmethod
+    def of(cls, path, shape, values):
+        """One that is computed by rows.
+
+        Parameters
+        ----------
+        path : `~pathlib.Path`
+            Replaced if there is one.
+        shape : tuple of int, (ny, nx)
+        values : function
+            Of a slice of rows, with start and stop.
+        """
+        new = path.with_name(f"{path.name}.part")
+        np.lib.format.open_memmap(new, "w+", np.float32, shape)  # not written to: the file has its length
+        plane = cls(new)
+        for start in range(0, shape[0], ROWS):
+            rows = slice(start, min(start + ROWS, shape[0]))
+            plane.write((rows, slice(None)), values(rows))
+        new.replace(path)
+        return cls(path)
+
+    def opened(self):
+        """The pixels, a memory map that cannot be written to."""
+        return np.load(self.path, mmap_mode="r")
+
+    def read(self, window):
+        """The pixels of a window.
+
+        Parameters
+        ----------
+        window : tuple of slice
+
+        Returns
+        -------
+        2D array of float32
+        """
+        return np.array(self.opened()[window])
+
+    def write(self, window, values):
+        """Change the pixels of a window.
+
+        Parameters
+        ----------
+        window : tuple of slice
+        values : 2D array or float
+        """
+        pixels = self.opened()
+        (top, bottom, _), (start, stop, _) = (s.indices(n) for s, n in zip(window, pixels.shape, strict=True))
+        values = np.broadcast_to(np.asarray(values, np.float32), (bottom - top, stop - start))
+        # Not through a memory map, which a full disk would end the process with.
+        try:
+            with self.path.open("r+b") as stream:
+                for row, line in zip(range(top, bottom), values, strict=True):
+                    stream.seek(pixels.offset + (row * pixels.shape[1] + start) * values.itemsize)
+                    stream.write(line.tobytes())
+        except OSError as error:
+            raise OSError(error.errno, f"{self.path}: cannot be written ({error.strerror or error})") from error

@@ -1,0 +1,117 @@
+"""What comes back of an image that was worked on in tiles: its pixels stay on disk."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.nddata import CCDData, StdDevUncertainty
+
+from .errors import SettingError
+from .observation.dirty import DirtyImage
+from .observation.planes import Plane
+from .observation.reading import JY_PER_BEAM
+from .products.headers import product_header
+from .products.summary import brightness
+from .result import JY_PER_PIXEL, ImagingResult
+
+__all__ = ["TILED", "TiledFit", "TiledResult"]
+
+TILED = {"image": JY_PER_PIXEL, "uncertainty": JY_PER_PIXEL, "restored": JY_PER_BEAM, "residual": JY_PER_BEAM}
+
+
+@dataclass(frozen=True)
+class TiledFit:
+    """How well the tiles explain the dirty image.
+
+    Parameters
+    ----------
+    chi2 : float
+        Median of the tiles.
+    misfits : list of str
+        What is wrong in any of them, by name.
+    """
+
+    chi2: float
+    misfits: list
+
+
+class TiledResult(ImagingResult):
+    """Result of one call of `~astro_ddpm_imager.DiffusionImager` on a large image.
+
+    An `ImagingResult`, but for what does not fit into memory: images are opened on disk each time they are asked for
+    (`numpy.memmap`), and samples are not kept. The files go with the result.
+
+    Parameters
+    ----------
+    folder : `~pathlib.Path`
+        Where the planes are.
+    shape : tuple of int, (ny, nx)
+    wcs : `~astropy.wcs.WCS`
+    beam : `~radio_beam.Beam`
+    header : dict-like
+    inputs : dict
+        As of `~astro_ddpm_imager.observation.dirty.DirtyImage`.
+    with_psf : bool
+    catalog : `~astropy.table.QTable`
+    rms : float
+        Median of the noise of the tiles, Jy/beam.
+    chi2 : float
+    misfits : list of str
+        As of `TiledFit`.
+    meta : dict
+        Provenance.
+    """
+
+    def __init__(self, folder, shape, wcs, beam, header, inputs, with_psf, catalog, rms, chi2, misfits, meta):
+        self.folder, self.catalog, self.meta, self.fit = folder, catalog, meta, TiledFit(chi2, misfits)
+        self._given = shape, wcs, beam, header, inputs, with_psf, rms
+
+    def __repr__(self):
+        (ny, nx), noise = self._given[0], brightness(self._given[-1]).replace("µ", "u")
+        return (
+            f"<TiledResult: {nx} x {ny} pixels in {self.meta['tiles']} tiles, {self.meta['n_samples']} samples, "
+            f"{len(self.catalog)} sources, noise {noise}>"
+        )
+
+    @property
+    def dirty(self):
+        """The dirty image, as `~astro_ddpm_imager.observation.dirty.DirtyImage`; without its PSF."""
+        shape, wcs, beam, header, inputs, with_psf, rms = self._given
+        pb = self.folder / "pb.npy"
+        pb = Plane(pb).opened() if pb.exists() else np.broadcast_to(np.float32(1), shape)
+        data = Plane(self.folder / "dirty.npy").opened()
+        psf = Plane(self.folder / "psf-0.npy").opened() if with_psf else None
+        allowed = np.broadcast_to(np.True_, shape)
+        return DirtyImage(data, wcs, beam, rms, psf, pb, allowed, header, inputs=inputs)
+
+    @property
+    def image(self):
+        """As of `ImagingResult`."""
+        image = self._plane("image")
+        if self.meta["n_samples"] > 1:
+            image.uncertainty = StdDevUncertainty(self._plane("uncertainty").data, copy=False)
+        return image
+
+    @property
+    def uncertainty(self):
+        """As of `ImagingResult`."""
+        return self._plane("uncertainty")
+
+    @property
+    def restored(self):
+        """As of `ImagingResult`."""
+        return self._plane("restored")
+
+    @property
+    def residual(self):
+        """As of `ImagingResult`."""
+        return self._plane("residual")
+
+    @property
+    def samples(self):
+        """Are not kept."""
+        raise SettingError("samples: are not kept of an image in tiles; give tile=0, or cut out a part of the image")
+
+    def _plane(self, name):
+        data = Plane(self.folder / f"{name}.npy").opened()
+        header = product_header(self.dirty, self.meta)
+        return CCDData(data, unit=TILED[name], mask=np.isnan(data), wcs=self._given[1], meta=header)

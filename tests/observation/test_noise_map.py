@@ -1,0 +1,105 @@
+"""Noise that varies over an image."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.nddata import CCDData
+from astropy.wcs import WCS
+from radio_beam import Beam
+from scipy.ndimage import gaussian_filter
+
+from astro_ddpm_imager.errors import DirtyImageError
+from astro_ddpm_imager.observation.components import Components
+from astro_ddpm_imager.observation.dirty import prepare
+from astro_ddpm_imager.observation.noise_map import flatten, measure_noise, noise_of
+
+SIGMA = 1.5  # pixels, of the beam
+BEAM_AREA = 2 * np.pi * SIGMA**2
+
+
+def noise(shape=(480, 480), seed=1):
+    """Of a naturally weighted image, standard deviation 1."""
+    image = gaussian_filter(np.random.default_rng(seed).standard_normal(shape), SIGMA / np.sqrt(2), mode="wrap")
+    return image / image.std()
+
+
+def sky(n_sources, shape=(480, 480), seed=2, peak=20.0):
+    rng = np.random.default_rng(seed)
+    image = np.zeros(shape)
+    image[tuple(rng.integers(0, shape[0], (2, n_sources)))] = rng.uniform(0, peak, n_sources)
+    return gaussian_filter(image, SIGMA) * BEAM_AREA
+
+
+def measured(image):
+    return measure_noise(lambda window: image[window], image.shape, BEAM_AREA)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_same_noise_everywhere_does_not_vary(seed):
+    found = measured(noise(seed=seed) + sky(300, seed=seed))
+    assert not found.varies
+    np.testing.assert_allclose(np.nanmedian(found.levels), 1, atol=0.1)
+
+
+def test_sources_that_crowd_in_a_corner_are_no_noise():
+    crowd = np.zeros((480, 480))
+    crowd[:160, :160] = sky(60, (160, 160))
+    assert not measured(noise() + crowd).varies
+
+
+def test_noise_that_varies_is_mapped():
+    shape = 1 + 1.5 * np.arange(480) / 480
+    found = measured(noise() * shape + sky(100))
+    assert found.varies
+    level = found.at(slice(100, 400), slice(100, 400))
+    np.testing.assert_allclose(np.median(level, 0), shape[100:400], rtol=0.1)
+
+
+def test_a_box_without_pixels_has_the_noise_of_its_neighbours():
+    image = noise()
+    image[:120, :120] = np.nan
+    found = measured(image)
+    assert np.isnan(found.levels[0, 0])
+    assert np.isfinite(found.at(slice(0, 480), slice(0, 480))).all()
+
+
+def a_plane(data, unit=u.Jy / u.beam, **meta):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---SIN", "DEC--SIN"], [-1 / 3600, 1 / 3600]
+    return CCDData(data, unit=unit, wcs=wcs, meta=meta)
+
+
+def test_a_weight_is_the_inverse_of_a_variance():
+    weight = a_plane(np.array([[4.0, 1.0], [0.0, np.nan]]), u.one)
+    weight.meta["BUNIT"] = ""
+    np.testing.assert_allclose(noise_of(weight), [[0.5, 1], [np.nan, np.nan]])
+
+
+@pytest.mark.parametrize("unit", ["Jy/beam", "JY/BEAM", "mJy/beam", "uJy beam-1"])
+def test_a_map_in_jansky_per_beam_is_the_noise(unit):
+    image = a_plane(np.array([[4.0, 1.0]]), u.one, BUNIT=unit)
+    np.testing.assert_array_equal(noise_of(image), [[4, 1]])
+
+
+def test_noise_that_is_nowhere_positive_is_an_error():
+    with pytest.raises(DirtyImageError, match="noise: is nowhere positive"):
+        noise_of(a_plane(np.zeros((2, 2))))
+
+
+def test_an_image_divided_by_its_noise_holds_the_same_sky():
+    shape = np.broadcast_to(1 + np.arange(120) / 60, (120, 120))
+    fwhm = np.sqrt(8 * np.log(2)) * SIGMA * u.arcsec
+    image = a_plane(1e-5 * noise((120, 120)) * shape)
+    dirty = prepare(image, psf=psf_like(120), beam=Beam(fwhm, fwhm, 0 * u.deg))
+    flat = flatten(dirty, 7 * shape)
+    assert flat.rms == pytest.approx(1e-5, rel=0.1)
+    np.testing.assert_allclose(flat.pb * flat.relative_noise, 1)
+    # A source has the sidelobes that it had, divided by the noise where they are.
+    source = Components.points([30.0], [60.0], [1e-3])
+    in_flat_units = source.scaled(1 / shape[60, 30])
+    np.testing.assert_allclose(flat.see(in_flat_units) * shape, dirty.see(source), atol=1e-9)
+
+
+def psf_like(n):
+    y, x = np.indices((n, n)) - n // 2
+    return np.exp(-(x**2 + y**2) / (2 * SIGMA**2)) + 0.02 * np.cos(x) * np.cos(y) * ((x != 0) | (y != 0))

@@ -1,0 +1,254 @@
+"""Large images, in tiles."""
+
+import json
+import logging
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.nddata import CCDData
+from astropy.table import QTable
+from astropy.wcs import WCS
+from scipy.fft import irfft2, rfft2
+from scipy.signal import fftconvolve
+
+import astro_ddpm_imager.large as large
+from astro_ddpm_imager import DiffusionImager
+from astro_ddpm_imager.cli import main
+from astro_ddpm_imager.errors import DirtyImageError, SettingError
+from astro_ddpm_imager.observation.components import Components
+from astro_ddpm_imager.observation.grid import tiles
+from astro_ddpm_imager.simulate import Observation, read_array
+
+SHAPE = (230, 210)
+RMS = 20e-6
+# Pixels x and y and S/N of sources: the last but two are on seams of tiles of 150 pixels, the last but one is bright.
+SOURCES = np.array([(40, 60, 20), (170, 50, 25), (60, 180, 15), (90.4, 89.6, 30), (104.5, 150, 25), (30, 30, 400)])
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """Beam, WCS and a PSF that reaches all over the image from everywhere."""
+    return Observation(
+        read_array("alma.cycle5.3"), 150 * u.deg, 2 * u.deg, shape=(460, 460), cell=0.2 * u.arcsec,
+        integration=2 * u.min,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def field(seen):
+    """Arguments of an imager: a field of some sources."""
+    ny, nx = SHAPE
+    sky = Components.points(SOURCES[:, 0], SOURCES[:, 1], RMS * SOURCES[:, 2]).pixels(SHAPE)
+    transfer = rfft2(np.fft.ifftshift(seen.psf)).real.clip(0)
+    white = np.random.default_rng(5).standard_normal(seen.psf.shape)
+    noise = irfft2(rfft2(white) * np.sqrt(transfer), s=seen.psf.shape)
+    data = fftconvolve(sky, seen.psf)[230 : 230 + ny, 230 : 230 + nx] + RMS * (noise / noise.std())[:ny, :nx]
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval, wcs.wcs.crpix = ["RA---SIN", "DEC--SIN"], [150, 2], [nx // 2 + 1, ny // 2 + 1]
+    wcs.wcs.cdelt = np.array([-0.2, 0.2]) / 3600
+    dirty = CCDData(data.astype(np.float32), unit="Jy/beam", wcs=wcs)
+    return {"dirty": dirty, "psf": [(wcs.pixel_to_world(nx // 2, ny // 2), seen.psf)], "beam": seen.beam}
+
+
+@pytest.fixture(scope="module")
+def middle(seen):
+    """The PSF on the pixels of the field."""
+    ny, nx = SHAPE
+    return seen.psf[230 - ny // 2 : 230 - ny // 2 + ny, 230 - nx // 2 : 230 - nx // 2 + nx]
+
+
+@pytest.fixture(scope="module")
+def in_tiles():
+    """A quick imager of small tiles."""
+    return DiffusionImager(n_samples=4, steps=3, seed=1, tile=150, progress=False, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def result(in_tiles, field):
+    return in_tiles(**field)
+
+
+def fluxes(catalog):
+    """Of each true source, flux and error of what is nearest, which must be one."""
+    found = []
+    for x, y, _ in SOURCES:
+        near = catalog[np.hypot(catalog["x"] - x, catalog["y"] - y) < 2.5]
+        assert len(near) == 1, (x, y, near)
+        found.append((near["flux"][0].to_value("Jy"), near["flux_err"][0].to_value("Jy")))
+    return np.array(found).T
+
+
+def test_each_source_is_found_once_with_its_flux(result):
+    assert result.meta["tiles"] == 6
+    flux, error = fluxes(result.catalog)
+    assert np.all(np.abs(flux - RMS * SOURCES[:, 2]) < 5 * np.hypot(error, RMS))
+    assert list(result.catalog["source_id"]) == list(range(1, len(result.catalog) + 1))
+    assert np.all(np.diff(result.catalog["snr"]) <= 0)
+
+
+def test_other_seams_make_no_difference_beyond_the_errors(result, field):
+    other = DiffusionImager(n_samples=4, steps=3, seed=1, tile=170, progress=False, device="cpu")(**field)
+    assert [tile.core for tile in tiles(SHAPE, 150, 45)] != [tile.core for tile in tiles(SHAPE, 170, 45)]
+    (one, error), (two, _) = fluxes(result.catalog), fluxes(other.catalog)
+    assert np.all(np.abs(one - two) < 4 * error)
+    # Sidelobes of faint sources in other tiles are left, and of others with other seams.
+    difference = other.restored.data - result.restored.data
+    assert np.sqrt(np.mean(difference**2)) < 0.5 * RMS
+    assert np.abs(difference).max() < 4 * RMS
+
+
+def test_no_flux_is_lost_at_seams(result, field):
+    whole = DiffusionImager(n_samples=4, steps=3, seed=1, tile=0, progress=False, device="cpu")(**field)
+    for x, y, snr in SOURCES:
+        near = tuple(slice(round(p) - 6, round(p) + 7) for p in (y, x))
+        tiled, alone = (each.image.data[near].sum() for each in (result, whole))
+        assert tiled == pytest.approx(alone, abs=max(4 * RMS, 0.02 * snr * RMS))
+
+
+def test_small_images_are_worked_on_at_once(in_tiles):
+    assert not in_tiles.works_in_tiles((150, 150))
+    assert in_tiles.works_in_tiles((150, 151))
+    imager = DiffusionImager(n_samples=1, steps=1)
+    assert not imager.works_in_tiles((2048, 2048))
+    assert imager.works_in_tiles((2048, 2049))
+    imager.tile = 0
+    assert not imager.works_in_tiles((9000, 9000))
+
+
+def test_a_tile_without_valid_pixels_is_left_blank_and_noted(in_tiles, field, caplog):
+    dirty = field["dirty"].copy()
+    dirty.data[:160, :160] = np.nan
+    with caplog.at_level(logging.INFO):
+        result = in_tiles(dirty, field["psf"], beam=field["beam"])
+    assert "tile at pixel (x, y) = (0, 0) is left blank: dirty: every pixel is blank" in caplog.text
+    assert np.isnan(result.image.data[:100, :100]).all()
+    assert np.isfinite(result.image.data[190:, 190:]).all()
+
+
+def test_an_image_of_nothing_is_an_error(in_tiles, field):
+    dirty = field["dirty"].copy()
+    dirty.data[:] = np.nan
+    with pytest.raises(DirtyImageError, match="dirty: every pixel is blank"):
+        in_tiles(dirty, field["psf"], beam=field["beam"])
+
+
+def test_a_psf_of_other_pixels_is_an_error(in_tiles, field, middle):
+    with pytest.raises(DirtyImageError, match=r"psf: has shape \(100, 100\).*cut its middle"):
+        in_tiles(field["dirty"], middle[:100, :100], beam=field["beam"])
+
+
+@pytest.mark.parametrize("tile", [-1, 10, 2.5, "large", True])
+def test_a_tile_is_a_number_of_pixels(tile):
+    with pytest.raises(SettingError, match="tile="):
+        DiffusionImager(n_samples=1, steps=1, tile=tile)
+
+
+def test_a_tile_must_be_larger_than_what_overlaps(field):
+    imager = DiffusionImager(n_samples=1, steps=1, tile=100)
+    with pytest.raises(SettingError, match=r"tile=100: must be at least 129 pixels for a beam of 4\.\d"):
+        imager(**field)
+
+
+def test_samples_of_a_large_image_are_not_kept(result):
+    with pytest.raises(SettingError, match="samples: are not kept"):
+        _ = result.samples
+    image, uncertainty, _ = result
+    assert image.shape == uncertainty.shape == SHAPE
+    assert "6 tiles" in repr(result)
+    assert result._repr_html_()
+
+
+def write(folder, field, middle, **others):
+    header = field["dirty"].wcs.to_header()
+    header["BMAJ"], header["BMIN"] = (axis.to_value("deg") for axis in (field["beam"].major, field["beam"].minor))
+    header["BPA"], header["BUNIT"] = field["beam"].pa.to_value("deg"), "Jy/beam"
+    for name, data in {"f.dirty": field["dirty"].data, "f.psf": middle.astype(np.float32), **others}.items():
+        fits.PrimaryHDU(data, header).writeto(folder / f"{name}.fits")
+
+
+ARGUMENTS = ["--samples", "2", "--steps", "2", "--seed", "3", "--tile", "150", "--device", "cpu"]
+
+
+def test_an_interrupted_image_goes_on_at_its_next_tile(tmp_path, field, middle, monkeypatch, capsys):
+    write(tmp_path, field, middle)
+    call = ["image", str(tmp_path / "f.dirty.fits"), "--psf", str(tmp_path / "f.psf.fits"), *ARGUMENTS]
+    assert main([*call, "--output-dir", str(tmp_path / "whole")]) == 0
+    one_by_one, done = large.run_pieces, []
+
+    def interrupted(function, imager, pieces):
+        for piece, value in one_by_one(function, imager, pieces):
+            if len(done) == 2:
+                raise KeyboardInterrupt
+            done.append(piece.number)
+            yield piece, value
+
+    monkeypatch.setattr(large, "run_pieces", interrupted)
+    call += ["--output-dir", str(tmp_path / "out")]
+    assert main(call) == 130
+    assert not list((tmp_path / "out").glob("f.*"))
+    monkeypatch.setattr(large, "run_pieces", lambda f, i, p: one_by_one(f, i, [done.append(x.number) or x for x in p]))
+    assert main([*call, "--resume"]) == 0
+    assert "2 of 6 tiles are done already" in capsys.readouterr().err
+    assert sorted(done) == list(range(6))
+    for product in ("model.fits", "image.fits", "residual.fits", "uncertainty.fits"):
+        one, two = (fits.getdata(tmp_path / folder / f"f.{product}") for folder in ("whole", "out"))
+        np.testing.assert_array_equal(one, two)
+    whole, out = (QTable.read(tmp_path / folder / "f.catalog.ecsv") for folder in ("whole", "out"))
+    for name in out.colnames:
+        np.testing.assert_array_equal(whole[name], out[name])
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        path.name for path in (tmp_path / "whole").iterdir()
+    }
+
+
+def test_noise_and_several_psfs_on_the_command_line(tmp_path, field, middle, capsys):
+    write(tmp_path, field, middle, other=middle.astype(np.float32), noise=np.ones(SHAPE, np.float32))
+    psfs = [part for name in ("f.psf", "other") for part in ("--psf", str(tmp_path / f"{name}.fits"))]
+    call = ["image", str(tmp_path / "f.dirty.fits"), *psfs, "--noise", str(tmp_path / "noise.fits"), *ARGUMENTS]
+    assert main([*call, "--output-dir", str(tmp_path / "out"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["n_sources"] >= len(SOURCES) - 1
+    header = fits.getheader(tmp_path / "out" / "f.model.fits")
+    assert (header["DPSF"], header["DNOISEMP"]) == ("2 PSFs", "noise.fits")
+
+
+def test_of_several_psfs_the_nearest_counts(in_tiles, field, middle, monkeypatch):
+    pieces = []
+    monkeypatch.setattr(large, "run_pieces", lambda function, imager, given: pieces.extend(given) or iter(()))
+    monkeypatch.setattr(large._Work, "_joined", lambda self, seed: type("Result", (), {})())
+    places = [field["dirty"].wcs.pixel_to_world(105, y) for y in (0, SHAPE[0] - 1)]
+    in_tiles(field["dirty"].copy(), list(zip(places, (middle, middle[10:-10]), strict=True)), beam=field["beam"])
+    assert [piece.psf.shape[0] for piece in pieces] == [230] * 4 + [210] * 2
+
+
+def test_where_a_psf_belongs_must_be_known(in_tiles, field, middle):
+    with pytest.raises(DirtyImageError, match="psf: one of several has no WCS"):
+        in_tiles(field["dirty"].copy(), [middle, middle], beam=field["beam"])
+    with pytest.raises(TypeError, match="must be a SkyCoord"):
+        in_tiles(field["dirty"].copy(), [((1, 2), middle)], beam=field["beam"])
+
+
+def a_catalog(*rows):
+    x, y, snr, major = np.transpose(rows) if rows else np.zeros((4, 0))
+    names = {"x": x, "y": y, "snr": snr, "major": major * u.arcsec, "source_id": np.arange(len(x))}
+    return QTable(names)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "found"),
+    [
+        ([49.4, 20, 9, 0], [49.6, 20, 8, 0], [49.4]),  # both think it is theirs
+        ([49.6, 20, 9, 0], [49.4, 20, 8, 0], [49.6]),  # each thinks it is the other's
+        ([49.6, 20, 9, 0], None, []),  # whose it is does not have it
+        ([49.4, 20, 9, 0], None, [49.4]),
+        ([45.0, 20, 9, 0], [54.0, 20, 8, 0], [45, 54]),  # two sources
+        ([45.0, 20, 9, 30], [54.0, 20, 8, 30], [45]),  # one, and a large one
+    ],
+)
+def test_on_a_seam_each_source_is_of_one_tile(left, right, found):
+    cut = tiles((40, 100), 70, 20)
+    assert [tile.core[1] for tile in cut] == [slice(0, 50), slice(50, 100)]
+    catalogs = [a_catalog(left), a_catalog(right) if right else a_catalog()]
+    joined = large.join_catalogs(catalogs, cut, 3.0, 1.0)
+    np.testing.assert_allclose(joined["x"], found)
