@@ -16,7 +16,6 @@ from operator import not_
 from pathlib import Path
 from shutil import rmtree
 from socket import gethostname
-from weakref import finalize
 
 import astropy.units as u
 import numpy as np
@@ -254,7 +253,7 @@ def _write(args, path, prefix, result):
         own = _made_of(args, path) | {"seed": result.meta["seed"]}
         replaced = is_made(prefix, own) or left_by_interruption(prefix, own)
     paths = result.write(prefix, replaced, args.keep_axes)
-    finalize(result, rmtree, _tiles_folder(prefix), ignore_errors=True)
+    rmtree(_tiles_folder(prefix), ignore_errors=True)
     return paths
 
 

@@ -397,7 +397,7 @@ class DiffusionImager:
             sources = calibrate(sources, card.calibration)
         if not observation.noise_known:
             sources = doubt_artefacts(sources, grid, observation)
-        meta = self._provenance(seed, observation.inputs) | notes
+        meta = self.provenance(seed, observation.inputs) | notes
         meta |= {"chi2": round(fit.chi2, 3), "misfit": ", ".join(fit.misfits)}
         catalog = build_catalog(sources, grid, observation, residual, self.reliability, meta)
         return ImagingResult(observation, grid, sky, samples, draws.samples, catalog, fit, meta)
@@ -409,8 +409,19 @@ class DiffusionImager:
         per_beam = self.card.pixels_per_beam
         return find_sources(aggregate(samples, self.aggregate, per_beam), gridded, self.threshold, per_beam)
 
-    def _provenance(self, seed, inputs):
-        """What made the result, for headers and tables."""
+    def provenance(self, seed, inputs):
+        """What made a result, for headers and tables.
+
+        Parameters
+        ----------
+        seed : int
+        inputs : dict
+            As of `~astro_ddpm_imager.observation.dirty.DirtyImage`.
+
+        Returns
+        -------
+        dict
+        """
         given = {}
         for name in ("dirty", "psf", "pb", "mask"):
             key = "input" if name == "dirty" else name

@@ -345,7 +345,7 @@ class _Work:
 
     def _state(self):
         """What the folder holds of this work: all of it goes if it was of another one."""
-        digest = hashlib.sha256(repr((self.imager._settings, self.imager.calibrate, self.side, self.beam)).encode())
+        digest = hashlib.sha256(repr((self.imager.settings, self.imager.calibrate, self.side, self.beam)).encode())
         for plane in [*self.planes.values(), *(psf.plane for psf in self.psfs)]:
             with plane.path.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
@@ -433,7 +433,7 @@ class _Work:
             raise DirtyImageError(f"none of {len(states)} tiles can be imaged; the first: {states[0]['skipped']}")
         rms, chi2 = (float(np.median([state[name] for state in done])) for name in ("rms", "chi2"))
         misfits = sorted({name for state in done for name in state["misfit"]})
-        meta = self.imager._provenance(seed, self.inputs)
+        meta = self.imager.provenance(seed, self.inputs)
         meta |= {"chi2": round(chi2, 3), "misfit": ", ".join(misfits), "tiles": len(self.tiles), "tile": self.side}
         frame = next((catalog.meta["frame"] for catalog in catalogs if "frame" in catalog.meta), "icrs")
         catalog = join_catalogs(catalogs, self.tiles, SAME_BEAMS * self.beam_pixels, self._scale)

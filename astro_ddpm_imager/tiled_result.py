@@ -74,12 +74,10 @@ class TiledResult(ImagingResult):
 
     @property
     def dirty(self):
-        """The dirty image, as `~astro_ddpm_imager.observation.dirty.DirtyImage`; without its PSF."""
+        """The dirty image, as `~astro_ddpm_imager.observation.dirty.DirtyImage`; blank once its files are gone."""
         shape, wcs, beam, header, inputs, with_psf, rms = self._given
-        pb = self.folder / "pb.npy"
-        pb = Plane(pb).opened() if pb.exists() else np.broadcast_to(np.float32(1), shape)
-        data = Plane(self.folder / "dirty.npy").opened()
-        psf = Plane(self.folder / "psf-0.npy").opened() if with_psf else None
+        data, pb = self._opened("dirty", np.nan), self._opened("pb", 1)
+        psf = self._opened("psf-0", 0) if with_psf else None
         allowed = np.broadcast_to(np.True_, shape)
         return DirtyImage(data, wcs, beam, rms, psf, pb, allowed, header, inputs=inputs)
 
@@ -110,6 +108,13 @@ class TiledResult(ImagingResult):
     def samples(self):
         """Are not kept."""
         raise SettingError("samples: are not kept of an image in tiles; give tile=0, or cut out a part of the image")
+
+    def _opened(self, name, otherwise):
+        """A plane, or a value everywhere if there is none."""
+        try:
+            return Plane(self.folder / f"{name}.npy").opened()
+        except FileNotFoundError:
+            return np.broadcast_to(np.float32(otherwise), self._given[0])
 
     def _plane(self, name):
         data = Plane(self.folder / f"{name}.npy").opened()
