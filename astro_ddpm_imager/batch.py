@@ -1,42 +1,31 @@
-"""What the commands image and demo do: one file or many, their products, and what is printed of each."""
+"""What the commands image and demo do: which images they are given, and what is to be done with each."""
 
 import logging
 import math
-import secrets
-import time
 from argparse import Namespace
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from copy import copy
-from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import compress
-from operator import not_
 from pathlib import Path
 from shutil import rmtree
-from socket import gethostname
 
 import astropy.units as u
-import numpy as np
 from radio_beam import Beam
 from tqdm import tqdm
 
 from .cluster import connected
-from .command_line.printing import say, say_json, warnings_logged
+from .command_line.jobs import LARGE, Job, do_all, report_failure
+from .command_line.printing import say_json
 from .compat import wsclean
 from .cubes import image_cube
 from .data import demo_files
 from .errors import DirtyImageError, SettingError
 from .imager import DiffusionImager
-from .joint import JOINT_PRODUCTS, JointResult, image_jointly
+from .joint import JOINT_PRODUCTS, image_jointly
 from .large import image_in_tiles, in_tiles
 from .observation.cubes import count_channels
 from .observation.reading import file_digest, opened_image, read_companion, read_image
-from .pieces import attempts
 from .products.cube_files import CUBE_PRODUCTS, check_cube_free
 from .products.headers import channels_text
-from .products.summary import summary_table
 from .products.writing import check_free, check_not_read, is_made, left_by_interruption
 
 __all__ = ["image_demo", "image_files"]
@@ -44,46 +33,6 @@ __all__ = ["image_demo", "image_files"]
 log = logging.getLogger(__name__)
 
 FITS_ENDINGS = (".gz", ".bz2", ".fz", ".fits", ".fit", ".dirty")
-LARGE = 2**22  # pixels of an image that does not wait in memory for its products, while the next one is made
-
-
-@dataclass(frozen=True)
-class Job:
-    """One image, and what is done with it.
-
-    Parameters
-    ----------
-    name : path-like
-        What the user has called it.
-    file, there : `~pathlib.Path`
-        The dirty image, as the user has called it, and for any process.
-    prefix : `~pathlib.Path`
-        Start of the names of its products.
-    is_done : function
-        Whether all of them are there.
-    check : function
-        Raises OSError if there is no such image, or its products cannot be
-        written.
-    image : function
-        Makes the result with an imager.
-    write : function
-        Writes the products of the result; returns their paths.
-    divided : bool
-        It is done here, and pieces of it by the workers of a cluster.
-    channels : int
-        How many images it is.
-    """
-
-    name: Path
-    file: Path
-    there: Path
-    prefix: Path
-    is_done: Callable
-    check: Callable
-    image: Callable
-    write: Callable
-    divided: bool = False
-    channels: int = 1
 
 
 def image_files(args):
@@ -118,13 +67,13 @@ def image_files(args):
         try:
             job.check()
         except OSError as error:
-            _report_failure(job, error, args)
+            report_failure(job, error, args)
             raise
     with (
         nullcontext() if args.scheduler is None or not jobs else connected(args.scheduler) as client,
         _imager(args, sum(job.channels for job in jobs), client) as imager,
     ):
-        _do_all(jobs, imager, args)
+        do_all(jobs, imager, args)
 
 
 def image_demo(args):
@@ -153,7 +102,7 @@ def image_demo(args):
     )
     job.check()
     with _imager(args, 1) as imager:
-        _do_all([job], imager, args)
+        do_all([job], imager, args)
 
 
 def _file_jobs(args, beam):
@@ -361,157 +310,6 @@ def _left(jobs, args):
     return left
 
 
-class _Failures:
-    """Of jobs: each is said, and does not stop the others."""
-
-    def __init__(self, jobs, args):
-        self.jobs, self.args, self.names = jobs, args, []
-
-    def add(self, job, error):
-        """Say why a job has failed; raise it if it is the only one."""
-        name, said = str(job.name), error
-        if isinstance(error, DirtyImageError):
-            said = DirtyImageError(str(error) if name in str(error) else f"{name}: {error}")
-        _report_failure(job, said, self.args)
-        if len(self.jobs) == 1:
-            if said is error:
-                raise error
-            raise said from error
-        if said is error:  # a file that nobody has foreseen must not cost the night's other ones
-            log.error("%s: %s: %s", name, type(error).__name__, error)
-            log.debug("where it was raised:", exc_info=error)
-        else:
-            log.error("%s", said)
-        self.names.append(name)
-
-
-def _do_all(jobs, imager, args):
-    """Do every job; raise an error at the end if some could not be done."""
-    failures = _Failures(jobs, args)
-    sent = [imager.client is not None and not job.divided for job in jobs]
-    _on_cluster([*compress(jobs, sent)], imager, args, failures)
-    _one_by_one([*compress(jobs, map(not_, sent))], imager, args, failures)
-    if failures.names:
-        raise DirtyImageError(
-            f"{len(failures.names)} of {len(jobs)} images could not be used, for the reasons above: "
-            f"{', '.join(failures.names)}"
-        )
-
-
-def _one_by_one(jobs, imager, args, failures):
-    """Do jobs in this process.
-
-    The products of an image are written while the next one is made, for most of that takes one core.
-    """
-
-    def write(job, result, warnings, started):
-        with warnings_logged() as more:
-            paths = job.write(result)
-        _report(job, _Report.of(result, paths, warnings + more()), args)
-        log.debug("%s took %.1f s", job.name, time.monotonic() - started)
-
-    def settle(job, writing):
-        try:
-            writing.result()
-        except Exception as error:
-            failures.add(job, error)
-
-    written = []  # the last image that was made, while its products are written
-    with ThreadPoolExecutor(1) as writer:
-        try:
-            for job in jobs:
-                while written and job.divided:  # which writes by itself
-                    settle(*written.pop())
-                if len(failures.jobs) > 1:
-                    log.info("%s", job.name)
-                started, failing = time.monotonic(), None
-                try:
-                    with warnings_logged() as warnings:
-                        result = job.image(imager)
-                except Exception as error:
-                    failing = error
-                while written:  # in the order of the files
-                    settle(*written.pop())
-                if failing is not None:
-                    failures.add(job, failing)
-                    continue
-                written.append((job, writer.submit(write, job, result, warnings(), started)))
-                if job.divided or result.dirty.data.size > LARGE:
-                    settle(*written.pop())
-                del result
-        finally:
-            while written:
-                settle(*written.pop())
-
-
-def _on_cluster(jobs, imager, args, failures):
-    """Do every job on some worker, which reads and writes the files; the results are the same."""
-    tasks = ((number, secrets.randbits(32) if args.seed is None else args.seed, job) for number, job in enumerate(jobs))
-    for (number, *_), report in attempts(_do_job, imager, tasks):
-        job = jobs[number]
-        if len(failures.jobs) > 1:
-            log.info("%s", job.name)
-        try:
-            said = report()
-        except DirtyImageError as error:
-            failures.add(job, DirtyImageError(str(error).replace(str(job.there), str(job.file))))
-        except Exception as error:
-            failures.add(job, error)
-        else:
-            if not all(path.exists() for path in said.paths):
-                log.warning("%s: not seen here; do the workers have the same file system?", said.paths[0].parent)
-            _report(job, said, args)
-        imager.progress.update(imager.n_samples * imager.steps)
-
-
-def _do_job(imager, task):
-    """Do a job, in a worker."""
-    _, seed, job = task
-    if not job.there.exists():
-        raise DirtyImageError(f"worker on {gethostname()} sees no {job.there}; it needs the same file system")
-    seeded = copy(imager)
-    seeded.seed = seed
-    with warnings_logged() as warnings:
-        result = job.image(seeded)
-        paths = job.write(result)
-    return _Report.of(result, paths, warnings())
-
-
-@dataclass(frozen=True)
-class _Report:
-    """What is said of a result.
-
-    Parameters
-    ----------
-    paths : list of `~pathlib.Path`
-        Its products.
-    entries : dict
-        For JSON.
-    summary, table : str
-        For readers.
-    """
-
-    paths: list
-    entries: dict
-    summary: str
-    table: str
-
-    @classmethod
-    def of(cls, result, paths, warnings):
-        plane = result.mean if isinstance(result, JointResult) else result
-        catalog, channels = plane.catalog, getattr(result, "channels", None)
-        alone = plane is not result or channels is None
-        noise = plane.dirty.rms if alone else float(np.nanmedian(channels["rms"].value))
-        entries = {"n_sources": len(catalog), "noise": noise, "noise_unit": "Jy/beam", "seed": plane.meta["seed"]}
-        entries |= {} if channels is None else _of_channels(channels)
-        entries |= _of_fit(plane.fit) if alone else _of_fits(channels)
-        table = summary_table(catalog)
-        where = "" if channels is None else f" in {len(channels)} channels"
-        summary = f"{len(table)} source{'s' * (len(table) != 1)}{where}, noise {noise * 1e6:.3g} uJy/beam"
-        text = "\n".join(table.pformat(max_lines=-1, max_width=-1)) if len(table) else ""
-        return cls(paths, entries | {"warnings": warnings}, summary, text)
-
-
 @contextmanager
 def _imager(args, n_images, client=None):
     """An imager, with one progress bar for all files."""
@@ -537,39 +335,6 @@ def _imager(args, n_images, client=None):
         log.debug("%r", imager)
         bar.reset(total=n_images * imager.n_samples * imager.steps)
         yield imager
-
-
-def _report(job, report, args):
-    """Print the catalogue, or what a script wants to know of it."""
-    folder = job.prefix.expanduser().parent
-    log.info("wrote %s in %s", ", ".join(path.name for path in report.paths), folder)
-    if args.json:
-        products = [folder / path.name for path in report.paths]
-        say_json(file=job.file, prefix=job.prefix, products=products, **report.entries)
-        return
-    say(f"{job.prefix}: {report.summary}")
-    if report.table:
-        say(report.table)
-
-
-def _of_fit(fit):
-    return {"chi2": fit.chi2, "misfit": list(fit.misfits)}
-
-
-def _of_fits(channels):
-    """The same of the channels of a cube."""
-    chi2 = [float(value) for value in channels["chi2"]]
-    return {"chi2": chi2, "misfit": sorted({word for text in channels["misfit"] for word in text.split(", ") if word})}
-
-
-def _of_channels(channels):
-    blank = channels["channel"][channels["note"] != ""]
-    return {"n_channels": len(channels), "blank": [int(channel) for channel in blank]}
-
-
-def _report_failure(job, error, args):
-    if args.json:
-        say_json(file=job.file, error=str(error) or type(error).__name__)
 
 
 def _stem(path):
