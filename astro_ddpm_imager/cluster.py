@@ -171,7 +171,7 @@ class Recipe:
         return imager
 
 
-def on_cluster(function, imager, pieces):
+def on_cluster(function, imager, pieces, in_order=False):
     """Let the workers of the imager's client do pieces of work.
 
     A piece whose worker dies goes to another one, as Dask does it.
@@ -181,7 +181,8 @@ def on_cluster(function, imager, pieces):
     function : callable
     imager : `~astro_ddpm_imager.DiffusionImager`
     pieces : iterable
-        All three as for `~astro_ddpm_imager.pieces.attempts`.
+    in_order : bool, optional
+        All as for `~astro_ddpm_imager.pieces.attempts`.
 
     Yields
     ------
@@ -200,7 +201,7 @@ def on_cluster(function, imager, pieces):
     client, recipe = imager.client, Recipe.of(imager)
     check_workers(client)
     level = logging.getLogger(PACKAGE).getEffectiveLevel()
-    done, given, pieces = SimpleQueue(), {}, iter(pieces)
+    done, ready, given, pieces = SimpleQueue(), set(), {}, iter(pieces)
     try:
         while True:
             room = AHEAD * max(1, _threads(client)) - len(given)
@@ -212,10 +213,16 @@ def on_cluster(function, imager, pieces):
                 future.add_done_callback(done.put)
             if not given:
                 return
-            future = _next(client, done)
-            if future.status not in ("finished", "error"):
-                raise _gone(client)
-            yield given.pop(future.key)[1], partial(_value, future)
+            key = next(iter(given)) if in_order else None
+            while key not in ready:
+                future = _next(client, done)
+                if future.status not in ("finished", "error"):
+                    raise _gone(client)
+                ready.add(future.key)
+                key = key or future.key
+            ready.remove(key)
+            future, piece = given.pop(key)
+            yield piece, partial(_value, future)
     finally:
         if given:
             client.cancel([future for future, _ in given.values()])

@@ -140,7 +140,7 @@ def image_jointly(
     cube, mean, notes, weights = images["dirty"], Mean(), {}, {}
     pieces, quiet = pieces_of(images, chosen, beam), copy.copy(imager)
     quiet.progress = False  # the bar is for the mean
-    for piece, (observation, note) in run_pieces(prepare_channel, quiet, pieces):
+    for piece, (observation, note) in run_pieces(prepare_channel, quiet, pieces, in_order=True):
         notes[piece.number] = note
         if observation is not None:
             mean.add(observation)

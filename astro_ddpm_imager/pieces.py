@@ -5,7 +5,7 @@ from functools import partial
 __all__ = ["attempts", "run_pieces"]
 
 
-def run_pieces(function, imager, pieces):
+def run_pieces(function, imager, pieces, in_order=False):
     """Do pieces of work that do not depend on each other.
 
     The workers of the imager's ``client`` do them, if it has one.
@@ -17,11 +17,13 @@ def run_pieces(function, imager, pieces):
     imager : `~astro_ddpm_imager.DiffusionImager`
     pieces : iterable
         Whatever can be pickled. A cluster asks for more as it gets on.
+    in_order : bool, optional
+        Yield them in the order of the pieces, where sums depend on it.
 
     Yields
     ------
     piece, value
-        What the function returns of each piece, as it is done; in any order.
+        What the function returns of each piece, as it is done; in any order else.
 
     Raises
     ------
@@ -30,11 +32,11 @@ def run_pieces(function, imager, pieces):
     ConnectionError
         The scheduler of the cluster has gone.
     """
-    for piece, value in attempts(function, imager, pieces):
+    for piece, value in attempts(function, imager, pieces, in_order):
         yield piece, value()
 
 
-def attempts(function, imager, pieces):
+def attempts(function, imager, pieces, in_order=False):
     """The same, where a piece that cannot be done does not stop the others.
 
     Parameters
@@ -42,7 +44,8 @@ def attempts(function, imager, pieces):
     function : callable
     imager : `~astro_ddpm_imager.DiffusionImager`
     pieces : iterable
-        All three as for `run_pieces`.
+    in_order : bool, optional
+        All as for `run_pieces`.
 
     Yields
     ------
@@ -55,4 +58,4 @@ def attempts(function, imager, pieces):
         return
     from .cluster import on_cluster  # only here, for distributed need not be installed
 
-    yield from on_cluster(function, imager, pieces)
+    yield from on_cluster(function, imager, pieces, in_order)

@@ -148,6 +148,19 @@ def test_a_worker_opens_the_model_once(on_cluster):
     assert {workers for *_, workers in done} == {1}
 
 
+@pytest.mark.parametrize("in_order", [True, False])
+def test_what_is_done_first_comes_first_unless_the_order_counts(on_cluster, in_order):
+    def wait(imager, seconds):
+        import time
+
+        time.sleep(seconds)
+        return seconds
+
+    given = [1.0, 0.0]
+    done = [value for _, value in run_pieces(wait, on_cluster, given, in_order)]
+    assert done == (given if in_order else sorted(given))
+
+
 def test_the_log_of_a_worker_is_that_of_the_caller(on_cluster, caplog):
     def warn(imager, piece):
         import logging
