@@ -163,7 +163,10 @@ def _converted(action, value, where):
 def _one(action, value, types, wrong):
     if isinstance(value, bool) or not isinstance(value, types):
         raise SettingError(wrong)
-    value = value if action.type is None else action.type(value)
+    try:
+        value = value if action.type is None else action.type(value)
+    except ValueError as error:
+        raise SettingError(wrong) from error
     if action.choices is not None and value not in action.choices:
         raise SettingError(f"{wrong}, one of {', '.join(action.choices)}")
     return value.expanduser() if isinstance(value, Path) else value

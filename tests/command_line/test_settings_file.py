@@ -50,6 +50,14 @@ def test_options_of_a_command_come_from_its_table(settings):
     assert parse(["demo", "--config", settings(IMAGE)]).samples == 20
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"), [("3", 3), ('"3"', 3), ('"10:20"', slice(10, 20)), ('":20"', slice(None, 20))]
+)
+def test_one_channel_or_several(settings, value, expected):
+    assert parse(["image", "a.fits", "--config", settings(f"[image]\nchannel = {value}\n")]).channel == expected
+    assert parse(["image", "a.fits", "--channel", value.strip('"')]).channel == expected
+
+
 def test_the_command_line_comes_first(settings):
     path = settings(IMAGE)
     args = parse(
@@ -80,6 +88,7 @@ def test_home_is_known(settings, monkeypatch, tmp_path):
         ("[image]\nsamples = 'many'", '[image] samples = "many": must be a whole number'),
         ("[image]\nsamples = 2.5", "[image] samples = 2.5: must be a whole number"),
         ("[image]\nsamples = true", "[image] samples = true: must be a whole number"),
+        ("[image]\nchannel = 'a:b'", "[image] channel = \"a:b\": must be a whole number, or text such as '10:20'"),
         ("[image]\nsamples = [2]", "[image] samples = [2]: must be a whole number"),
         ("[image]\npblimit = '0.2'", '[image] pblimit = "0.2": must be a number'),
         ("[image]\npsf = 3", "[image] psf = 3: must be text in quotes"),
