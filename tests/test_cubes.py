@@ -91,6 +91,27 @@ def test_some_channels_and_the_stokes_axis(imager, cube_files, tmp_path):
     assert set(result.catalog["channel"]) == {1}
 
 
+def test_velocities_and_a_mask_for_each_channel(imager, cube_files, tmp_path):
+    with fits.open(cube_files["dirty"]) as hdus:
+        hdus[0].header.update(CTYPE4="VRAD", CUNIT4="km/s", CRVAL4=100.0, CDELT4=-20.0)
+        hdus.writeto(tmp_path / "cube.fits")
+    mask = np.ones((4, 96, 96))
+    mask[1] = 0
+    result = image_cube(imager, tmp_path / "cube.fits", tmp_path / "c", mask=mask, channels=slice(0, 2))
+    assert set(result.catalog["channel"]) == {0} and result.catalog.colnames[1:4] == [
+        "channel",
+        "frequency",
+        "velocity",
+    ]
+    np.testing.assert_allclose(result.channels["velocity"].to_value(u.km / u.s), [100, 80])
+    expected = 230.538 * (1 - 100 / 299792.458)
+    np.testing.assert_allclose(result.catalog["frequency"].to_value(u.GHz), expected)
+    header = fits.getheader(result.paths[0])
+    assert header["CTYPE3"] == "VRAD" and header["CRVAL3"] == pytest.approx(1e5) and header["CUNIT3"] == "m s-1"
+    read = read_catalog(result.paths[4])
+    assert read["velocity"].unit == u.km / u.s and read["velocity"].info.meta["ucd"] == "spect.dopplerVeloc"
+
+
 def test_one_beam_and_plain_arrays(imager, cube_files, tmp_path):
     with fits.open(cube_files["dirty"]) as hdus:
         cube = CCDData(hdus[0].data[:2], unit="Jy/beam", wcs=WCS(hdus[0].header), meta=dict(hdus[0].header))
