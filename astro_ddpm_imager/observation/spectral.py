@@ -89,9 +89,12 @@ def spectral_axis(wcs, length, name):
         )
     frequency, velocity = _of_values(values, kind, wcs)
     cards = {
-        "CTYPE": wcs.wcs.ctype[axis], "CUNIT": u.Unit(wcs.wcs.cunit[axis]).to_string("fits"), "CRVAL": wcs.wcs.crval[axis],
-        "CRPIX": wcs.wcs.crpix[axis], "CDELT": alone.pixel_scale_matrix[0, 0],
-    }  # fmt: skip
+        "CTYPE": wcs.wcs.ctype[axis],
+        "CUNIT": u.Unit(wcs.wcs.cunit[axis]).to_string("fits"),
+        "CRVAL": wcs.wcs.crval[axis],
+        "CRPIX": wcs.wcs.crpix[axis],
+        "CDELT": alone.pixel_scale_matrix[0, 0],
+    }
     return SpectralAxis(frequency, velocity, cards)
 
 
