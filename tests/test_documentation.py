@@ -1,6 +1,8 @@
 """What README and documentation print is run: Python, commands; what cannot be run here is parsed."""
 
+import json
 import re
+import runpy
 import shlex
 import shutil
 import textwrap
@@ -161,6 +163,12 @@ def test_commands_run(page, quick, workplace, capsys):
         args = parse([OURS, *arguments])
         if args is not None and inputs(args) and not getattr(args, "scheduler", None):
             assert main(arguments) == 0, f"{shlex.join(arguments)}: {capsys.readouterr().err}"
+
+
+def test_the_page_of_speed_is_that_of_its_figures():
+    """Measured by benchmarks/speed.py; after a change of the text: python docs/speed.py."""
+    script = runpy.run_path(str(DOCS / "speed.py"))
+    assert (DOCS / "speed.rst").read_text() == script["page"](json.loads((DOCS / "speed.json").read_text()))
 
 
 def test_the_reference_has_every_module():
