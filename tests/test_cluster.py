@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 import warnings
+from copy import copy
 from threading import Thread
 
 import numpy as np
@@ -30,7 +31,7 @@ QUICK = ["--samples", "2", "--steps", "3", "--seed", "1", "--device", "cpu"]
 def cluster():
     """Two workers, processes of their own."""
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
         client.wait_for_workers(2)
@@ -98,6 +99,14 @@ def test_channels_go_to_workers(cluster, cube_files, tmp_path, capsys, monkeypat
         assert said["cluster"] == said["here"] and said["here"]["n_channels"] == 4
         for path in (tmp_path / "here").glob("*.fits"):
             np.testing.assert_array_equal(fits.getdata(tmp_path / "cluster" / path.name), fits.getdata(path))
+
+
+def test_tiles_go_to_workers(on_cluster, imager, demo):
+    large, same = copy(imager), copy(on_cluster)
+    large.tile = same.tile = 260
+    one, other = same(**demo), large(**demo)
+    np.testing.assert_array_equal(one.image.data, other.image.data)
+    assert list(one.catalog["flux"]) == list(other.catalog["flux"])
 
 
 def test_a_cube_may_be_an_array_of_dask(on_cluster, imager, cube_files, tmp_path):
