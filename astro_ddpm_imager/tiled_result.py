@@ -15,6 +15,7 @@ from .result import JY_PER_PIXEL, ImagingResult
 
 __all__ = ["TILED", "TiledFit", "TiledResult"]
 
+ROWS = 256  # at once
 TILED = {"image": JY_PER_PIXEL, "uncertainty": JY_PER_PIXEL, "restored": JY_PER_BEAM, "residual": JY_PER_BEAM}
 
 
@@ -86,7 +87,7 @@ class TiledResult(ImagingResult):
         """As of `ImagingResult`."""
         image = self._plane("image")
         if self.meta["n_samples"] > 1:
-            image.uncertainty = StdDevUncertainty(self._plane("uncertainty").data, copy=False)
+            image.uncertainty = StdDevUncertainty(Plane(self.folder / "uncertainty.npy").opened(), copy=False)
         return image
 
     @property
@@ -117,6 +118,9 @@ class TiledResult(ImagingResult):
             return np.broadcast_to(np.float32(otherwise), self._given[0])
 
     def _plane(self, name):
-        data = Plane(self.folder / f"{name}.npy").opened()
-        header = product_header(self.dirty, self.meta)
-        return CCDData(data, unit=TILED[name], mask=np.isnan(data), wcs=self._given[1], meta=header)
+        plane = Plane(self.folder / f"{name}.npy")
+        header, mask = product_header(self.dirty, self.meta), np.empty(self._given[0], bool)
+        for start in range(0, len(mask), ROWS):  # opened anew for each, so that what is read does not stay in memory
+            rows = slice(start, start + ROWS)
+            mask[rows] = np.isnan(plane.read((rows, slice(None))))
+        return CCDData(plane.opened(), unit=TILED[name], mask=mask, wcs=self._given[1], meta=header)

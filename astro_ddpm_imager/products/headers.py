@@ -91,7 +91,7 @@ def to_hdu(image, axes=None):
     -------
     `~astropy.io.fits.PrimaryHDU`, pixels of float32
     """
-    header, data = celestial_header(image.wcs), image.data.astype("float32")
+    header, data = celestial_header(image.wcs), image.data.astype("float32", copy=False)
     if axes is not None:
         data = _add_axes(header, data, axes)
     header.update(image.meta)

@@ -6,9 +6,11 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from astropy.io import fits
 
 from ..errors import SettingError
+from ..observation.planes import Plane
 from ..sources.catalog import restoring_beams
 from .catalog_files import write_ecsv
 from .folders import locked, move_without_replacing, scratch_folder
@@ -22,7 +24,23 @@ __all__ = [
 
 
 def _write_image(result, path, name, keep_axes=False):
-    to_hdu(getattr(result, name), result.dirty.meta if keep_axes else None).writeto(path)
+    hdu = to_hdu(getattr(result, name), result.dirty.meta if keep_axes else None)
+    on_disk = hdu.data.filename if isinstance(hdu.data, np.memmap) else None
+    if on_disk is None:
+        hdu.writeto(path)
+    else:
+        _stream(hdu.header, Plane(Path(on_disk)), path)
+
+
+def _stream(header, plane, path):
+    """Write an image that is on disk, by rows, so that it is never in memory."""
+    header["EXTEND"] = False
+    stream = fits.StreamingHDU(path, header)
+    try:
+        for start in range(0, len(plane.opened()), ROWS):
+            stream.write(plane.read((slice(start, start + ROWS), slice(None))))
+    finally:
+        stream.close()
 
 
 def _write_png(result, path):
@@ -35,6 +53,7 @@ def _write_regions(result, path):
     path.write_text(ds9_text(catalog_to_regions(catalog, beams, catalog.meta["frame"])))
 
 
+ROWS = 256  # of an image that are written at once
 LONGEST_NAME = 255  # bytes, of all file systems in use
 
 IMAGES = {
