@@ -13,6 +13,15 @@ from astro_ddpm_imager.simulate import Observation, SourceRecipe, read_array, si
 
 PAPER = [name for name in list_models() if name.startswith("paper-")]
 RMS = 48.7 * u.uJy
+# Steps, runs, and the least F1 and fraction of the fluxes within 50 uJy. In the paper, too, gamma 1 finds little by
+# detect-aggregate (F1 0.70), and large gammas have worse fluxes.
+ROWS = {
+    "paper-gamma1": (50, 5, 0.5, 0.8),
+    "paper-gamma2": (25, 3, 0.95, 0.8),
+    "paper-gamma10": (25, 3, 0.95, 0.8),
+    "paper-gamma20": (25, 3, 0.95, 0.6),
+    "paper-gamma30": (25, 3, 0.95, 0.6),
+}
 SETTINGS = {"device": "cpu", "threads": 1, "seed": 1, "progress": False}
 
 
@@ -39,7 +48,7 @@ def other(tmp_path_factory):
 
 
 def test_they_are_small_and_say_what_they_are():
-    assert "paper-gamma2" in PAPER
+    assert sorted(PAPER) == sorted(ROWS)
     sizes = []
     for name in PAPER:
         card, path = load_card(name)
@@ -50,9 +59,11 @@ def test_they_are_small_and_say_what_they_are():
     assert max(sizes) <= 2e6 and sum(sizes) <= 10e6
 
 
-def test_a_row_of_the_table_on_a_few_fields(shared):
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_of_the_table_on_a_few_fields(shared, name):
     """Sources that no filter could find, by ancestral sampling of a few steps."""
-    imager = DiffusionImager("paper-gamma2", sampler="ddpm", steps=25, n_samples=3, **SETTINGS)
+    steps, runs, f1, flux = ROWS[name]
+    imager = DiffusionImager(name, sampler="ddpm", steps=steps, n_samples=runs, **SETTINGS)
     inputs, truth = read_folder(shared)
     catalogs = []
     for number, given in inputs.items():
@@ -62,8 +73,8 @@ def test_a_row_of_the_table_on_a_few_fields(shared):
         table["field"] = np.full(len(table), number)
         catalogs.append(table)
     scores = score_catalog(truth, vstack(catalogs), radius=0.18 * u.arcsec)
-    assert scores["f1"] >= 0.95
-    assert scores["flux_within_noise"] >= 0.8
+    assert scores["f1"] >= f1
+    assert scores["flux_within_noise"] >= flux
 
 
 def test_the_noise_is_the_same_whatever_the_seed(shared, tmp_path):
