@@ -7,34 +7,32 @@ import logging
 import shutil
 import tempfile
 import weakref
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.nddata import CCDData
-from astropy.table import QTable, vstack
+from astropy.table import QTable
 
 from .errors import DirtyImageError, SettingError
 from .observation.beam import beam_covariance, beam_pixels, check_sampling
-from .observation.dirty import beam_of, brightness_of, prepare_plane, warn_polarised
+from .observation.dirty import beam_of, brightness_of, warn_polarised
 from .observation.far_sidelobes import PixelComponents, PlacedPSF, clean_for_others, nearest_psf
-from .observation.grid import Tile, tiles
+from .observation.grid import tiles
 from .observation.inputs import as_companion, origin
 from .observation.noise_map import measure_noise, noise_of
 from .observation.offset import fit_pedestal
 from .observation.planes import Plane
 from .observation.primary_beam import check_pb
 from .observation.psf import checked_psf
-from .observation.reading import JY_PER_BEAM
 from .pieces import run_pieces
 from .products.folders import locked
 from .progress import tile_progress
-from .sources.catalog import describe
+from .sources.joining import join_catalogs
+from .tile import TilePiece, image_tile, middle_of
 from .tiled_result import TILED, TiledResult
 
-__all__ = ["TilePiece", "check_tile", "image_in_tiles", "image_tile", "in_tiles", "join_catalogs"]
+__all__ = ["check_tile", "image_in_tiles", "in_tiles"]
 
 log = logging.getLogger(__name__)
 
@@ -44,97 +42,6 @@ OVERLAP_BEAMS = 10.0  # at the edge of a tile: the reach of what is beside it
 SAME_BEAMS = 0.7  # sources of two tiles that are nearer are one
 COARSE = 2048  # pixels on a side of what is looked at of a primary beam
 PSF_REACH = 2  # sides of a tile
-
-
-@dataclass(frozen=True)
-class TilePiece:
-    """A tile of a large image, and all that is needed to image it.
-
-    Parameters
-    ----------
-    number : int
-        Of the tile.
-    tile : `~astro_ddpm_imager.observation.grid.Tile`
-    planes : dict of `~astro_ddpm_imager.observation.planes.Plane`
-        Of the whole image: ``"dirty"``, and ``"pb"``, ``"mask"`` and ``"noise"``, as far as there are any.
-    components : `~astro_ddpm_imager.observation.far_sidelobes.PixelComponents`
-        What was taken out of the tile, on its pixels.
-    psf : 2D array or None
-    wcs : `~astropy.wcs.WCS`
-    beam : `~radio_beam.Beam`
-    meta : dict-like
-    inputs : dict
-        As of `~astro_ddpm_imager.observation.dirty.DirtyImage`, of the whole image.
-    seed : int
-    """
-
-    number: int
-    tile: Tile
-    planes: dict
-    components: PixelComponents
-    psf: np.ndarray | None
-    wcs: object
-    beam: object
-    meta: object
-    inputs: dict
-    seed: int
-
-    def observation(self, pblimit):
-        """The tile as an image of its own, without what sources outside do to it.
-
-        Parameters
-        ----------
-        pblimit : float
-
-        Returns
-        -------
-        `~astro_ddpm_imager.observation.dirty.DirtyImage`
-
-        Raises
-        ------
-        DirtyImageError
-            Hardly a pixel of it is not blank, or something else is wrong with it.
-        """
-        window = self.tile.window
-        values = {name: plane.read(window) for name, plane in self.planes.items()}
-        data = values.pop("dirty")
-        if not np.isfinite(data).any():
-            raise DirtyImageError("dirty: every pixel is blank (NaN)")
-        if self.psf is not None:
-            data = data + self.components.seen(self.psf, data.shape)
-            values["psf"] = _middle(self.psf, data.shape)
-        image = CCDData(data, unit=JY_PER_BEAM, wcs=self.wcs[window], meta=self.meta)
-        checked = prepare_plane(image, values, self.beam, pblimit, self.inputs, whole=False)
-        return checked if self.psf is None else replace(checked, psf=self.psf.astype(float))
-
-
-def image_tile(imager, piece):
-    """Image a tile.
-
-    Parameters
-    ----------
-    imager : `~astro_ddpm_imager.DiffusionImager`
-    piece : `TilePiece`
-
-    Returns
-    -------
-    dict
-        Pixels of what the tile owns, of ``TILED``; its ``catalog``, on the pixels of the whole image; ``rms``,
-        ``chi2``, ``misfit``; and ``warnings``. If it cannot be imaged, ``skipped`` says why.
-    """
-    imager = copy.copy(imager)
-    imager.seed, imager.progress = piece.seed, False
-    with _warnings_kept() as warnings:
-        try:
-            result = imager.reconstruct(piece.observation(imager.pblimit))
-        except DirtyImageError as error:
-            return {"skipped": str(error), "warnings": warnings}
-    catalog = result.catalog
-    for name, window in zip(("y", "x"), piece.tile.window, strict=True):
-        catalog[name] += window.start
-    values = {name: getattr(result, name).data[piece.tile.inner].astype(np.float32) for name in TILED}
-    fit = {"rms": result.dirty.rms, "chi2": result.fit.chi2, "misfit": list(result.fit.misfits)}
-    return values | fit | {"catalog": catalog, "warnings": warnings}
 
 
 def in_tiles(shape, tile):
@@ -281,7 +188,7 @@ class _Work:
             if not isinstance(position, SkyCoord):
                 raise TypeError(f"psf: the place of a PSF must be a SkyCoord, not a {type(position).__name__}")
             x, y = map(float, self.wcs.world_to_pixel(position))
-        near = _middle(psf.data, [PSF_REACH * min(self.side, n) for n in self.shape])
+        near = middle_of(psf.data, [PSF_REACH * min(self.side, n) for n in self.shape])
         middle = tuple(n // 2 for n in near.shape)
         highest = np.unravel_index(np.nanargmax(np.nan_to_num(near)), near.shape)
         peak = tuple(p + int(h) - m for p, h, m in zip(peak, highest, middle, strict=True))
@@ -449,65 +356,6 @@ class _Work:
         return 3600 * np.sqrt(np.abs(np.linalg.det(self.wcs.pixel_scale_matrix)))
 
 
-def join_catalogs(catalogs, cut, radius, scale):
-    """One catalogue of those of tiles: each source is of the tile that owns the place where it is.
-
-    On a seam two tiles may disagree by their errors about who owns a source: those that are one are found first, and
-    of each pair that is kept which lies deepest in what its tile owns.
-
-    Parameters
-    ----------
-    catalogs : list of `~astropy.table.QTable`
-        On the pixels of the whole image; of tiles that could not be imaged they have no columns.
-    cut : list of `~astro_ddpm_imager.observation.grid.Tile`
-    radius : float
-        Pixels within which two sources of different tiles are one; of larger ones it is half of their FWHM.
-    scale : float
-        Arcsec of a pixel.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-    """
-    near, owners, depths = [], [], []
-    for number, (catalog, tile) in enumerate(zip(catalogs, cut, strict=True)):
-        if not len(catalog.colnames):
-            continue
-        depth = np.min(
-            [
-                np.minimum(catalog[name] - core.start + 0.5, core.stop - 0.5 - catalog[name])
-                for name, core in zip(("y", "x"), tile.core, strict=True)
-            ],
-            axis=0,
-        )
-        reach = np.maximum(radius, 0.5 * np.nan_to_num(catalog["major"].to_value("arcsec")) / scale)
-        chosen = depth > -reach
-        near.append(catalog[chosen])
-        owners.append(np.full(chosen.sum(), number))
-        depths.append(depth[chosen])
-    table = vstack(near, metadata_conflicts="silent") if near else QTable()
-    owner, depth = np.concatenate(owners), np.concatenate(depths)
-    reach = np.maximum(radius, 0.5 * np.nan_to_num(table["major"].to_value("arcsec")) / scale)
-    x, y = np.asarray(table["x"]), np.asarray(table["y"])
-    kept = np.zeros(len(table), bool)
-    dropped = np.zeros(len(table), bool)
-    at_seam = np.flatnonzero(depth < reach)
-    for i in np.argsort(-depth, kind="stable"):
-        if dropped[i]:
-            continue
-        others = at_seam[(owner[at_seam] != owner[i]) & ~kept[at_seam]]
-        same = others[np.hypot(x[others] - x[i], y[others] - y[i]) < np.maximum(reach[others], reach[i])]
-        # Outside of what its tile owns, it counts only if the owner has it, too, but thinks it is on this side.
-        kept[i] = depth[i] >= 0 or len(same) > 0
-        if kept[i]:
-            dropped[same] = True
-    table = table[kept]
-    table = table[np.argsort(-np.asarray(table["snr"]), kind="stable")]
-    table["source_id"] = np.arange(1, len(table) + 1)
-    describe(table)
-    return table
-
-
 def _side(wanted, overlap, beam_pixels, longest):
     """Of a tile, pixels."""
     if not wanted:
@@ -518,31 +366,3 @@ def _side(wanted, overlap, beam_pixels, longest):
             f"by {OVERLAP_BEAMS:g} beams on each side"
         )
     return wanted
-
-
-def _middle(psf, shape):
-    """The middle of a PSF, its pixel ``n // 2`` there as well; all of it if it is smaller."""
-    window = tuple(
-        slice(n // 2 - min(m, n) // 2, n // 2 - min(m, n) // 2 + min(m, n))
-        for n, m in zip(psf.shape, shape, strict=True)
-    )
-    return psf[window]
-
-
-@contextmanager
-def _warnings_kept():
-    """What is warned of, as pairs of what is the same for all tiles and the text; it goes nowhere else."""
-    kept, package = [], logging.getLogger(__package__)
-
-    class Keeping(logging.Handler):
-        def emit(self, record):
-            if record.levelno >= logging.WARNING:
-                kept.append((record.msg, record.getMessage()))
-
-    handler, before, level = Keeping(), (package.handlers, package.propagate), package.level
-    package.handlers, package.propagate = [handler], False
-    try:
-        yield kept
-    finally:
-        package.handlers, package.propagate = before
-        package.setLevel(level)

@@ -75,4 +75,5 @@ def test_the_ground_floor_holds_only_what_calls_the_wings():
         "pieces",
         "progress",
         "settings",
+        "tile",
     }

@@ -118,16 +118,17 @@ def plot_image(result, axes, panel="reconstruction", labels=LABELS):
 
 
 def _fewer_pixels(image):
-    """An image of no more pixels than a picture shows, the brightest of each block, and what it covers."""
+    """An image of no more pixels than a picture shows, of each block what is farthest from 0, and what it covers."""
     ny, nx = image.shape
     step = -(-max(ny, nx) // FINEST)
     if step == 1:
         return image, None
-    blocks = np.full((-(-ny // step), -(-nx // step)), -np.inf, image.dtype)
+    blocks = np.full((-(-ny // step), -(-nx // step)), np.nan, image.dtype)
     for i, j in np.ndindex(step, step):
         part = image[i::step, j::step]
-        blocks[: part.shape[0], : part.shape[1]] = np.fmax(blocks[: part.shape[0], : part.shape[1]], part)
-    blocks[~np.isfinite(blocks)] = np.nan
+        there = blocks[: part.shape[0], : part.shape[1]]
+        farther = (np.abs(part) > np.abs(there)) | np.isnan(there)
+        there[farther] = part[farther]
     return blocks, (-0.5, blocks.shape[1] * step - 0.5, -0.5, blocks.shape[0] * step - 0.5)
 
 

@@ -1,0 +1,148 @@
+"""A tile of a large image, imaged as an image of its own."""
+
+import copy
+import logging
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+from astropy.nddata import CCDData
+
+from .errors import DirtyImageError
+from .observation.dirty import prepare_plane
+from .observation.far_sidelobes import PixelComponents
+from .observation.grid import Tile
+from .observation.reading import JY_PER_BEAM
+from .tiled_result import TILED
+
+__all__ = ["TilePiece", "image_tile", "middle_of"]
+
+
+@dataclass(frozen=True)
+class TilePiece:
+    """A tile of a large image, and all that is needed to image it.
+
+    Parameters
+    ----------
+    number : int
+        Of the tile.
+    tile : `~astro_ddpm_imager.observation.grid.Tile`
+    planes : dict of `~astro_ddpm_imager.observation.planes.Plane`
+        Of the whole image: ``"dirty"``, and ``"pb"``, ``"mask"`` and ``"noise"``, as far as there are any.
+    components : `~astro_ddpm_imager.observation.far_sidelobes.PixelComponents`
+        What was taken out of the tile, on its pixels.
+    psf : 2D array or None
+    wcs : `~astropy.wcs.WCS`
+    beam : `~radio_beam.Beam`
+    meta : dict-like
+    inputs : dict
+        As of `~astro_ddpm_imager.observation.dirty.DirtyImage`, of the whole image.
+    seed : int
+    """
+
+    number: int
+    tile: Tile
+    planes: dict
+    components: PixelComponents
+    psf: np.ndarray | None
+    wcs: object
+    beam: object
+    meta: object
+    inputs: dict
+    seed: int
+
+    def observation(self, pblimit):
+        """The tile as an image of its own, without what sources outside do to it.
+
+        Parameters
+        ----------
+        pblimit : float
+
+        Returns
+        -------
+        `~astro_ddpm_imager.observation.dirty.DirtyImage`
+
+        Raises
+        ------
+        DirtyImageError
+            Hardly a pixel of it is not blank, or something else is wrong with it.
+        """
+        window = self.tile.window
+        values = {name: plane.read(window) for name, plane in self.planes.items()}
+        data = values.pop("dirty")
+        if not np.isfinite(data).any():
+            raise DirtyImageError("dirty: every pixel is blank (NaN)")
+        if self.psf is not None:
+            data = data + self.components.seen(self.psf, data.shape)
+            values["psf"] = middle_of(self.psf, data.shape)
+        image = CCDData(data, unit=JY_PER_BEAM, wcs=self.wcs[window], meta=self.meta)
+        checked = prepare_plane(image, values, self.beam, pblimit, self.inputs, whole=False)
+        return checked if self.psf is None else replace(checked, psf=self.psf.astype(float))
+
+
+def image_tile(imager, piece):
+    """Image a tile.
+
+    Parameters
+    ----------
+    imager : `~astro_ddpm_imager.DiffusionImager`
+    piece : `TilePiece`
+
+    Returns
+    -------
+    dict
+        Pixels of what the tile owns, of ``TILED``; its ``catalog``, on the pixels of the whole image; ``rms``,
+        ``chi2``, ``misfit``; and ``warnings``. If it cannot be imaged, ``skipped`` says why.
+    """
+    imager = copy.copy(imager)
+    imager.seed, imager.progress = piece.seed, False
+    with _warnings_kept() as warnings:
+        try:
+            result = imager.reconstruct(piece.observation(imager.pblimit))
+        except DirtyImageError as error:
+            return {"skipped": str(error), "warnings": warnings}
+    catalog = result.catalog
+    for name, window in zip(("y", "x"), piece.tile.window, strict=True):
+        catalog[name] += window.start
+    values = {name: getattr(result, name).data[piece.tile.inner].astype(np.float32) for name in TILED}
+    fit = {"rms": result.dirty.rms, "chi2": result.fit.chi2, "misfit": list(result.fit.misfits)}
+    return values | fit | {"catalog": catalog, "warnings": warnings}
+
+
+def middle_of(psf, shape):
+    """The middle of a PSF, its pixel ``n // 2`` there as well.
+
+    Parameters
+    ----------
+    psf : 2D array
+    shape : sequence of int, (ny, nx)
+
+    Returns
+    -------
+    2D array, a view
+        Of that shape, or all of it on an axis where it is smaller.
+    """
+    window = tuple(
+        slice(n // 2 - min(m, n) // 2, n // 2 - min(m, n) // 2 + min(m, n))
+        for n, m in zip(psf.shape, shape, strict=True)
+    )
+    return psf[window]
+
+
+@contextmanager
+def _warnings_kept():
+    """What is warned of, as pairs of what is the same for all tiles and the text; it goes nowhere else."""
+    kept, package = [], logging.getLogger(__package__)
+
+    class Keeping(logging.Handler):
+        def emit(self, record):
+            if record.levelno >= logging.WARNING:
+                kept.append((record.msg, record.getMessage()))
+
+    handler, before, level = Keeping(), (package.handlers, package.propagate), package.level
+    package.handlers, package.propagate = [handler], False
+    try:
+        yield kept
+    finally:
+        package.handlers, package.propagate = before
+        package.setLevel(level)
