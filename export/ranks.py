@@ -49,7 +49,7 @@ def ranks_of_field(denoiser, simulator, number, seed, index):
     rng = np.random.default_rng([seed, index])
     field, other = simulator(rng), simulator(rng)
     card = denoiser.card
-    samples = draw_samples(gridded(field), denoiser, number, card.steps, "unipc", index, lambda: None).samples
+    samples = draw_samples(gridded(field), denoiser, number, card.steps, "unipc", index, lambda _: None).samples
     inside = field.pb > 0
     *beams, truth, reference = beam_brightness([*samples, field.sky * inside, other.sky * inside], card.pixels_per_beam)
     ranks = ranks_of_beams(np.stack(beams), truth, field.dirty, inside, card.pixels_per_beam, index)
