@@ -233,12 +233,17 @@ def completeness():
     """Completeness of detect-aggregate against S/N, under shared noise, in reStructuredText."""
     reports = {gamma: read(f"shared_gamma{gamma}") for gamma in GAMMAS}
     reports = {gamma: report["by_snr"] for gamma, report in reports.items() if report is not None}
-    rows = [["true S/N", "sources", *(f"gamma {gamma}" for gamma in reports)]]
-    for several in zip(*reports.values(), strict=True):
-        first = several[0]
-        if first["true"]:
-            of_each = (f"{row['completeness']:.2f}" for row in several)
-            rows.append([f"{first['snr_from']} to {first['snr_to']}", str(first["true"]), *of_each])
+    # Of fewer fields, the bins of the brightest sources may be missing.
+    bins = {
+        gamma: {(row["snr_from"], row["snr_to"]): row for row in report if row["true"]}
+        for gamma, report in reports.items()
+    }
+    rows = [["true S/N", *(f"gamma {gamma}" for gamma in bins)]]
+    for low, high in max(bins.values(), key=len):
+        found = (of_gamma.get((low, high)) for of_gamma in bins.values())
+        rows.append(
+            [f"{low} to {high}", *(f"{row['completeness']:.2f} of {row['true']}" if row else "-" for row in found)]
+        )
     lines = "\n".join("   " + ", ".join(f'"{cell}"' for cell in row) for row in rows)
     return f".. csv-table:: Completeness of detect-aggregate, shared noise\n   :header-rows: 1\n\n{lines}\n"
 
