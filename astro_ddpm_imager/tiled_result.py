@@ -38,8 +38,8 @@ class TiledFit:
 class TiledResult(ImagingResult):
     """Result of one call of `~astro_ddpm_imager.DiffusionImager` on a large image.
 
-    An `ImagingResult`, but for what does not fit into memory: images are opened on disk each time they are asked for
-    (`numpy.memmap`), and samples are not kept. The files go with the result.
+    An `~astro_ddpm_imager.ImagingResult`, but for what does not fit into memory: images are opened on disk each time they are asked for
+    (``numpy.memmap``), and samples are not kept. The files go with the result.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class TiledResult(ImagingResult):
 
     @property
     def image(self):
-        """As of `ImagingResult`."""
+        """As of `~astro_ddpm_imager.ImagingResult`."""
         image = self._plane("image")
         if self.meta["n_samples"] > 1:
             image.uncertainty = StdDevUncertainty(Plane(self.folder / "uncertainty.npy").opened(), copy=False)
@@ -92,17 +92,17 @@ class TiledResult(ImagingResult):
 
     @property
     def uncertainty(self):
-        """As of `ImagingResult`."""
+        """As of `~astro_ddpm_imager.ImagingResult`."""
         return self._plane("uncertainty")
 
     @property
     def restored(self):
-        """As of `ImagingResult`."""
+        """As of `~astro_ddpm_imager.ImagingResult`."""
         return self._plane("restored")
 
     @property
     def residual(self):
-        """As of `ImagingResult`."""
+        """As of `~astro_ddpm_imager.ImagingResult`."""
         return self._plane("residual")
 
     @property
