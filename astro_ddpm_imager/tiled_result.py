@@ -38,8 +38,8 @@ class TiledFit:
 class TiledResult(ImagingResult):
     """Result of one call of `~astro_ddpm_imager.DiffusionImager` on a large image.
 
-    An `~astro_ddpm_imager.ImagingResult`, but for what does not fit into memory: images are opened on disk each time they are asked for
-    (``numpy.memmap``), and samples are not kept. The files go with the result.
+    An `~astro_ddpm_imager.ImagingResult`, but for what does not fit into memory: images are opened on disk each
+    time they are asked for (``numpy.memmap``), and samples are not kept. The files go with the result.
 
     Parameters
     ----------
