@@ -56,10 +56,9 @@ def image_files(args):
         if not 0 < minor <= major < math.inf:
             raise SettingError(f"--beam {major:g} {minor:g} {angle:g}: the axes must be positive, the longer one first")
         beam = Beam(major * u.arcsec, minor * u.arcsec, angle * u.deg)
-    for name, given in _companions(args).items():
-        for path in given if isinstance(given, list) else [given]:
-            if not path.exists():
-                raise FileNotFoundError(f"--{name} {path}: there is no such file")
+    for name, path in _companion_paths(args):
+        if not path.exists():
+            raise FileNotFoundError(f"--{name} {path}: there is no such file")
     jobs = _wsclean_jobs(args, beam) if args.wsclean else _file_jobs(args, beam)
     if args.resume:
         jobs = _left(jobs, args)
@@ -114,8 +113,8 @@ def _file_jobs(args, beam):
     # Workers of a cluster have other working folders.
     there = _located(args) if args.scheduler else args
     return [
-        _cube_job(path, at, prefix, to, there, beam)
-        if _is_cube(path, args)
+        _cube_job(path, at, prefix, to, there, beam, n_channels)
+        if (n_channels := _count_channels(path, args)) > 1
         else Job(
             path, path, at, prefix, partial(_is_done, there, at, to), partial(_check, there, at, to),
             partial(_image, there, beam, at, to), partial(_write, there, at, to), divided=_is_tiled(path, args),
@@ -150,8 +149,7 @@ def _is_done(args, path, prefix):
 def _check(args, path, prefix):
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file")
-    given = [each for paths in _companions(args).values() for each in (paths if isinstance(paths, list) else [paths])]
-    check_not_read(prefix, [*args.files, *given])
+    check_not_read(prefix, _read_paths(args))
     check_free(prefix, _replaced(args, path, prefix))
 
 
@@ -218,27 +216,26 @@ def _is_tiled(path, args):
     return isinstance(args.psf, list) or in_tiles(shape, args.tile)
 
 
-def _is_cube(path, args):
-    """Whether several channels of a file are to be imaged."""
+def _count_channels(path, args):
+    """How many channels a file has of which several are to be imaged; 1 if it is an image."""
     if args.joint and isinstance(args.channel, int):
         raise SettingError(
             f"--joint with --channel {args.channel}: is one channel; give several, such as 10:20, or all"
         )
     if isinstance(args.channel, int) or not path.exists():
-        return False
+        return 1
     try:
-        several = count_channels(path) > 1
+        number = count_channels(path)
     except DirtyImageError:  # which is said when its turn comes
-        several = False
+        number = 1
     for name, given in (("channel", isinstance(args.channel, slice)), ("joint", args.joint)):
-        if given and not several:
+        if given and number < 2:
             raise SettingError(f"--{name}: {path} is no cube that can be read; leave it out")
-    return several
+    return number
 
 
-def _cube_job(name, path, prefix, to, args, beam):
+def _cube_job(name, path, prefix, to, args, beam, n_channels):
     """All channels of a cube, or those that are chosen."""
-    n_channels = count_channels(path)
     start, stop, _ = slice(None).indices(n_channels) if args.channel is None else args.channel.indices(n_channels)
 
     products = JOINT_PRODUCTS if args.joint else CUBE_PRODUCTS
@@ -248,7 +245,7 @@ def _cube_job(name, path, prefix, to, args, beam):
     given, chosen = (path, args.psf, args.pb, args.mask, beam), {"channels": args.channel, "stokes": args.stokes}
 
     def check():
-        check_not_read(to, filter(None, [*args.files, args.psf, args.pb, args.mask]), products)
+        check_not_read(to, _read_paths(args), products)
         if args.joint:
             check_free(to, args.overwrite, products)
         else:
@@ -274,6 +271,20 @@ def _companions(args):
     """What is given with the images, paths or lists of them by name."""
     given = {name: getattr(args, name) for name in ("psf", "pb", "mask", "noise")}
     return {name: path for name, path in given.items() if path is not None}
+
+
+def _companion_paths(args):
+    """The same, one by one."""
+    return [
+        (name, path)
+        for name, given in _companions(args).items()
+        for path in (given if isinstance(given, list) else [given])
+    ]
+
+
+def _read_paths(args):
+    """All that is read, so that no product replaces it."""
+    return [*args.files, *(path for _, path in _companion_paths(args))]
 
 
 def _tiles_folder(prefix):

@@ -1,6 +1,5 @@
 """Cubes: each channel is reconstructed for itself, with its own PSF, primary beam and beam."""
 
-import copy
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -195,9 +194,8 @@ def image_cube(
             log.info("%d of %d channels are done already", len(done), len(chosen))
         records = dict(done)
         with _bar(imager, len(chosen), len(done)) as update:
-            quiet = copy.copy(imager)
-            quiet.progress = False  # one bar for all of them
-            for _, value in run_pieces(image_channel, quiet, pieces):
+            # One bar for all of them.
+            for _, value in run_pieces(image_channel, imager.but(progress=False), pieces):
                 files.add(value)
                 records[value.channel] = value.record
                 update()
@@ -310,9 +308,7 @@ def image_channel(imager, channel):
             observation = prepared(channel, imager.pblimit)
             if observation is None:
                 return ChannelProducts(channel.number, {}, None, {"note": BLANK})
-            seeded = copy.copy(imager)
-            seeded.seed = channel.seed
-            result = seeded.reconstruct(observation)
+            result = imager.but(seed=channel.seed).reconstruct(observation)
             images = {suffix: getattr(result, name).data.astype("float32") for suffix, name in IMAGE_NAMES.items()}
     except DirtyImageError as error:
         log.warning("%s stays blank: %s", channel.said, error)

@@ -5,7 +5,6 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator
 from copy import copy
-from dataclasses import replace
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -28,7 +27,7 @@ from .observation.dirty import prepare
 from .observation.grid import ModelGrid
 from .observation.gridded import GriddedObservation
 from .observation.inputs import Companion, Image, as_plane
-from .observation.noise_map import EXTREMES, flatten, measure_noise
+from .observation.noise_map import flatten, uneven_noise
 from .parallel import one_blas_thread
 from .pieces import attempts
 from .products.summary import html_table
@@ -49,7 +48,6 @@ log = logging.getLogger(__name__)
 
 CATALOGS = ("detect-aggregate", "aggregate-detect")
 BYTES = 16  # of a pixel of a sample, at work
-LOUDER = 1.2  # sidelobes and noise in units of the noise: more is no noise that varies
 PAPER_STEPS = 250  # of the ancestral sampler, respaced
 
 
@@ -315,10 +313,7 @@ class DiffusionImager:
             which image it was.
         """
         companions = [_located(each) for each in (psf, pb, mask)]
-        seeded = (
-            (image, _located(image), companions, beam, secrets.randbits(32) if self.seed is None else self.seed)
-            for image in images
-        )
+        seeded = ((image, _located(image), companions, beam, self.drawn_seed()) for image in images)
         failed = []
         for (image, *_), result in attempts(_reconstruct_seeded, self, seeded):
             try:
@@ -330,6 +325,31 @@ class DiffusionImager:
                 yield image, done
         if failed:
             raise ExceptionGroup("some images could not be used", failed)
+
+    def but(self, **settings):
+        """The same imager, which shares its model, with other settings.
+
+        Parameters
+        ----------
+        **settings
+            Attributes, such as ``seed`` and ``progress``; they are not checked.
+
+        Returns
+        -------
+        `DiffusionImager`
+        """
+        other = copy(self)
+        vars(other).update(settings)
+        return other
+
+    def drawn_seed(self):
+        """The ``seed``, or a new one.
+
+        Returns
+        -------
+        int
+        """
+        return secrets.randbits(32) if self.seed is None else self.seed
 
     def works_in_tiles(self, shape):
         """Whether an image is so large that it is worked on in tiles.
@@ -363,7 +383,7 @@ class DiffusionImager:
         """
         card, workers = self.card, self.denoiser.workers
         per_beam = card.pixels_per_beam
-        seed = secrets.randbits(32) if self.seed is None else self.seed
+        seed = self.drawn_seed()
 
         _warn_beyond_training(observation.beam, card.limits)
         grid = ModelGrid(observation.shape, observation.beam_pixels, per_beam, card.multiple)
@@ -383,7 +403,8 @@ class DiffusionImager:
             draws = draw_samples(gridded, self.denoiser, self.n_samples, self.steps, self.sampler, seed, update)
         samples, sky = reconstruct(draws.samples, gridded, self.aggregate, per_beam, workers)
         residual = Residual.of(sky, gridded, per_beam)
-        noise = None if card.protocol else _uneven_noise(observation, residual, grid)
+        left = np.where(residual.inside, residual.image, np.nan)
+        noise = None if card.protocol else uneven_noise(observation, left, grid)
         if noise is not None:
             return self.reconstruct(flatten(given, noise))
         fit = measure_fit(residual, sky, gridded)
@@ -456,34 +477,7 @@ def _located(given):
 def _reconstruct_seeded(imager, piece):
     """Reconstruct one of many images."""
     _, image, companions, beam, seed = piece
-    seeded = copy(imager)
-    seeded.seed = seed
-    return seeded(image, *companions, beam)
-
-
-def _uneven_noise(observation, residual, grid):
-    """The noise of an image, Jy/beam, if what a reconstruction leaves of it is not the same everywhere; or None.
-
-    It is measured there because the sidelobes of many faint sources make an image uneven, too. Errors that bright
-    sources leave are no noise, nor is what is not known of their sidelobes.
-    """
-    flat_already = np.ndim(observation.relative_noise)
-    if flat_already or observation.artefacts is not None or np.max(observation.noise_ratio) > LOUDER:
-        return None
-    left, ratio = np.where(residual.inside, residual.image, np.nan), grid.ratio
-    area = observation.beam_area / np.prod(ratio)
-    noise = measure_noise(lambda window: left[window], left.shape, area)
-    if not noise.varies:
-        return None
-    noise = replace(
-        noise, levels=observation.rms * noise.levels, rows=noise.rows * ratio[0], columns=noise.columns * ratio[1]
-    )
-    log.warning(
-        "the noise varies over the image, from %.3g to %.3g Jy/beam in its quietest and loudest parts: it is measured "
-        "in boxes, and all is done again with S/N that are those of each place; give a map of it with noise= to have "
-        "it exactly", *np.nanpercentile(noise.levels, EXTREMES),
-    )  # fmt: skip
-    return noise.at(*(slice(0, n) for n in observation.shape))
+    return imager.but(seed=seed)(image, *companions, beam)
 
 
 def _check_memory(n_samples, shape):

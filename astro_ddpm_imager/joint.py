@@ -1,6 +1,5 @@
 """Sources that all channels of a cube have in common: one place and shape, and a flux for each channel."""
 
-import copy
 import logging
 from dataclasses import dataclass
 from os import PathLike
@@ -138,8 +137,7 @@ def image_jointly(
     beam = checked_beam(beam, "beam:")
     images, chosen = open_images(dirty, psf, pb, mask, channels, stokes)
     cube, mean, notes, weights = images["dirty"], Mean(), {}, {}
-    pieces, quiet = pieces_of(images, chosen, beam), copy.copy(imager)
-    quiet.progress = False  # the bar is for the mean
+    pieces, quiet = pieces_of(images, chosen, beam), imager.but(progress=False)  # the bar is for the mean
     for piece, (observation, note) in run_pieces(prepare_channel, quiet, pieces, in_order=True):
         notes[piece.number] = note
         if observation is not None:

@@ -1,6 +1,5 @@
 """Images that are too large to work on at once: cut into tiles, imaged one by one, and joined without seams."""
 
-import copy
 import hashlib
 import json
 import logging
@@ -147,8 +146,7 @@ class _Work:
         if done:
             log.info("%d of %d tiles are done already", done, len(self.tiles))
         pieces = (self._piece(number, left, components, state["seed"]) for number in todo)
-        imager, said = copy.copy(self.imager), {}
-        imager.progress = False
+        imager, said = self.imager.but(progress=False), {}
         with tile_progress(self.imager.progress, len(self.tiles), imager.n_samples * imager.steps) as update:
             update(done)
             for piece, value in run_pieces(image_tile, imager, pieces):
@@ -264,8 +262,7 @@ class _Work:
         if state.get("key") != key:
             for old in (*self.folder.glob("tile-*.ecsv"), self.folder / "left.npy", self.folder / "components.npz"):
                 old.unlink(missing_ok=True)
-            seed = self.imager.seed
-            state = {"key": key, "seed": int(np.random.SeedSequence().entropy % 2**32) if seed is None else int(seed)}
+            state = {"key": key, "seed": int(self.imager.drawn_seed())}
             for name in TILED:
                 Plane.blank(self.folder / f"{name}.npy", self.shape)
             path.write_text(json.dumps(state))

@@ -1,6 +1,5 @@
 """A tile of a large image, imaged as an image of its own."""
 
-import copy
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -94,8 +93,7 @@ def image_tile(imager, piece):
         Pixels of what the tile owns, of ``TILED``; its ``catalog``, on the pixels of the whole image; ``rms``,
         ``chi2``, ``misfit``; and ``warnings``. If it cannot be imaged, ``skipped`` says why.
     """
-    imager = copy.copy(imager)
-    imager.seed, imager.progress = piece.seed, False
+    imager = imager.but(seed=piece.seed, progress=False)
     with _warnings_kept() as warnings:
         try:
             result = imager.reconstruct(piece.observation(imager.pblimit))

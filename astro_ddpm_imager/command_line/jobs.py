@@ -1,11 +1,9 @@
 """Jobs of the commands image and demo: done here or by a cluster, and what is printed of each."""
 
 import logging
-import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from copy import copy
 from dataclasses import dataclass
 from itertools import compress
 from operator import not_
@@ -165,7 +163,7 @@ def _one_by_one(jobs, imager, args, failures):
 
 def _on_cluster(jobs, imager, args, failures):
     """Do every job on some worker, which reads and writes the files; the results are the same."""
-    tasks = ((number, secrets.randbits(32) if args.seed is None else args.seed, job) for number, job in enumerate(jobs))
+    tasks = ((number, imager.drawn_seed(), job) for number, job in enumerate(jobs))
     for (number, *_), report in attempts(_do_job, imager, tasks):
         job = jobs[number]
         if len(failures.jobs) > 1:
@@ -188,10 +186,8 @@ def _do_job(imager, task):
     _, seed, job = task
     if not job.there.exists():
         raise DirtyImageError(f"worker on {gethostname()} sees no {job.there}; it needs the same file system")
-    seeded = copy(imager)
-    seeded.seed = seed
     with warnings_logged() as warnings:
-        result = job.image(seeded)
+        result = job.image(imager.but(seed=seed))
         paths = job.write(result)
     return _Report.of(result, paths, warnings())
 

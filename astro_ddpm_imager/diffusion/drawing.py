@@ -73,11 +73,13 @@ def draw_samples(gridded, denoiser, n_samples, steps, sampler, seed, update):
     starts = _in_batches(start, batches(orientations), denoiser.streams)
 
     def sample(batch):
+        conditions = views.conditions(batch)
+
         def predict(noisy, t, given):
             update(len(batch))
             if t == schedule.steps - 1:
                 return np.stack([starts[i % orientations] for i in batch])
-            return denoiser.predict(noisy, views.conditions(batch), t, given)
+            return denoiser.predict(noisy, conditions, t, given)
 
         def look_back(expected):
             return views.look_back(batch, expected) if looks_back and expected is not None else None
@@ -133,7 +135,7 @@ class _Views:
 
     def look_back(self, batch, stretched):
         """Feedback of estimates, or of empty skies where there are None."""
-        dirty = self.conditions(batch)[:, 0]
+        dirty = [self.turned[i % len(self.turned)][0] for i in batch]
         if stretched is None:
             return np.stack([feedback(image, 0, np.full(image.shape, -1)) for image in dirty])
         return np.stack([self._look_back(*one) for one in zip(batch, dirty, stretched, strict=True)])

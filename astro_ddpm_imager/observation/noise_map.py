@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt, map_coordinates, median_filter
 
 from ..errors import DirtyImageError
 
-__all__ = ["EXTREMES", "NoiseMap", "flatten", "measure_noise", "noise_of"]
+__all__ = ["NoiseMap", "flatten", "measure_noise", "noise_of", "uneven_noise"]
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +20,7 @@ FILLED = 0.4  # of a box, for it to count
 FEWEST_BOXES = 6
 EXTREMES = 5, 95  # percentiles of the boxes that are compared
 VARIATION = 1.5  # ratio of these from which the noise varies
+LOUDER = 1.2  # sidelobes and noise in units of the noise: more is no noise that varies
 JY_PER_BEAM = u.Jy / u.beam
 HALF = 0.6745  # standard deviations: the median of one side of Gaussian noise
 
@@ -103,6 +104,42 @@ def measure_noise(read, shape, beam_area):
             below = np.median(values) - values
             levels[i, j] = np.median(below[below > 0]) / HALF if (below > 0).any() else np.nan
     return NoiseMap(levels, *((edge[1:] + edge[:-1] - 1) / 2 for edge in edges))
+
+
+def uneven_noise(observation, left, grid):
+    """The noise of an image, if what a reconstruction leaves of it is not the same everywhere, which is said.
+
+    It is measured there because the sidelobes of many faint sources make an
+    image uneven, too. Errors that bright sources leave are no noise, nor is
+    what is not known of their sidelobes.
+
+    Parameters
+    ----------
+    observation : `~astro_ddpm_imager.observation.dirty.DirtyImage`
+    left : 2D array, shape ``grid.shape``
+        What is left, in units of the noise; NaN where blank.
+    grid : `~astro_ddpm_imager.observation.grid.ModelGrid`
+
+    Returns
+    -------
+    2D array of float32, shape (ny, nx), Jy/beam; or None
+    """
+    flat_already = np.ndim(observation.relative_noise)
+    if flat_already or observation.artefacts is not None or np.max(observation.noise_ratio) > LOUDER:
+        return None
+    ratio = grid.ratio
+    noise = measure_noise(lambda window: left[window], left.shape, observation.beam_area / np.prod(ratio))
+    if not noise.varies:
+        return None
+    noise = replace(
+        noise, levels=observation.rms * noise.levels, rows=noise.rows * ratio[0], columns=noise.columns * ratio[1]
+    )
+    log.warning(
+        "the noise varies over the image, from %.3g to %.3g Jy/beam in its quietest and loudest parts: it is measured "
+        "in boxes, and all is done again with S/N that are those of each place; give a map of it with noise= to have "
+        "it exactly", *np.nanpercentile(noise.levels, EXTREMES),
+    )  # fmt: skip
+    return noise.at(*(slice(0, n) for n in observation.shape))
 
 
 def noise_of(image):
