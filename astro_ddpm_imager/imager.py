@@ -70,7 +70,7 @@ class DiffusionImager:
         Steps of the sampler; by default the model's own number, or 250 for
         ``"ddpm"``.
     sampler : {"unipc", "ddpm"}, optional
-        ``"unipc"`` is a predictor and corrector, good with 6 steps;
+        ``"unipc"`` is a predictor and corrector, good with 5 steps;
         ``"ddpm"`` the paper's ancestral sampling, which takes 250.
     aggregate : {"beam-median", "median", "mean", "single"}, optional
         How the samples become the reconstruction, before it is moved to what

@@ -16,8 +16,8 @@ from ..errors import SettingError
 
 __all__ = ["SAMPLERS", "LinearSchedule", "ddpm", "evenly_in_log_ratio", "respaced", "unipc", "with_feedback"]
 
-SETTLED = 3.0  # logarithm of signal to noise, for pixels of unit range: nothing is open any more
-FIRST = 6  # length of the first step, in units of the others
+SETTLED = 2.5  # logarithm of signal to noise, for pixels of unit range: next to nothing is open any more
+FIRST = 5  # length of the first step, in units of the others
 ORDER = 3
 
 

@@ -58,14 +58,16 @@ def sparse_denoiser(schedule):
     return predict
 
 
-def test_few_steps_keep_the_number_and_the_flux_of_rare_sources():
+@pytest.mark.parametrize("steps", [5, 7, 20])
+def test_few_steps_keep_the_number_and_the_flux_of_rare_sources(steps):
     schedule = LinearSchedule()
     draw = partial(np.random.default_rng(3).standard_normal, (300, 300), dtype=np.float32)
-    drawn = SAMPLERS["unipc"](sparse_denoiser(schedule), draw, schedule, 7)
+    drawn = SAMPLERS["unipc"](sparse_denoiser(schedule), draw, schedule, steps)
     sources = drawn[drawn > -0.8]
     assert sources.size / drawn.size == pytest.approx(RARE, rel=0.1)
     assert sources.mean() == pytest.approx(SOURCE[0], abs=0.03)
-    assert sources.std() == pytest.approx(SOURCE[1], rel=0.1)
+    # Five steps leave some noise on each pixel, which the exact step takes away.
+    assert sources.std() == pytest.approx(SOURCE[1], rel=0.1 if steps > 5 else 0.3)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 300])
@@ -74,7 +76,7 @@ def test_steps_lead_from_noise_to_a_clear_image(steps):
     times = evenly_in_log_ratio(schedule, steps)
     assert times[0] == 999 and (np.diff(times) < 0).all() and len(times) <= steps
     if steps > 1:
-        assert schedule.noise[times[-1]] == pytest.approx(0.05, abs=0.005)
+        assert schedule.noise[times[-1]] == pytest.approx(0.08, abs=0.005)
     if steps == 7:
         assert len(times) == steps
 
