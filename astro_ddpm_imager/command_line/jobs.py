@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import compress
 from operator import not_
 from pathlib import Path
@@ -135,6 +136,7 @@ def _one_by_one(jobs, imager, args, failures):
 
     written = []  # the last image that was made, while its products are written
     with ThreadPoolExecutor(1) as writer:
+        writer.submit(_import_what_draws)
         try:
             for job in jobs:
                 while written and job.divided:  # which writes by itself
@@ -159,6 +161,12 @@ def _one_by_one(jobs, imager, args, failures):
         finally:
             while written:
                 settle(*written.pop())
+
+
+def _import_what_draws():
+    """Half a second, while the first image is made."""
+    import_module("astropy.visualization.wcsaxes")
+    import_module("...products.plotting", __name__)
 
 
 def _on_cluster(jobs, imager, args, failures):

@@ -30,7 +30,7 @@ WORK = 5e10  # components times pixels, at most: a minute
 EDGE = 0.01  # of its peak: where an island of components ends
 EDGE_NOISE = 3.0  # but not below this many times the noise
 UNKNOWN = 0.3  # times the noise: sidelobes beyond the PSF image that may be neglected
-BINS = 12  # parts of an image that differ by the sidelobes expected in them
+BINS, BEAMS = 12, 30  # parts of an image that differ by the sidelobes expected in them, at most, and their least size
 LEAST = 0.25  # of a variance
 LOUD = 1.5  # times the noise: sidelobes and noise that are worth a warning
 MOST_LEFT = 2.5  # times what should be left of a bright source
@@ -114,7 +114,8 @@ def subtract_bright(dirty, grid, brightest, kept):
         dirty = replace(dirty, psf=continued)
         found = _fit(dirty, grid, doubt)
     inside = np.isfinite(dirty.data)
-    loudness = np.interp(found.unknown, *_levels(found.residual[inside], found.unknown[inside]))
+    loudness = np.full(dirty.shape, found.rms)
+    loudness[inside] = _loudness(found.residual[inside], found.unknown[inside], found.rms, dirty.beam_area)
     found = replace(found, unknown=np.sqrt((loudness**2 - found.rms**2).clip(0)))
     ratio = found.loudness / found.rms
     loud = ratio[inside] > LOUD
@@ -211,20 +212,36 @@ def _quiet_part(residual, expected, order):
     return quiet
 
 
-def _levels(residual, expected):
-    """Noise of an image where the sidelobes that are not known are expected to be of one size, from small to large.
+def _loudness(residual, unknown, rms, beam_area):
+    """Noise and unknown sidelobes in each pixel, as far as these are as large as they are expected to be.
+
+    In parts of an image that differ by what is expected, what is measured is
+    some factor times that. Where more is expected, no less is taken to be.
+
+    Parameters
+    ----------
+    residual, unknown : 1D arrays
+        Jy/beam.
+    rms : float
+        Noise where no sidelobes are expected, Jy/beam.
+    beam_area : float
+        Pixels.
 
     Returns
     -------
-    expected, measured : 1D arrays
-        Neither falls.
+    1D array
+        Jy/beam.
     """
-    order = np.argsort(expected)
-    quiet = _quiet_part(residual, expected, order)
+    expected, order = np.hypot(rms, unknown), np.argsort(unknown)
+    quiet = _quiet_part(residual, unknown, order)
     loud = order[len(quiet) :]
-    parts = [quiet, *(np.array_split(loud, -(-BINS * len(loud) // len(order))) if len(loud) else [])]
-    sidelobes = [np.sqrt(np.mean(expected[part] ** 2)) for part in parts]
-    return np.array(sidelobes), np.maximum.accumulate([mad_std(residual[part]) for part in parts])
+    number = np.clip(len(loud) // int(BEAMS * beam_area), 1, BINS)
+    parts = [quiet, *(np.array_split(loud, number) if len(loud) else [])]
+    middles = np.array([np.sqrt(np.mean(expected[part] ** 2)) for part in parts])
+    # In a narrow part the errors are those of a few sidelobes, of which most of the pixels may see none.
+    factors = np.maximum([mad_std(residual[part] / expected[part]) for part in parts], np.sqrt(LEAST))
+    levels = np.maximum.accumulate(factors * middles)
+    return expected * np.interp(expected, middles, levels / middles)
 
 
 def _towards(found, gaussians, inside, spread):

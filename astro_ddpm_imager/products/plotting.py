@@ -53,16 +53,28 @@ def plot_result(result, labels=LABELS):
     """
     figure = ResultFigure(figsize=(11, 9.2))
     # Places are fixed, because to find good ones takes as long as to draw everything twice.
-    grid = figure.add_gridspec(2, 2, left=0.08, right=0.925, bottom=0.06, top=0.9, hspace=0.2, wspace=0.36)
+    grid = figure.add_gridspec(2, 2, left=0.08, right=0.925, bottom=0.06, top=0.9, hspace=0.13, wspace=0.3)
     for number, (panel, cell) in enumerate(zip(PANELS, grid, strict=True)):
         axes = figure.add_subplot(cell, projection=result.dirty.wcs)
         plot_image(result, axes, panel, labels if number == 0 else 0)
+        _share_labels(axes, number)
     seen = f"{len(result.catalog)} source{'s' * (len(result.catalog) != 1)}"
     title = f"{seen}; noise {brightness(result.dirty.rms)}; {result.meta['n_samples']} samples"
     if result.fit.misfits:
         title += f"\nThe residual is not noise: {', '.join(result.fit.misfits)} (reduced χ² {result.fit.chi2:.3g})"
     figure.suptitle(title)
     return figure
+
+
+def _share_labels(axes, number):
+    """Of four images with the same axes, label those on the outside: letters take a third of the time."""
+    if not hasattr(axes, "coords"):
+        return
+    right, lower = number % 2, number // 2
+    for axis, inside in zip(axes.coords, (not lower, right), strict=True):
+        if inside:
+            axis.set_ticklabel_visible(False)
+            axis.set_axislabel("")
 
 
 def plot_image(result, axes, panel="reconstruction", labels=LABELS):

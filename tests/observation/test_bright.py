@@ -109,6 +109,17 @@ def test_where_the_sidelobes_of_a_bright_source_are_not_known_more_counts_as_noi
     assert "make the images twice as wide" in caplog.text
 
 
+def test_sidelobes_in_a_strip_beyond_the_psf_image_are_no_sources():
+    """They are a hundred times the noise there, in so few pixels that the rest of the image hardly tells."""
+    seen = Seen(256, 4, 236, np.array([120.3]), np.array([105.8]), np.array([10_000.0]), 0.5)
+    after, strip = seen.result, np.s_[236:246, 12:244]
+    assert after.rms == pytest.approx(seen.noise, rel=0.1)
+    assert np.abs(after.reduced[strip]).max() > 20 * after.rms
+    assert after.noise_ratio[strip].min() > 10 and after.noise_ratio[20:200, 20:220].max() < 1.1
+    assert not after.bright.pixels[strip].any()
+    assert np.nanmax(np.abs(after.reduced[strip]) / after.loudness[strip]) < 7
+
+
 def test_nothing_is_subtracted_where_nothing_is_bright(one_bright):
     inputs, _ = one_bright
     noise = np.random.default_rng(0).standard_normal((512, 512)) * 47e-6
