@@ -136,7 +136,7 @@ def _one_by_one(jobs, imager, args, failures):
 
     written = []  # the last image that was made, while its products are written
     with ThreadPoolExecutor(1) as writer:
-        writer.submit(_import_what_draws)
+        writer.submit(_import_the_rest)
         try:
             for job in jobs:
                 while written and job.divided:  # which writes by itself
@@ -163,8 +163,10 @@ def _one_by_one(jobs, imager, args, failures):
                 settle(*written.pop())
 
 
-def _import_what_draws():
-    """Half a second, while the first image is made."""
+def _import_the_rest():
+    """What finds and draws sources, which takes a second, while the network draws the first samples."""
+    import_module("photutils.detection")
+    import_module("photutils.segmentation")
     import_module("astropy.visualization.wcsaxes")
     import_module("...products.plotting", __name__)
 

@@ -22,7 +22,6 @@ from ..sources.catalog import describe, restoring_beams
 from .catalog_files import read_catalog, write_ecsv
 from .folders import claimed
 from .headers import cube_header
-from .region_files import catalog_to_regions, ds9_text
 from .writing import IMAGES, check_free, product_path, put_in_place
 
 __all__ = ["CUBE_PRODUCTS", "ChannelProducts", "CubeFiles", "check_cube_free", "write_regions"]
@@ -366,6 +365,8 @@ def write_regions(catalog, beams, wcs, path):
         Celestial.
     path : `~pathlib.Path`
     """
+    from .region_files import catalog_to_regions, ds9_text  # here, because regions takes a fifth of a second
+
     here = []
     for channel in dict.fromkeys(catalog["channel"]):
         rows = catalog[catalog["channel"] == channel]

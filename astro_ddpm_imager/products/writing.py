@@ -15,7 +15,6 @@ from ..sources.catalog import restoring_beams
 from .catalog_files import write_ecsv
 from .folders import locked, move_without_replacing, scratch_folder
 from .headers import PROVENANCE, to_hdu
-from .region_files import catalog_to_regions, ds9_text
 
 __all__ = [
     "PRODUCTS", "WITH_AXES", "check_not_read", "existing_products", "is_made", "left_by_interruption", "made_of",
@@ -48,6 +47,8 @@ def _write_png(result, path):
 
 
 def _write_regions(result, path):
+    from .region_files import catalog_to_regions, ds9_text  # here, because regions takes a fifth of a second
+
     catalog, dirty = result.catalog, result.dirty
     beams = restoring_beams(dirty.wcs, dirty.beam_covariance, catalog["x"], catalog["y"])
     path.write_text(ds9_text(catalog_to_regions(catalog, beams, catalog.meta["frame"])))

@@ -1,8 +1,9 @@
 """One hypothesis where the samples have several: a blend or its parts, one place or another."""
 
+from math import comb
+
 import numpy as np
 from scipy.spatial import cKDTree
-from scipy.stats import hypergeom
 
 __all__ = ["one_hypothesis"]
 
@@ -86,7 +87,10 @@ def _neighbours(positions, radii):
 
 def _exclude(one, other):
     """Whether two sources meet in fewer samples than by chance."""
-    return hypergeom.cdf((one & other).sum(), len(one), one.sum(), other.sum()) < CHANCE
+    n, first, second, together = (int(value) for value in (len(one), one.sum(), other.sum(), (one & other).sum()))
+    # Of the hypergeometric distribution.
+    as_few = sum(comb(first, both) * comb(n - first, second - both) for both in range(together + 1))
+    return as_few / comb(n, second) < CHANCE
 
 
 def _carries(flux, other):

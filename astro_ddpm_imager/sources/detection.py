@@ -4,8 +4,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from astropy.stats import gaussian_sigma_to_fwhm
-from photutils.detection import find_peaks
-from photutils.segmentation import SegmentationImage, SourceCatalog
 from scipy.ndimage import gaussian_filter, label, map_coordinates
 from scipy.spatial import cKDTree
 
@@ -71,6 +69,8 @@ def detect(sky, threshold, pixels_per_beam, sample=0, resolution=DRAWN):
     -------
     `~astro_ddpm_imager.sources.aggregation.Detections`
     """
+    from photutils.detection import find_peaks  # here, because photutils takes half a second
+
     sky = np.asarray(sky, dtype=float)
     smooth = gaussian_filter(sky, resolution.smoothing * pixels_per_beam)
     # A source right between pixels has several equal peaks, of which one will do.
@@ -103,6 +103,8 @@ def detect(sky, threshold, pixels_per_beam, sample=0, resolution=DRAWN):
 
 def _measure(sky, segments, sample):
     """Flux, centroid and moments of each segment, in the order of their numbers."""
+    from photutils.segmentation import SegmentationImage, SourceCatalog  # as above
+
     catalog = SourceCatalog(sky, SegmentationImage(segments))
     flux = np.atleast_1d(catalog.segment_flux)
     moments = {name: np.atleast_1d(getattr(catalog, f"covariance_{name}").value) for name in ("xx", "xy", "yy")}

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.stats import gaussian_fwhm_to_sigma
 from scipy.ndimage import gaussian_filter, gaussian_laplace
-from scipy.stats import chi2 as chi_squared
-from scipy.stats import norm
+from scipy.special import chdtrc, ndtri
 
 from ..observation.ellipses import positive
 
@@ -151,7 +150,7 @@ class Residual:
             if len(values):
                 independent = max(1.0, len(values) / self.correlated)
                 chi2[i] = np.mean(values**2)
-                misfit[i] = chi_squared.sf(chi2[i] * independent, independent) < RARE_SOURCE
+                misfit[i] = chdtrc(independent, chi2[i] * independent) < RARE_SOURCE
         return chi2, misfit
 
 
@@ -176,7 +175,7 @@ def measure_fit(residual, sky, gridded):
         chi2_err=float(np.sqrt(2 / independent)),
         highest=float(values.max()),
         lowest=float(values.min()),
-        peak_limit=float(norm.isf(RARE_PEAK / 2 / len(values))),
+        peak_limit=float(-ndtri(RARE_PEAK / 2 / len(values))),
         psf_error=_psf_error(residual, sky + gridded.bright, gridded),
     )
 
