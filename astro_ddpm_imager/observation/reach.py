@@ -4,6 +4,8 @@ tclean and WSClean write a PSF as large as the image, while a source at one end
 of the field has sidelobes at the other.
 """
 
+from functools import lru_cache, wraps
+
 import numpy as np
 from scipy.fft import fftfreq, irfft2, next_fast_len, rfft2, rfftfreq
 from scipy.ndimage import map_coordinates
@@ -16,6 +18,25 @@ SUPPORT = 0.01  # of its peak: where the transform of a PSF ends
 MARGIN = 1.05  # beyond that
 PASSAGE = 0.1  # of the reach of a PSF, from what is known to what is not
 EDGE = 0.1  # of the reach of a PSF: what counts as its edge
+REMEMBERED = 2**20  # pixels of a PSF, at most, of which a few are worth their memory
+
+
+def _once_for_each_psf(function):
+    """All images of a folder have one PSF: what is made of it is kept for the next image."""
+
+    @lru_cache(2)
+    def of_content(content, dtype, psf_shape, shape):
+        made = function(np.frombuffer(content, dtype).reshape(psf_shape), shape)
+        made.flags.writeable = False
+        return made
+
+    @wraps(function)
+    def remembering(psf, shape):
+        if psf.size > REMEMBERED:
+            return function(psf, shape)
+        return of_content(psf.tobytes(), psf.dtype.str, psf.shape, tuple(shape))
+
+    return remembering
 
 
 def covering(kernel, shape):
@@ -41,6 +62,7 @@ def covering(kernel, shape):
     return image
 
 
+@_once_for_each_psf
 def continue_psf(psf, shape):
     """A PSF beyond the image that is known of it.
 
@@ -117,6 +139,7 @@ def end_psf(psf, shape):
     return known * covering(psf, shape), (1 - known) * _rms(psf[edge])
 
 
+@_once_for_each_psf
 def sidelobe_doubt(psf, shape):
     """How well the sidelobes that `continue_psf` gives are known.
 
