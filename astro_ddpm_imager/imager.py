@@ -288,6 +288,7 @@ class DiffusionImager:
         pb: Companion | None = None,
         mask: Companion | None = None,
         beam: Beam | None = None,
+        noise: Companion | None = None,
     ) -> Iterator[tuple[Image, ImagingResult]]:
         """Reconstruct many dirty images, on the workers of the ``client`` if there is one.
 
@@ -298,7 +299,7 @@ class DiffusionImager:
         ----------
         images : iterable of `~astropy.nddata.CCDData` or path
             Each as for one call.
-        psf, pb, mask, beam
+        psf, pb, mask, beam, noise
             Those of all of them, as for one call.
 
         Yields
@@ -312,8 +313,8 @@ class DiffusionImager:
             After the others are done: the exceptions of images that could not be used, each with a note that says
             which image it was.
         """
-        companions = [_located(each) for each in (psf, pb, mask)]
-        seeded = ((image, _located(image), companions, beam, self.drawn_seed()) for image in images)
+        companions = [*map(_located, (psf, pb, mask)), beam, _located(noise)]
+        seeded = ((image, _located(image), companions, self.drawn_seed()) for image in images)
         failed = []
         for (image, *_), result in attempts(_reconstruct_seeded, self, seeded):
             try:
@@ -476,8 +477,8 @@ def _located(given):
 
 def _reconstruct_seeded(imager, piece):
     """Reconstruct one of many images."""
-    _, image, companions, beam, seed = piece
-    return imager.but(seed=seed)(image, *companions, beam)
+    _, image, companions, seed = piece
+    return imager.but(seed=seed)(image, *companions)
 
 
 def _check_memory(n_samples, shape):

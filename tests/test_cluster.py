@@ -146,6 +146,13 @@ def test_every_image_has_a_seed_that_its_result_says(client, demo):
     assert again.meta["seed"] == seeds[0]
 
 
+def test_images_that_share_a_noise_map(client, demo):
+    imager = DiffusionImager(n_samples=1, steps=1, seed=1, device="cpu", progress=False, client=client)
+    noise = np.ones(fits.getdata(demo["dirty"]).squeeze().shape)
+    ((_, value),) = imager.map([demo["dirty"]], noise=noise)
+    assert value.meta["noise_map"] == imager(demo["dirty"], noise=noise).meta["noise_map"] != "none"
+
+
 def test_a_worker_opens_the_model_once(on_cluster):
     def same(imager, piece):
         import os
