@@ -19,6 +19,7 @@ from .observation.dirty import beam_of, brightness_of, warn_polarised
 from .observation.far_sidelobes import PixelComponents, PlacedPSF, clean_for_others, nearest_psf
 from .observation.grid import tiles
 from .observation.inputs import as_companion, origin
+from .observation.mosaic import is_flat_sky, mosaic_psf
 from .observation.noise_map import measure_noise, noise_of
 from .observation.offset import fit_pedestal
 from .observation.planes import Plane
@@ -134,7 +135,7 @@ class _Work:
         self.side = _side(imager.tile, self.overlap, self.beam_pixels, max(self.shape))
         self.tiles = tiles(self.shape, self.side, self.overlap)
         self.planes = {name: self._store(name, each, image) for name, each in given.items()}
-        self.psfs = [self._place(number, *each) for number, each in enumerate(psfs)]
+        self.psfs = [self._place(number, image, *each) for number, each in enumerate(psfs)]
         self.planes["dirty"] = self._store_dirty(image)
 
     def run(self):
@@ -172,7 +173,7 @@ class _Work:
             self.inputs["psf"] = f"{len(found)} PSFs", ""
         return found
 
-    def _place(self, number, position, several, psf):
+    def _place(self, number, image, position, several, psf):
         peak = tuple(n // 2 for n in psf.shape)
         if not several:
             x, y = (n // 2 for n in reversed(self.shape))
@@ -186,6 +187,8 @@ class _Work:
             if not isinstance(position, SkyCoord):
                 raise TypeError(f"psf: the place of a PSF must be a SkyCoord, not a {type(position).__name__}")
             x, y = map(float, self.wcs.world_to_pixel(position))
+        if "pb" in self.planes:
+            psf.data = mosaic_psf(psf, self.planes["pb"].opened(), image, (y, x))
         near = middle_of(psf.data, [PSF_REACH * min(self.side, n) for n in self.shape])
         middle = tuple(n // 2 for n in near.shape)
         highest = np.unravel_index(np.nanargmax(np.nan_to_num(near)), near.shape)
@@ -210,6 +213,7 @@ class _Work:
     def _store_dirty(self, image):
         """The dirty image, Jy/beam, blank where the primary beam or the noise is."""
         brightness_of(image[:1, :1])  # its unit
+        flat_sky = "pb" in self.planes and is_flat_sky(image.meta)
 
         def rows_of(rows):
             values = brightness_of(CCDData(image.data[rows], unit=image.unit))
@@ -220,6 +224,8 @@ class _Work:
                     other = self.planes[name].read((rows, slice(None)))
                     with np.errstate(invalid="ignore"):
                         values = np.where((other >= lowest) & (other > 0), values, np.nan)
+            if flat_sky:
+                values = values * self.planes["pb"].read((rows, slice(None)))
             return values
 
         plane = Plane.of(self.folder / "dirty.npy", self.shape, rows_of)

@@ -1,5 +1,6 @@
 """CASA's own image format (a folder), read without CASA."""
 
+import re
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ from ..errors import DirtyImageError
 from .fits_files import check_size
 
 __all__ = ["is_casa_image", "opened_casa_image", "read_casa_header"]
+
+SAID = rb"(?:gridder|normtype)\s*=\s*\"\w+\""  # of the parameters of tclean
 
 
 def is_casa_image(path):
@@ -65,7 +68,7 @@ def opened_casa_image(path, channel=0, max_pixels=np.inf):
         if keywords.get("Image_defaultmask"):
             mask = image_to_dask(str(path), mask=keywords["Image_defaultmask"])
             data = dask.array.where(mask, data, np.nan)
-        yield data.astype(data.dtype.newbyteorder("=")), _header(keywords, data.shape, channel)
+        yield data.astype(data.dtype.newbyteorder("=")), _header(path, keywords, data.shape, channel)
 
 
 def read_casa_header(path):
@@ -84,7 +87,7 @@ def read_casa_header(path):
 
     keywords = _keywords(path)
     with _readable(path):
-        return _header(keywords, image_to_dask(str(path)).shape, 0)
+        return _header(path, keywords, image_to_dask(str(path)).shape, 0)
 
 
 @contextmanager
@@ -117,7 +120,13 @@ def _keywords(path):
         return getdesc(str(path))["_keywords_"]
 
 
-def _header(keywords, shape, channel):
+def _log(path):
+    """The table of messages that CASA keeps with an image, as bytes: each message is there as it was written."""
+    log = Path(path) / "logtable" / "table.f0"
+    return log.read_bytes() if log.is_file() else b""
+
+
+def _header(path, keywords, shape, channel):
     from casa_formats_io import coordsys_to_astropy_wcs  # as above
 
     with warnings.catch_warnings():
@@ -128,6 +137,8 @@ def _header(keywords, shape, channel):
     for axis, length in enumerate(shape[::-1], 1):
         header[f"NAXIS{axis}"] = length
     header["BUNIT"] = keywords.get("units", "")
+    for said in re.findall(SAID, _log(path)):
+        header["HISTORY"] = said.decode("ascii")
     header["TELESCOP"], header["OBSERVER"] = keywords["coords"]["telescope"], keywords["coords"]["observer"]
     info = keywords.get("imageinfo", {})
     if info.get("objectname"):

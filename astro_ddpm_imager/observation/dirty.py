@@ -17,6 +17,7 @@ from .beam import beam_covariance, beam_pixels, check_sampling, checked_beam, he
 from .blank import blank_zeros
 from .holes import interpolate, small_holes
 from .inputs import as_companion, as_plane, origin
+from .mosaic import is_flat_sky, mosaic_psf
 from .noise_map import flatten, noise_of
 from .offset import subtract_pedestal
 from .pixels import blank_infinite, blank_sharp_pixels, check_range
@@ -276,6 +277,10 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2, noise=N
     values = {name: companion.data for name, companion in companions.items()}
     if pb is not None:
         check_pb(values["pb"])
+        if is_flat_sky(image.meta):
+            image.data = image.data * values["pb"]
+        if psf is not None:
+            values["psf"] = mosaic_psf(companions["psf"], values["pb"], image)
     if noise is not None:
         values["noise"] = noise_of(companions["noise"])
     inputs = {name: origin(each) for name, each in {"dirty": image, **companions}.items()}

@@ -1,7 +1,7 @@
 """CASA images as input: what CASA's exportfits makes of them is the truth.
 
-``data/field.image`` and ``data/cube.image`` are tclean's, without their history (``logtable``, locks), which only CASA
-reads; the FITS files beside them are what exportfits wrote of them.
+``data/field.image`` and ``data/cube.image`` are tclean's, without their history (``logtable``) and locks; the FITS
+files beside them are what exportfits wrote of them.
 """
 
 import shutil
@@ -51,6 +51,16 @@ def test_channels_of_a_cube_have_their_own_beams():
     with pytest.raises(DirtyImageError, match=r"cube\.image: has 2 planes on its channel axis; choose one"):
         read_image(DATA / "cube.image")
     assert [read_casa_header(DATA / "cube.image")[f"NAXIS{axis}"] for axis in (1, 2, 3, 4)] == [32, 32, 1, 2]
+
+
+def test_what_tclean_said_of_the_gridder_is_history_as_in_fits(tmp_path):
+    folder = shutil.copytree(DATA / "field.image", tmp_path / "field.image")
+    assert "HISTORY" not in read_image(folder).meta
+    (folder / "logtable").mkdir()
+    said = b'\0\x1fgridder     = "mosaic"\0vptable     = ""\0\xffnormtype    = "flatsky"\0'
+    (folder / "logtable" / "table.f0").write_bytes(said)
+    history = [str(card).split() for card in read_image(folder).meta["HISTORY"]]
+    assert history == [["gridder", "=", '"mosaic"'], ["normtype", "=", '"flatsky"']]
 
 
 def test_imager_takes_them_as_it_takes_fits(quick):
