@@ -58,7 +58,7 @@ class Fit:
         if self.psf_error > MOST_PSF_ERROR:
             found["psf"] = (
                 f"it looks like the sky seen with another PSF ({self.psf_error:.1f} sigma): is the PSF of this image, "
-                "channel and weighting, and the image without an offset?"
+                "channel and weighting, and the image without an offset? Or is it a mosaic, over which the PSF changes?"
             )
         if self.lowest < -self.peak_limit:
             found["negative"] = (
