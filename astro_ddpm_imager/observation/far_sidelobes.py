@@ -2,9 +2,11 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.fft import irfft2, rfft2
+from scipy.ndimage import maximum_filter
 
 from .clean import clean
 from .disk_convolution import DiskConvolution
@@ -15,9 +17,12 @@ __all__ = ["PlacedPSF", "PixelComponents", "clean_for_others", "nearest_psf"]
 
 log = logging.getLogger(__name__)
 
-UNKNOWN = 0.3  # times the noise: sidelobes of one source that may be left
+UNKNOWN = 0.05  # times the noise: sidelobes of one source that may be left, beside those of a hundred others
+BEYOND = 0.3  # likewise, of all of them beyond the PSF image
 EDGE = 0.9  # of the reach of a PSF: beyond, its sidelobes are what they are beyond its image
-FAINTEST = 10.0  # times the noise: what CLEAN is sure of
+FAINTEST = 5.0  # times the noise, most of which may be sidelobes of many sources: what CLEAN is sure of
+DEEPEST = 2.0  # likewise, where it has found something
+OF_OVERLAP = 0.05  # of what tiles overlap by: how far from what was found that is, half a beam
 DEPTH = 0.2  # of the highest peak: sidelobes are lower than this
 GAIN = 0.2
 ROUNDS = 12
@@ -157,19 +162,21 @@ def clean_for_others(dirty, left, cut, psfs, measured, overlap, workers):
     found, before, convolutions = PixelComponents.joined([]), np.inf, []
     for number in range(ROUNDS):
         noise = measured()
-        peaks = [_peak(left, tile.window, noise) for tile in cut]
+        weights = [partial(_weight, found, tile.window, noise, overlap) for tile in cut]
+        peaks = [_peak(left, tile.window, weight()) for tile, weight in zip(cut, weights, strict=True)]
         highest = max(peaks)
-        if highest * noise.lowest > LEAST_GAIN * before or highest < faintest:
+        # From the second one on, what is left of sources that were found counts for more.
+        if highest < faintest or (number > 1 and highest * noise.lowest > LEAST_GAIN * before):
             break
         before, threshold, new = highest * noise.lowest, max(faintest, DEPTH * highest), []
-        for tile, peak in zip(cut, peaks, strict=True):
+        for tile, peak, weight in zip(cut, peaks, weights, strict=True):
             if peak < threshold:
                 continue
-            image, weight = left.read(tile.window), 1 / noise.at(*tile.window)
+            image = left.read(tile.window)
             known, shape = np.isfinite(image), image.shape
             psf = covering(nearest_psf(psfs, tile.core).near, shape)
             components, _ = clean(
-                np.where(known, image, 0), psf, threshold, GAIN, known * weight, COMPONENTS, negative=number > 0
+                np.where(known, image, 0), psf, threshold, GAIN, known * weight(), COMPONENTS, negative=number > 0
             )
             owned = tuple(s.start for s in tile.core)
             new.append(PixelComponents.of(components[tile.inner], *owned))
@@ -201,12 +208,13 @@ def _warn_of_ends(components, psfs, noise, shape):
     if all(max(at, n - 1 - at) < r for at, n, r in zip((y, x), shape, reach, strict=True)):
         return
     rows = slice(int((1 - EDGE) / 2 * pixels.shape[0]) or 1)
-    beyond = float(np.sqrt(np.mean(pixels[rows] ** 2)) * components.flux[brightest] / noise.lowest)
-    if beyond > UNKNOWN:
+    level = float(np.sqrt(np.mean(pixels[rows] ** 2)))
+    beyond = level * float(np.sqrt(np.sum(components.flux**2))) / noise.lowest
+    if beyond > BEYOND:
         log.warning(
-            "the PSF image ends within the field of the brightest source, at pixel (x, y) = (%d, %d); its sidelobes "
-            "beyond, of some %.2g times the noise, are left; make the PSF twice as wide as the field to be rid of "
-            "them", x, y, beyond,
+            "the PSF image ends within the field of bright sources, the brightest at pixel (x, y) = (%d, %d); their "
+            "sidelobes beyond, of some %.2g times the noise, are left; make the PSF twice as wide as the field to be "
+            "rid of them", x, y, beyond,
         )  # fmt: skip
 
 
@@ -217,9 +225,24 @@ def _level(psf, overlap):
     return float(np.sqrt(np.mean(ring**2))) if ring.size else 0.0
 
 
-def _peak(left, window, noise):
+def _weight(found, window, noise, overlap):
+    """What CLEAN multiplies a window with: the inverse of the noise, and more around what it is sure of already.
+
+    All that is left of many sources, each of which is not above the sidelobes of all others, is those sidelobes.
+    """
+    weight = 1 / noise.at(*window)
+    within = found.within(window)
+    if len(within.flux):
+        beam = 1 + int(overlap * OF_OVERLAP)
+        sure = np.zeros(weight.shape, bool)
+        sure[within.y, within.x] = True
+        weight[maximum_filter(sure, 2 * beam + 1)] *= FAINTEST / DEEPEST
+    return weight
+
+
+def _peak(left, window, weight):
     """Of a window, in units of its noise."""
-    return float(np.nanmax(left.read(window) / noise.at(*window), initial=0))
+    return float(np.nanmax(left.read(window) * weight, initial=0))
 
 
 def _subtract(left, components, psfs, convolutions):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from scipy.signal import fftconvolve
 
 from astro_ddpm_imager.observation.disk_convolution import DiskConvolution
@@ -69,6 +70,38 @@ def test_no_tile_is_left_with_sidelobes_of_another_ones_source(tmp_path):
     alone[window] = sky[window]
     alone = fftconvolve(alone, psf)[n : 2 * n, n : 2 * n]
     np.testing.assert_allclose(back, (alone + noise)[window], atol=0.5 * rms)
+
+
+def test_sidelobes_of_many_sources_are_no_noise(tmp_path):
+    rng = np.random.default_rng(4)
+    n, rms = 400, 1e-5
+    psf, sky = a_psf(2 * n), np.zeros((n, n))
+    sky[tuple(rng.integers(0, n, (2, 80)))] = rms * rng.uniform(10, 60, 80)  # none of them matters alone
+    noise = gaussian_filter(rng.standard_normal((n, n)), SIGMA)
+    seen = fftconvolve(sky, psf)[n : 2 * n, n : 2 * n] + rms * noise / noise.std()
+    dirty, left = (on_disk(tmp_path, name, seen) for name in ("dirty", "left"))
+
+    def measured():
+        return measure_noise(left.read, (n, n), BEAM_AREA)
+
+    assert np.median(measured().levels) > 4 * rms
+    clean_for_others(dirty, left, tiles((n, n), 200, 50), [placed(tmp_path, psf)], measured, 50, 1)
+    assert np.median(measured().levels) < 1.5 * rms
+
+
+def test_what_is_beyond_the_psf_image_is_said_of_all_sources(tmp_path, caplog):
+    n, rms = 300, 1e-5
+    psf = a_psf(n)
+    sky = np.zeros((n, n))
+    sky[30:280:60, 30:280:60] = 80 * rms
+    noise = rms * np.random.default_rng(5).standard_normal((n, n))
+    seen = fftconvolve(sky, a_psf(2 * n))[n : 2 * n, n : 2 * n] + noise
+    dirty, left = (on_disk(tmp_path, name, seen) for name in ("dirty", "left"))
+    clean_for_others(
+        dirty, left, tiles((n, n), 150, 40), [placed(tmp_path, psf)],
+        lambda: measure_noise(left.read, (n, n), BEAM_AREA), 40, 1,
+    )  # fmt: skip
+    assert "the PSF image ends within the field of bright sources" in caplog.text
 
 
 def test_an_image_without_bright_sources_stays(tmp_path):
