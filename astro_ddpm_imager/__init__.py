@@ -1,6 +1,5 @@
 """Deconvolution and source finding for radio interferometers with a diffusion model."""
 
-import logging
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -29,6 +28,7 @@ __citation__ = f"""\
 """
 
 from .errors import DirtyImageError, EvaluationError, ModelError, SettingError, SimulationError
+from .log_records import collect_records
 
 if TYPE_CHECKING:
     from .cubes import CubeResult, image_cube
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .observation.reading import read_companion, read_image
     from .result import ImagingResult
 
-logging.getLogger(__name__).addHandler(logging.NullHandler())
+collect_records()
 
 __all__ = [
     "CubeResult",

@@ -13,7 +13,7 @@ from itertools import islice
 from logging.handlers import QueueHandler
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Lock, get_ident
+from threading import Lock
 from uuid import uuid4
 
 from astropy.wcs import FITSFixedWarning
@@ -21,6 +21,7 @@ from astropy.wcs import FITSFixedWarning
 from . import __version__
 from .diffusion.models import list_models
 from .errors import DirtyImageError, ModelError, SettingError
+from .log_records import collected_records
 
 __all__ = ["Recipe", "check_workers", "connected", "on_cluster"]
 
@@ -266,7 +267,6 @@ def _value(future):
         ) from error
     value, error, records = _unpickled(done)
     for record in records:
-        record.thread = get_ident()
         logging.getLogger(record.name).handle(record)
     if error is not None:
         raise error
@@ -284,14 +284,19 @@ def _do(recipe, level, work):
     import cloudpickle  # which Dask brings
 
     function, piece = _unpickled(work)
-    with _records(level) as records:
+    package = logging.getLogger(PACKAGE)
+    if package.getEffectiveLevel() > level:  # of a thread of the caller it is not
+        package.setLevel(level)
+    # A worker that is a thread of the caller has its log, in which the caller says what is logged here.
+    with collected_records(level, alone=True) as records:
         try:
             value, error = function(_opened(recipe), piece), None
         except Exception as raised:
             # Sent, it has no traceback any more.
             raised.add_note(f"In a worker:\n{traceback.format_exc()}")
             value, error = None, raised
-    return cloudpickle.dumps((value, error, records))
+    sent = [QueueHandler(None).prepare(record) for record in records]
+    return cloudpickle.dumps((value, error, sent))
 
 
 _opening = Lock()
@@ -306,19 +311,3 @@ def _opened(recipe):
 @lru_cache(OPEN)
 def _made(recipe):
     return recipe.imager()
-
-
-@contextmanager
-def _records(level):
-    """The records that the package logs in this thread, as a list that grows."""
-    records, own, logger = [], get_ident(), logging.getLogger(PACKAGE)
-    handler = QueueHandler(None)  # which makes records that can be sent
-    handler.enqueue = records.append
-    handler.addFilter(lambda record: record.thread == own)
-    handler.setLevel(level)
-    logger.addHandler(handler)
-    logger.setLevel(level)
-    try:
-        yield records
-    finally:
-        logger.removeHandler(handler)

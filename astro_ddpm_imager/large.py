@@ -153,9 +153,10 @@ class _Work:
             for piece, value in run_pieces(image_tile, imager, pieces):
                 self._keep(piece, value, said)
                 update(1)
-        for text, places in said.values():
-            more = f" (and in {len(places) - 1} more tiles)" if len(places) > 1 else ""
-            log.warning("tile at pixel (x, y) = (%d, %d)%s: %s", *places[0], more, text)
+        for tiles_of_it in sorted(said.values(), key=min):  # in the same order, whichever was done first
+            _, place, text = min(tiles_of_it)
+            more = f" (and in {len(tiles_of_it) - 1} more tiles)" if len(tiles_of_it) > 1 else ""
+            log.warning("tile at pixel (x, y) = (%d, %d)%s: %s", *place, more, text)
         return self._joined(state["seed"])
 
     # What is given, on disk
@@ -312,8 +313,8 @@ class _Work:
     def _keep(self, piece, value, said):
         """Write what a tile has brought; its catalogue last, which says that it is done."""
         place = tuple(s.start for s in reversed(piece.tile.core))
-        for format_, text in value["warnings"]:
-            said.setdefault(format_, (text, []))[1].append(place)
+        for order, (format_, text) in enumerate(value["warnings"]):
+            said.setdefault(format_, []).append(((piece.number, order), place, text))
         if "skipped" in value:
             blank = "every pixel is blank" in value["skipped"] or "hardly a pixel" in value["skipped"]
             (log.info if blank else log.warning)(

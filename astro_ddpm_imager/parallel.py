@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 
 from threadpoolctl import threadpool_limits
 
@@ -10,6 +11,8 @@ __all__ = ["in_parallel", "one_blas_thread"]
 
 def in_parallel(function, number, workers):
     """Values of a function for 0 to number - 1, computed in threads; starts no more when interrupted.
+
+    Context variables are those of the caller: what the threads log is collected where it collects records.
 
     Parameters
     ----------
@@ -21,9 +24,9 @@ def in_parallel(function, number, workers):
     -------
     list
     """
-    executor = ThreadPoolExecutor(workers)
+    executor, context = ThreadPoolExecutor(workers), copy_context()
     try:
-        return list(executor.map(function, range(number)))
+        return list(executor.map(lambda k: context.copy().run(function, k), range(number)))
     finally:
         executor.shutdown(cancel_futures=True)
 

@@ -1,13 +1,12 @@
 """A tile of a large image, imaged as an image of its own."""
 
-import logging
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 from astropy.nddata import CCDData
 
 from .errors import DirtyImageError
+from .log_records import collected_records
 from .observation.dirty import prepare_plane
 from .observation.far_sidelobes import PixelComponents
 from .observation.grid import Tile
@@ -94,17 +93,22 @@ def image_tile(imager, piece):
         ``chi2``, ``misfit``; and ``warnings``. If it cannot be imaged, ``skipped`` says why.
     """
     imager = imager.but(seed=piece.seed, progress=False)
-    with _warnings_kept() as warnings:
+    with collected_records(alone=True) as records:
         try:
             result = imager.reconstruct(piece.observation(imager.pblimit))
         except DirtyImageError as error:
-            return {"skipped": str(error), "warnings": warnings}
+            return {"skipped": str(error), "warnings": _texts(records)}
     catalog = result.catalog
     for name, window in zip(("y", "x"), piece.tile.window, strict=True):
         catalog[name] += window.start
     values = {name: getattr(result, name).data[piece.tile.inner].astype(np.float32) for name in TILED}
     fit = {"rms": result.dirty.rms, "chi2": result.fit.chi2, "misfit": list(result.fit.misfits)}
-    return values | fit | {"catalog": catalog, "warnings": warnings}
+    return values | fit | {"catalog": catalog, "warnings": _texts(records)}
+
+
+def _texts(records):
+    """Of log records, pairs of what is the same for all tiles and the text."""
+    return [(record.msg, record.getMessage()) for record in records]
 
 
 def middle_of(psf, shape):
@@ -125,22 +129,3 @@ def middle_of(psf, shape):
         for n, m in zip(psf.shape, shape, strict=True)
     )
     return psf[window]
-
-
-@contextmanager
-def _warnings_kept():
-    """What is warned of, as pairs of what is the same for all tiles and the text; it goes nowhere else."""
-    kept, package = [], logging.getLogger(__package__)
-
-    class Keeping(logging.Handler):
-        def emit(self, record):
-            if record.levelno >= logging.WARNING:
-                kept.append((record.msg, record.getMessage()))
-
-    handler, before, level = Keeping(), (package.handlers, package.propagate), package.level
-    package.handlers, package.propagate = [handler], False
-    try:
-        yield kept
-    finally:
-        package.handlers, package.propagate = before
-        package.setLevel(level)

@@ -109,6 +109,39 @@ def test_tiles_go_to_workers(on_cluster, imager, demo):
     assert list(one.catalog["flux"]) == list(other.catalog["flux"])
 
 
+def test_workers_may_be_threads(imager, demo, caplog):
+    """What each piece logs is logged once, by the caller, also where others are done at the same time beside it."""
+
+    def warn(imager, piece):
+        for number in range(50):
+            logging.getLogger("astro_ddpm_imager.somewhere").warning("piece %d, %d", piece, number)
+
+    def said():
+        records = [record.getMessage() for record in caplog.records if record.name.startswith("astro_ddpm_imager")]
+        caplog.clear()
+        return sorted(records)
+
+    imager, package = imager.but(tile=260), logging.getLogger("astro_ddpm_imager")
+    image = astro_ddpm_imager.read_image(demo["dirty"])
+    image.data[100::100, 100::100] = np.nan  # of which each tile warns
+    with (
+        caplog.at_level(logging.WARNING, "astro_ddpm_imager"),
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=3, processes=False, dashboard_address="127.0.0.1:0"
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        before = list(package.handlers), package.propagate, package.level
+        expected, alone = imager(image.copy()), said()
+        result, beside = imager.but(client=client)(image.copy()), said()
+        list(run_pieces(warn, imager.but(client=client), range(6)))
+        assert said() == sorted(f"piece {piece}, {number}" for piece in range(6) for number in range(50))
+        assert (list(package.handlers), package.propagate, package.level) == before
+    np.testing.assert_array_equal(result.image.data, expected.image.data)
+    assert list(result.catalog["flux"]) == list(expected.catalog["flux"])
+    assert beside == alone and any("more tiles)" in text for text in alone)
+
+
 def test_a_cube_may_be_an_array_of_dask(on_cluster, imager, cube_files, tmp_path):
     array = pytest.importorskip("dask.array", reason="dask.array is not installed")
     with warnings.catch_warnings():

@@ -15,9 +15,10 @@ import numpy as np
 
 from ..errors import DirtyImageError
 from ..joint import JointResult
+from ..log_records import collected_records
 from ..pieces import attempts
 from ..products.summary import summary_table
-from .printing import say, say_json, warnings_logged
+from .printing import say, say_json
 
 __all__ = ["LARGE", "Job", "do_all", "report_failure"]
 
@@ -123,9 +124,9 @@ def _one_by_one(jobs, imager, args, failures):
     """
 
     def write(job, result, warnings, started):
-        with warnings_logged() as more:
+        with collected_records() as more:
             paths = job.write(result)
-        _report(job, _Report.of(result, paths, warnings + more()), args)
+        _report(job, _Report.of(result, paths, warnings + more), args)
         log.debug("%s took %.1f s", job.name, time.monotonic() - started)
 
     def settle(job, writing):
@@ -145,7 +146,7 @@ def _one_by_one(jobs, imager, args, failures):
                     log.info("%s", job.name)
                 started, failing = time.monotonic(), None
                 try:
-                    with warnings_logged() as warnings:
+                    with collected_records() as warnings:
                         result = job.image(imager)
                 except Exception as error:
                     failing = error
@@ -154,7 +155,7 @@ def _one_by_one(jobs, imager, args, failures):
                 if failing is not None:
                     failures.add(job, failing)
                     continue
-                written.append((job, writer.submit(write, job, result, warnings(), started)))
+                written.append((job, writer.submit(write, job, result, warnings, started)))
                 if job.divided or result.dirty.data.size > LARGE:
                     settle(*written.pop())
                 del result
@@ -196,10 +197,10 @@ def _do_job(imager, task):
     _, seed, job = task
     if not job.there.exists():
         raise DirtyImageError(f"worker on {gethostname()} sees no {job.there}; it needs the same file system")
-    with warnings_logged() as warnings:
+    with collected_records() as warnings:
         result = job.image(imager.but(seed=seed))
         paths = job.write(result)
-    return _Report.of(result, paths, warnings())
+    return _Report.of(result, paths, warnings)
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,7 @@ class _Report:
         where = "" if channels is None else f" in {len(channels)} channels"
         summary = f"{len(table)} source{'s' * (len(table) != 1)}{where}, noise {noise * 1e6:.3g} uJy/beam"
         text = "\n".join(table.pformat(max_lines=-1, max_width=-1)) if len(table) else ""
-        return cls(paths, entries | {"warnings": warnings}, summary, text)
+        return cls(paths, entries | {"warnings": [record.getMessage() for record in warnings]}, summary, text)
 
 
 def _report(job, report, args):

@@ -6,8 +6,6 @@ import math
 import os
 import sys
 from contextlib import contextmanager, suppress
-from logging.handlers import BufferingHandler
-from threading import get_ident
 
 from ..errors import printable
 
@@ -18,7 +16,6 @@ __all__ = [
     "printable_lines",
     "say",
     "say_json",
-    "warnings_logged",
 ]
 
 PACKAGE = __package__.partition(".")[0]
@@ -145,23 +142,3 @@ def logging_to_stderr(level):
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level_before)
-
-
-@contextmanager
-def warnings_logged():
-    """Collect the warnings that the package logs in this thread.
-
-    Yields
-    ------
-    function
-        Returns the messages so far, as a list of str.
-    """
-    logger, collected = logging.getLogger(PACKAGE), BufferingHandler(sys.maxsize)
-    collected.setLevel(logging.WARNING)
-    own = get_ident()
-    collected.addFilter(lambda record: record.thread == own)
-    logger.addHandler(collected)
-    try:
-        yield lambda: [record.getMessage() for record in collected.buffer]
-    finally:
-        logger.removeHandler(collected)
