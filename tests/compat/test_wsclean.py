@@ -121,7 +121,7 @@ def test_what_exists_is_kept(run, quick, capsys):
     assert names(prefix.parent) == ["image.fits", "residual.fits"]
     assert main([*call, "--overwrite"]) == 0
     printed = capsys.readouterr()
-    assert "noise 47 uJy/beam" in printed.out and "wrote field-model.fits, field-image.fits" in printed.err
+    assert "noise 47.1 uJy/beam" in printed.out and "wrote field-model.fits, field-image.fits" in printed.err
     # Now the restored image is one; it is not taken for WSClean's, nor replaced unasked.
     assert main(call) == 1
     assert main([*call, "--resume"]) == 0

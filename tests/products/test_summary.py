@@ -18,7 +18,7 @@ def test_a_brightness_has_the_prefix_that_fits(value, said):
 
 def test_a_result_shows_itself(result):
     shown = result._repr_html_()
-    for part in ("demo.dirty.fits", "demo.psf.fits", "47 µJy/beam", "0.891 x 0.819 arcsec", "<table"):
+    for part in ("demo.dirty.fits", "demo.psf.fits", "47.0 µJy/beam", "0.891 x 0.819 arcsec", "<table"):
         assert part in shown
     assert shown.count("<tr>") > len(result.catalog)
 
