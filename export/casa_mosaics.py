@@ -16,7 +16,7 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 
-from astro_ddpm_imager.simulate import Observation, Sources, read_array, truth_table
+from astro_ddpm_imager.simulate import Observation, Sources, casa_driver, read_array, truth_table
 from astro_ddpm_imager.simulate.casa import CONFIGURATION, _array_file, _job
 
 SPACING = 13.0  # arcsec between pointings: half of the primary beam
@@ -24,24 +24,7 @@ FWHM = 26.0  # arcsec, of the primary beam
 ROUND = 20 * u.s  # on a pointing, before the next
 SIDE, CELL, RMS, PWV = 640, 0.12, 85e-6, 1.796 * u.mm  # pixels, arcsec, Jy/beam: about that of the images, millimetres
 APART, LOWEST = 4.0, 0.35  # arcsec between sources; weight
-DRIVER = """
-import json, sys
-from pathlib import Path
-from casatasks import exportfits, simobserve, tclean
-from casatools import componentlist
-job = json.loads(Path(sys.argv[1]).read_text())
-components = componentlist()
-for component in job["components"]:
-    components.addcomponent(**component)
-components.rename("sky.cl")
-components.close()
-simobserve(complist="sky.cl", **job["simobserve"])
-vis = str(sorted(Path("p").glob("*.ms"), key=lambda path: "noisy" in path.name)[-1])
-for name, more in job["images"].items():
-    tclean(vis=vis, imagename=name, **(job["tclean"] | more))
-    for product in ("image", "psf", "pb", "weight"):
-        exportfits(imagename=f"{name}.{product}", fitsimage=f"{name}.{product}.fits", overwrite=True)
-"""
+PRODUCTS = ("image", "psf", "pb", "weight")
 
 
 def hexagon():
@@ -112,13 +95,13 @@ def main():
         job["images"] = {"mosaic": {}}
         if args.pointing_psfs:
             job["images"] |= {f"pointing-{n}": {"phasecenter": place} for n, place in enumerate(pointings)}
+        job["exports"] = {f"{name}.{kind}": f"{name}.{kind}.fits" for name in job["images"] for kind in PRODUCTS}
         (folder / "array.cfg").write_text(_array_file(observation.array))
         (folder / "pointing.txt").write_text("".join(f"{place} {ROUND.value:g}\n" for place in pointings))
         (folder / "job.json").write_text(json.dumps(job))
-        (folder / "driver.py").write_text(DRIVER)
         (folder / "config.py").write_text(CONFIGURATION.format(folder=str(folder.absolute()), log="casa.log"))
-        command = [args.casa, "-P", "driver.py", "job.json", "--nositeconfig", "--configfile", "config.py"]
-        subprocess.run(command, cwd=folder, check=True)
+        driver = [casa_driver.__file__, "job.json", "--nositeconfig", "--configfile", "config.py"]
+        subprocess.run([args.casa, "-P", *driver], cwd=folder, check=True)
 
 
 if __name__ == "__main__":

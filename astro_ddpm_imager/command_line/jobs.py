@@ -137,7 +137,8 @@ def _one_by_one(jobs, imager, args, failures):
 
     written = []  # the last image that was made, while its products are written
     with ThreadPoolExecutor(1) as writer:
-        writer.submit(_import_the_rest)
+        if jobs:
+            writer.submit(_import_the_rest)
         try:
             for job in jobs:
                 while written and job.divided:  # which writes by itself

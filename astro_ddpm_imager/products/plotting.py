@@ -68,8 +68,6 @@ def plot_result(result, labels=LABELS):
 
 def _share_labels(axes, number):
     """Of four images with the same axes, label those on the outside: letters take a third of the time."""
-    if not hasattr(axes, "coords"):
-        return
     right, lower = number % 2, number // 2
     for axis, inside in zip(axes.coords, (not lower, right), strict=True):
         if inside:

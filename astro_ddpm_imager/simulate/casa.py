@@ -175,6 +175,8 @@ def _job(observation, sources, pwv, bandwidth, pblimit, seed):
             "pblimit": pblimit,
             "niter": 0,
         },
+        "images": {"field": {}},
+        "exports": {"field.image": "dirty.fits", "field.psf": "psf.fits", "field.pb": "pb.fits"},
     }
 
 

@@ -10,7 +10,12 @@ from pathlib import Path
 
 
 def main(job):
-    """Simulate, image and export one field; the keys of ``job`` are the arguments of the tasks."""
+    """Simulate one field, make images of it and export them.
+
+    Of ``job``, ``components``, ``simobserve`` and ``tclean`` are arguments of
+    the tasks; ``images`` the names of the images, with more arguments for each;
+    ``exports`` the files to be written of their products.
+    """
     from casatasks import exportfits, simobserve, tclean
     from casatools import componentlist
 
@@ -22,9 +27,10 @@ def main(job):
     simobserve(complist="sky.cl", **job["simobserve"])
     # "p.array.ms", or "p.array.noisy.ms" beside it.
     sets = sorted(Path(job["simobserve"]["project"]).glob("*.ms"), key=lambda path: "noisy" in path.name)
-    tclean(vis=str(sets[-1]), imagename="field", **job["tclean"])
-    for product, name in (("image", "dirty"), ("psf", "psf"), ("pb", "pb")):
-        exportfits(imagename=f"field.{product}", fitsimage=f"{name}.fits")
+    for name, more in job["images"].items():
+        tclean(vis=str(sets[-1]), imagename=name, **(job["tclean"] | more))
+    for product, file in job["exports"].items():
+        exportfits(imagename=product, fitsimage=file)
 
 
 if __name__ == "__main__":

@@ -236,12 +236,13 @@ def test_real_wsclean(plugin, casa_fields, tmp_path):
     )
     catalog = QTable.read(tmp_path / "field-catalog.ecsv")
     assert len(catalog) > 0 and model.max() > 0 and residual.std() < dirty.std()
-    # The median of the samples has half of the flux at most of what half of them have.
-    certain = catalog[catalog["sample_fraction"] > 0.5]
-    assert len(certain) > 0
-    for row in certain:
-        x, y = round(row["x"]), round(row["y"])
-        assert model[y - 6 : y + 7, x - 6 : x + 7].sum() == pytest.approx(row["flux"].to_value("Jy"), rel=0.5)
+    assert max(catalog["sample_fraction"]) > 0.5
+    for row in catalog:
+        x, y, flux = round(row["x"]), round(row["y"]), row["flux"].to_value("Jy")
+        found = model[y - 6 : y + 7, x - 6 : x + 7].sum()
+        assert 0 < found < 1.5 * flux
+        if row["sample_fraction"] > 0.5:  # else the median of the samples has half of the flux at most
+            assert found == pytest.approx(flux, rel=0.5)
     wrong = run("-mgain", "0.8", SAMPLES="0")
     assert wrong.returncode == 1 and "ERROR: n_samples=0: must be a whole number" in wrong.stdout
     assert "WSClean is stopped; no model was made" in wrong.stdout
