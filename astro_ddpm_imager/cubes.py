@@ -18,7 +18,7 @@ from .errors import DirtyImageError
 from .imager import DiffusionImager
 from .observation.beam import beam_text, checked_beam
 from .observation.cubes import checked_channels, open_companion, open_cube, read_plane
-from .observation.dirty import prepare
+from .observation.preparation import prepare
 from .parallel import one_blas_thread
 from .pieces import run_pieces
 from .products.cube_files import CUBE_PRODUCTS, ChannelProducts, CubeFiles
@@ -281,7 +281,7 @@ def prepared(channel, pblimit):
     Raises
     ------
     DirtyImageError
-        As of `~astro_ddpm_imager.observation.dirty.prepare`.
+        As of `~astro_ddpm_imager.observation.preparation.prepare`.
     """
     planes = {"dirty": read_plane(channel.planes["dirty"])}
     if _is_blank(planes["dirty"]):

@@ -23,11 +23,11 @@ from .errors import DirtyImageError, SettingError
 from .large import check_tile, image_in_tiles, in_tiles
 from .observation.artefacts import measure_artefacts
 from .observation.bright import subtract_bright
-from .observation.dirty import prepare
 from .observation.grid import ModelGrid
 from .observation.gridded import GriddedObservation
 from .observation.inputs import Companion, Image, as_plane
 from .observation.noise_map import flatten, uneven_noise
+from .observation.preparation import prepare
 from .parallel import one_blas_thread
 from .pieces import attempts
 from .products.summary import html_table

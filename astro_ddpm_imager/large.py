@@ -15,7 +15,6 @@ from astropy.table import QTable
 
 from .errors import DirtyImageError, SettingError
 from .observation.beam import beam_covariance, beam_pixels, check_sampling
-from .observation.dirty import beam_of, brightness_of, warn_polarised
 from .observation.far_sidelobes import PixelComponents, PlacedPSF, clean_for_others, nearest_psf
 from .observation.grid import tiles
 from .observation.inputs import as_companion, origin
@@ -23,6 +22,7 @@ from .observation.mosaic import is_flat_sky, mosaic_psf
 from .observation.noise_map import measure_noise, noise_of
 from .observation.offset import fit_pedestal
 from .observation.planes import Plane
+from .observation.preparation import beam_of, brightness_of, warn_polarised
 from .observation.primary_beam import check_pb
 from .observation.psf import checked_psf
 from .pieces import run_pieces

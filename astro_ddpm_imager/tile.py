@@ -7,9 +7,9 @@ from astropy.nddata import CCDData
 
 from .errors import DirtyImageError
 from .log_records import collected_records
-from .observation.dirty import prepare_plane
 from .observation.far_sidelobes import PixelComponents
 from .observation.grid import Tile
+from .observation.preparation import prepare_plane
 from .observation.reading import JY_PER_BEAM
 from .tiled_result import TILED
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.observation.clean import clean
-from astro_ddpm_imager.observation.dirty import prepare
+from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.simulate import Observation, Sources, read_array
 from astro_ddpm_imager.simulate.population import power_law
 from astro_ddpm_imager.simulate.shapes import disc, double

@@ -26,7 +26,7 @@ from astro_ddpm_imager.evaluate.fields import read_folder
 from astro_ddpm_imager.evaluate.finders import FINDERS
 from astro_ddpm_imager.evaluate.images import true_sky
 from astro_ddpm_imager.evaluate.summary import scores_with_intervals
-from astro_ddpm_imager.observation.dirty import prepare
+from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.simulate import Observation, SourceRecipe, read_array, simulate_fields
 from astro_ddpm_imager.sources.detection import SHARP, detect
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from astro_ddpm_imager.evaluate import read_folder, score_catalog
 from astro_ddpm_imager.evaluate.matched_filter import convolve_gaussian
-from astro_ddpm_imager.observation.dirty import prepare
+from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.sources.aggregation import Detections, merge
 
 FLUX = np.arange(62.5, 500, 25) * 1e-6  # Jy, for 50 to 500 uJy

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from astro_ddpm_imager.observation.dirty import prepare
 from astro_ddpm_imager.observation.grid import ModelGrid
 from astro_ddpm_imager.observation.gridded import GriddedObservation
+from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.simulate import Observation, SourceRecipe, read_array, simulate_fields, thermal_rms
 from astro_ddpm_imager.simulate.sky import sky_pixels, sky_spectrum
 

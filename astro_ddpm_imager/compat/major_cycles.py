@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from astropy.stats import mad_std
 
-from ..observation.dirty import prepare
+from ..observation.preparation import prepare
 from ..observation.reach import end_psf
 from .depth import deep_model, deep_sources
 

@@ -17,7 +17,7 @@ from astropy.io import fits
 from astropy.table import QTable
 
 from ..errors import EvaluationError
-from ..observation.dirty import prepare
+from ..observation.preparation import prepare
 from ..observation.reading import read_image
 from ..simulate.casa import CONFIGURATION
 

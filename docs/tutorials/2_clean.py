@@ -55,7 +55,7 @@ dirty = CCDData(data, unit="Jy/beam", wcs=observation.wcs)
 from dataclasses import replace
 
 from astro_ddpm_imager.observation.clean import clean
-from astro_ddpm_imager.observation.dirty import prepare
+from astro_ddpm_imager.observation.preparation import prepare
 
 checked = prepare(dirty, observation.psf, observation.pb, None, observation.beam)
 noise = checked.rms

@@ -19,7 +19,7 @@ from astro_ddpm_imager.evaluate import (
     true_snr,
 )
 from astro_ddpm_imager.evaluate.matching import match_in_order
-from astro_ddpm_imager.observation.dirty import prepare
+from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.simulate import Observation, SourceRecipe, read_array, simulate_fields
 
 

@@ -32,7 +32,7 @@ from astro_ddpm_imager.evaluate.calibration_tables import _errors
 from astro_ddpm_imager.evaluate.figures import draw_figures
 from astro_ddpm_imager.evaluate.finders import FINDERS, FinderError, _table, measurement_sets
 from astro_ddpm_imager.evaluate.report import make_tables
-from astro_ddpm_imager.observation.dirty import prepare
+from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.simulate import Observation, SourceRecipe, read_array, simulate_fields
 from export.score import scores_of
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from astro_ddpm_imager.evaluate import read_folder, score_catalog
-from astro_ddpm_imager.observation.dirty import prepare
+from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.simulate import Observation, SourceRecipe, read_array, simulate_fields
 from export.optimum import catalogue
 

@@ -16,7 +16,7 @@ import numpy as np
 from astropy.io import fits
 
 from astro_ddpm_imager import DirtyImageError, read_companion, read_image
-from astro_ddpm_imager.observation.dirty import prepare
+from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.products.headers import product_header, to_hdu
 from astro_ddpm_imager.simulate import Observation, Sources, read_array
 

@@ -8,8 +8,8 @@ from astropy.nddata import CCDData
 from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.observation.artefacts import measure_artefacts
 from astro_ddpm_imager.observation.bright import subtract_bright
-from astro_ddpm_imager.observation.dirty import prepare
 from astro_ddpm_imager.observation.grid import ModelGrid
+from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.simulate import Observation, Sources, read_array
 
 RMS = 47e-6

@@ -11,8 +11,8 @@ from radio_beam import Beam
 
 from astro_ddpm_imager import DiffusionImager, DirtyImageError, ModelError, SettingError, read_image
 from astro_ddpm_imager.observation.bright import subtract_bright
-from astro_ddpm_imager.observation.dirty import prepare
 from astro_ddpm_imager.observation.grid import ModelGrid
+from astro_ddpm_imager.observation.preparation import prepare
 
 from ..conftest import gaussian_psf, make_wcs
 

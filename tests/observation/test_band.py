@@ -6,7 +6,7 @@ import pytest
 from astropy.nddata import CCDData
 
 from astro_ddpm_imager import DirtyImageError
-from astro_ddpm_imager.observation.dirty import prepare
+from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.simulate import Observation, Sources, read_array
 
 RMS = 47e-6

@@ -11,8 +11,8 @@ from astropy.stats import gaussian_fwhm_to_sigma, mad_std
 
 from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.observation.bright import subtract_bright
-from astro_ddpm_imager.observation.dirty import prepare
 from astro_ddpm_imager.observation.grid import ModelGrid
+from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.simulate import Observation, Sources, read_array
 
 NOISE = 1e-4  # Jy/beam

@@ -8,7 +8,7 @@ from radio_beam import Beam
 from scipy.fft import fftfreq, rfft2, rfftfreq
 
 from astro_ddpm_imager.observation.components import Components
-from astro_ddpm_imager.observation.dirty import prepare
+from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.simulate import Observation, Sources, read_array
 
 from ..conftest import make_wcs

@@ -6,7 +6,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 
 from astro_ddpm_imager import DirtyImageError, read_image
-from astro_ddpm_imager.observation.dirty import prepare
+from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.products.headers import product_header, to_hdu
 from astro_ddpm_imager.result import JY_PER_BEAM
 

@@ -9,7 +9,7 @@ from astro_ddpm_imager import DirtyImageError, read_image
 from astro_ddpm_imager.compat.bdsf.field import read_field
 from astro_ddpm_imager.compat.bdsf.parameters import Options
 from astro_ddpm_imager.observation.beam import header_beam
-from astro_ddpm_imager.observation.dirty import prepare
+from astro_ddpm_imager.observation.preparation import prepare
 
 from ..conftest import make_wcs
 

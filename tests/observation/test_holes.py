@@ -9,8 +9,8 @@ from astropy.stats import gaussian_fwhm_to_sigma
 from scipy.ndimage import gaussian_filter
 
 from astro_ddpm_imager.compat import bdsf
-from astro_ddpm_imager.observation.dirty import prepare
 from astro_ddpm_imager.observation.holes import interpolate, small_holes
+from astro_ddpm_imager.observation.preparation import prepare
 
 from ..conftest import make_wcs
 

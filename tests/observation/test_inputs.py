@@ -12,8 +12,8 @@ from astropy.table import Table
 from astropy.wcs import WCS
 
 from astro_ddpm_imager import DirtyImageError, read_companion, read_image
-from astro_ddpm_imager.observation.dirty import prepare
 from astro_ddpm_imager.observation.inputs import as_companion, as_plane, origin
+from astro_ddpm_imager.observation.preparation import prepare
 
 from ..conftest import gaussian_psf, make_wcs
 

@@ -8,8 +8,8 @@ import pytest
 from radio_beam import Beam
 
 from astro_ddpm_imager.errors import DirtyImageError
-from astro_ddpm_imager.observation.dirty import prepare
 from astro_ddpm_imager.observation.joint import Mean
+from astro_ddpm_imager.observation.preparation import prepare
 from tests.conftest import gaussian_psf
 
 

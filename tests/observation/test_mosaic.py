@@ -12,8 +12,8 @@ from scipy.fft import irfft2, rfft2
 from scipy.signal import fftconvolve
 
 from astro_ddpm_imager import DiffusionImager
-from astro_ddpm_imager.observation.dirty import prepare
 from astro_ddpm_imager.observation.mosaic import mosaic_overlap, mosaic_psf
+from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.simulate import Observation, read_array
 
 SIDE, MIDDLE, WIDTH, RMS = 260, 130, 44.0, 1e-4  # pixels; FWHM of the primary beam; Jy/beam

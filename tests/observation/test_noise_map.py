@@ -10,8 +10,8 @@ from scipy.ndimage import gaussian_filter
 
 from astro_ddpm_imager.errors import DirtyImageError
 from astro_ddpm_imager.observation.components import Components
-from astro_ddpm_imager.observation.dirty import prepare
 from astro_ddpm_imager.observation.noise_map import flatten, measure_noise, noise_of
+from astro_ddpm_imager.observation.preparation import prepare
 
 SIGMA = 1.5  # pixels, of the beam
 BEAM_AREA = 2 * np.pi * SIGMA**2

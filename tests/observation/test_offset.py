@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from astropy.nddata import CCDData
 
-from astro_ddpm_imager.observation.dirty import prepare
 from astro_ddpm_imager.observation.offset import fit_pedestal
+from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.simulate import Observation, Sources, read_array
 
 RMS = 47e-6

@@ -7,8 +7,8 @@ from astropy.nddata import CCDData
 
 from astro_ddpm_imager import DirtyImageError
 from astro_ddpm_imager.observation.beam import beam_covariance
-from astro_ddpm_imager.observation.dirty import prepare
 from astro_ddpm_imager.observation.pixels import sharp_pixels
+from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.simulate import Observation, Sources, read_array
 
 from ..conftest import gaussian_psf

@@ -8,7 +8,7 @@ from astropy.nddata import CCDData
 from scipy.ndimage import affine_transform
 
 from astro_ddpm_imager import DirtyImageError
-from astro_ddpm_imager.observation.dirty import prepare
+from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.observation.psf import half_power
 from astro_ddpm_imager.simulate import Observation, read_array
 

@@ -11,8 +11,8 @@ from radio_beam import Beam
 from regions import Regions
 
 from astro_ddpm_imager.observation.beam import beam_covariance
-from astro_ddpm_imager.observation.dirty import prepare
 from astro_ddpm_imager.observation.grid import ModelGrid
+from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.products.region_files import catalog_to_regions, ds9_text
 from astro_ddpm_imager.sources.aggregation import MergedSources
 from astro_ddpm_imager.sources.catalog import COLUMNS, build_catalog

@@ -7,7 +7,7 @@ from astropy.nddata import CCDData
 from astropy.stats import gaussian_fwhm_to_sigma
 
 from astro_ddpm_imager.observation.components import Components
-from astro_ddpm_imager.observation.dirty import prepare
+from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.simulate import Observation, Sources, read_array
 from astro_ddpm_imager.sources.fluxes import as_components, fit_fluxes, resized
 

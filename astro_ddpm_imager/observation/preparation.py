@@ -1,0 +1,279 @@
+"""The way to a checked dirty image from what is given, with all that may be wrong with it."""
+
+import logging
+
+import numpy as np
+from astropy.stats import mad_std
+from scipy.ndimage import distance_transform_edt
+
+from ..errors import DirtyImageError
+from .band import blank_unmeasured
+from .beam import beam_covariance, beam_pixels, check_sampling, checked_beam, header_beam
+from .blank import blank_zeros
+from .dirty import DirtyImage
+from .holes import interpolate, small_holes
+from .inputs import as_companion, as_plane, origin
+from .mosaic import is_flat_sky, mosaic_psf
+from .noise_map import flatten, noise_of
+from .offset import subtract_pedestal
+from .pixels import blank_infinite, blank_sharp_pixels, check_range
+from .primary_beam import check_pb, warn_corrected
+from .psf import checked_psf
+from .reading import in_jy_per_beam
+from .restored import fitting_beam
+
+__all__ = ["beam_of", "brightness_of", "prepare", "prepare_plane", "warn_polarised"]
+
+log = logging.getLogger(__name__)
+
+SMALLEST = 10  # beams of pixels that are not blank
+MOST_HOLES = 0.1  # of an image
+NEGATIVE = 10.0  # times the noise
+STOKES = {2: "Q", 3: "U", 4: "V", -3: "RL", -4: "LR", -7: "XY", -8: "YX"}  # where sources may be negative
+
+
+def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2, noise=None):
+    """Read and check a dirty image and what belongs to it.
+
+    Parameters
+    ----------
+    dirty : `~astropy.nddata.CCDData`, or as of `~astro_ddpm_imager.observation.inputs.as_plane`
+        Dirty image, Jy/beam or a multiple, not corrected for the primary beam;
+        a path is of a FITS file or of a CASA image.
+    psf, pb : likewise, or 2D arrays, optional
+        PSF and primary beam on the same pixels.
+    mask : likewise, optional
+        CLEAN's mask: sources are catalogued only where it is not 0.
+    beam : `~radio_beam.Beam`, optional
+        Restoring beam, instead of the header's.
+    pblimit : float, optional
+        Primary beam below which the image is blanked.
+    noise : likewise, optional
+        How the noise varies over the image, see `~astro_ddpm_imager.observation.noise_map.noise_of`.
+
+    Returns
+    -------
+    `~astro_ddpm_imager.observation.dirty.DirtyImage`
+
+    Raises
+    ------
+    DirtyImageError
+        With the name of what cannot be used, its value, and the way out.
+    """
+    image = as_plane(dirty, "dirty")
+    given = {"psf": psf, "pb": pb, "mask": mask, "noise": noise}
+    companions = {
+        name: as_companion(companion, name, image) for name, companion in given.items() if companion is not None
+    }
+    beam = beam_of(image, companions.get("psf"), beam)
+    check_sampling(beam, image)
+    warn_polarised(image.meta)
+    values = {name: companion.data for name, companion in companions.items()}
+    if pb is not None:
+        check_pb(values["pb"])
+        if is_flat_sky(image.meta):
+            image.data = image.data * values["pb"]
+        if psf is not None:
+            values["psf"] = mosaic_psf(companions["psf"], values["pb"], image)
+    if noise is not None:
+        values["noise"] = noise_of(companions["noise"])
+    inputs = {name: origin(each) for name, each in {"dirty": image, **companions}.items()}
+    return prepare_plane(image, values, beam, pblimit, inputs)
+
+
+def beam_of(image, psf, beam):
+    """The restoring beam that is given, or of the header of a dirty image, or of its PSF.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+    psf : `~astropy.nddata.CCDData` or None
+    beam : `~radio_beam.Beam` or None
+
+    Returns
+    -------
+    `~radio_beam.Beam`
+
+    Raises
+    ------
+    DirtyImageError
+        There is none, or it is none.
+    """
+    beam = checked_beam(beam, "beam:")
+    for source, name in ((image, "dirty"), (psf, "psf")):
+        if beam is None:
+            beam = header_beam(source, name)
+    if beam is None:
+        raise DirtyImageError(
+            "dirty: no beam in the header (BMAJ, BMIN, BPA) and none given; give beam=radio_beam.Beam(...), "
+            "or --beam MAJ MIN PA on the command line"
+        )
+    return beam
+
+
+def prepare_plane(image, companions, beam, pblimit, inputs, whole=True):
+    """Check the pixels of a dirty image, or of a tile of one, and of what belongs to it.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+        In Jy/beam or a multiple, with a celestial WCS.
+    companions : dict of 2D arrays
+        ``"psf"``, ``"pb"``, ``"mask"`` and ``"noise"``, as far as there are any.
+    beam : `~radio_beam.Beam`
+    pblimit : float
+    inputs : dict
+        As of `~astro_ddpm_imager.observation.dirty.DirtyImage`.
+    whole : bool, optional
+        Whether it is no tile of an image that has been checked as a whole: for its pedestal, and its beam and
+        primary beam.
+
+    Returns
+    -------
+    `~astro_ddpm_imager.observation.dirty.DirtyImage`
+
+    Raises
+    ------
+    DirtyImageError
+        As of `prepare`.
+    """
+    data = brightness_of(image)
+    if image.mask is not None:
+        data = np.where(image.mask, np.nan, data)
+    data = blank_infinite(data, "dirty")
+    finite = np.isfinite(data)
+    if not finite.any():
+        raise DirtyImageError("dirty: every pixel is blank (NaN)")
+    pb_values, noise, psf = (companions.get(name) for name in ("pb", "noise", "psf"))
+    if noise is not None:
+        finite &= np.isfinite(noise)
+    pb_values = np.ones(data.shape) if pb_values is None else pb_values
+    with np.errstate(invalid="ignore"):
+        seen = (pb_values >= pblimit) & (pb_values > 0)
+    beyond, inside = np.isfinite(pb_values) & ~seen, finite & seen
+    if not inside.any():
+        raise DirtyImageError(f"pb: nowhere reaches pblimit={pblimit} inside the image; lower pblimit or check pb")
+    data, pb_values = np.where(inside, data, np.nan), np.where(inside, pb_values, np.nan)
+    covariance = beam_covariance(beam, image.wcs)
+    beam_area = 2 * np.pi * np.sqrt(np.linalg.det(covariance))
+    _check_known(inside, beam_area, pblimit)
+
+    data, psf_values = _without_faults(data, covariance, psf, whole)
+    inside = np.isfinite(data)
+    _check_known(inside, beam_area, pblimit)
+    pb_values = np.where(inside, pb_values, np.nan)
+    rms = float(mad_std(data[inside]))
+    if whole:
+        if noise is None:
+            warn_corrected(data, pb_values, beam_area)
+        _warn_negative(data, rms)
+    if whole and psf is None:
+        beam, ratio = fitting_beam(data, rms, beam, covariance, image.wcs)
+        data, rms, covariance = ratio * data, ratio * rms, beam_covariance(beam, image.wcs)
+    pixels = beam_pixels(beam, image.wcs)
+    holes = small_holes(inside, pixels) & ~beyond
+    if holes.sum() > MOST_HOLES * inside.sum():
+        raise DirtyImageError(
+            f"dirty: {holes.sum()} blank pixels are holes between the other {inside.sum()}: too many to find out what "
+            "lies in them; is something wrong with its mask, or with the primary beam?"
+        )
+    if holes.any():
+        log.warning(
+            "dirty: %d blank pixels in small holes are interpolated, and left blank in the products; sources there are "
+            "flagged", holes.sum(),
+        )  # fmt: skip
+        inside |= holes
+        data = rms * interpolate(data / rms, holes, covariance)
+        pb_values = np.where(holes, _beside(pb_values), pb_values)
+
+    allowed = inside & (np.nan_to_num(companions["mask"]) != 0) if "mask" in companions else inside
+    observation = DirtyImage(
+        data, image.wcs, beam, rms, psf_values, pb_values, allowed, image.meta,
+        holes=holes if holes.any() else None, inputs=inputs,
+    )  # fmt: skip
+    return observation if noise is None else flatten(observation, noise)
+
+
+def _without_faults(data, covariance, psf, whole):
+    """The pixels of a sky and noise, NaN elsewhere, and the PSF, if one is given; both are checked."""
+    beam_area = 2 * np.pi * np.sqrt(np.linalg.det(covariance))
+    lowest, highest = np.nanmin(data), np.nanmax(data)
+    if lowest == highest:
+        raise DirtyImageError(f"dirty: the image is constant ({lowest:g} Jy/beam); there is no noise to measure")
+    data = blank_zeros(data, beam_area, "dirty")
+    data = blank_sharp_pixels(data, covariance, "dirty")
+    if whole:
+        data = subtract_pedestal(data, beam_area, "dirty")
+    rms = float(mad_std(data[np.isfinite(data)]))
+    if rms == 0:
+        raise DirtyImageError(
+            "dirty: more than half of the pixels are equal; there is no noise to measure (blank pixels should be NaN)"
+        )
+    check_range(data, rms, "dirty")
+    psf = None if psf is None else checked_psf(psf, covariance)
+    return blank_unmeasured(data, rms, covariance, psf, "dirty"), psf
+
+
+def _check_known(inside, beam_area, pblimit):
+    """Fail if so little is not blank that noise cannot be told from sources."""
+    if inside.sum() < SMALLEST * beam_area:
+        raise DirtyImageError(
+            f"dirty: hardly a pixel is not blank; lower pblimit={pblimit}, or check pb ({inside.sum()} are left, or "
+            f"{inside.sum() / beam_area:.2g} beams, and at least {SMALLEST} are needed)"
+        )
+
+
+def _warn_negative(data, rms):
+    """Say if the deepest negative is beyond what sidelobes of positive sources make."""
+    lowest, highest = np.nanmin(data) / rms, np.nanmax(data) / rms
+    if -lowest > max(NEGATIVE, highest):
+        log.warning(
+            "dirty: reaches %.3g times the noise, and only %.3g above 0; if sources are negative, as in absorption or "
+            "with the wrong sign, the model does not know them", lowest, highest,
+        )  # fmt: skip
+
+
+def _beside(image):
+    """Each pixel that is blank as the nearest one that is not; a primary beam hardly changes on the way."""
+    nearest = distance_transform_edt(~np.isfinite(image), return_distances=False, return_indices=True)
+    return image[tuple(nearest)]
+
+
+def brightness_of(image):
+    """The pixels of a dirty image in Jy/beam.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+
+    Returns
+    -------
+    2D array of float
+
+    Raises
+    ------
+    DirtyImageError
+        They are whole numbers, or in another unit.
+    """
+    if image.data.dtype.kind != "f":
+        raise DirtyImageError(
+            f"dirty: the pixels are {image.data.dtype.name}, not floating point; if their values really are in "
+            f"{image.unit}, convert them with astype(float)"
+        )
+    return in_jy_per_beam(image, "dirty")
+
+
+def warn_polarised(meta):
+    """Say if an image is not of total intensity, where sources are positive.
+
+    Parameters
+    ----------
+    meta : dict-like
+        Header.
+    """
+    for axis in range(3, 5):
+        value = meta.get(f"CRVAL{axis}")
+        if str(meta.get(f"CTYPE{axis}", "")).startswith("STOKES") and value in STOKES:
+            log.warning(
+                "dirty: is of Stokes %s, which may be negative; the model only knows positive sources", STOKES[value]
+            )
