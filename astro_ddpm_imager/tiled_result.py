@@ -64,10 +64,11 @@ class TiledResult(ImagingResult):
 
     def __init__(self, folder, shape, wcs, beam, header, inputs, with_psf, catalog, rms, chi2, misfits, meta):
         self.folder, self.catalog, self.meta, self.fit = folder, catalog, meta, TiledFit(chi2, misfits)
-        self._given = shape, wcs, beam, header, inputs, with_psf, rms
+        self.shape, self.wcs, self.beam, self.rms = shape, wcs, beam, rms
+        self.header, self.inputs, self.with_psf = header, inputs, with_psf
 
     def __repr__(self):
-        (ny, nx), noise = self._given[0], brightness(self._given[-1]).replace("µ", "u")
+        (ny, nx), noise = self.shape, brightness(self.rms).replace("µ", "u")
         return (
             f"<TiledResult: {nx} x {ny} pixels in {self.meta['tiles']} tiles, {self.meta['n_samples']} samples, "
             f"{len(self.catalog)} sources, noise {noise}>"
@@ -76,11 +77,10 @@ class TiledResult(ImagingResult):
     @property
     def dirty(self):
         """The dirty image, as `~astro_ddpm_imager.observation.dirty.DirtyImage`; blank once its files are gone."""
-        shape, wcs, beam, header, inputs, with_psf, rms = self._given
         data, pb = self._opened("dirty", np.nan), self._opened("pb", 1)
-        psf = self._opened("psf-0", 0) if with_psf else None
-        allowed = np.broadcast_to(np.True_, shape)
-        return DirtyImage(data, wcs, beam, rms, psf, pb, allowed, header, inputs=inputs)
+        psf = self._opened("psf-0", 0) if self.with_psf else None
+        allowed = np.broadcast_to(np.True_, self.shape)
+        return DirtyImage(data, self.wcs, self.beam, self.rms, psf, pb, allowed, self.header, inputs=self.inputs)
 
     @property
     def image(self):
@@ -115,12 +115,12 @@ class TiledResult(ImagingResult):
         try:
             return Plane(self.folder / f"{name}.npy").opened()
         except FileNotFoundError:
-            return np.broadcast_to(np.float32(otherwise), self._given[0])
+            return np.broadcast_to(np.float32(otherwise), self.shape)
 
     def _plane(self, name):
         plane = Plane(self.folder / f"{name}.npy")
-        header, mask = product_header(self.dirty, self.meta), np.empty(self._given[0], bool)
+        header, mask = product_header(self.dirty, self.meta), np.empty(self.shape, bool)
         for start in range(0, len(mask), ROWS):  # opened anew for each, so that what is read does not stay in memory
             rows = slice(start, start + ROWS)
             mask[rows] = np.isnan(plane.read((rows, slice(None))))
-        return CCDData(plane.opened(), unit=TILED[name], mask=mask, wcs=self._given[1], meta=header)
+        return CCDData(plane.opened(), unit=TILED[name], mask=mask, wcs=self.wcs, meta=header)
