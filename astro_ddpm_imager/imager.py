@@ -1,7 +1,6 @@
 """DiffusionImager: configured once, called on dirty images."""
 
 import logging
-import os
 import secrets
 from collections.abc import Iterable, Iterator
 from copy import copy
@@ -14,40 +13,25 @@ import numpy as np
 from radio_beam import Beam
 
 from . import __version__
+from .at_once import image_at_once
 from .diffusion.denoiser import Denoiser
-from .diffusion.drawing import draw_samples
-from .diffusion.protocol import admit, in_its_units
-from .diffusion.reconstruction import AGGREGATES, aggregate, reconstruct
+from .diffusion.reconstruction import AGGREGATES
 from .diffusion.sampling import SAMPLERS
-from .errors import DirtyImageError, SettingError
+from .errors import SettingError
 from .large import check_tile, image_in_tiles, in_tiles
-from .observation.artefacts import measure_artefacts
-from .observation.bright import subtract_bright
-from .observation.grid import ModelGrid
-from .observation.gridded import GriddedObservation
 from .observation.inputs import Companion, Image, as_plane
-from .observation.noise_map import flatten, uneven_noise
 from .observation.preparation import prepare
 from .parallel import one_blas_thread
 from .pieces import attempts
 from .products.summary import html_table
-from .progress import progress_bar
 from .result import ImagingResult
 from .settings import check_choice, check_number
-from .sources.aggregation import without_luck
-from .sources.artefacts import doubt_artefacts
-from .sources.calibration import calibrate
-from .sources.catalog import build_catalog
-from .sources.detection import SMOOTHING_BEAMS
-from .sources.finding import find_in_samples, find_sources, merge_samples
-from .sources.fit import Residual, measure_fit, warn_of_misfit
 
 __all__ = ["DiffusionImager"]
 
 log = logging.getLogger(__name__)
 
 CATALOGS = ("detect-aggregate", "aggregate-detect")
-BYTES = 16  # of a pixel of a sample, at work
 PAPER_STEPS = 250  # of the ancestral sampler, respaced
 
 
@@ -365,7 +349,6 @@ class DiffusionImager:
         """
         return not self.card.protocol and in_tiles(shape, self.tile)
 
-    @one_blas_thread()
     def reconstruct(self, observation):
         """Reconstruct a dirty image that has been checked.
 
@@ -382,54 +365,7 @@ class DiffusionImager:
         DirtyImageError
             Hardly a pixel is not blank.
         """
-        card, workers = self.card, self.denoiser.workers
-        per_beam = card.pixels_per_beam
-        seed = self.drawn_seed()
-
-        _warn_beyond_training(observation.beam, card.limits)
-        grid = ModelGrid(observation.shape, observation.beam_pixels, per_beam, card.multiple)
-        _check_memory(self.n_samples, grid.shape)
-        given = observation
-        observation = measure_artefacts(subtract_bright(observation, grid, **card.bright))
-        measured = observation
-        if card.protocol:
-            observation = in_its_units(observation, card.protocol)
-        gridded = GriddedObservation.of(observation, grid)
-        if not gridded.pb.any():
-            raise DirtyImageError(f"dirty: hardly a pixel is not blank; lower pblimit={self.pblimit}, or check pb")
-        notes = {"protocol": admit(measured, gridded, self.denoiser, self.insist)} if card.protocol else {}
-        log.info("noise %.4g Jy/beam, model grid %s, seed %d", observation.rms, grid.shape, seed)
-
-        with progress_bar(self.progress, self.n_samples * self.steps) as update:
-            draws = draw_samples(gridded, self.denoiser, self.n_samples, self.steps, self.sampler, seed, update)
-        samples, sky = reconstruct(draws.samples, gridded, self.aggregate, per_beam, workers)
-        residual = Residual.of(sky, gridded, per_beam)
-        left = np.where(residual.inside, residual.image, np.nan)
-        noise = None if card.protocol else uneven_noise(observation, left, grid)
-        if noise is not None:
-            return self.reconstruct(flatten(given, noise))
-        fit = measure_fit(residual, sky, gridded)
-        warn_of_misfit(fit)
-
-        found = find_in_samples(draws.samples, gridded, self.threshold, per_beam, workers)
-        sources = merge_samples(found, per_beam, self._seeds(draws.samples, gridded))
-        if not observation.noise_known:
-            sources = without_luck(sources, draws.mean, draws.expected, SMOOTHING_BEAMS * per_beam)
-        if self.calibrate:
-            sources = calibrate(sources, card.calibration)
-        if not observation.noise_known:
-            sources = doubt_artefacts(sources, grid, observation)
-        meta = self.provenance(seed, observation.inputs) | notes
-        meta |= {"chi2": round(fit.chi2, 3), "misfit": ", ".join(fit.misfits)}
-        catalog = build_catalog(sources, grid, observation, residual, self.reliability, meta)
-        return ImagingResult(observation, grid, sky, samples, draws.samples, catalog, fit, meta)
-
-    def _seeds(self, samples, gridded):
-        """Where the catalogue's sources are, if they are detected in the reconstruction."""
-        if self.catalog != "aggregate-detect":
-            return None
-        per_beam = self.card.pixels_per_beam
-        return find_sources(aggregate(samples, self.aggregate, per_beam), gridded, self.threshold, per_beam)
+        return image_at_once(self, observation)
 
     def provenance(self, seed, inputs):
         """What made a result, for headers and tables.
@@ -479,23 +415,3 @@ def _reconstruct_seeded(imager, piece):
     """Reconstruct one of many images."""
     _, image, companions, seed = piece
     return imager.but(seed=seed)(image, *companions)
-
-
-def _check_memory(n_samples, shape):
-    """Fail if the samples do not fit into the memory of the machine, instead of being killed."""
-    needed = n_samples * shape[0] * shape[1] * BYTES
-    try:
-        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError):  # Windows
-        return
-    if needed > there:
-        raise SettingError(
-            f"n_samples={n_samples}: samples of {shape[1]} x {shape[0]} model pixels need some {needed / 2**30:.3g} "
-            f"GiB, and there are {there / 2**30:.3g} GiB of memory; give fewer, 20 suffice"
-        )
-
-
-def _warn_beyond_training(beam, limits):
-    ratio, longest = (beam.major / beam.minor).value, limits["beam_axis_ratio"]
-    if ratio > longest:
-        log.warning("the beam is %.3g times as long as wide, the model was trained for up to %.3g", ratio, longest)

@@ -61,6 +61,7 @@ def test_the_ground_floor_holds_only_what_calls_the_wings():
     assert {path.stem for path in ROOT.glob("*.py")} == {
         "__init__",
         "__main__",
+        "at_once",
         "imager",
         "large",
         "tiled_result",
