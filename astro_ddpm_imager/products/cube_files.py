@@ -7,7 +7,6 @@ import secrets
 import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import BytesIO
 
 import astropy.units as u
 import numpy as np
@@ -20,6 +19,7 @@ from ..errors import SettingError
 from ..observation.beam import beam_covariance
 from ..sources.catalog import describe, restoring_beams
 from .catalog_files import read_catalog, write_ecsv
+from .cube_beams import BLOCK, give_beams, reserve_beams
 from .folders import claimed
 from .headers import cube_header
 from .writing import IMAGES, check_free, product_path, put_in_place
@@ -32,10 +32,6 @@ CUBE_PRODUCTS = (*IMAGES, ".catalog.ecsv", ".channels.ecsv", ".reg", ".png")
 UNITS = {".model.fits": "Jy/pixel", ".uncertainty.fits": "Jy/pixel"}  # else Jy/beam
 UNFINISHED = ".unfinished"  # folder of what is done of a cube
 PIXEL = np.dtype(">f4")
-BLOCK = 2880  # bytes, of FITS
-SAME_BEAM = 1e-5  # relative; BEAMS tables are of single precision
-BEAM_CARDS = ("BMAJ", "BMIN", "BPA")
-RESERVED = "reserved for "
 
 
 @dataclass(frozen=True)
@@ -235,9 +231,7 @@ class CubeFiles:
             full["BITPIX"], full["NAXIS"] = -32, 2 + len(others)
             for number, length in enumerate((*others, *self.shape)[::-1], 1):
                 full.set(f"NAXIS{number}", length, after="NAXIS" if number == 1 else f"NAXIS{number - 1}")
-            # Where the beams will be: so no pixel has to move then.
-            for key in (*BEAM_CARDS, "CASAMBM"):
-                full.append(fits.Card("COMMENT", f"{RESERVED}{key}"), end=True)
+            reserve_beams(full)
             text = full.tostring().encode()
             with (self.folder / f"cube{suffix}.new").open("wb") as stream:
                 stream.write(text)
@@ -294,7 +288,7 @@ class CubeFiles:
                         self._put(suffix, channel, nothing)
             beams = [records[channel].get("beam") for channel in self.channels]
             for suffix in IMAGES:
-                _give_beams(written[suffix], self.offsets[suffix] + self._size(), beams)
+                give_beams(written[suffix], self.offsets[suffix] + self._size(), beams)
             write_ecsv(catalog, written[".catalog.ecsv"])
             write_ecsv(channels, written[".channels.ecsv"])
             wcs = WCS(fits.getheader(written[".image.fits"])).celestial
@@ -373,53 +367,3 @@ def write_regions(catalog, beams, wcs, path):
         covariance = beam_covariance(Beam(*(beams[channel] * u.deg)), wcs)
         here += restoring_beams(wcs, covariance, rows["x"], rows["y"])
     path.write_text(ds9_text(catalog_to_regions(catalog, here, catalog.meta["frame"])))
-
-
-def _give_beams(path, end, beams):
-    """Write the beam of all channels into the header of a cube, or a table of them as CASA has it.
-
-    Parameters
-    ----------
-    path : `~pathlib.Path`
-    end : int
-        Of the pixels of all channels in the file, bytes; what may follow was left by an interruption.
-    beams : list
-        Axes and position angle, degrees; None for a blank channel, which gets that of the nearest other one.
-    """
-    known = [i for i, beam in enumerate(beams) if beam is not None]
-    beams = np.array([beams[min(known, key=lambda i: abs(i - here))] for here in range(len(beams))])
-    same = np.allclose(beams, beams[0], rtol=SAME_BEAM, atol=0)
-    header = fits.Header.fromfile(path)
-    # As many cards as before, so that no pixel has to move.
-    for place, card in enumerate(header.cards):
-        key = card.value.removeprefix(RESERVED) if card.keyword == "COMMENT" else ""
-        if key in BEAM_CARDS:
-            header.insert(place, (key, float(beams[0, BEAM_CARDS.index(key)])) if same else fits.Card(), after=True)
-            del header[place]
-        elif key == "CASAMBM":
-            header.insert(place, fits.Card() if same else (key, True), after=True)
-            del header[place]
-    with path.open("r+b") as stream:
-        stream.truncate(end)
-        stream.seek(end)
-        if not same:
-            whole = BytesIO()
-            fits.HDUList([fits.PrimaryHDU(), _beam_table(beams)]).writeto(whole)
-            stream.write(whole.getbuffer()[BLOCK:])
-        stream.seek(0)
-        stream.write(header.tostring().encode())
-
-
-def _beam_table(beams):
-    """Beams as CASA writes them, in arcsec."""
-    columns = [
-        fits.Column(name, "E", unit, array=beams[:, i] * factor)
-        for i, (name, unit, factor) in enumerate(
-            (("BMAJ", "arcsec", 3600), ("BMIN", "arcsec", 3600), ("BPA", "deg", 1))
-        )
-    ]
-    numbers = (("CHAN", np.arange(len(beams))), ("POL", np.zeros(len(beams))))
-    columns += [fits.Column(name, "J", array=values) for name, values in numbers]
-    table = fits.BinTableHDU.from_columns(columns, name="BEAMS")
-    table.header["NCHAN"], table.header["NPOL"] = len(beams), 1
-    return table
