@@ -168,7 +168,6 @@ def _one_by_one(jobs, imager, args, failures):
 def _import_the_rest():
     """What finds and draws sources, which takes a second, while the network draws the first samples."""
     import_module("photutils.detection")
-    import_module("photutils.segmentation")
     import_module("astropy.visualization.wcsaxes")
     import_module("...products.plotting", __name__)
 
