@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from tqdm import tqdm
 
 from .errors import DirtyImageError
 from .imager import DiffusionImager
+from .large import image_in_tiles
 from .observation.beam import beam_text, checked_beam
 from .observation.cubes import checked_channels, open_companion, open_cube, read_plane
+from .observation.inputs import as_plane
 from .observation.preparation import prepare
 from .parallel import one_blas_thread
 from .pieces import run_pieces
@@ -305,11 +308,10 @@ def image_channel(imager, channel):
     log.info("%s", channel.said)
     try:
         with one_blas_thread():
-            observation = prepared(channel, imager.pblimit)
-            if observation is None:
+            result = _reconstructed(imager.but(seed=channel.seed), channel)
+            if result is None:
                 return ChannelProducts(channel.number, {}, None, {"note": BLANK})
-            result = imager.but(seed=channel.seed).reconstruct(observation)
-            images = {suffix: getattr(result, name).data.astype("float32") for suffix, name in IMAGE_NAMES.items()}
+            images = {suffix: np.asarray(getattr(result, name).data, "f4") for suffix, name in IMAGE_NAMES.items()}
     except DirtyImageError as error:
         log.warning("%s stays blank: %s", channel.said, error)
         return ChannelProducts(channel.number, {}, None, {"note": str(error)})
@@ -322,6 +324,19 @@ def image_channel(imager, channel):
         "note": "",
     }
     return ChannelProducts(channel.number, images, result.catalog, record, result.dirty.wcs, result.image.header)
+
+
+def _reconstructed(imager, channel):
+    """The result of one channel, or None if it is blank."""
+    dirty = as_plane(read_plane(channel.planes["dirty"]), "dirty")
+    if not imager.works_in_tiles(dirty.shape):
+        observation = prepared(replace(channel, planes=channel.planes | {"dirty": dirty}), imager.pblimit)
+        return None if observation is None else imager.reconstruct(observation)
+    if _is_blank(dirty):
+        return None
+    given = {name: plane for name, plane in channel.planes.items() if name != "dirty" and plane is not None}
+    companions = {name: partial(read_plane, plane) for name, plane in given.items()}
+    return image_in_tiles(imager, dirty, companions, channel.beam)
 
 
 def _is_file(image):

@@ -14,7 +14,7 @@ from scipy.fft import irfft2, rfft2
 from scipy.signal import fftconvolve
 
 import astro_ddpm_imager.large as large
-from astro_ddpm_imager import DiffusionImager
+from astro_ddpm_imager import DiffusionImager, image_cube, read_image
 from astro_ddpm_imager.cli import main
 from astro_ddpm_imager.errors import DirtyImageError, SettingError
 from astro_ddpm_imager.observation.components import Components
@@ -105,6 +105,21 @@ def test_no_flux_is_lost_at_seams(result, field):
         near = tuple(slice(round(p) - 6, round(p) + 7) for p in (y, x))
         tiled, alone = (each.image.data[near].sum() for each in (result, whole))
         assert tiled == pytest.approx(alone, abs=max(4 * RMS, 0.02 * snr * RMS))
+
+
+def test_channels_of_a_cube_are_worked_on_in_tiles(in_tiles, field, middle, tmp_path):
+    """With the seed of the channel."""
+    header = field["dirty"].wcs.to_header()
+    header.update(BUNIT="Jy/beam", CTYPE3="FREQ", CRVAL3=230e9, CRPIX3=1.0, CDELT3=1e9, CUNIT3="Hz")
+    planes = np.stack([field["dirty"].data * np.nan, field["dirty"].data])
+    fits.PrimaryHDU(planes, header).writeto(tmp_path / "cube.fits")
+    cube = image_cube(in_tiles, tmp_path / "cube.fits", tmp_path / "c", psf=middle, beam=field["beam"])
+    alone = in_tiles.but(seed=2)(read_image(tmp_path / "cube.fits", 1), psf=middle, beam=field["beam"])
+    assert alone.meta["tiles"] == 6 and list(cube.channels["note"] != "") == [True, False]
+    for path, image in zip(cube.paths, (alone.image, alone.uncertainty, alone.restored, alone.residual), strict=False):
+        np.testing.assert_array_equal(fits.getdata(path)[1], image.data)
+    np.testing.assert_array_equal(cube.catalog["flux"], alone.catalog["flux"])
+    assert cube.channels["rms"][1].value == alone.dirty.rms
 
 
 def test_small_images_are_worked_on_at_once(in_tiles):
