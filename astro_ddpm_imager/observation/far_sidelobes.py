@@ -25,8 +25,8 @@ DEEPEST = 2.0  # likewise, where it has found something
 OF_OVERLAP = 0.05  # of what tiles overlap by: how far from what was found that is, half a beam
 DEPTH = 0.2  # of the highest peak: sidelobes are lower than this
 GAIN = 0.2
-ROUNDS = 12
-LEAST_GAIN = 0.9  # of the highest peak: if it is still above, there is nothing to win
+ROUNDS = 40
+LOWER_PEAK, LOWER_NOISE = 0.9, 0.995  # of those of the round before: if both are still above, there is nothing to win
 COMPONENTS = 100000  # of a tile, at once
 SIDE = 64  # pixels within which the nearest PSF is the same
 
@@ -159,16 +159,19 @@ def clean_for_others(dirty, left, cut, psfs, measured, overlap, workers):
     """
     near = max(_level(psf.near, overlap) for psf in psfs)
     faintest = max(FAINTEST, UNKNOWN / near) if near > 0 else np.inf
-    found, before, convolutions = PixelComponents.joined([]), np.inf, []
+    found, convolutions = PixelComponents.joined([]), []
+    peak_before = noise_before = np.inf
     for number in range(ROUNDS):
         noise = measured()
         weights = [partial(_weight, found, tile.window, noise, overlap) for tile in cut]
         peaks = [_peak(left, tile.window, weight()) for tile, weight in zip(cut, weights, strict=True)]
         highest = max(peaks)
         # From the second one on, what is left of sources that were found counts for more.
-        if highest < faintest or (number > 1 and highest * noise.lowest > LEAST_GAIN * before):
+        lower = highest * noise.lowest < LOWER_PEAK * peak_before or noise.lowest < LOWER_NOISE * noise_before
+        if highest < faintest or (number > 1 and not lower):
             break
-        before, threshold, new = highest * noise.lowest, max(faintest, DEPTH * highest), []
+        peak_before, noise_before = highest * noise.lowest, noise.lowest
+        threshold, new = max(faintest, DEPTH * highest), []
         for tile, peak, weight in zip(cut, peaks, weights, strict=True):
             if peak < threshold:
                 continue
