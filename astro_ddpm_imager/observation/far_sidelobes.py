@@ -1,7 +1,7 @@
 """What the bright sources of a large image do to its other tiles."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -11,7 +11,7 @@ from scipy.ndimage import maximum_filter
 from .clean import clean
 from .disk_convolution import DiskConvolution
 from .planes import Plane
-from .reach import covering
+from .reach import continued_by_rows, covering, doubt_beyond, work_to_continue
 
 __all__ = ["PlacedPSF", "PixelComponents", "clean_for_others", "nearest_psf"]
 
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 UNKNOWN = 0.05  # times the noise: sidelobes of one source that may be left, beside those of a hundred others
 BEYOND = 0.3  # likewise, of all of them beyond the PSF image
+MOST_WORK = 5e7  # of continuing a PSF: 1.2 GB, and two minutes on two cores
 EDGE = 0.9  # of the reach of a PSF: beyond, its sidelobes are what they are beyond its image
 FAINTEST = 5.0  # times the noise, most of which may be sidelobes of many sources: what CLEAN is sure of
 DEEPEST = 2.0  # likewise, where it has found something
@@ -157,6 +158,29 @@ def clean_for_others(dirty, left, cut, psfs, measured, overlap, workers):
     `PixelComponents`
         What was taken out.
     """
+    found, noise = _major_cycles(dirty, left, cut, psfs, measured, overlap, workers)
+    shape = left.opened().shape
+    ends, beyond = _beyond(found, psfs, noise, shape)
+    if beyond > BEYOND and all(work <= MOST_WORK for work in (_work(psf, shape) for psf in psfs)):
+        log.info("sidelobes of bright sources matter beyond the PSF image, which is continued")
+        continued, doubts = zip(*(_continued(psf, shape, workers) for psf in psfs), strict=True)
+        _put_back(dirty, left, cut)
+        found, noise = _major_cycles(dirty, left, cut, continued, measured, overlap, workers)
+        for psf in continued:
+            for path in psf.plane.path.parent.glob(f"{psf.plane.path.name}*"):
+                path.unlink()
+        beyond = max(doubts) * float(np.sqrt(np.sum(found.flux**2))) / noise.lowest
+    if beyond > BEYOND:
+        log.warning(
+            "the PSF image ends within the field of bright sources, the brightest at pixel (x, y) = (%d, %d); their "
+            "sidelobes beyond, of some %.2g times the noise, are left; make the PSF twice as wide as the field to be "
+            "rid of them", *ends, beyond,
+        )  # fmt: skip
+    return found
+
+
+def _major_cycles(dirty, left, cut, psfs, measured, overlap, workers):
+    """The same, as far as the PSF images reach; and the noise of what is left."""
     near = max(_level(psf.near, overlap) for psf in psfs)
     faintest = max(FAINTEST, UNKNOWN / near) if near > 0 else np.inf
     found, convolutions = PixelComponents.joined([]), []
@@ -189,36 +213,55 @@ def clean_for_others(dirty, left, cut, psfs, measured, overlap, workers):
             len(found.flux),
         )  # fmt: skip
         # All of them each time: what could be neglected beside the sidelobes of others can no longer be.
-        for tile in cut:
-            left.write(tile.core, dirty.read(tile.core))
+        _put_back(dirty, left, cut)
         convolutions = convolutions or [
             DiskConvolution(psf.plane, psf.peak, left.opened().shape, psf.plane.path, workers) for psf in psfs
         ]
         _subtract(left, found, psfs, convolutions)
-    _warn_of_ends(found, psfs, noise, left.opened().shape)
-    return found
+    return found, noise
 
 
-def _warn_of_ends(components, psfs, noise, shape):
-    """Say where a PSF image ends before the sidelobes of a bright source do."""
+def _put_back(dirty, left, cut):
+    """Nothing is taken out of the image."""
+    for tile in cut:
+        left.write(tile.core, dirty.read(tile.core))
+
+
+def _beyond(components, psfs, noise, shape):
+    """Pixel (x, y) of the brightest component, and sidelobes where a PSF image ends before they do, in the noise."""
     if not len(components.flux):
-        return
+        return None, 0.0
     brightest = np.argmax(components.flux)
     y, x = components.y[brightest], components.x[brightest]
-    psf = nearest_psf(psfs, (slice(y, y + 1), slice(x, x + 1)))
-    pixels = psf.plane.opened()
+    pixels = nearest_psf(psfs, (slice(y, y + 1), slice(x, x + 1))).plane.opened()
     reach = [n // 2 for n in pixels.shape]
     if all(max(at, n - 1 - at) < r for at, n, r in zip((y, x), shape, reach, strict=True)):
-        return
+        return (x, y), 0.0
     rows = slice(int((1 - EDGE) / 2 * pixels.shape[0]) or 1)
     level = float(np.sqrt(np.mean(pixels[rows] ** 2)))
-    beyond = level * float(np.sqrt(np.sum(components.flux**2))) / noise.lowest
-    if beyond > BEYOND:
-        log.warning(
-            "the PSF image ends within the field of bright sources, the brightest at pixel (x, y) = (%d, %d); their "
-            "sidelobes beyond, of some %.2g times the noise, are left; make the PSF twice as wide as the field to be "
-            "rid of them", x, y, beyond,
-        )  # fmt: skip
+    return (x, y), level * float(np.sqrt(np.sum(components.flux**2))) / noise.lowest
+
+
+def _around_peak(psf):
+    """As much of a PSF as there is on both sides of its peak."""
+    pixels = psf.plane.opened()
+    rows, columns = (
+        slice(max(0, 2 * p - n + 1), min(n, 2 * p + 1)) for p, n in zip(psf.peak, pixels.shape, strict=True)
+    )
+    return pixels[rows, columns]
+
+
+def _work(psf, shape):
+    """Of continuing it."""
+    return work_to_continue(_around_peak(psf), shape)
+
+
+def _continued(psf, shape, workers):
+    """A PSF that reaches all over the image from everywhere, and how much is to be doubted beyond its own."""
+    known = _around_peak(psf)
+    path = psf.plane.path.with_name(f"{psf.plane.path.stem}-continued.npy")
+    plane = Plane.of(path, tuple(2 * n for n in shape), continued_by_rows(known, shape, workers))
+    return replace(psf, plane=plane, peak=tuple(shape)), doubt_beyond(known, workers)
 
 
 def _level(psf, overlap):

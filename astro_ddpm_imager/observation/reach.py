@@ -7,13 +7,22 @@ of the field has sidelobes at the other.
 from functools import lru_cache, wraps
 
 import numpy as np
-from scipy.fft import fftfreq, irfft2, next_fast_len, rfft2, rfftfreq
+from scipy.fft import fftfreq, ifft, irfft, irfft2, next_fast_len, rfft2, rfftfreq
 from scipy.ndimage import map_coordinates
 
-__all__ = ["continue_psf", "covering", "end_psf", "sidelobe_doubt"]
+__all__ = [
+    "continue_psf",
+    "continued_by_rows",
+    "covering",
+    "doubt_beyond",
+    "end_psf",
+    "sidelobe_doubt",
+    "work_to_continue",
+]
 
 PERIOD = 3  # times the image of the PSF: beyond, the transform is taken to repeat it
 ITERATIONS = 100
+COLUMNS = 256  # of a transform at once
 SUPPORT = 0.01  # of its peak: where the transform of a PSF ends
 MARGIN = 1.05  # beyond that
 PASSAGE = 0.1  # of the reach of a PSF, from what is known to what is not
@@ -39,7 +48,7 @@ def _once_for_each_psf(function):
     return remembering
 
 
-def covering(kernel, shape):
+def covering(kernel, shape, rows=None):
     """A kernel in the middle of an image twice as large as another, so that it covers it wherever it is centred.
 
     Parameters
@@ -47,17 +56,22 @@ def covering(kernel, shape):
     kernel : 2D array
         Centred on pixel ``n // 2`` of each axis.
     shape : tuple of int, (ny, nx)
+    rows : slice, optional
+        Of the result, only these.
 
     Returns
     -------
     2D array, shape (2 ny, 2 nx), centred on pixel ``(ny, nx)``; 0 where the kernel has ended
     """
-    image = np.zeros([2 * n for n in shape])
+    wanted = [rows or slice(0, 2 * shape[0]), slice(0, 2 * shape[1])]
+    image = np.zeros([s.stop - s.start for s in wanted])
     targets, sources = [], []
-    for n, k in zip(shape, kernel.shape, strict=True):
+    for n, k, s in zip(shape, kernel.shape, wanted, strict=True):
         first = n - k // 2
-        targets.append(slice(max(first, 0), min(first + k, 2 * n)))
-        sources.append(slice(max(-first, 0), min(k, 2 * n - first)))
+        start = max(first, s.start)
+        stop = max(start, min(first + k, s.stop))
+        targets.append(slice(start - s.start, stop - s.start))
+        sources.append(slice(start - first, stop - first))
     image[tuple(targets)] = kernel[tuple(sources)]
     return image
 
@@ -86,35 +100,92 @@ def continue_psf(psf, shape):
         Peak at pixel ``(ny, nx)``. Where ``psf`` is known it is that, but for
         a smooth passage at its edge.
     """
+    return continued_by_rows(psf, shape)(slice(0, 2 * shape[0]))
+
+
+def continued_by_rows(psf, shape, workers=1):
+    """The same, of which some rows are made at a time: an image of thousands of pixels need not be in memory.
+
+    Parameters
+    ----------
+    psf : 2D array
+    shape : tuple of int, (ny, nx)
+        Both as for `continue_psf`.
+    workers : int, optional
+        Threads.
+
+    Returns
+    -------
+    function
+        Of a slice of rows; returns these rows of what `continue_psf` returns.
+    """
     psf = _both_sides(psf)
+    period, sides = _periods(psf, shape)
+    weights = _positive_transform(psf, period, sides, workers)
+    y, x = ((np.arange(2 * n) - n) % p for n, p in zip(shape, period, strict=True))
+    half = sides[0] // 2
+    along = np.empty((len(y), sides[1] // 2), np.complex64)  # higher frequencies there are none
+    for start in range(0, along.shape[1], COLUMNS):
+        columns = slice(start, min(start + COLUMNS, along.shape[1]))
+        fine = np.zeros((period[0], columns.stop - start), np.float32)
+        fine[:half], fine[period[0] - half + 1 :] = weights[:half, columns], weights[sides[0] - half + 1 :, columns]
+        along[:, columns] = ifft(fine, axis=0, workers=workers)[y]
+    along *= np.float32(np.prod(period) / np.prod(sides))
+
+    def rows_of(rows):
+        whole = irfft(along[rows], period[1], axis=1, workers=workers)[:, x]
+        known = _knowledge(psf, shape, rows)
+        return known * covering(psf, shape, rows) + (1 - known) * whole
+
+    return rows_of
+
+
+def work_to_continue(psf, shape):
+    """How much it is to continue a PSF.
+
+    Parameters
+    ----------
+    psf : 2D array
+    shape : tuple of int, (ny, nx)
+        Both as for `continue_psf`.
+
+    Returns
+    -------
+    int
+        Pixels of the transforms, of which there are some hundred; each takes 24 bytes.
+    """
+    return int(np.prod(_periods(_both_sides(psf), shape)[1]))
+
+
+def _periods(psf, shape):
+    """Of the transform of a PSF, on its own pixels and on coarser ones that hold all that is in it."""
     period = [2 * next_fast_len(-(-max(PERIOD * n, 2 * m) // 2)) for n, m in zip(psf.shape, shape, strict=True)]
-    # Coarser pixels that hold all that is in the PSF take less time.
-    sides = [
+    return period, [
         2 * min(next_fast_len(int(np.ceil(width * p))), p // 2)
         for width, p in zip(_bandwidths(psf), period, strict=True)
     ]
+
+
+def _positive_transform(psf, period, sides, workers):
+    """A positive transform of which a PSF shows a part, on coarse pixels."""
     steps = [p / side for p, side in zip(period, sides, strict=True)]
     offsets = [np.arange(-m, m + 1) for m in (int((n - n // 2 - 1) / s) for n, s in zip(psf.shape, steps, strict=True))]
     at = np.meshgrid(*(n // 2 + o * s for n, o, s in zip(psf.shape, offsets, steps, strict=True)), indexing="ij")
-    target, known = np.zeros(sides, np.float32), np.zeros(sides, np.float32)
-    target[np.ix_(*offsets)] = map_coordinates(psf, at, order=5, mode="mirror")
-    known[np.ix_(*offsets)] = 1
-    weights = rfft2(target).real.clip(0)
+    known = np.ix_(*offsets)
+    target = np.zeros(sides, np.float32)
+    target[known] = map_coordinates(psf, at, order=5, mode="mirror")
+    weights = rfft2(target, workers=workers).real.clip(0)
+    target = target[known]
     ahead, pace = weights, 1.0
     for _ in range(ITERATIONS):
-        found = (ahead + rfft2((target - irfft2(ahead, s=sides)) * known).real).clip(0)
+        left = np.zeros(sides, np.float32)
+        left[known] = target - irfft2(ahead, s=sides, workers=workers)[known]
+        found = (ahead + rfft2(left, workers=workers).real).clip(0)
         if np.vdot(ahead - found, found - weights) > 0:
             pace = 1.0
         later = (1 + np.sqrt(1 + 4 * pace**2)) / 2
-        ahead, weights, pace = found + (pace - 1) / later * (found - weights), found, later
-    fine = np.zeros((period[0], period[1] // 2 + 1), np.float32)
-    rows, columns = sides[0] // 2, sides[1] // 2
-    fine[:rows, :columns] = weights[:rows, :columns]
-    fine[period[0] - rows + 1 :, :columns] = weights[sides[0] - rows + 1 :, :columns]
-    whole = irfft2(fine, s=period) * (np.prod(period) / np.prod(sides))
-    whole = np.roll(whole, shape, (0, 1))[: 2 * shape[0], : 2 * shape[1]]
-    known = _knowledge(psf, shape)
-    return known * covering(psf, shape) + (1 - known) * whole
+        ahead, weights, pace = found + np.float32((pace - 1) / later) * (found - weights), found, later
+    return weights
 
 
 def end_psf(psf, shape):
@@ -159,22 +230,44 @@ def sidelobe_doubt(psf, shape):
     2D array, shape (2 ny, 2 nx)
         Standard deviation; 0 well inside the image of the PSF.
     """
-    whole = _both_sides(psf)
-    half = [n // 2 for n in whole.shape]
-    inner = whole[tuple(slice(h - h // 2, h + h // 2 + 1) for h in half)]
-    reached = _distance(whole.shape, [h // 2 for h in half])  # 1 at the edge of the inner half
-    error = continue_psf(inner, half) - whole[: 2 * half[0], : 2 * half[1]]
-    reached, whole = (image[: 2 * half[0], : 2 * half[1]] for image in (reached, whole))
-    falls = _rms(whole[(reached > 2 - EDGE) & (reached <= 2)]) / _rms(whole[(reached > 1 - EDGE) & (reached <= 1)])
-    middles = np.arange(1, 2, EDGE) + EDGE / 2
-    doubts = [_rms(error[np.abs(reached - middle) <= EDGE / 2]) * falls for middle in middles]
-    beyond = _distance([2 * n for n in shape], [n // 2 for n in whole.shape])
-    return (1 - _knowledge(whole, shape)) * np.interp(beyond, middles, doubts)
-
-
-def _knowledge(psf, shape):
-    """1 where a PSF is known, 0 beyond its image, smoothly from one to the other; shape (2 ny, 2 nx)."""
+    psf = _both_sides(psf)
+    middles, doubts = _doubts(psf)
     beyond = _distance([2 * n for n in shape], [n // 2 for n in psf.shape])
+    return (1 - _knowledge(psf, shape)) * np.interp(beyond, middles, doubts)
+
+
+def doubt_beyond(psf, workers=1):
+    """The same, at most.
+
+    Parameters
+    ----------
+    psf : 2D array
+        As for `continue_psf`.
+    workers : int, optional
+        Threads.
+
+    Returns
+    -------
+    float
+    """
+    return float(max(_doubts(_both_sides(psf), workers)[1]))
+
+
+def _doubts(psf, workers=1):
+    """Standard deviations of a PSF that is continued, and the distances at which they are."""
+    half = [n // 2 for n in psf.shape]
+    inner = psf[tuple(slice(h - h // 2, h + h // 2 + 1) for h in half)]
+    reached = _distance(psf.shape, [h // 2 for h in half])  # 1 at the edge of the inner half
+    error = continued_by_rows(inner, half, workers)(slice(0, 2 * half[0])) - psf[: 2 * half[0], : 2 * half[1]]
+    reached, known = (image[: 2 * half[0], : 2 * half[1]] for image in (reached, psf))
+    falls = _rms(known[(reached > 2 - EDGE) & (reached <= 2)]) / _rms(known[(reached > 1 - EDGE) & (reached <= 1)])
+    middles = np.arange(1, 2, EDGE) + EDGE / 2
+    return middles, [_rms(error[np.abs(reached - middle) <= EDGE / 2]) * falls for middle in middles]
+
+
+def _knowledge(psf, shape, rows=slice(None)):
+    """1 where a PSF is known, 0 beyond its image, smoothly from one to the other; shape (2 ny, 2 nx), or some rows."""
+    beyond = _distance([2 * n for n in shape], [n // 2 for n in psf.shape], rows)
     return 0.5 + 0.5 * np.cos(np.pi * ((beyond - 1 + PASSAGE) / PASSAGE).clip(0, 1))
 
 
@@ -187,10 +280,10 @@ def _both_sides(psf):
     return psf
 
 
-def _distance(shape, reach):
-    """Distance from the middle of an image, the larger one on both axes, in units of a reach on each."""
+def _distance(shape, reach, rows=slice(None)):
+    """Distance from the middle of an image, the larger one on both axes, in units of a reach on each; of some rows."""
     y, x = (np.abs(np.arange(n) - n // 2) / r for n, r in zip(shape, reach, strict=True))
-    return np.maximum(y[:, None], x)
+    return np.maximum(y[rows, None], x)
 
 
 def _rms(values):

@@ -1,15 +1,19 @@
 """Sidelobes of bright sources all over a large image."""
 
+import astropy.units as u
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.signal import fftconvolve
 
+from astro_ddpm_imager.observation import far_sidelobes
+from astro_ddpm_imager.observation.beam import beam_covariance
 from astro_ddpm_imager.observation.disk_convolution import DiskConvolution
 from astro_ddpm_imager.observation.far_sidelobes import PixelComponents, PlacedPSF, clean_for_others, nearest_psf
 from astro_ddpm_imager.observation.grid import tiles
 from astro_ddpm_imager.observation.noise_map import measure_noise
 from astro_ddpm_imager.observation.planes import Plane
+from astro_ddpm_imager.simulate import Observation, read_array
 
 SIGMA = 1.8  # pixels, of the beam
 BEAM_AREA = 2 * np.pi * SIGMA**2
@@ -87,6 +91,36 @@ def test_sidelobes_of_many_sources_are_no_noise(tmp_path):
     assert np.median(measured().levels) > 4 * rms
     clean_for_others(dirty, left, tiles((n, n), 200, 50), [placed(tmp_path, psf)], measured, 50, 1)
     assert np.median(measured().levels) < 1.5 * rms
+
+
+def test_a_psf_as_large_as_the_image_is_continued(tmp_path, caplog, monkeypatch):
+    """As tclean and WSClean write it: sidelobes of sources at one end reach the other one."""
+    rng = np.random.default_rng(7)
+    n, rms = 400, 1e-5
+    seen = Observation(
+        read_array("alma.cycle5.3"), 150 * u.deg, 2 * u.deg, shape=(2 * n, 2 * n), cell=0.2 * u.arcsec,
+        duration=1 * u.min, integration=1 * u.min,
+    )  # fmt: skip
+    sky = np.zeros((n, n))
+    sky[tuple(rng.integers(0, n, (2, 60)))] = rms * rng.uniform(20, 300, 60)
+    image = fftconvolve(sky, seen.psf)[n : 2 * n, n : 2 * n] + rms * rng.standard_normal((n, n))
+    dirty, cut = on_disk(tmp_path, "dirty", image), tiles((n, n), 200, 50)
+
+    def noise_with(psf, most_work):
+        monkeypatch.setattr(far_sidelobes, "MOST_WORK", most_work)
+        left = on_disk(tmp_path, "left", image)
+        area = 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(seen.beam, seen.wcs)))
+        clean_for_others(
+            dirty, left, cut, [placed(tmp_path, psf)], lambda: measure_noise(left.read, (n, n), area), 50, 1
+        )
+        return np.nanmedian(measure_noise(left.read, (n, n), area).levels)
+
+    own = seen.psf[n // 2 : n + n // 2, n // 2 : n + n // 2]
+    wide, ended, continued = noise_with(seen.psf, 1e9), noise_with(own, 0), noise_with(own, 1e9)
+    assert wide < 1.5 * rms
+    assert 2 * wide < ended and 2 * continued < ended
+    assert "the PSF image ends within the field" in caplog.text
+    assert not list(tmp_path.glob("*continued*"))
 
 
 def test_what_is_beyond_the_psf_image_is_said_of_all_sources(tmp_path, caplog):

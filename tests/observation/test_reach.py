@@ -4,7 +4,14 @@ import astropy.units as u
 import numpy as np
 import pytest
 
-from astro_ddpm_imager.observation.reach import continue_psf, covering, end_psf, sidelobe_doubt
+from astro_ddpm_imager.observation.reach import (
+    continue_psf,
+    continued_by_rows,
+    covering,
+    doubt_beyond,
+    end_psf,
+    sidelobe_doubt,
+)
 from astro_ddpm_imager.simulate import Observation, read_array
 
 N = 128
@@ -38,6 +45,14 @@ def test_it_is_the_known_one_inside(psfs):
         assert continued.shape == (2 * N, 2 * N)
         np.testing.assert_allclose(continued[inside], whole[inside], atol=1e-6)
     assert not sidelobe_doubt(psf, (N, N))[distances(N) < 0.89].any()
+
+
+def test_by_rows_it_is_the_same(psfs):
+    psf, _ = psfs
+    rows_of, whole = continued_by_rows(psf, (N, N), workers=2), continue_psf(psf, (N, N))
+    parts = [rows_of(slice(*rows)) for rows in ((0, 100), (100, 200), (200, 2 * N))]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    assert sidelobe_doubt(psf, (N, N)).max() <= doubt_beyond(psf)
 
 
 def test_beyond_it_is_nearer_to_the_truth_than_nothing_is(psfs):
