@@ -17,7 +17,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 
 from astro_ddpm_imager.simulate import Observation, Sources, casa_driver, read_array, truth_table
-from astro_ddpm_imager.simulate.casa import CONFIGURATION, _array_file, _job
+from astro_ddpm_imager.simulate.casa import CONFIGURATION, array_file, casa_job
 
 SPACING = 13.0  # arcsec between pointings: half of the primary beam
 FWHM = 26.0  # arcsec, of the primary beam
@@ -90,13 +90,15 @@ def main():
         folder.mkdir(parents=True)
         sources = drawn_sources(np.random.default_rng([args.seed, sky]), args.sources)
         truth_table(observation, sources).write(folder / "truth.ecsv")
-        job = _job(observation, sources, None if args.noiseless else PWV, 1.872 * u.GHz, 0.2, 1000 * args.seed + sky)
+        job = casa_job(
+            observation, sources, None if args.noiseless else PWV, 1.872 * u.GHz, 0.2, 1000 * args.seed + sky
+        )
         job["tclean"] |= {"gridder": "mosaic", "normtype": args.normtype, "usepointing": False}
         job["images"] = {"mosaic": {}}
         if args.pointing_psfs:
             job["images"] |= {f"pointing-{n}": {"phasecenter": place} for n, place in enumerate(pointings)}
         job["exports"] = {f"{name}.{kind}": f"{name}.{kind}.fits" for name in job["images"] for kind in PRODUCTS}
-        (folder / "array.cfg").write_text(_array_file(observation.array))
+        (folder / "array.cfg").write_text(array_file(observation.array))
         (folder / "pointing.txt").write_text("".join(f"{place} {ROUND.value:g}\n" for place in pointings))
         (folder / "job.json").write_text(json.dumps(job))
         (folder / "config.py").write_text(CONFIGURATION.format(folder=str(folder.absolute()), log="casa.log"))

@@ -22,7 +22,7 @@ from .observation import Observation
 from .sky import Sources
 from .thermal import PWV_LIMITS
 
-__all__ = ["simulate_with_casa"]
+__all__ = ["CONFIGURATION", "array_file", "casa_job", "simulate_with_casa"]
 
 PRODUCTS = ("dirty", "psf", "pb")
 SIDEREAL = 0.99727  # a sidereal day, in days
@@ -117,9 +117,9 @@ def simulate_with_casa(
         raise SimulationError(f"bandwidth={bandwidth}: must be positive and finite")
     with tempfile.TemporaryDirectory(prefix="astro_ddpm_imager") as work:
         work = Path(work)
-        (work / "array.cfg").write_text(_array_file(observation.array))
+        (work / "array.cfg").write_text(array_file(observation.array))
         (work / "pointing.txt").write_text(f"{_direction(observation)} {observation.duration.to_value(u.s):.6f}\n")
-        (work / "job.json").write_text(json.dumps(_job(observation, sources, pwv, bandwidth, pblimit, seed)))
+        (work / "job.json").write_text(json.dumps(casa_job(observation, sources, pwv, bandwidth, pblimit, seed)))
         _run(work)
         folder.mkdir(parents=True, exist_ok=True)
         for product, path in paths.items():
@@ -129,8 +129,23 @@ def simulate_with_casa(
     return paths
 
 
-def _job(observation, sources, pwv, bandwidth, pblimit, seed):
-    """Arguments of the tasks, see casa_driver.py."""
+def casa_job(observation, sources, pwv, bandwidth, pblimit, seed):
+    """Arguments of the tasks, as ``casa_driver.py`` takes them.
+
+    Parameters
+    ----------
+    observation : `~astro_ddpm_imager.simulate.Observation`
+    sources : `~astro_ddpm_imager.simulate.Sources`
+    pwv : `~astropy.units.Quantity` or None
+        None for no noise.
+    bandwidth : `~astropy.units.Quantity`
+    pblimit : float
+    seed : int
+
+    Returns
+    -------
+    dict
+    """
     ny, nx = observation.shape
     frequency = f"{observation.frequency.to_value(u.GHz):.9f}GHz"
     cell = observation.cell.to_value(u.arcsec)
@@ -219,8 +234,22 @@ def _direction(observation):
     return "ICRS " + SkyCoord(observation.ra, observation.declination).to_string("hmsdms", precision=6)
 
 
-def _array_file(array):
-    """The array in CASA's format, with the name of an observatory that CASA has a primary beam for."""
+def array_file(array):
+    """An array in CASA's format, with the name of an observatory that CASA has a primary beam for.
+
+    Parameters
+    ----------
+    array : `~astro_ddpm_imager.simulate.Array`
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    SimulationError
+        It is at none of these observatories.
+    """
 
     def distance(site):
         there = EarthLocation.from_geodetic(*SITES[site])

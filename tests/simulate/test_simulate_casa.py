@@ -241,7 +241,7 @@ def test_a_failure_of_casa_is_told_with_its_words(tmp_path, monkeypatch):
 
 def test_components_are_the_sources_on_the_sky():
     observation = OBSERVATIONS["natural"]
-    point, gaussian, _ = casa_module._job(observation, SOURCES, None, BANDWIDTH, 0.2, 1)["components"]
+    point, gaussian, _ = casa_module.casa_job(observation, SOURCES, None, BANDWIDTH, 0.2, 1)["components"]
     row = truth_table(observation, SOURCES)[1]
     assert point["shape"] == "point" and "majoraxis" not in point
     assert gaussian["dir"] == f"ICRS {row['ra']:.10f}deg {row['dec']:.10f}deg" and gaussian["flux"] == 2e-3
