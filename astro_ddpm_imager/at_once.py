@@ -4,6 +4,7 @@ import logging
 import os
 
 import numpy as np
+from scipy.fft import set_workers
 
 from .diffusion.drawing import draw_samples
 from .diffusion.protocol import admit, in_its_units
@@ -58,7 +59,8 @@ def image_at_once(imager, observation):
     grid = ModelGrid(observation.shape, observation.beam_pixels, per_beam, card.multiple)
     _check_memory(imager.n_samples, grid.shape)
     given = observation
-    observation = measure_artefacts(subtract_bright(observation, grid, **card.bright))
+    with set_workers(workers):  # the transforms of a large image with many sources take longer than its samples
+        observation = measure_artefacts(subtract_bright(observation, grid, **card.bright))
     measured = observation
     if card.protocol:
         observation = in_its_units(observation, card.protocol)
