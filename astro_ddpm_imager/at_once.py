@@ -73,7 +73,7 @@ def image_at_once(imager, observation):
     with progress_bar(imager.progress, imager.n_samples * imager.steps) as update:
         draws = draw_samples(gridded, imager.denoiser, imager.n_samples, imager.steps, imager.sampler, seed, update)
     samples, sky = reconstruct(draws.samples, gridded, imager.aggregate, per_beam, workers)
-    residual = Residual.of(sky, gridded, per_beam)
+    residual = Residual.of(sky, gridded, grid)
     left = np.where(residual.inside, residual.image, np.nan)
     noise = None if card.protocol else uneven_noise(observation, left, grid)
     if noise is not None:

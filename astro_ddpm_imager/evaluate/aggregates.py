@@ -31,7 +31,7 @@ def aggregate_catalogs(result, threshold, pixels_per_beam):
     """
     samples = result.drawn_samples
     gridded = GriddedObservation.of(result.dirty, result.grid)
-    residual = Residual.of(result.sky, gridded, pixels_per_beam)
+    residual = Residual.of(result.sky, gridded, result.grid)
     found = find_in_samples(samples, gridded, threshold, pixels_per_beam, workers=1)
 
     def catalog(found, seeds=None):

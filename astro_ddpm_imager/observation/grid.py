@@ -206,6 +206,12 @@ class ModelGrid:
         return np.where(outside, 0, values)
 
     @cached_property
+    def on_image(self):
+        """Which of the model's pixels lie on the image, and not beyond its edges, 2D array of bool, shape ``shape``."""
+        y, x = (np.arange(m) * r <= n - 1 for m, r, n in zip(self.shape, self.ratio, self.image_shape, strict=True))
+        return y[:, None] & x
+
+    @cached_property
     def _spread(self):
         axes = zip(self.image_shape, self.shape, self.ratio, strict=True)
         return tuple(_spread_matrix(n, m, ratio) for n, m, ratio in axes)

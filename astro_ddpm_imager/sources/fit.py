@@ -90,7 +90,7 @@ class Residual:
     image : 2D array, shape (my, mx)
         In units of what counts as noise; 0 where blank.
     inside : 2D array of bool
-        Where it is not blank.
+        Where it is not blank, and on the image.
     correlated : float
         Pixels to each independent value of the noise: noise of natural
         weighting has the PSF for its covariance, so the sum of its squares.
@@ -103,7 +103,7 @@ class Residual:
     pixels_per_beam: float
 
     @classmethod
-    def of(cls, sky, gridded, pixels_per_beam):
+    def of(cls, sky, gridded, grid):
         """That of a sky.
 
         Parameters
@@ -111,14 +111,15 @@ class Residual:
         sky : 2D array, shape (my, mx)
             Flux per pixel in units of the noise, without ``gridded.bright``.
         gridded : `~astro_ddpm_imager.observation.gridded.GriddedObservation`
-        pixels_per_beam : float
+        grid : `~astro_ddpm_imager.observation.grid.ModelGrid`
+            What it has beyond the edges of the image, the image knows nothing of.
 
         Returns
         -------
         `Residual`
         """
-        image = gridded.left(sky) / gridded.noise
-        return cls(image, gridded.pb > 0, max(1.0, float((gridded.psf**2).sum())), pixels_per_beam)
+        image, inside = gridded.left(sky) / gridded.noise, (gridded.pb > 0) & grid.on_image
+        return cls(image, inside, max(1.0, float((gridded.psf**2).sum())), grid.pixels_per_beam)
 
     def around(self, sources):
         """Reduced chi-squared around each source, within its size as the beam shows it.

@@ -9,9 +9,12 @@ from astropy.nddata import CCDData
 from scipy.ndimage import gaussian_filter
 
 from astro_ddpm_imager import DiffusionImager
+from astro_ddpm_imager.observation.grid import ModelGrid
+from astro_ddpm_imager.observation.gridded import GriddedObservation
+from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.simulate import Observation, Sources, read_array
 from astro_ddpm_imager.sources.aggregation import MergedSources
-from astro_ddpm_imager.sources.fit import Residual
+from astro_ddpm_imager.sources.fit import Residual, measure_fit
 from astro_ddpm_imager.sources.flags import FLAGS
 
 NOISE = 50e-6  # Jy/beam
@@ -45,6 +48,24 @@ def test_noise_is_left_of_what_is_explained(seen, imager, caplog, seed):
     assert result.fit.chi2 == pytest.approx(1, abs=5 * result.fit.chi2_err)
     assert result.image.header["DMISFIT"] == "" and result.image.header["DCHI2"] == round(result.fit.chi2, 3)
     assert not (result.catalog["flags"] & FLAGS["misfit"]).any() and (result.catalog["chi2"] < 4).all()
+
+
+def test_what_the_model_has_beyond_the_image_is_not_looked_at():
+    """Nearly a pixel beyond a corner, noise is four times as high as on the image."""
+    seen = Observation(
+        read_array("alma.cycle5.3"), *TARGET, shape=(250, 250), cell=0.05 * u.arcsec, integration=1 * u.min
+    )
+    nothing, corners, highest = Sources(*np.zeros((6, 0))), [], []
+    for seed in range(20):
+        data = CCDData(seen.dirty(nothing, NOISE, np.random.default_rng(seed)), unit=u.Jy / u.beam, wcs=seen.wcs)
+        dirty = prepare(data, seen.psf, beam=seen.beam)
+        grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
+        gridded, sky = GriddedObservation.of(dirty, grid), np.zeros(grid.shape)
+        residual = Residual.of(sky, gridded, grid)
+        fit = measure_fit(residual, sky, gridded)
+        corners.append(residual.image[gridded.pb > 0][-1])
+        highest.append(max(fit.highest, -fit.lowest))
+    assert np.std(corners) > 2 and max(highest) < fit.peak_limit
 
 
 @pytest.mark.parametrize("seed", range(2))
