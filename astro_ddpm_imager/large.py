@@ -22,7 +22,7 @@ from .observation.mosaic import is_flat_sky, mosaic_psf
 from .observation.noise_map import measure_noise, noise_of
 from .observation.offset import fit_pedestal
 from .observation.planes import Plane
-from .observation.preparation import beam_of, brightness_of, warn_polarised
+from .observation.preparation import beam_of, brightness_of, of_one_run, warn_polarised
 from .observation.primary_beam import check_pb
 from .observation.psf import checked_psf
 from .pieces import run_pieces
@@ -127,6 +127,7 @@ class _Work:
         given = {name: each for name, each in companions.items() if each is not None}
         self.inputs = {"dirty": origin(image)}
         psfs = self._read_psfs(given.pop("psf"), image) if "psf" in given else []
+        self.beam_given = beam is not None
         self.beam = beam_of(image, psfs[0][2] if psfs else None, beam)
         check_sampling(self.beam, image)
         warn_polarised(self.meta)
@@ -195,7 +196,8 @@ class _Work:
         highest = np.unravel_index(np.nanargmax(np.nan_to_num(near)), near.shape)
         peak = tuple(p + int(h) - m for p, h, m in zip(peak, highest, middle, strict=True))
         height = near[highest]
-        near = checked_psf(near.astype(float), beam_covariance(self.beam, self.wcs)).astype(np.float32)
+        belongs = not self.beam_given and of_one_run(psf, image)
+        near = checked_psf(near.astype(float), beam_covariance(self.beam, self.wcs), belongs).astype(np.float32)
         plane = Plane.of(
             self.folder / f"psf-{number}.npy", psf.shape, lambda rows: np.nan_to_num(psf.data[rows] / height)
         )

@@ -22,13 +22,14 @@ from .psf import checked_psf
 from .reading import in_jy_per_beam
 from .restored import fitting_beam
 
-__all__ = ["beam_of", "brightness_of", "prepare", "prepare_plane", "warn_polarised"]
+__all__ = ["beam_of", "brightness_of", "of_one_run", "prepare", "prepare_plane", "warn_polarised"]
 
 log = logging.getLogger(__name__)
 
 SMALLEST = 10  # beams of pixels that are not blank
 MOST_HOLES = 0.1  # of an image
 NEGATIVE = 10.0  # times the noise
+RUN = ("ORIGIN", "BMAJ", "BMIN", "BPA", "WSCENVIS")  # WSClean writes them into the PSF and the images of a run
 STOKES = {2: "Q", 3: "U", 4: "V", -3: "RL", -4: "LR", -7: "XY", -8: "YX"}  # where sources may be negative
 
 
@@ -65,6 +66,7 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2, noise=N
     companions = {
         name: as_companion(companion, name, image) for name, companion in given.items() if companion is not None
     }
+    belongs = beam is None and of_one_run(companions.get("psf"), image)
     beam = beam_of(image, companions.get("psf"), beam)
     check_sampling(beam, image)
     warn_polarised(image.meta)
@@ -78,7 +80,26 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2, noise=N
     if noise is not None:
         values["noise"] = noise_of(companions["noise"])
     inputs = {name: origin(each) for name, each in {"dirty": image, **companions}.items()}
-    return prepare_plane(image, values, beam, pblimit, inputs)
+    return prepare_plane(image, values, beam, pblimit, inputs, belongs=belongs)
+
+
+def of_one_run(psf, image):
+    """Whether a PSF is of the very run of WSClean that has made an image.
+
+    WSClean fits the beam to all of the main lobe, so that the two need not cross at half power.
+
+    Parameters
+    ----------
+    psf : `~astropy.nddata.CCDData` or None
+    image : `~astropy.nddata.CCDData`
+
+    Returns
+    -------
+    bool
+    """
+    if psf is None or image.meta.get("ORIGIN") != "WSClean":
+        return False
+    return all(key in image.meta and image.meta[key] == psf.meta.get(key) for key in RUN)
 
 
 def beam_of(image, psf, beam):
@@ -111,7 +132,7 @@ def beam_of(image, psf, beam):
     return beam
 
 
-def prepare_plane(image, companions, beam, pblimit, inputs, whole=True):
+def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=False):
     """Check the pixels of a dirty image, or of a tile of one, and of what belongs to it.
 
     Parameters
@@ -127,6 +148,8 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True):
     whole : bool, optional
         Whether it is no tile of an image that has been checked as a whole: for its pedestal, and its beam and
         primary beam.
+    belongs : bool, optional
+        As of `~astro_ddpm_imager.observation.psf.checked_psf`.
 
     Returns
     -------
@@ -158,7 +181,7 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True):
     beam_area = 2 * np.pi * np.sqrt(np.linalg.det(covariance))
     _check_known(inside, beam_area, pblimit)
 
-    data, psf_values = _without_faults(data, covariance, psf, whole)
+    data, psf_values = _without_faults(data, covariance, psf, whole, belongs or not whole)
     inside = np.isfinite(data)
     _check_known(inside, beam_area, pblimit)
     pb_values = np.where(inside, pb_values, np.nan)
@@ -194,7 +217,7 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True):
     return observation if noise is None else flatten(observation, noise)
 
 
-def _without_faults(data, covariance, psf, whole):
+def _without_faults(data, covariance, psf, whole, belongs):
     """The pixels of a sky and noise, NaN elsewhere, and the PSF, if one is given; both are checked."""
     beam_area = 2 * np.pi * np.sqrt(np.linalg.det(covariance))
     lowest, highest = np.nanmin(data), np.nanmax(data)
@@ -210,7 +233,7 @@ def _without_faults(data, covariance, psf, whole):
             "dirty: more than half of the pixels are equal; there is no noise to measure (blank pixels should be NaN)"
         )
     check_range(data, rms, "dirty")
-    psf = None if psf is None else checked_psf(psf, covariance)
+    psf = None if psf is None else checked_psf(psf, covariance, belongs)
     return blank_unmeasured(data, rms, covariance, psf, "dirty"), psf
 
 

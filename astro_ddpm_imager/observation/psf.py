@@ -25,7 +25,7 @@ ELLIPSE = 72  # points
 CUT = 1e-3  # standard deviation next to pixels of exactly 0, from which these are not the end of a Gaussian
 
 
-def checked_psf(psf, beam_covariance):
+def checked_psf(psf, beam_covariance, belongs=False):
     """The PSF with a peak of 1 in the middle; logs what it had to change.
 
     Parameters
@@ -34,6 +34,8 @@ def checked_psf(psf, beam_covariance):
         NaN where blank.
     beam_covariance : 2D array, shape (2, 2)
         Of the restoring beam, see `~astro_ddpm_imager.observation.beam.beam_covariance`.
+    belongs : bool, optional
+        Whether it is known to be that of the image; else it is said if the beam does not fit it.
 
     Returns
     -------
@@ -77,7 +79,7 @@ def checked_psf(psf, beam_covariance):
             f"psf: is {around:.2g} two beams from its peak, far wider than the restoring beam of {beam_pixels:.3g} "
             "pixels; is it another image, perhaps the primary beam?"
         )
-    _check_beam(psf, beam_covariance)
+    _check_beam(psf, beam_covariance, belongs)
     return _known_part(psf, centre, beam_pixels)
 
 
@@ -103,7 +105,7 @@ def half_power(psf, beam_covariance):
     return map_coordinates(np.nan_to_num(psf), middle + around[::-1], order=3, mode="nearest")
 
 
-def _check_beam(psf, beam_covariance):
+def _check_beam(psf, beam_covariance, belongs):
     """Say, or fail, if the restoring beam is not that of the PSF.
 
     All imagers fit it to the main lobe of the PSF (CASA above 0.35 of the peak),
@@ -123,6 +125,8 @@ def _check_beam(psf, beam_covariance):
         As `checked_psf` returns it.
     beam_covariance : 2D array, shape (2, 2)
         Of the restoring beam, pixels squared, order x, y.
+    belongs : bool
+        As for `checked_psf`.
 
     Raises
     ------
@@ -139,7 +143,7 @@ def _check_beam(psf, beam_covariance):
             "image (same data, same weighting), or none if the image has been smoothed; or the right beam with beam="
         )
     harmonic = 2 * np.abs(np.mean(level * np.exp(2j * np.linspace(0, 2 * np.pi, ELLIPSE, endpoint=False))))
-    if not FITS[0] < mean < FITS[1] or harmonic > MOST_ELLIPTICAL:
+    if not belongs and (not FITS[0] < mean < FITS[1] or harmonic > MOST_ELLIPTICAL):
         log.warning(
             "psf: is %.3f on average where the restoring beam is at half power, from %.2f to %.2f; if it is the PSF of "
             "another weighting, time or plane, fluxes will be wrong by %.0f%% or more: give that of this very image",

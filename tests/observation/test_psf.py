@@ -120,6 +120,18 @@ def test_the_psf_of_another_weighting_or_time_is_said_or_refused(image, other, c
         assert "where the restoring beam is at half power" in caplog.text
 
 
+@pytest.mark.parametrize("changed", [{}, {"ORIGIN": "CASA"}, {"BMAJ": 0.901 / 3600}, {"WSCENVIS": 90000.0}])
+def test_of_one_run_of_wsclean_the_beam_need_not_cross_the_psf_at_half_power(changed, caplog):
+    """WSClean fits it to all of the main lobe, here a tenth wider; of another run that is said."""
+    seen = weighted("natural")
+    beam = {"BMAJ": 1.1 * seen.beam.major.to_value("deg"), "BMIN": 1.1 * seen.beam.minor.to_value("deg")}
+    header = {"ORIGIN": "WSClean", "WSCENVIS": 108360.0, "BPA": seen.beam.pa.to_value("deg"), **beam}
+    data = seen.image(seen.noise(47e-6, np.random.default_rng(0)))
+    dirty = CCDData(data, unit=u.Jy / u.beam, wcs=seen.wcs, meta=header)
+    prepare(dirty, psf=CCDData(seen.psf, unit=u.one, wcs=seen.wcs, meta=header | changed))
+    assert ("where the restoring beam is at half power" in caplog.text) == bool(changed)
+
+
 def resized(psf, factor):
     """A PSF made wider by a factor about its middle."""
     middle = np.array(psf.shape) // 2
