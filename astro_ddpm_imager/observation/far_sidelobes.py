@@ -161,7 +161,8 @@ def clean_for_others(dirty, left, cut, psfs, measured, overlap, workers):
     found, noise = _major_cycles(dirty, left, cut, psfs, measured, overlap, workers)
     shape = left.opened().shape
     ends, beyond = _beyond(found, psfs, noise, shape)
-    if beyond > BEYOND and all(work <= MOST_WORK for work in (_work(psf, shape) for psf in psfs)):
+    work = (work_to_continue(_around_peak(psf).shape, psf.near, shape) for psf in psfs)
+    if beyond > BEYOND and all(one <= MOST_WORK for one in work):
         log.info("sidelobes of bright sources matter beyond the PSF image, which is continued")
         continued, doubts = zip(*(_continued(psf, shape, workers) for psf in psfs), strict=True)
         _put_back(dirty, left, cut)
@@ -249,11 +250,6 @@ def _around_peak(psf):
         slice(max(0, 2 * p - n + 1), min(n, 2 * p + 1)) for p, n in zip(psf.peak, pixels.shape, strict=True)
     )
     return pixels[rows, columns]
-
-
-def _work(psf, shape):
-    """Of continuing it."""
-    return work_to_continue(_around_peak(psf), shape)
 
 
 def _continued(psf, shape, workers):

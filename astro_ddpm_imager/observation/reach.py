@@ -120,7 +120,7 @@ def continued_by_rows(psf, shape, workers=1):
         Of a slice of rows; returns these rows of what `continue_psf` returns.
     """
     psf = _both_sides(psf)
-    period, sides = _periods(psf, shape)
+    period, sides = _periods(psf.shape, _bandwidths(psf), shape)
     weights = _positive_transform(psf, period, sides, workers)
     y, x = ((np.arange(2 * n) - n) % p for n, p in zip(shape, period, strict=True))
     half = sides[0] // 2
@@ -140,29 +140,31 @@ def continued_by_rows(psf, shape, workers=1):
     return rows_of
 
 
-def work_to_continue(psf, shape):
+def work_to_continue(psf_shape, middle, shape):
     """How much it is to continue a PSF.
 
     Parameters
     ----------
-    psf : 2D array
+    psf_shape : tuple of int, (ny, nx)
+        Of the PSF.
+    middle : 2D array
+        As much of its middle as shows how much of the uv plane it fills.
     shape : tuple of int, (ny, nx)
-        Both as for `continue_psf`.
+        As for `continue_psf`.
 
     Returns
     -------
     int
         Pixels of the transforms, of which there are some hundred; each takes 24 bytes.
     """
-    return int(np.prod(_periods(_both_sides(psf), shape)[1]))
+    return int(np.prod(_periods(psf_shape, _bandwidths(_both_sides(middle)), shape)[1]))
 
 
-def _periods(psf, shape):
+def _periods(psf_shape, bandwidths, shape):
     """Of the transform of a PSF, on its own pixels and on coarser ones that hold all that is in it."""
-    period = [2 * next_fast_len(-(-max(PERIOD * n, 2 * m) // 2)) for n, m in zip(psf.shape, shape, strict=True)]
+    period = [2 * next_fast_len(-(-max(PERIOD * n, 2 * m) // 2)) for n, m in zip(psf_shape, shape, strict=True)]
     return period, [
-        2 * min(next_fast_len(int(np.ceil(width * p))), p // 2)
-        for width, p in zip(_bandwidths(psf), period, strict=True)
+        2 * min(next_fast_len(int(np.ceil(width * p))), p // 2) for width, p in zip(bandwidths, period, strict=True)
     ]
 
 
