@@ -103,7 +103,7 @@ def continue_psf(psf, shape):
     return continued_by_rows(psf, shape)(slice(0, 2 * shape[0]))
 
 
-def continued_by_rows(psf, shape, workers=1):
+def continued_by_rows(psf, shape, workers=None):
     """The same, of which some rows are made at a time: an image of thousands of pixels need not be in memory.
 
     Parameters
@@ -112,7 +112,7 @@ def continued_by_rows(psf, shape, workers=1):
     shape : tuple of int, (ny, nx)
         Both as for `continue_psf`.
     workers : int, optional
-        Threads.
+        Threads; by default as many as `scipy.fft.set_workers` has set.
 
     Returns
     -------
@@ -238,7 +238,7 @@ def sidelobe_doubt(psf, shape):
     return (1 - _knowledge(psf, shape)) * np.interp(beyond, middles, doubts)
 
 
-def doubt_beyond(psf, workers=1):
+def doubt_beyond(psf, workers=None):
     """The same, at most.
 
     Parameters
@@ -246,7 +246,7 @@ def doubt_beyond(psf, workers=1):
     psf : 2D array
         As for `continue_psf`.
     workers : int, optional
-        Threads.
+        Threads; by default as many as `scipy.fft.set_workers` has set.
 
     Returns
     -------
@@ -255,7 +255,7 @@ def doubt_beyond(psf, workers=1):
     return float(max(_doubts(_both_sides(psf), workers)[1]))
 
 
-def _doubts(psf, workers=1):
+def _doubts(psf, workers=None):
     """Standard deviations of a PSF that is continued, and the distances at which they are."""
     half = [n // 2 for n in psf.shape]
     inner = psf[tuple(slice(h - h // 2, h + h // 2 + 1) for h in half)]
