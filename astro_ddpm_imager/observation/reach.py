@@ -112,7 +112,7 @@ def continued_by_rows(psf, shape, workers=None):
     shape : tuple of int, (ny, nx)
         Both as for `continue_psf`.
     workers : int, optional
-        Threads; by default as many as `scipy.fft.set_workers` has set.
+        Threads; by default as many as ``scipy.fft.set_workers`` has set.
 
     Returns
     -------
@@ -246,7 +246,7 @@ def doubt_beyond(psf, workers=None):
     psf : 2D array
         As for `continue_psf`.
     workers : int, optional
-        Threads; by default as many as `scipy.fft.set_workers` has set.
+        Threads; by default as many as ``scipy.fft.set_workers`` has set.
 
     Returns
     -------
