@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -286,11 +286,8 @@ def prepared(channel, pblimit):
     DirtyImageError
         As of `~astro_ddpm_imager.observation.preparation.prepare`.
     """
-    planes = {"dirty": read_plane(channel.planes["dirty"])}
-    if _is_blank(planes["dirty"]):
-        return None
-    planes |= {name: read_plane(plane) for name, plane in channel.planes.items() if name != "dirty"}
-    return prepare(**planes, beam=channel.beam, pblimit=pblimit)
+    dirty = _read_dirty(channel)
+    return None if dirty is None else _prepared(channel, dirty, pblimit)
 
 
 def image_channel(imager, channel):
@@ -311,7 +308,8 @@ def image_channel(imager, channel):
             result = _reconstructed(imager.but(seed=channel.seed), channel)
             if result is None:
                 return ChannelProducts(channel.number, {}, None, {"note": BLANK})
-            images = {suffix: np.asarray(getattr(result, name).data, "f4") for suffix, name in IMAGE_NAMES.items()}
+            products = {suffix: getattr(result, name) for suffix, name in IMAGE_NAMES.items()}
+            images = {suffix: np.asarray(product.data, "f4") for suffix, product in products.items()}
     except DirtyImageError as error:
         log.warning("%s stays blank: %s", channel.said, error)
         return ChannelProducts(channel.number, {}, None, {"note": str(error)})
@@ -323,20 +321,36 @@ def image_channel(imager, channel):
         "misfit": result.meta["misfit"],
         "note": "",
     }
-    return ChannelProducts(channel.number, images, result.catalog, record, result.dirty.wcs, result.image.header)
+    header = products[".model.fits"].header
+    return ChannelProducts(channel.number, images, result.catalog, record, result.dirty.wcs, header)
 
 
 def _reconstructed(imager, channel):
     """The result of one channel, or None if it is blank."""
-    dirty = as_plane(read_plane(channel.planes["dirty"]), "dirty")
-    if not imager.works_in_tiles(dirty.shape):
-        observation = prepared(replace(channel, planes=channel.planes | {"dirty": dirty}), imager.pblimit)
-        return None if observation is None else imager.reconstruct(observation)
-    if _is_blank(dirty):
+    dirty = _read_dirty(channel)
+    if dirty is None:
         return None
+    if imager.works_in_tiles(dirty.shape):
+        return image_in_tiles(imager, dirty, _companions(channel), channel.beam)
+    return imager.reconstruct(_prepared(channel, dirty, imager.pblimit))
+
+
+def _prepared(channel, dirty, pblimit):
+    """One channel, whose dirty image has been read, checked."""
+    companions = {name: read() for name, read in _companions(channel).items()}
+    return prepare(dirty, **companions, beam=channel.beam, pblimit=pblimit)
+
+
+def _read_dirty(channel):
+    """The dirty image of one channel, or None if it is blank."""
+    dirty = as_plane(read_plane(channel.planes["dirty"]), "dirty")
+    return None if _is_blank(dirty) else dirty
+
+
+def _companions(channel):
+    """Functions that read what belongs to the dirty image of one channel."""
     given = {name: plane for name, plane in channel.planes.items() if name != "dirty" and plane is not None}
-    companions = {name: partial(read_plane, plane) for name, plane in given.items()}
-    return image_in_tiles(imager, dirty, companions, channel.beam)
+    return {name: partial(read_plane, plane) for name, plane in given.items()}
 
 
 def _is_file(image):

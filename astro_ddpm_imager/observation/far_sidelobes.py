@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from scipy.fft import irfft2, rfft2
+from scipy.fft import irfft2, rfft2, set_workers
 from scipy.ndimage import maximum_filter
 
 from .clean import clean
@@ -256,8 +256,9 @@ def _continued(psf, shape, workers):
     """A PSF that reaches all over the image from everywhere, and how much is to be doubted beyond its own."""
     known = _around_peak(psf)
     path = psf.plane.path.with_name(f"{psf.plane.path.stem}-continued.npy")
-    plane = Plane.of(path, tuple(2 * n for n in shape), continued_by_rows(known, shape, workers))
-    return replace(psf, plane=plane, peak=tuple(shape)), doubt_beyond(known, workers)
+    with set_workers(workers):
+        plane = Plane.of(path, tuple(2 * n for n in shape), continued_by_rows(known, shape))
+        return replace(psf, plane=plane, peak=tuple(shape)), doubt_beyond(known)
 
 
 def _level(psf, overlap):

@@ -103,7 +103,7 @@ def continue_psf(psf, shape):
     return continued_by_rows(psf, shape)(slice(0, 2 * shape[0]))
 
 
-def continued_by_rows(psf, shape, workers=None):
+def continued_by_rows(psf, shape):
     """The same, of which some rows are made at a time: an image of thousands of pixels need not be in memory.
 
     Parameters
@@ -111,8 +111,6 @@ def continued_by_rows(psf, shape, workers=None):
     psf : 2D array
     shape : tuple of int, (ny, nx)
         Both as for `continue_psf`.
-    workers : int, optional
-        Threads; by default as many as ``scipy.fft.set_workers`` has set.
 
     Returns
     -------
@@ -121,7 +119,7 @@ def continued_by_rows(psf, shape, workers=None):
     """
     psf = _both_sides(psf)
     period, sides = _periods(psf.shape, _bandwidths(psf), shape)
-    weights = _positive_transform(psf, period, sides, workers)
+    weights = _positive_transform(psf, period, sides)
     y, x = ((np.arange(2 * n) - n) % p for n, p in zip(shape, period, strict=True))
     half = sides[0] // 2
     along = np.empty((len(y), sides[1] // 2), np.complex64)  # higher frequencies there are none
@@ -129,11 +127,11 @@ def continued_by_rows(psf, shape, workers=None):
         columns = slice(start, min(start + COLUMNS, along.shape[1]))
         fine = np.zeros((period[0], columns.stop - start), np.float32)
         fine[:half], fine[period[0] - half + 1 :] = weights[:half, columns], weights[sides[0] - half + 1 :, columns]
-        along[:, columns] = ifft(fine, axis=0, workers=workers)[y]
+        along[:, columns] = ifft(fine, axis=0)[y]
     along *= np.float32(np.prod(period) / np.prod(sides))
 
     def rows_of(rows):
-        whole = irfft(along[rows], period[1], axis=1, workers=workers)[:, x]
+        whole = irfft(along[rows], period[1], axis=1)[:, x]
         known = _knowledge(psf, shape, rows)
         return known * covering(psf, shape, rows) + (1 - known) * whole
 
@@ -168,7 +166,7 @@ def _periods(psf_shape, bandwidths, shape):
     ]
 
 
-def _positive_transform(psf, period, sides, workers):
+def _positive_transform(psf, period, sides):
     """A positive transform of which a PSF shows a part, on coarse pixels."""
     steps = [p / side for p, side in zip(period, sides, strict=True)]
     offsets = [np.arange(-m, m + 1) for m in (int((n - n // 2 - 1) / s) for n, s in zip(psf.shape, steps, strict=True))]
@@ -176,13 +174,13 @@ def _positive_transform(psf, period, sides, workers):
     known = np.ix_(*offsets)
     target = np.zeros(sides, np.float32)
     target[known] = map_coordinates(psf, at, order=5, mode="mirror")
-    weights = rfft2(target, workers=workers).real.clip(0)
+    weights = rfft2(target).real.clip(0)
     target = target[known]
     ahead, pace = weights, 1.0
     for _ in range(ITERATIONS):
         left = np.zeros(sides, np.float32)
-        left[known] = target - irfft2(ahead, s=sides, workers=workers)[known]
-        found = (ahead + rfft2(left, workers=workers).real).clip(0)
+        left[known] = target - irfft2(ahead, s=sides)[known]
+        found = (ahead + rfft2(left).real).clip(0)
         if np.vdot(ahead - found, found - weights) > 0:
             pace = 1.0
         later = (1 + np.sqrt(1 + 4 * pace**2)) / 2
@@ -238,29 +236,27 @@ def sidelobe_doubt(psf, shape):
     return (1 - _knowledge(psf, shape)) * np.interp(beyond, middles, doubts)
 
 
-def doubt_beyond(psf, workers=None):
+def doubt_beyond(psf):
     """The same, at most.
 
     Parameters
     ----------
     psf : 2D array
         As for `continue_psf`.
-    workers : int, optional
-        Threads; by default as many as ``scipy.fft.set_workers`` has set.
 
     Returns
     -------
     float
     """
-    return float(max(_doubts(_both_sides(psf), workers)[1]))
+    return float(max(_doubts(_both_sides(psf))[1]))
 
 
-def _doubts(psf, workers=None):
+def _doubts(psf):
     """Standard deviations of a PSF that is continued, and the distances at which they are."""
     half = [n // 2 for n in psf.shape]
     inner = psf[tuple(slice(h - h // 2, h + h // 2 + 1) for h in half)]
     reached = _distance(psf.shape, [h // 2 for h in half])  # 1 at the edge of the inner half
-    error = continued_by_rows(inner, half, workers)(slice(0, 2 * half[0])) - psf[: 2 * half[0], : 2 * half[1]]
+    error = continued_by_rows(inner, half)(slice(0, 2 * half[0])) - psf[: 2 * half[0], : 2 * half[1]]
     reached, known = (image[: 2 * half[0], : 2 * half[1]] for image in (reached, psf))
     falls = _rms(known[(reached > 2 - EDGE) & (reached <= 2)]) / _rms(known[(reached > 1 - EDGE) & (reached <= 1)])
     middles = np.arange(1, 2, EDGE) + EDGE / 2

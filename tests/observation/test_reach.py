@@ -3,6 +3,7 @@
 import astropy.units as u
 import numpy as np
 import pytest
+from scipy.fft import set_workers
 
 from astro_ddpm_imager.observation.reach import (
     continue_psf,
@@ -49,8 +50,10 @@ def test_it_is_the_known_one_inside(psfs):
 
 def test_by_rows_it_is_the_same(psfs):
     psf, _ = psfs
-    rows_of, whole = continued_by_rows(psf, (N, N), workers=2), continue_psf(psf, (N, N))
-    parts = [rows_of(slice(*rows)) for rows in ((0, 100), (100, 200), (200, 2 * N))]
+    whole = continue_psf(psf, (N, N))
+    with set_workers(2):
+        rows_of = continued_by_rows(psf, (N, N))
+        parts = [rows_of(slice(*rows)) for rows in ((0, 100), (100, 200), (200, 2 * N))]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
     assert sidelobe_doubt(psf, (N, N)).max() <= doubt_beyond(psf)
 
