@@ -16,7 +16,7 @@ from .observation.grid import ModelGrid
 from .observation.gridded import GriddedObservation
 from .observation.noise_map import flatten, uneven_noise
 from .parallel import one_blas_thread
-from .progress import progress_bar
+from .progress import expect_more, progress_bar
 from .result import ImagingResult
 from .sources.aggregation import without_luck
 from .sources.artefacts import doubt_artefacts
@@ -50,6 +50,8 @@ def image_at_once(imager, observation):
     ------
     DirtyImageError
         Hardly a pixel is not blank.
+    SettingError
+        The samples need more memory than there is.
     """
     card, workers = imager.card, imager.denoiser.workers
     per_beam = card.pixels_per_beam
@@ -77,6 +79,7 @@ def image_at_once(imager, observation):
     left = np.where(residual.inside, residual.image, np.nan)
     noise = None if card.protocol else uneven_noise(observation, left, grid)
     if noise is not None:
+        expect_more(imager.progress, imager.n_samples * imager.steps)
         return image_at_once(imager, flatten(given, noise))
     fit = measure_fit(residual, sky, gridded)
     warn_of_misfit(fit)

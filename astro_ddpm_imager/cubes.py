@@ -368,9 +368,10 @@ def _is_blank(plane):
 def _made_of(imager, images, channels, beam):
     """What the products depend on."""
     settings = {name: value for name, value in imager.settings.items() if name != "provider"}
-    inputs = {name: None if image is None else image.sha256 or image.name for name, image in images.items()}
+    inputs = {name: None if image is None else image.digest() for name, image in images.items()}
     return settings | {
-        "calibrate": bool(imager.calibrate), "insist": bool(imager.insist), "stokes": images["dirty"].stokes,
+        "calibrate": bool(imager.calibrate), "insist": bool(imager.insist), "tile": imager.tile,
+        "stokes": images["dirty"].stokes,
         "channels": channels_text(channels), "beam": None if beam is None else beam_text(beam), **inputs,
     }  # fmt: skip
 

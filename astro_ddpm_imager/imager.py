@@ -142,11 +142,10 @@ class DiffusionImager:
         check_choice("sampler", sampler, SAMPLERS)
         check_choice("aggregate", aggregate, AGGREGATES)
         check_choice("catalog", catalog, CATALOGS)
-        check_number("n_samples", n_samples, 1, np.inf, whole=True)
-        check_number("pblimit", pblimit, 0, 1)
-        for name, value, low in (("seed", seed, 0), ("threads", threads, 1)):
-            if value is not None:
-                check_number(name, value, low, np.inf, whole=True)
+        n_samples = check_number("n_samples", n_samples, 1, np.inf, whole=True)
+        pblimit = check_number("pblimit", pblimit, 0, 1)
+        seed = seed if seed is None else check_number("seed", seed, 0, np.inf, whole=True)
+        threads = threads if threads is None else check_number("threads", threads, 1, np.inf, whole=True)
         for name, value in (("calibrate", calibrate), ("insist", insist)):
             if not isinstance(value, bool | np.bool_):
                 raise SettingError(f"{name}={value!r}: must be True or False")
@@ -168,9 +167,9 @@ class DiffusionImager:
         if purity is not None:
             reliability = self._reliability_of(purity, reliability)
         self.reliability = card.reliability if reliability is None else reliability
-        check_number("steps", self.steps, 1, card.noise_schedule.steps, whole=True)
-        check_number("threshold", self.threshold, 0, np.inf)
-        check_number("reliability", self.reliability, 0, 1)
+        self.steps = check_number("steps", self.steps, 1, card.noise_schedule.steps, whole=True)
+        self.threshold = check_number("threshold", self.threshold, 0, np.inf)
+        self.reliability = check_number("reliability", self.reliability, 0, 1)
         self.sampler, self.aggregate, self.catalog = sampler, aggregate, catalog
         self.pblimit, self.device, self.seed, self.progress = pblimit, device, seed, progress
         self.threads, self.client = threads, client
@@ -252,17 +251,19 @@ class DiffusionImager:
         ------
         DirtyImageError
             Something given cannot be used; the message says what and why.
+        SettingError
+            ``tile`` is too small for the beam, or ``n_samples`` more than the memory holds; a kind of `ValueError`.
         FileNotFoundError
             There is no such file.
         TypeError
             ``dirty`` is an array without unit and WCS, or ``beam`` no beam.
         """
         image = as_plane(dirty, "dirty")
+        if psf is None:
+            log.warning("no PSF given: the restoring beam takes its place, sidelobes are not accounted for")
         if isinstance(psf, list | tuple) or self.works_in_tiles(image.shape):
             return image_in_tiles(self, image, {"psf": psf, "pb": pb, "mask": mask, "noise": noise}, beam)
         observation = prepare(image, psf, pb, mask, beam, self.pblimit, noise)
-        if observation.psf is None:
-            log.warning("no PSF given: the restoring beam takes its place, sidelobes are not accounted for")
         return self.reconstruct(observation)
 
     def map(

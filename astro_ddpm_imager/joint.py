@@ -16,6 +16,7 @@ from .errors import DirtyImageError
 from .imager import DiffusionImager
 from .observation.beam import checked_beam
 from .observation.joint import Mean
+from .observation.noise_map import unflatten
 from .parallel import one_blas_thread
 from .pieces import run_pieces
 from .products.catalog_files import write_ecsv
@@ -113,6 +114,7 @@ def image_jointly(
     channel's dirty image best, all sources at once
     (`~astro_ddpm_imager.sources.fluxes.fit_fluxes`): nothing makes spectra
     smooth. Sources of a few channels only are diluted: `image_cube` finds them.
+    The mean is worked on at once, whatever its size and the imager's ``tile``.
 
     Parameters
     ----------
@@ -150,12 +152,12 @@ def image_jointly(
     frequency = np.average(cube.axis.frequency[used].to_value(u.Hz), weights=list(weights.values()))
     axis = next((number for number in (3, 4, 5) if str(header.get(f"CTYPE{number}", "")).startswith("FREQ")), None)
     if axis is not None:
-        header[f"CRVAL{axis}"] = frequency
+        header[f"CRVAL{axis}"], header[f"CUNIT{axis}"] = frequency, "Hz"
     result = imager.reconstruct(mean.image(header))
     catalog = result.catalog
     result.meta["channels"] = catalog.meta["channels"] = channels_text(chosen)
     places = as_components(catalog, result.dirty.wcs)
-    places = resized(result.dirty, places, (catalog["flux"] * catalog["pb"]).to_value(u.Jy))
+    places = resized(unflatten(result.dirty), places, (catalog["flux"] * catalog["pb"]).to_value(u.Jy))
     flux, error = np.full((2, len(catalog), len(chosen)), np.nan)
     rms = np.full(len(chosen), np.nan)
     measured = [(piece, places) for piece in pieces if piece.number in weights]

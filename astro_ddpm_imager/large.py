@@ -13,9 +13,16 @@ from astropy.coordinates import SkyCoord
 from astropy.nddata import CCDData
 from astropy.table import QTable
 
+from . import __version__
 from .errors import DirtyImageError, SettingError
 from .observation.beam import beam_covariance, beam_pixels, check_sampling
-from .observation.far_sidelobes import PixelComponents, PlacedPSF, clean_for_others, nearest_psf
+from .observation.far_sidelobes import (
+    PixelComponents,
+    PlacedPSF,
+    clean_for_others,
+    nearest_psf,
+    unknown_sidelobes,
+)
 from .observation.grid import tiles
 from .observation.inputs import as_companion, origin
 from .observation.mosaic import is_flat_sky, mosaic_psf
@@ -102,6 +109,8 @@ def image_in_tiles(imager, image, companions, beam=None, folder=None):
     ------
     DirtyImageError
         No tile can be imaged; or as of `~astro_ddpm_imager.DiffusionImager`.
+    SettingError
+        Tiles are smaller than three times what they overlap by.
     """
     temporary = folder is None
     folder = Path(tempfile.mkdtemp(prefix="tiles-")) if temporary else folder
@@ -142,12 +151,12 @@ class _Work:
     def run(self):
         """Image all tiles that are not done yet, and join them."""
         state = self._state()
-        left, components = self._without_bright()
+        left, components, doubts = self._without_bright()
         todo = [number for number in range(len(self.tiles)) if not self._tile_path(number).exists()]
         done = len(self.tiles) - len(todo)
         if done:
             log.info("%d of %d tiles are done already", done, len(self.tiles))
-        pieces = (self._piece(number, left, components, state["seed"]) for number in todo)
+        pieces = (self._piece(number, left, components, doubts, state["seed"]) for number in todo)
         imager, said = self.imager.but(progress=False), {}
         with tile_progress(self.imager.progress, len(self.tiles), imager.n_samples * imager.steps) as update:
             update(done)
@@ -165,6 +174,8 @@ class _Work:
     def _read_psfs(self, given, image):
         """A list of position (SkyCoord or None), name and PSF."""
         several = isinstance(given, list | tuple)
+        if several and not given:
+            raise DirtyImageError("psf=[]: must hold one PSF at least; leave psf out if there is none")
         found = []
         for each in given if several else [given]:
             position, psf = each if isinstance(each, tuple) else (None, each)
@@ -259,7 +270,8 @@ class _Work:
 
     def _state(self):
         """What the folder holds of this work: all of it goes if it was of another one."""
-        digest = hashlib.sha256(repr((self.imager.settings, self.imager.calibrate, self.side, self.beam)).encode())
+        known = (__version__, self.imager.settings, self.imager.calibrate, self.side, self.beam)
+        digest = hashlib.sha256(repr(known).encode())
         for plane in [*self.planes.values(), *(psf.plane for psf in self.psfs)]:
             with plane.path.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
@@ -278,16 +290,16 @@ class _Work:
         return state
 
     def _without_bright(self):
-        """The image without the bright sources, and what these are."""
+        """The image without the bright sources, what these are, and how far their sidelobes are to be doubted."""
         path, kept = self.folder / "left.npy", self.folder / "components.npz"
         if kept.exists() and path.exists():
             with np.load(kept) as found:
-                return Plane(path), PixelComponents(found["y"], found["x"], found["flux"])
+                return Plane(path), PixelComponents(found["y"], found["x"], found["flux"]), found["doubts"]
         if not self.psfs or len(self.tiles) == 1:
-            return self.planes["dirty"], PixelComponents.joined([])
+            return self.planes["dirty"], PixelComponents.joined([]), np.zeros(len(self.psfs))
         dirty = self.planes["dirty"]
         left = Plane.of(self.folder / "left.part.npy", self.shape, lambda rows: dirty.read((rows, slice(None))))
-        components = clean_for_others(
+        components, doubts = clean_for_others(
             dirty,
             left,
             self.tiles,
@@ -296,18 +308,19 @@ class _Work:
             self.overlap,
             self.imager.denoiser.workers,
         )
-        np.savez(kept, y=components.y, x=components.x, flux=components.flux)
+        np.savez(kept, y=components.y, x=components.x, flux=components.flux, doubts=doubts)
         left.path.replace(path)
-        return Plane(path), components
+        return Plane(path), components, doubts
 
     def _tile_path(self, number):
         return self.folder / f"tile-{number:05d}.ecsv"
 
-    def _piece(self, number, left, components, seed):
+    def _piece(self, number, left, components, doubts, seed):
         tile = self.tiles[number]
         return TilePiece(
             number, tile, self.planes | {"dirty": left}, components.within(tile.window),
             nearest_psf(self.psfs, tile.core).near if self.psfs else None,
+            unknown_sidelobes(components, self.psfs, doubts, tile.window) if self.psfs else None,
             self.wcs, self.beam, self.meta, self.inputs,
             int(np.random.SeedSequence([seed, number]).generate_state(1)[0]),
         )  # fmt: skip

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
+from threading import Lock
 
 from threadpoolctl import threadpool_limits
 
@@ -31,6 +32,28 @@ def in_parallel(function, number, workers):
         executor.shutdown(cancel_futures=True)
 
 
+class _BlasLimit:
+    """One thread for BLAS, which is a setting of the process, from the first to the last of those who want it."""
+
+    def __init__(self):
+        self.lock, self.users, self.limits = Lock(), 0, None
+
+    def __enter__(self):
+        with self.lock:
+            self.users += 1
+            if self.users == 1:
+                self.limits = threadpool_limits(1, "blas")
+
+    def __exit__(self, *_):
+        with self.lock:
+            self.users -= 1
+            if not self.users:
+                self.limits.restore_original_limits()
+
+
+_blas_limit = _BlasLimit()
+
+
 @contextmanager
 def one_blas_thread():
     """Multiply matrices on one core, so that sums have the same last digits everywhere; a context or decorator.
@@ -41,5 +64,5 @@ def one_blas_thread():
     ------
     None
     """
-    with threadpool_limits(1, "blas"):
+    with _blas_limit:
         yield

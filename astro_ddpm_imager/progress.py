@@ -11,7 +11,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", TqdmWarning)
     from tqdm.auto import tqdm
 
-__all__ = ["hidden", "progress_bar", "tile_progress"]
+__all__ = ["expect_more", "hidden", "progress_bar", "tile_progress"]
 
 
 def hidden(progress):
@@ -55,6 +55,19 @@ def progress_bar(progress, total):
             yield bar.update
 
 
+def expect_more(progress, steps):
+    """Tell a bar of the caller's that there are more steps than it knows of.
+
+    Parameters
+    ----------
+    progress : bool, None or tqdm
+        As for `progress_bar`.
+    steps : int
+    """
+    if hasattr(progress, "update") and getattr(progress, "total", None):
+        progress.total += steps
+
+
 @contextmanager
 def tile_progress(progress, tiles, steps):
     """A function to call with the number of tiles that have been done.
@@ -73,8 +86,7 @@ def tile_progress(progress, tiles, steps):
     callable
     """
     if hasattr(progress, "update"):
-        if getattr(progress, "total", None):
-            progress.total += (tiles - 1) * steps
+        expect_more(progress, (tiles - 1) * steps)
         yield lambda done: progress.update(done * steps)
     else:
         with tqdm(total=tiles, desc="imaging", unit="tile", leave=False, disable=hidden(progress)) as bar:

@@ -38,6 +38,11 @@ def check_number(name, value, low, high, whole=False):
     whole : bool, optional
         It must be an integer.
 
+    Returns
+    -------
+    int or float
+        The same as a number of Python's, which can be written as JSON.
+
     Raises
     ------
     SettingError
@@ -47,3 +52,4 @@ def check_number(name, value, low, high, whole=False):
     if isinstance(value, bool) or not number or not low <= value <= high:
         limits = f"of at least {low}" if high == np.inf else f"from {low} to {high}"
         raise SettingError(f"{name}={value!r}: must be {kind} {limits}")
+    return value.item() if isinstance(value, np.generic) else value

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from astropy.nddata import CCDData
+from scipy.ndimage import zoom
 
 from .errors import DirtyImageError
 from .log_records import collected_records
@@ -30,6 +31,8 @@ class TilePiece:
     components : `~astro_ddpm_imager.observation.far_sidelobes.PixelComponents`
         What was taken out of the tile, on its pixels.
     psf : 2D array or None
+    unknown : 2D array or None
+        As of `~astro_ddpm_imager.observation.far_sidelobes.unknown_sidelobes`.
     wcs : `~astropy.wcs.WCS`
     beam : `~radio_beam.Beam`
     meta : dict-like
@@ -43,6 +46,7 @@ class TilePiece:
     planes: dict
     components: PixelComponents
     psf: np.ndarray | None
+    unknown: np.ndarray | None
     wcs: object
     beam: object
     meta: object
@@ -75,7 +79,10 @@ class TilePiece:
             values["psf"] = middle_of(self.psf, data.shape)
         image = CCDData(data, unit=JY_PER_BEAM, wcs=self.wcs[window], meta=self.meta)
         checked = prepare_plane(image, values, self.beam, pblimit, self.inputs, whole=False)
-        return checked if self.psf is None else replace(checked, psf=self.psf.astype(float))
+        if self.psf is None:
+            return checked
+        unknown = zoom(self.unknown, np.divide(data.shape, self.unknown.shape), order=1)
+        return replace(checked, psf=self.psf.astype(float), unknown=unknown)
 
 
 def image_tile(imager, piece):

@@ -16,6 +16,7 @@ from .result import JY_PER_PIXEL, ImagingResult
 __all__ = ["TILED", "TiledFit", "TiledResult"]
 
 ROWS = 256  # at once
+NOT_KEPT = ("grid", "sky", "sky_samples", "drawn_samples")
 TILED = {"image": JY_PER_PIXEL, "uncertainty": JY_PER_PIXEL, "restored": JY_PER_BEAM, "residual": JY_PER_BEAM}
 
 
@@ -66,6 +67,11 @@ class TiledResult(ImagingResult):
         self.folder, self.catalog, self.meta, self.fit = folder, catalog, meta, TiledFit(chi2, misfits)
         self.shape, self.wcs, self.beam, self.rms = shape, wcs, beam, rms
         self.header, self.inputs, self.with_psf = header, inputs, with_psf
+
+    def __getattr__(self, name):
+        if name in NOT_KEPT:
+            raise AttributeError(f"{name}: is not kept of an image that was worked on in tiles; give tile=0 to have it")
+        return super().__getattribute__(name)
 
     def __repr__(self):
         (ny, nx), noise = self.shape, brightness(self.rms).replace("µ", "u")

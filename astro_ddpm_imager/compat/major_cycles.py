@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from astropy.stats import mad_std
 
+from ..observation.noise_map import unflatten
 from ..observation.preparation import prepare
 from ..observation.reach import end_psf
 from .depth import deep_model, deep_sources
@@ -167,10 +168,11 @@ class MajorCycles:
     def _reconstructed(self, residual, model, peak, nsigma):
         result = self.imager.reconstruct(self._observation(residual, model))
         self.made += 1
-        peak, seen = max(peak, nsigma * result.dirty.rms), result.restored.data
-        sky = np.where(result.dirty.blank, 0, result.image.data * result.dirty.pb)
-        result.catalog = deep_sources(result.catalog, result.dirty, seen, peak)
-        return Cycle(result, deep_model(sky, result.dirty, seen, peak), peak)
+        dirty, seen = unflatten(result.dirty), result.restored.data
+        peak = max(peak, nsigma * dirty.rms)
+        sky = np.where(dirty.blank, 0, result.image.data * dirty.pb)
+        result.catalog = deep_sources(result.catalog, dirty, seen, peak)
+        return Cycle(result, deep_model(sky, dirty, seen, peak), peak)
 
     def _observation(self, residual, model):
         """The residual with the model in it."""

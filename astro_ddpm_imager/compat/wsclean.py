@@ -14,6 +14,7 @@ from astropy.io import fits
 
 from ..errors import DirtyImageError
 from ..imager import DiffusionImager
+from ..observation.noise_map import unflatten
 from ..observation.reading import JY_PER_BEAM, file_digest, read_image
 from ..products.headers import product_header
 from ..products.writing import (
@@ -132,7 +133,7 @@ class WSCleanImages:
         """
         self.check_free(overwrite)
         images = _images(result, read_image(self.dirty).convert_unit_to(JY_PER_BEAM).data)
-        pb = result.dirty.pb
+        pb = unflatten(result.dirty).pb
         writers = {
             f"-{kind}{end}.fits": partial(write_plane, data=images[kind] / divisor, kind=kind)
             for end, divisor in (("", 1), ("-pb", pb))
@@ -156,10 +157,11 @@ class WSCleanImages:
 def _images(result, dirty):
     """Images of the apparent sky, by kind."""
     # 0 outside the primary beam, so that `wsclean -predict` can read it; and WSClean does not blank there.
-    model = np.nan_to_num(result.image.data * result.dirty.pb)
-    residual = dirty - result.dirty.convolve_psf(model)
-    restored = result.dirty.convolve_beam(model) + residual
-    uncertainty = result.uncertainty.data * result.dirty.pb
+    observation = unflatten(result.dirty)
+    model = np.nan_to_num(result.image.data * observation.pb)
+    residual = dirty - observation.convolve_psf(model)
+    restored = observation.convolve_beam(model) + residual
+    uncertainty = result.uncertainty.data * observation.pb
     return {"model": model, "image": restored, "residual": residual, "uncertainty": uncertainty}
 
 

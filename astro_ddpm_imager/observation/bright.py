@@ -104,11 +104,11 @@ def subtract_bright(dirty, grid, brightest, kept):
         counts as noise (``noise_ratio``).
     """
     if dirty.psf is None or all(n >= 2 * m for n, m in zip(dirty.psf.shape, dirty.shape, strict=True)):
-        found = _fit(dirty, grid, None)
+        found, doubt = _fit(dirty, grid, None), None
     else:
         ended, doubt = end_psf(dirty.psf, dirty.shape)
         found = _fit(replace(dirty, psf=ended), grid, doubt)
-    if found.unknown.max() > UNKNOWN * found.rms:
+    if doubt is not None and found.unknown.max() > UNKNOWN * found.rms:
         log.info("sidelobes of bright sources matter beyond the PSF image, which is continued")
         continued, doubt = continue_psf(dirty.psf, dirty.shape), sidelobe_doubt(dirty.psf, dirty.shape)
         dirty = replace(dirty, psf=continued)
@@ -119,7 +119,7 @@ def subtract_bright(dirty, grid, brightest, kept):
     found = replace(found, unknown=np.sqrt((loudness**2 - found.rms**2).clip(0)))
     ratio = found.loudness / found.rms
     loud = ratio[inside] > LOUD
-    if loud.any():
+    if loud.any() and not np.any(dirty.unknown):  # of a tile, the whole image has been told
         log.warning(
             "the PSF image ends within the field of a source of %.0f times the noise; sidelobes beyond are estimated; "
             "what is not known of them counts as noise, which is up to %.2g times as high as elsewhere (more than %.2g "
@@ -155,7 +155,9 @@ def _fit(dirty, grid, doubt):
     """Fit Gaussians to all peaks that are certain; ``doubt`` is that of the PSF, or None where it is all known."""
     inside = np.isfinite(dirty.data)
     nothing = Components.points([], [], [])
-    found = _Found(dirty, nothing, np.nan_to_num(dirty.data), dirty.rms, np.zeros(dirty.shape))
+    unknown = np.broadcast_to(np.asarray(dirty.unknown, float), dirty.shape)
+    rms = _noise(dirty.data[inside], unknown[inside]) if unknown.any() else dirty.rms
+    found = _Found(dirty, nothing, np.nan_to_num(dirty.data), rms, unknown)
     if found.residual.max() < FITTED * found.rms:
         return found
     psf, scale = grid.psf_to_model(dirty.covering_psf), grid.ratio
@@ -186,9 +188,11 @@ def _explained(found, gaussians, inside, spread):
     """With other Gaussians; ``spread`` is the transform of the variance of the PSF, or None where it is all known."""
     dirty = found.dirty
     residual = np.where(inside, dirty.data - dirty.see(gaussians), 0)
-    if spread is None:
-        return _Found(dirty, gaussians, residual, float(mad_std(residual[inside])), found.unknown)
-    expected = _unknown_sidelobes(gaussians, dirty.shape, spread)
+    expected = np.broadcast_to(np.asarray(dirty.unknown, float), dirty.shape)
+    if spread is not None:
+        expected = np.hypot(expected, _unknown_sidelobes(gaussians, dirty.shape, spread))
+    if not expected.any():
+        return _Found(dirty, gaussians, residual, float(mad_std(residual[inside])), expected)
     return _Found(dirty, gaussians, residual, _noise(residual[inside], expected[inside]), expected)
 
 

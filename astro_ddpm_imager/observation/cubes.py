@@ -1,5 +1,6 @@
 """Cubes of which one plane at a time is in memory."""
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
@@ -12,10 +13,12 @@ from astropy.wcs import WCS
 
 from ..errors import DirtyImageError
 from .fits_files import IMAGE_HDUS, is_packed
-from .reading import called, locate_plane, opened_image, parse_unit, plane_axes, select_plane
+from .reading import called, file_digest, locate_plane, opened_image, parse_unit, plane_axes, select_plane
 from .spectral import SpectralAxis, spectral_axis
 
 __all__ = ["Cube", "PlaneOfFile", "checked_channels", "count_channels", "open_companion", "open_cube", "read_plane"]
+
+LOCK = "table.lock"  # of a CASA image: changes each time one looks at it
 
 
 @dataclass(frozen=True)
@@ -121,14 +124,36 @@ class Cube:
         mask = None if image.mask is None else np.broadcast_to(image.mask, image.data.shape)[index]
         return CCDData(image.data[index], unit=image.unit, wcs=wcs, meta=meta, mask=mask)
 
+    def digest(self):
+        """SHA-256 of the file, of those in the folder of a CASA image, or of the pixels in memory.
 
-def count_channels(path, stokes=None):
+        Returns
+        -------
+        str
+        """
+        if self.sha256:
+            return self.sha256
+        digest = hashlib.sha256()
+        if isinstance(self.source, Path):
+            for path in sorted(path for path in self.source.rglob("*") if path.is_file() and path.name != LOCK):
+                digest.update(f"{path.relative_to(self.source)} {file_digest(path)}".encode())
+            return digest.hexdigest()
+        for channel in range(self.n_channels):
+            plane = self.plane(channel)
+            pixels = plane if isinstance(plane, np.ndarray) else plane.data
+            digest.update(np.ascontiguousarray(np.ma.getdata(pixels)).data)
+            mask = getattr(plane, "mask", None)
+            if mask is not None:
+                digest.update(np.ascontiguousarray(mask).data)
+        return digest.hexdigest()
+
+
+def count_channels(path):
     """Number of channels of an image in a file.
 
     Parameters
     ----------
     path : `~pathlib.Path`
-    stokes : int, optional
 
     Returns
     -------

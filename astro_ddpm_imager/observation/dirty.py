@@ -46,6 +46,8 @@ class DirtyImage:
         `~astro_ddpm_imager.observation.bright.subtract_bright`.
     noise_ratio : 2D array, shape (ny, nx), or float
         Noise and all that counts as noise, such as unknown sidelobes, in units of ``rms``; at least 1.
+    unknown : 2D array, shape (ny, nx), or float
+        What is not known of the sidelobes of sources outside a tile of a large image, a standard deviation, Jy/beam.
     artefacts : `~astro_ddpm_imager.observation.artefacts.Artefacts` or None
         Of the brightest sources, where there are any.
     holes : 2D array of bool, shape (ny, nx), or None
@@ -71,6 +73,7 @@ class DirtyImage:
     meta: object
     bright: object = None
     noise_ratio: np.ndarray | float = 1.0
+    unknown: np.ndarray | float = 0.0
     artefacts: Artefacts | None = None
     holes: np.ndarray | None = None
     noise_known: bool = False

@@ -13,7 +13,7 @@ from .disk_convolution import DiskConvolution
 from .planes import Plane
 from .reach import continued_by_rows, covering, doubt_beyond, work_to_continue
 
-__all__ = ["PlacedPSF", "PixelComponents", "clean_for_others", "nearest_psf"]
+__all__ = ["PixelComponents", "PlacedPSF", "clean_for_others", "nearest_psf", "unknown_sidelobes"]
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ GAIN = 0.2
 ROUNDS = 40
 LOWER_PEAK, LOWER_NOISE = 0.9, 0.995  # of those of the round before: if both are still above, there is nothing to win
 COMPONENTS = 100000  # of a tile, at once
-SIDE = 64  # pixels within which the nearest PSF is the same
+SIDE = 64  # pixels within which the nearest PSF is the same, and unknown sidelobes are as high as between two places
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ class PlacedPSF:
     plane: Plane
     peak: tuple
     near: np.ndarray
+
+    @property
+    def reach(self):
+        """Pixels that it is known of on both sides of its peak, (y, x)."""
+        return tuple(min(p, n - 1 - p) for p, n in zip(self.peak, self.plane.opened().shape, strict=True))
 
 
 @dataclass(frozen=True)
@@ -86,11 +91,15 @@ class PixelComponents:
         """Some of them."""
         return PixelComponents(self.y[chosen], self.x[chosen], self.flux[chosen])
 
+    def are_within(self, window):
+        """Which of them are in a window, a tuple of slices; 1D array of bool."""
+        rows, columns = window
+        return (self.y >= rows.start) & (self.y < rows.stop) & (self.x >= columns.start) & (self.x < columns.stop)
+
     def within(self, window):
         """Those in a window, a tuple of slices, by their pixels in it."""
-        rows, columns = window
-        there = (self.y >= rows.start) & (self.y < rows.stop) & (self.x >= columns.start) & (self.x < columns.stop)
-        return PixelComponents(self.y[there] - rows.start, self.x[there] - columns.start, self.flux[there])
+        there = self.are_within(window)
+        return PixelComponents(self.y[there] - window[0].start, self.x[there] - window[1].start, self.flux[there])
 
     def image(self, shape):
         """On the pixels of an image, Jy/pixel."""
@@ -155,12 +164,16 @@ def clean_for_others(dirty, left, cut, psfs, measured, overlap, workers):
 
     Returns
     -------
-    `PixelComponents`
+    found : `PixelComponents`
         What was taken out.
+    doubts : list of float
+        Of each PSF, how well its sidelobes beyond its image are known, as a standard deviation in units of its peak; 0
+        where they may be neglected.
     """
     found, noise = _major_cycles(dirty, left, cut, psfs, measured, overlap, workers)
     shape = left.opened().shape
     ends, beyond = _beyond(found, psfs, noise, shape)
+    doubts = [_at_edge(psf) for psf in psfs]
     work = (work_to_continue(_around_peak(psf).shape, psf.near, shape) for psf in psfs)
     if beyond > BEYOND and all(one <= MOST_WORK for one in work):
         log.info("sidelobes of bright sources matter beyond the PSF image, which is continued")
@@ -177,7 +190,41 @@ def clean_for_others(dirty, left, cut, psfs, measured, overlap, workers):
             "sidelobes beyond, of some %.2g times the noise, are left; make the PSF twice as wide as the field to be "
             "rid of them", *ends, beyond,
         )  # fmt: skip
-    return found
+    return found, doubts if beyond > BEYOND else [0.0] * len(psfs)
+
+
+def unknown_sidelobes(components, psfs, doubts, window):
+    """What is not known of the sidelobes that sources outside a window have in it.
+
+    Parameters
+    ----------
+    components : `PixelComponents`
+    psfs : list of `PlacedPSF`
+    doubts : list of float
+        As `clean_for_others` returns both.
+    window : tuple of slice
+
+    Returns
+    -------
+    2D array
+        Standard deviation, Jy/beam, at places from the first to the last pixel of the window.
+    """
+    places = [np.linspace(s.start, s.stop - 1, 1 + -(-(s.stop - s.start) // SIDE)) for s in window]
+    variance = np.zeros([len(axis) for axis in places])
+    outside = ~components.are_within(window)
+    owners = _owners(components, psfs)
+    for number, (psf, doubt) in enumerate(zip(psfs, doubts, strict=True)):
+        far = components.select(outside & (owners == number))
+        if not doubt or not len(far.flux):
+            continue
+        beyond_y, beyond_x = (
+            np.abs(axis[:, None] - of_far) > reach
+            for axis, of_far, reach in zip(places, (far.y, far.x), psf.reach, strict=True)
+        )
+        power = (doubt * far.flux.astype(float)) ** 2
+        known = ((~beyond_y * power) @ ~beyond_x.T).astype(float)
+        variance += power.sum() - known
+    return np.sqrt(variance.clip(0))
 
 
 def _major_cycles(dirty, left, cut, psfs, measured, overlap, workers):
@@ -234,13 +281,16 @@ def _beyond(components, psfs, noise, shape):
         return None, 0.0
     brightest = np.argmax(components.flux)
     y, x = components.y[brightest], components.x[brightest]
-    pixels = nearest_psf(psfs, (slice(y, y + 1), slice(x, x + 1))).plane.opened()
-    reach = [n // 2 for n in pixels.shape]
-    if all(max(at, n - 1 - at) < r for at, n, r in zip((y, x), shape, reach, strict=True)):
+    psf = nearest_psf(psfs, (slice(y, y + 1), slice(x, x + 1)))
+    if all(max(at, n - 1 - at) <= r for at, n, r in zip((y, x), shape, psf.reach, strict=True)):
         return (x, y), 0.0
-    rows = slice(int((1 - EDGE) / 2 * pixels.shape[0]) or 1)
-    level = float(np.sqrt(np.mean(pixels[rows] ** 2)))
-    return (x, y), level * float(np.sqrt(np.sum(components.flux**2))) / noise.lowest
+    return (x, y), _at_edge(psf) * float(np.sqrt(np.sum(components.flux**2))) / noise.lowest
+
+
+def _at_edge(psf):
+    """Root mean square of the sidelobes of a PSF at the edge of its image."""
+    pixels = psf.plane.opened()
+    return float(np.sqrt(np.mean(pixels[: int((1 - EDGE) / 2 * len(pixels)) or 1] ** 2)))
 
 
 def _around_peak(psf):
@@ -290,14 +340,7 @@ def _peak(left, window, weight):
 
 def _subtract(left, components, psfs, convolutions):
     """Take components out of an image."""
-    shape, side = left.opened().shape, SIDE
-    owners = np.array(
-        [
-            psfs.index(nearest_psf(psfs, tuple(slice(int(k) // side * side, (int(k) // side + 1) * side) for k in at)))
-            for at in zip(components.y, components.x, strict=True)
-        ],
-        int,
-    )
+    shape, owners = left.opened().shape, _owners(components, psfs)
     for number, convolve in enumerate(convolutions):
         own = components.select(owners == number)
         if not len(own.flux):
@@ -314,3 +357,10 @@ def _subtract(left, components, psfs, convolutions):
             left.write(window, left.read(window) - seen)
 
         convolve(rows_of, use)
+
+
+def _owners(components, psfs):
+    """Number of the PSF of each component, the nearest one."""
+    cells, of_cell = np.unique(np.stack([components.y, components.x], 1) // SIDE, axis=0, return_inverse=True)
+    windows = [tuple(slice(k * SIDE, (k + 1) * SIDE) for k in cell) for cell in cells]
+    return np.array([psfs.index(nearest_psf(psfs, window)) for window in windows], int)[of_cell.ravel()]

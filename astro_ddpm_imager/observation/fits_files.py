@@ -4,7 +4,8 @@ import io
 import logging
 import math
 import warnings
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from threading import RLock
 
 import astropy.units as u
 import numpy as np
@@ -17,6 +18,8 @@ from ..errors import DirtyImageError
 __all__ = ["IMAGE_HDUS", "check_size", "first_image", "is_packed", "opened_fits"]
 
 log = logging.getLogger(__name__)
+
+_of_warnings = RLock()
 
 IMAGE_HDUS = fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU
 MOST_AXES = 999
@@ -56,13 +59,24 @@ def opened_fits(path, channel, max_pixels, verified=False):
     DirtyImageError
         It is none, is cut off, damaged or too large.
     """
-    # Odd letters in a header, or missing padding, do no harm; where pixels are missing, reading them fails.
-    quiet = warnings.catch_warnings(action="ignore", category=AstropyWarning)
-    with _readable(path), quiet, _opened(path, max_pixels) as stream, fits.open(stream, memmap=False) as hdus:
-        hdu, header = _first_image(hdus, channel, path, max_pixels)
+    with _readable(path), ExitStack() as stack:
+        with _quiet():
+            stream = stack.enter_context(_opened(path, max_pixels))
+            hdus = stack.enter_context(fits.open(stream, memmap=False))
+            hdu, header = _first_image(hdus, channel, path, max_pixels)
         if not verified and _is_summed(hdu):
             _check_sum(hdu.header["DATASUM"], _has_its_sum(stream, hdu), path)
         yield hdu.section, header
+
+
+@contextmanager
+def _quiet():
+    """Odd letters in a header, or missing padding, do no harm; where pixels are missing, reading them fails.
+
+    What warnings are shown is a setting of the process, which threads must not change at the same time.
+    """
+    with _of_warnings, warnings.catch_warnings(action="ignore", category=AstropyWarning):
+        yield
 
 
 def is_packed(path):

@@ -1,4 +1,4 @@
-"""The restoring beam of images whose header has it in the HISTORY only."""
+"""The HISTORY of a header, and the restoring beam of images whose header has it there only."""
 
 import re
 from itertools import zip_longest
@@ -7,12 +7,28 @@ import astropy.units as u
 import numpy as np
 from radio_beam import Beam
 
-__all__ = ["history_beam"]
+__all__ = ["history_beam", "history_lines"]
 
 NUMBER = r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?)"  # Fortran writes D as well
 # Of AIPS, what CLEAN has restored with; CONVL, IMAGR and PUTHEAD say what was asked of them, in units of their own.
 AIPS = re.compile(rf"\s*AIPS\s+CLEAN\s+BMAJ\s*={NUMBER}\s*BMIN\s*={NUMBER}\s*(?:BPA\s*={NUMBER})?")
 CASA = re.compile(rf"\s*>?\s*restoration:{NUMBER}\s+by{NUMBER}\s*\(arcsec\)\s*(?:at\s+pa{NUMBER}\s*\(deg\))?")
+
+
+def history_lines(header):
+    """The lines of a HISTORY.
+
+    Parameters
+    ----------
+    header : `~astropy.io.fits.Header` or dict-like
+        Of which it may be one string.
+
+    Returns
+    -------
+    list of str
+    """
+    lines = header.get("HISTORY", [])
+    return [lines] if isinstance(lines, str) else list(map(str, lines))
 
 
 def history_beam(header):
@@ -29,7 +45,7 @@ def history_beam(header):
     -------
     `~radio_beam.Beam` or None
     """
-    cards = [str(card) for card in header["HISTORY"]] if "HISTORY" in header else []
+    cards = history_lines(header)
     beam = None
     for card, following in zip_longest(cards, cards[1:], fillvalue=""):
         for pattern, unit in ((AIPS, u.deg), (CASA, u.arcsec)):

@@ -10,6 +10,7 @@ REACH = 1.5  # beams: farthest pixel that says something of a missing one
 NEIGHBOURS = 80
 CHUNK = 4096  # pixels at once, to bound memory
 ROUNDING = 1e-6  # relative variance of pixels that no sky explains: keeps the equations solvable
+UNLIKE = 0.5  # of the variance of the noise: what of it is not as the beam has it, and would grow beyond an edge
 
 
 def small_holes(known, beam_pixels):
@@ -122,7 +123,7 @@ def continue_edges(image, shape, beam_covariance):
         to_each_other, to_missing = (((near[:, None] - other) / deviation) ** 2 for other in (near, missing))
         for power in np.unique(powers):
             alike = continued[powers == power]
-            weights = _weights(to_each_other, to_missing, power)
+            weights = _weights(to_each_other, to_missing, power, UNLIKE)
             lines[np.ix_(alike, missing)] = known[alike] @ weights
     return image
 
@@ -142,12 +143,12 @@ def _squares(steps, covariance):
     return np.einsum("...i,ij,...j->...", steps[..., ::-1], np.linalg.inv(covariance), steps[..., ::-1])
 
 
-def _weights(to_each_other, to_missing, power):
+def _weights(to_each_other, to_missing, power, unlike=0.0):
     """Weights of known pixels for missing ones, by the squares of the steps between them, for sources of some power."""
 
     def covariance(squares):
         # Of a sky seen through the beam: the beam convolved with itself.
         return np.exp(-squares / 2) + power * np.exp(-squares / 4)
 
-    between = covariance(to_each_other) + ROUNDING * power * np.eye(len(to_each_other))
+    between = covariance(to_each_other) + (ROUNDING * power + unlike) * np.eye(len(to_each_other))
     return np.linalg.solve(between, covariance(to_missing))

@@ -98,12 +98,14 @@ def as_companion(image, name, dirty, dtype=float, same_shape=True):
     TypeError
         It is no image at all.
     """
+    unit, meta = u.one, {}
     if isinstance(image, NDData) and image.wcs is None:
+        unit, meta = image.unit or u.one, image.meta
         image = np.ma.masked_array(image.data, np.ma.nomask if image.mask is None else image.mask)
     if isinstance(image, np.ndarray) and not hasattr(image, "hdu"):
         _check_real(image, name)
         masked = np.ma.getmaskarray(image).squeeze() if np.ma.is_masked(image) else None
-        image = CCDData(np.squeeze(np.asarray(image)), unit=u.one, mask=masked)
+        image = CCDData(np.squeeze(np.asarray(image)), unit=unit, mask=masked, meta=meta)
     else:
         image = as_plane(image, name, u.one)
     _check_real(image.data, name)

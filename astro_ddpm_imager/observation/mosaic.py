@@ -9,6 +9,8 @@ import numpy as np
 from astropy.stats import gaussian_fwhm_to_sigma
 from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
 
+from .history import history_lines
+
 __all__ = ["MosaicOverlap", "is_flat_sky", "mosaic_overlap", "mosaic_psf"]
 
 log = logging.getLogger(__name__)
@@ -189,7 +191,7 @@ def _is_mosaic(*headers):
 def _parameter(name, *headers):
     """A parameter of tclean from the first HISTORY that has it, or None."""
     pattern = re.compile(PARAMETER.format(name))
-    cards = (str(card) for header in headers for card in header.get("HISTORY", ()))
+    cards = (line for header in headers for line in history_lines(header))
     found = next(filter(None, map(pattern.search, cards)), None)
     return found and found[1]
 

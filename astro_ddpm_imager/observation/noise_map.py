@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt, map_coordinates, median_filter
 
 from ..errors import DirtyImageError
 
-__all__ = ["NoiseMap", "flatten", "measure_noise", "noise_of", "uneven_noise"]
+__all__ = ["NoiseMap", "flatten", "measure_noise", "noise_of", "uneven_noise", "unflatten"]
 
 log = logging.getLogger(__name__)
 
@@ -179,6 +179,33 @@ def _is_brightness(unit):
     return u.Unit(unit, parse_strict="silent").is_equivalent(JY_PER_BEAM) or ("jy" in text and "beam" in text[2:])
 
 
+def unflatten(dirty):
+    """An image whose noise varies as it was given: what `flatten` has divided it by is undone.
+
+    Parameters
+    ----------
+    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
+
+    Returns
+    -------
+    `~astro_ddpm_imager.observation.dirty.DirtyImage`
+        In Jy/beam, with the primary beam that was given; ``rms`` is that where the noise is lowest, and the rest is in
+        ``noise_ratio``.
+    """
+    noise = dirty.relative_noise
+    if not np.ndim(noise):
+        return dirty
+    return replace(
+        dirty,
+        data=dirty.data * noise,
+        pb=dirty.pb * noise,
+        bright=None if dirty.bright is None else dirty.bright.scaled(noise),
+        noise_ratio=dirty.noise_ratio * noise,
+        unknown=dirty.unknown * noise,
+        relative_noise=1.0,
+    )
+
+
 def flatten(dirty, noise):
     """Divide an image, and its primary beam, by the shape of its noise, so that the noise is the same everywhere.
 
@@ -201,4 +228,11 @@ def flatten(dirty, noise):
     inside = np.isfinite(dirty.data)
     ratio = np.where(inside & np.isfinite(noise), noise / np.nanmin(np.where(inside, noise, np.nan)), 1.0)
     data = dirty.data / ratio
-    return replace(dirty, data=data, pb=dirty.pb / ratio, rms=float(mad_std(data[inside])), relative_noise=ratio)
+    return replace(
+        dirty,
+        data=data,
+        pb=dirty.pb / ratio,
+        rms=float(mad_std(data[inside])),
+        unknown=dirty.unknown / ratio,
+        relative_noise=ratio,
+    )

@@ -208,6 +208,7 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=
         inside |= holes
         data = rms * interpolate(data / rms, holes, covariance)
         pb_values = np.where(holes, _beside(pb_values), pb_values)
+        noise = noise if noise is None else np.where(holes, _beside(noise), noise)
 
     allowed = inside & (np.nan_to_num(companions["mask"]) != 0) if "mask" in companions else inside
     observation = DirtyImage(
@@ -257,7 +258,7 @@ def _warn_negative(data, rms):
 
 
 def _beside(image):
-    """Each pixel that is blank as the nearest one that is not; a primary beam hardly changes on the way."""
+    """Each pixel that is blank as the nearest one that is not: primary beam and noise hardly change on the way."""
     nearest = distance_transform_edt(~np.isfinite(image), return_distances=False, return_indices=True)
     return image[tuple(nearest)]
 

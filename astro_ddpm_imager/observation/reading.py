@@ -337,7 +337,7 @@ def locate_plane(data, wcs, meta, channel=None, stokes=None, name="dirty"):
         Of the axes of ``data``.
     wcs : `~astropy.wcs.WCS`
     meta : dict or `~astropy.io.fits.Header`
-        With the plane as the reference pixel of its axis.
+        With the plane as the only pixel of its axis, in SI units.
 
     Raises
     ------
@@ -374,14 +374,20 @@ def _check_whole(kind, plane, name):
 
 
 def _of_plane(meta, axis, plane):
-    """A header with a plane as the reference pixel of its axis, so that CRVAL is its frequency or Stokes parameter."""
-    cards = {key: f"{key}{axis}" for key in ("CRVAL", "CDELT", "CRPIX")}
-    numbers = [meta.get(card) for card in cards.values()]
+    """A header of a plane alone, of whose axis CRVAL is its frequency or Stokes parameter, in SI units."""
+    step = f"CDELT{axis}" if f"CDELT{axis}" in meta else f"CD{axis}_{axis}"
+    value, unit = f"CRVAL{axis}", f"CUNIT{axis}"
+    numbers = [meta.get(card) for card in (value, step, f"CRPIX{axis}")]
     if not all(isinstance(number, int | float) and abs(number) < sys.float_info.max for number in numbers):
         return meta
-    meta = meta.copy()
-    meta[cards["CRVAL"]] += (plane + 1 - meta[cards["CRPIX"]]) * meta[cards["CDELT"]]
-    meta[cards["CRPIX"]] = plane + 1.0
+    meta, scale = meta.copy(), 1.0
+    given = u.Unit(str(meta.get(unit, "")), parse_strict="silent")
+    for si in (u.Hz, u.m / u.s, u.m):
+        if given.is_equivalent(si) and given != si:
+            scale, meta[unit] = given.to(si), si.to_string("fits")
+    first, width, pixel = numbers
+    meta[value], meta[f"CDELT{axis}"] = scale * (first + (plane + 1 - pixel) * width), scale * width
+    meta[f"CRPIX{axis}"] = 1.0
     return meta
 
 

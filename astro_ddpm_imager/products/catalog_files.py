@@ -2,6 +2,7 @@
 
 import os
 from ast import literal_eval
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 
@@ -198,7 +199,8 @@ def _write_fits(catalog, path):
             hdu.header[f"TUCD{number}"] = catalog[name].info.meta["ucd"]
     for keyword, name in FITS_KEYWORDS.items():
         if name in catalog.meta:
-            hdu.header[keyword] = catalog.meta[name]
+            with suppress(ValueError):  # names of files may have letters that FITS has not
+                hdu.header[keyword] = catalog.meta[name]
     if "frame" in catalog.meta:
         hdu.header["RADESYS"] = catalog.meta["frame"].upper()
     if "rms" in catalog.meta:

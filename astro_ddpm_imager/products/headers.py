@@ -5,6 +5,7 @@ from contextlib import suppress
 import numpy as np
 from astropy.io import fits
 
+from ..observation.history import history_lines
 from ..observation.reading import JY_PER_BEAM
 
 __all__ = ["celestial_header", "channels_text", "cube_header", "product_header", "to_hdu"]
@@ -56,7 +57,7 @@ def product_header(dirty, meta):
         if name in meta:
             with suppress(ValueError):  # as above, of the names of files
                 header[key] = (meta[name], name if not name.endswith("sha256") else None)  # a checksum fills its card
-    for line in _history(dirty.meta):
+    for line in history_lines(dirty.meta):
         with suppress(ValueError):
             header.add_history(line)
     with suppress(ValueError):
@@ -64,17 +65,11 @@ def product_header(dirty, meta):
     return header
 
 
-def _carry(header, meta, key):
+def _carry(header, meta, key, to=None):
     """Copy a card; metadata in memory may have line ends and letters beyond ASCII, which FITS has not."""
     if key in meta:
         with suppress(ValueError):
-            header[key] = meta[key]
-
-
-def _history(meta):
-    """The lines of a history, of a header or of other metadata."""
-    lines = meta.get("HISTORY", [])
-    return [lines] if isinstance(lines, str) else list(map(str, lines))
+            header[to or key] = meta[key]
 
 
 def to_hdu(image, axes=None):
@@ -164,9 +159,9 @@ def cube_header(wcs, header, meta, axis, channels, keep_axes=False):
     if keep_axes:
         others = [number for number in range(3, 6) if str(meta.get(f"CTYPE{number}", "")).startswith("STOKES")]
         for number in others[:1]:
+            spectral = 4 if number == 3 else 3
             for key in AXIS:
-                _carry(cube, meta, f"{key}{number}")
-            spectral = 7 - number  # of 3 and 4, the other one
+                _carry(cube, meta, f"{key}{number}", f"{key}{7 - spectral}")
             shape.insert(0 if number > spectral else 1, 1)
     for key, value in axis.items():
         cube[f"{key}{spectral}"] = value - channels.start if key == "CRPIX" else value

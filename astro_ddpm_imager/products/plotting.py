@@ -147,8 +147,9 @@ def _panel(result, panel):
     dirty, rms = result.dirty, result.dirty.rms
     if panel == "dirty":
         # Without a PSF it is the image of CLEAN, as far as one can know.
-        title, top = "Image" if dirty.psf is None else "Dirty image", max(BRIGHTEST * rms, np.nanmax(dirty.data))
-        return title, dirty.data, "beam", "gray", (FAINTEST * rms, top, KNEE * rms)
+        title, given = "Image" if dirty.psf is None else "Dirty image", dirty.data * dirty.relative_noise
+        top = max(BRIGHTEST * rms, np.nanmax(given))
+        return title, given, "beam", "gray", (FAINTEST * rms, top, KNEE * rms)
     if panel == "residual":
         return "Residual", result.residual.data, "beam", "RdBu_r", (-RESIDUAL * rms, RESIDUAL * rms, None)
     image = (result.image if panel == "reconstruction" else result.uncertainty).data

@@ -17,8 +17,9 @@ from .folders import locked, move_without_replacing, scratch_folder
 from .headers import PROVENANCE, to_hdu
 
 __all__ = [
-    "PRODUCTS", "WITH_AXES", "check_not_read", "existing_products", "is_made", "left_by_interruption", "made_of",
-    "product_path", "put_in_place", "write_products",
+    "IMAGES", "PRODUCTS", "WITH_AXES", "check_folder", "check_free", "check_not_read", "check_prefix",
+    "existing_products", "is_made", "left_by_interruption", "made_of", "move_all", "product_path", "put_in_place",
+    "write_products",
 ]  # fmt: skip
 
 
@@ -240,22 +241,35 @@ def put_in_place(written, scratch, prefix, overwrite, products=PRODUCTS):
     """
     with locked(product_path(prefix, "").parent):
         check_free(prefix, overwrite, products)  # again: another process may have been faster
-        _move(written, scratch)
+        move_all(written, scratch)
 
 
-def _move(written, scratch):
-    """Move files to their targets: all of them, or none; what was there goes first, so that nothing is mixed."""
-    old, new = {}, []
+def move_all(written, scratch, gone=()):
+    """Move products to their targets: all of them, or none; what was there goes first, so that nothing is mixed.
+
+    Parameters
+    ----------
+    written : dict
+        Of each target the file, or the folder of a CASA image.
+    scratch : `~pathlib.Path`
+        Folder for what is replaced.
+    gone : iterable of `~pathlib.Path`, optional
+        What goes as well, if it is there.
+    """
+    old, new = {}, {}
     try:
-        for number, target in enumerate(written):
+        for number, target in enumerate([*written, *gone]):
             if os.path.lexists(target):
                 old[target] = target.rename(scratch / f"old{number}")
         for target, path in written.items():
-            move_without_replacing(path, target)
-            new.append(target)
+            if path.is_dir():
+                path.rename(target)
+            else:
+                move_without_replacing(path, target)
+            new[target] = path
     except BaseException:
-        for target in new:
-            target.unlink(missing_ok=True)
+        for target, path in new.items():
+            target.rename(path)
         for target, path in old.items():
             if not os.path.lexists(target):
                 path.rename(target)

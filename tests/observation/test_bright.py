@@ -1,6 +1,6 @@
 """Bright sources."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import astropy.units as u
@@ -118,6 +118,20 @@ def test_sidelobes_in_a_strip_beyond_the_psf_image_are_no_sources():
     assert after.noise_ratio[strip].min() > 10 and after.noise_ratio[20:200, 20:220].max() < 1.1
     assert not after.bright.pixels[strip].any()
     assert np.nanmax(np.abs(after.reduced[strip]) / after.loudness[strip]) < 7
+
+
+def test_unknown_sidelobes_of_sources_outside_count_as_noise(caplog):
+    """Those that a tile is told of, at half of the height that they have."""
+    seen = Seen(256, 4, 512, np.array([90.0]), np.array([140.0]), np.array([20.0]))
+    height = NOISE * np.linspace(0, 4, 256)[None, :] * np.ones((256, 1))
+    sidelobes = height * seen.observation.image(seen.observation.noise(1, np.random.default_rng(9)))
+    before = prepare(**seen.inputs)
+    before = replace(before, data=before.data + sidelobes, unknown=height / 2)
+    after = subtracted(before)
+    assert after.rms == pytest.approx(NOISE, rel=0.2)
+    np.testing.assert_allclose(after.loudness, np.hypot(NOISE, height), rtol=0.25)
+    assert mad_std(after.reduced / after.loudness) == pytest.approx(1, rel=0.1)
+    assert not caplog.text  # the whole image is told of it
 
 
 def test_nothing_is_subtracted_where_nothing_is_bright(one_bright):

@@ -1,5 +1,7 @@
 """Sidelobes of bright sources all over a large image."""
 
+from dataclasses import replace
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -9,7 +11,13 @@ from scipy.signal import fftconvolve
 from astro_ddpm_imager.observation import far_sidelobes
 from astro_ddpm_imager.observation.beam import beam_covariance
 from astro_ddpm_imager.observation.disk_convolution import DiskConvolution
-from astro_ddpm_imager.observation.far_sidelobes import PixelComponents, PlacedPSF, clean_for_others, nearest_psf
+from astro_ddpm_imager.observation.far_sidelobes import (
+    PixelComponents,
+    PlacedPSF,
+    clean_for_others,
+    nearest_psf,
+    unknown_sidelobes,
+)
 from astro_ddpm_imager.observation.grid import tiles
 from astro_ddpm_imager.observation.noise_map import measure_noise
 from astro_ddpm_imager.observation.planes import Plane
@@ -65,7 +73,7 @@ def test_no_tile_is_left_with_sidelobes_of_another_ones_source(tmp_path):
     def measured():
         return measure_noise(left.read, (n, n), BEAM_AREA)
 
-    found = clean_for_others(dirty, left, cut, [placed(tmp_path, psf)], measured, 50, 1)
+    found, _ = clean_for_others(dirty, left, cut, [placed(tmp_path, psf)], measured, 50, 1)
     assert found.flux.sum() == pytest.approx(6e-3, rel=0.05)
     # What a tile has of the sources in it is put back: nothing of them is lost.
     window = cut[0].window
@@ -141,7 +149,7 @@ def test_what_is_beyond_the_psf_image_is_said_of_all_sources(tmp_path, caplog):
 def test_an_image_without_bright_sources_stays(tmp_path):
     image = np.random.default_rng(1).standard_normal((200, 200)).astype(np.float32)
     dirty, left = (on_disk(tmp_path, name, image) for name in ("dirty", "left"))
-    found = clean_for_others(
+    found, _ = clean_for_others(
         dirty, left, tiles((200, 200), 120, 30), [placed(tmp_path, a_psf(400))],
         lambda: measure_noise(left.read, (200, 200), BEAM_AREA), 30, 1,
     )  # fmt: skip
@@ -174,3 +182,26 @@ def test_a_plane_that_cannot_be_written_is_named(tmp_path, monkeypatch):
 
 def full_disk(*_):
     raise OSError(28, "No space left on device")
+
+
+def test_sidelobes_are_unknown_beyond_the_psf_image_of_sources_outside(tmp_path):
+    psf = placed(tmp_path, a_psf(201))  # known of as far as 100 pixels
+    found = PixelComponents(np.array([50, 50, 500]), np.array([50, 700, 50]), np.array([3e-3, 4e-3, 1.0]))
+    window = (slice(0, 100), slice(300, 900))  # the second one is in it
+    unknown = unknown_sidelobes(found, [psf], [0.02], window)
+    np.testing.assert_allclose(unknown, 0.02 * np.hypot(3e-3, 1.0), rtol=1e-6)
+    near = (slice(0, 129), slice(60, 189))
+    unknown = unknown_sidelobes(found, [psf], [0.02], near)
+    assert unknown.shape == (4, 4)  # at pixels 0, 42, 85, 128, and 60, 102, 145, 188
+    others = 0.02 * np.hypot(4e-3, 1.0)
+    np.testing.assert_allclose(unknown[:, :3], others, rtol=1e-6)
+    np.testing.assert_allclose(unknown[:, 3:], np.hypot(others, 0.02 * 3e-3), rtol=1e-6)
+    assert not unknown_sidelobes(found, [psf], [0.0], window).any()
+    assert not unknown_sidelobes(PixelComponents.joined([]), [psf], [0.02], window).any()
+
+
+def test_each_source_has_the_sidelobes_of_its_nearest_psf(tmp_path):
+    one, other = placed(tmp_path, a_psf(101)), replace(placed(tmp_path, a_psf(101)), x=1000)
+    found = PixelComponents(np.array([10, 10]), np.array([20, 990]), np.array([1.0, 1.0]))
+    unknown = unknown_sidelobes(found, [one, other], [0.01, 0.03], (slice(400, 500), slice(400, 500)))
+    np.testing.assert_allclose(unknown, np.hypot(0.01, 0.03), rtol=1e-6)

@@ -9,6 +9,7 @@ from astropy.stats import gaussian_fwhm_to_sigma
 from scipy.ndimage import gaussian_filter
 
 from astro_ddpm_imager.compat import bdsf
+from astro_ddpm_imager.observation.grid import ModelGrid
 from astro_ddpm_imager.observation.holes import interpolate, small_holes
 from astro_ddpm_imager.observation.preparation import prepare
 
@@ -166,3 +167,16 @@ def test_it_is_said(noise_image, caplog):
     image.data[30, 30] = image.data[50:52, 50] = np.nan
     prepare(image)
     assert "3 blank pixels in small holes are interpolated, and left blank in the products" in caplog.text
+
+
+@pytest.mark.parametrize("smoothing", [SIGMA / np.sqrt(2), 1.0, 0.5])
+def test_beyond_its_edges_an_image_is_no_louder(smoothing):
+    """Be its noise as smooth as the beam, as that of natural weighting is, or less so; it was up to five times as loud."""
+    louder = []
+    for n in range(90, 110):
+        noise = gaussian_filter(np.random.default_rng(n).standard_normal((n, n)), smoothing, mode="wrap")
+        grid = ModelGrid((n, n), BEAM, 2.2, 8)
+        model = grid.to_model(noise / noise.std(), np.eye(2) * SIGMA**2)
+        last = np.flatnonzero(grid.sample(np.ones((n, n))).any(0))[-1]
+        louder.append(model[:-5, last].std() / model[5:-5, 5:-5].std())
+    assert np.mean(louder) < (1.6 if smoothing < 1 else 1.1)

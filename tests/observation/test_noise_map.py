@@ -10,8 +10,9 @@ from scipy.ndimage import gaussian_filter
 
 from astro_ddpm_imager.errors import DirtyImageError
 from astro_ddpm_imager.observation.components import Components
-from astro_ddpm_imager.observation.noise_map import flatten, measure_noise, noise_of
+from astro_ddpm_imager.observation.noise_map import flatten, measure_noise, noise_of, unflatten
 from astro_ddpm_imager.observation.preparation import prepare
+from astro_ddpm_imager.sources.fluxes import fit_fluxes
 
 SIGMA = 1.5  # pixels, of the beam
 BEAM_AREA = 2 * np.pi * SIGMA**2
@@ -103,3 +104,41 @@ def test_an_image_divided_by_its_noise_holds_the_same_sky():
 def psf_like(n):
     y, x = np.indices((n, n)) - n // 2
     return np.exp(-(x**2 + y**2) / (2 * SIGMA**2)) + 0.02 * np.cos(x) * np.cos(y) * ((x != 0) | (y != 0))
+
+
+def test_what_was_divided_by_its_noise_comes_back(uneven):
+    dirty, psf, result = uneven
+    given, divided = unflatten(result.dirty), result.dirty
+    np.testing.assert_allclose(given.data, dirty.data)
+    np.testing.assert_allclose(given.pb, 1)
+    sky = result.apparent(result.sky)
+    np.testing.assert_allclose(
+        given.convolve_psf(sky * divided.relative_noise), divided.convolve_psf(sky) * divided.relative_noise, atol=1e-9
+    )
+    assert unflatten(given) is given
+
+
+def test_fluxes_in_an_image_of_noise_that_varies(uneven):
+    _, _, result = uneven
+    brightest = result.catalog[np.argmax(result.catalog["flux"])]
+    place = Components.points([brightest["x"]], [brightest["y"]], [1.0])
+    flux, _, _ = fit_fluxes(unflatten(result.dirty), place)
+    assert flux[0] == pytest.approx(5e-3, rel=0.1)
+
+
+def test_the_noise_of_a_small_hole_is_that_beside_it():
+    n = 200
+    level = np.where(np.arange(n) < n // 2, 1.0, 4.0) * np.ones((n, 1))
+    data = noise((n, n)) * level
+    hole = np.s_[100:102, 150:152]
+    data[hole] = level[hole] = np.nan
+    beam = Beam(SIGMA * 2.3548 * u.arcsec)
+    observation = prepare(a_plane(data), beam=beam, noise=a_plane(level, BUNIT="Jy/beam"))
+    np.testing.assert_allclose(observation.relative_noise[hole], 4, rtol=1e-6)
+
+
+def test_a_weight_without_wcs_is_one_as_well():
+    data = noise((200, 200)) * np.linspace(1, 2, 200)
+    weight = CCDData(np.linspace(1, 2, 200) ** -2 * np.ones((200, 1)), unit=u.beam**2 / u.Jy**2)
+    observation = prepare(a_plane(data), beam=Beam(SIGMA * 2.3548 * u.arcsec), noise=weight)
+    np.testing.assert_allclose(observation.relative_noise[0], np.linspace(1, 2, 200), rtol=1e-6)

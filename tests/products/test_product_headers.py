@@ -11,8 +11,11 @@ from astropy.table import QTable
 from astropy.time import Time
 from astropy.wcs import WCS
 
-from astro_ddpm_imager import __version__, read_image
+from astro_ddpm_imager import __version__, read_companion, read_image
+from astro_ddpm_imager.products.headers import cube_header
 from astro_ddpm_imager.products.writing import IMAGES
+
+from ..conftest import make_wcs
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +113,25 @@ def test_a_single_sample_has_no_errors(demo):
 
     image, uncertainty, _ = DiffusionImager(n_samples=1, steps=2, seed=1, device="cpu", progress=False)(**demo)
     assert image.uncertainty is None and np.isnan(uncertainty.data).all()
+
+
+@pytest.mark.parametrize("unit, scale", [("Hz", 1), ("GHz", 1e9)])
+def test_the_axes_of_a_plane_are_those_of_its_channel(imager, cube_files, tmp_path, unit, scale):
+    with fits.open(cube_files["dirty"]) as hdus:
+        for card in ("CRVAL4", "CDELT4"):
+            hdus[0].header[card] /= scale
+        hdus[0].header["CUNIT4"] = unit
+        hdus.writeto(tmp_path / "cube.fits")
+    image = read_image(tmp_path / "cube.fits", channel=3)
+    imager(image, read_companion(cube_files["psf"], channel=3)).write(tmp_path / "plane", keep_axes=True)
+    header = fits.getheader(tmp_path / "plane.model.fits")
+    assert WCS(header).sub(["spectral"]).wcs_pix2world([[0]], 0)[0, 0] == pytest.approx(239e9)
+    assert header["FREQ"] == pytest.approx(239e9)
+
+
+def test_a_stokes_axis_after_others_keeps_the_sky(cube_files):
+    meta = fits.Header({"CTYPE3": "FREQ", "CTYPE4": "", "CTYPE5": "STOKES", "CRVAL5": 1.0, "CRPIX5": 1.0})
+    cards = {"CTYPE": "FREQ", "CUNIT": "Hz", "CRVAL": 230e9, "CRPIX": 1.0, "CDELT": 3e9}
+    header, shape = cube_header(make_wcs(), fits.Header(), meta, cards, range(4), keep_axes=True)
+    assert [header[f"CTYPE{axis}"] for axis in range(1, 5)] == ["RA---SIN", "DEC--SIN", "FREQ", "STOKES"]
+    assert shape == (1, 4)

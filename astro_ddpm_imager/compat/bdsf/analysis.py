@@ -132,10 +132,7 @@ def _image(field, imager, psf):
 def _select(candidates, field, options, psf, reliability, imager):
     """The sources that the options ask for."""
     if options.src_ra_dec is not None:
-        positions = np.atleast_2d(np.array(options.src_ra_dec, dtype=float))
-        if positions.shape[1] != 2:
-            raise RuntimeError(f"src_ra_dec={options.src_ra_dec!r}: must be a list of (RA, Dec) in degrees")
-        x, y = field.wcs.all_world2pix(*positions.T, 0)
+        x, y = field.wcs.all_world2pix(*np.transpose(options.src_ra_dec), 0)
         cell = np.sqrt(abs(np.linalg.det(field.wcs.pixel_scale_matrix)))
         catalog, found = select_near(candidates, x, y, options.src_radius_pix or field.beam[0] / cell)
         log.info("src_ra_dec: %d of %d positions have a candidate source", len(found), len(x))

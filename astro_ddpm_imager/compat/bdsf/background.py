@@ -114,7 +114,7 @@ def _maps(data, box, step, kappa):
     nearest = distance_transform_edt(empty, return_distances=False, return_indices=True)
     coarse = coarse[:, *nearest]
     axes = [
-        np.interp(np.arange(n), first + box / 2, np.arange(len(first)))
+        np.interp(np.arange(n), first + (box - 1) / 2, np.arange(len(first)))
         for first, n in zip(starts, data.shape, strict=True)
     ]
     grid = np.meshgrid(*axes, indexing="ij")

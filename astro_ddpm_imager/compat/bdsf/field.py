@@ -127,13 +127,13 @@ def read_field(path, options):
     """
     if options.collapse_mode == "file":
         path = Path(options.collapse_file)
-    image, channels = collapse(path, options)
+    image = collapse(path, options)
     data = image.data
     if options.blank_limit is not None:
         data = np.where(np.abs(data) < options.blank_limit, np.nan, data)
     field = Field(
         data, image.wcs, image.meta, options.beam or _beam(image, path),
-        options.frequency or _header_frequency(image.meta, channels, path), (0, 0), data.shape,
+        options.frequency or _header_frequency(image.meta, path), (0, 0), data.shape,
     )  # fmt: skip
     field = replace(field, data=blank_zeros(data, field.beam_area, path))
     return field if options.trim_box is None else _trim(field, options.trim_box)
@@ -171,19 +171,18 @@ def _beam(image, path):
     return tuple(axis.to_value("deg") for axis in (beam.major, beam.minor, beam.pa))
 
 
-def _header_frequency(header, channels, path):
-    """Mean frequency of the channels, Hz."""
+def _header_frequency(header, path):
+    """Frequency of a plane, Hz."""
 
-    def number(key, default=None):
-        value = header.get(key, default)
+    def number(key):
+        value = header.get(key)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise RuntimeError(f"{path}: {key}={value!r} in the header is no number; give frequency= in Hz")
         return float(value)
 
     for axis in range(3, 6):
         if str(header.get(f"CTYPE{axis}", "")).startswith("FREQ"):
-            step = np.mean(channels) + 1 - number(f"CRPIX{axis}", 1)
-            return float(number(f"CRVAL{axis}") + step * number(f"CDELT{axis}", 0))
+            return number(f"CRVAL{axis}")
     for key in ("RESTFRQ", "FREQ", "RESTFREQ"):
         if key in header:
             return number(key)

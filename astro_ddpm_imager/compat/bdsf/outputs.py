@@ -82,7 +82,7 @@ def write_output(image):
     -------
     list of `~pathlib.Path`
     """
-    opts, folder, name = image.opts, output_folder(image), f"{image.parentname}.pybdsf"
+    opts, folder, name = image.opts, Path(image.basedir), f"{image.parentname}.pybdsf"
     analysis = image.analysis
     field, background = analysis.field, analysis.field.background
     images = {

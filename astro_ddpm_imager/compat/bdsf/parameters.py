@@ -63,12 +63,25 @@ def _numbers(length):
     )
 
 
+def _are_places(value):
+    try:
+        return np.atleast_2d(np.array(value, dtype=float)).shape[1:] == (2,)
+    except (TypeError, ValueError):
+        return False
+
+
+def _places(value):
+    return [tuple(place) for place in np.atleast_2d(np.array(value, dtype=float)).tolist()]
+
+
 CHECKS = {
     "bool": (lambda value: isinstance(value, bool | np.bool_ | Integral) and value in (0, 1), bool, "True or False"),
     "int": (lambda value: _is_number(value) and float(value).is_integer(), int, "a whole number"),
     "float": (_is_number, float, "a number"),
+    "above0": (lambda value: _is_number(value) and value > 0, float, "a number above 0"),
     "str": (lambda value: hasattr(value, "__fspath__") or isinstance(value, str), str, "a string"),
     "list": (lambda value: isinstance(value, list | tuple), list, "a list"),
+    "places": (_are_places, _places, "a list of (RA, Dec) in degrees"),
     "pair": (_numbers(2), _plain, "two numbers, (box, step) in pixels"),
     "beam": (_numbers(3), _plain, "three numbers, (major, minor, position angle) in degrees"),
     "box": (_numbers(4), _plain, "four numbers, (xmin, xmax, ymin, ymax) in pixels"),
@@ -81,7 +94,7 @@ CERTAINTY = (
 
 EFFECTIVE = {
     "filename": ("", "str", "the image: FITS or CASA"),
-    "aperture": (None, "float?", "radius in pixels; adds PyBDSF's Aperture_flux columns to the source list"),
+    "aperture": (None, "above0?", "radius in pixels; adds PyBDSF's Aperture_flux columns to the source list"),
     "aperture_posn": ("centroid", ("centroid", "peak"), "where the aperture is centred"),
     "beam": (None, "beam?", "restoring beam, instead of the header's"),
     "blank_limit": (None, "float?", "pixels with absolute values below it are blanked"),
@@ -126,7 +139,7 @@ EFFECTIVE = {
     "savefits_residim": (False, "bool", "writes the residual where ``output_all`` does"),
     "savefits_rmsim": (False, "bool", "writes the rms image where ``output_all`` does"),
     "solnname": (None, "str?", "added to the name of the output folder"),
-    "src_ra_dec": (None, "list?", "only the candidate at each of these (RA, Dec) in degrees, however uncertain"),
+    "src_ra_dec": (None, "places?", "only the candidate at each of these (RA, Dec) in degrees, however uncertain"),
     "src_radius_pix": (None, "float?", "how near, in pixels; None is the beam's major axis"),
     "stop_at": (None, (None, "isl", "read"), "'read' stops after reading; 'isl' does not: islands come with sources"),
     "thresh_isl": (3.0, "float", "islands reach down to this many sigma above the mean"),

@@ -49,7 +49,7 @@ def read_planes(path, channels):
 
 
 def collapse(path, options):
-    """One plane of a cube, and the channels that it was made of.
+    """One plane of a cube.
 
     Parameters
     ----------
@@ -58,9 +58,8 @@ def collapse(path, options):
 
     Returns
     -------
-    plane : `~astropy.nddata.CCDData`
-        Jy/beam; each pixel the mean of the channels that have it.
-    channels : list of int
+    `~astropy.nddata.CCDData`
+        Jy/beam; each pixel the mean of the channels that have it, with their mean frequency in the header.
 
     Raises
     ------
@@ -79,7 +78,7 @@ def collapse(path, options):
         raise RuntimeError(f"{name}: the image has no channel {wrong[0]}; there are 0 to {number - 1}")
     planes = read_planes(path, channels)
     if len(planes) == 1:
-        return planes[0], channels
+        return planes[0]
     cube = np.array([plane.data for plane in planes])
     noise = np.array([mad_std(plane, ignore_nan=True) if np.isfinite(plane).any() else 0.0 for plane in cube])
     if not noise.any():
@@ -93,7 +92,18 @@ def collapse(path, options):
     total = weights.sum(0)
     data = np.divide((weights * np.nan_to_num(cube[good])).sum(0), total, np.full(total.shape, np.nan), where=total > 0)
     used = [channel for channel, kept in zip(channels, good, strict=True) if kept]
-    return CCDData(data, unit=JY_PER_BEAM, wcs=planes[0].wcs, meta=planes[0].meta), used
+    meta = _in_the_middle(planes[0].meta, np.mean(used) - channels[0])
+    return CCDData(data, unit=JY_PER_BEAM, wcs=planes[0].wcs, meta=meta)
+
+
+def _in_the_middle(header, steps):
+    """A header of a plane, with the frequency some channels farther on."""
+    header = header.copy()
+    for axis in range(3, 6):
+        value, step = (header.get(f"{key}{axis}") for key in ("CRVAL", "CDELT"))
+        if not _is_stokes(header, axis) and all(isinstance(number, int | float) for number in (value, step)):
+            header[f"CRVAL{axis}"] = value + steps * step
+    return header
 
 
 def _count_channels(path):

@@ -11,6 +11,7 @@ import numpy as np
 from astropy.table import vstack
 
 from ...errors import DirtyImageError, SettingError
+from ...observation.noise_map import unflatten
 from ...observation.reading import read_image
 from ...products.catalog_files import write_catalog
 from ...products.region_files import catalog_to_regions, ds9_text
@@ -195,7 +196,7 @@ class Cleaning:
         uncertainty, self.results, self.catalogs = np.zeros_like(self.model), {}, []
         for channel, cycle in sorted(self.cycles.items()):
             result = self.results[channel] = cycle.result
-            uncertainty[channel] = np.where(result.dirty.blank, 0, result.uncertainty.data * result.dirty.pb)
+            uncertainty[channel] = np.where(result.dirty.blank, 0, result.uncertainty.data * unflatten(result.dirty).pb)
             self._keep(result.catalog, channel)
             above = f" that peak above {cycle.peak:.4g} Jy/beam" if cycle.peak else ""
             tell(

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import DirtyImageError, SettingError
 from ...imager import DiffusionImager
+from ...observation.noise_map import unflatten
 from ...observation.reading import read_image
 from ...products.catalog_files import write_catalog
 from ...products.writing import product_path
@@ -89,7 +90,7 @@ def deconvolve(imagename, niter=0, threshold=0.0, nsigma=0.0, mask="", imager=No
 
 def _write(cycle, final):
     result = cycle.result
-    dirty, blank = result.dirty, result.dirty.blank
+    dirty, blank = unflatten(result.dirty), result.dirty.blank
     left = np.nan_to_num(dirty.data - dirty.convolve_psf(cycle.model))
     images = {
         ".model": (cycle.model, "Jy/pixel"),

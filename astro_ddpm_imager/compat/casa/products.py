@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...products.writing import product_path
+from ...products.writing import move_all, product_path
 
 __all__ = ["PRODUCTS", "copy_image", "move_products", "note", "numbered", "planes", "put_planes"]
 
@@ -84,7 +84,8 @@ def numbered(imagename):
     path = Path(imagename)
     taken = [1] if any(product_path(path, suffix).exists() for suffix in PRODUCTS) else []
     pattern = re.compile(re.escape(path.name) + r"_(\d+)\.")
-    taken += [int(found[1]) for found in map(pattern.match, (there.name for there in path.parent.iterdir())) if found]
+    others = path.parent.iterdir() if path.parent.is_dir() else ()  # a folder that is not there yet will be made
+    taken += [int(found[1]) for found in map(pattern.match, (there.name for there in others)) if found]
     return f"{imagename}_{max(taken) + 1}" if taken else imagename
 
 
@@ -106,14 +107,10 @@ def move_products(made, imagename, suffixes=PRODUCTS):
     """
     replaced = Path(made).parent / "replaced"
     replaced.mkdir()
-    moved = []
-    for suffix in suffixes:
-        new, final = product_path(made, suffix), product_path(imagename, suffix)
-        if final.exists():
-            final.rename(replaced / final.name)
-        if new.exists():
-            moved.append(new.rename(final))
-    return moved
+    paths = {product_path(imagename, suffix): product_path(made, suffix) for suffix in suffixes}
+    written = {target: path for target, path in paths.items() if path.exists()}
+    move_all(written, replaced, paths.keys() - written.keys())
+    return list(written)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from scipy.sparse.linalg import LinearOperator, cg
 
 from ...diffusion.exact import towards_data
 from ...observation.gridded import GriddedObservation
+from ...observation.noise_map import unflatten
 from ...observation.reach import covering, end_psf
 
 __all__ = ["channel_models"]
@@ -44,9 +45,10 @@ def channel_models(cycle, dirty, psf, weights, pixels_per_beam):
     islands : 2D array of int, shape (ny, nx)
         Number of the source at each pixel; 0 where there is none.
     """
-    result, observation, grid = cycle.result, cycle.result.dirty, cycle.result.grid
+    result, observation, grid = cycle.result, unflatten(cycle.result.dirty), cycle.result.grid
     gridded = GriddedObservation.of(observation, grid)
-    total = (result.sky + gridded.bright) * observation.rms
+    relative_noise = grid.sample(np.broadcast_to(result.dirty.relative_noise, observation.shape))
+    total = (result.sky * relative_noise + gridded.bright) * observation.rms
     if cycle.peak:
         total = np.where(grid.sample((cycle.model > 0).astype(float)) > 0, total, 0)
     sigma = gaussian_fwhm_to_sigma * pixels_per_beam

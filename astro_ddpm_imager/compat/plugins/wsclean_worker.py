@@ -16,6 +16,7 @@ import numpy as np
 
 from ...command_line.printing import logging_to_stderr
 from ...errors import DirtyImageError, ModelError, SettingError
+from ...observation.noise_map import unflatten
 from ...observation.reach import end_psf
 from ...products.writing import PRODUCTS, check_folder, write_products
 from ..major_cycles import MajorCycles
@@ -126,11 +127,11 @@ class Deconvolver:
         """A sky as the PSF of a channel shows it, Jy/beam."""
         if not (sky.any() and psf.any()):
             return np.zeros_like(sky)
-        return replace(cycle.result.dirty, psf=end_psf(psf / psf.max(), sky.shape)[0]).convolve_psf(sky)
+        return replace(unflatten(cycle.result.dirty), psf=end_psf(psf / psf.max(), sky.shape)[0]).convolve_psf(sky)
 
     def _write(self, result):
         """Write what WSClean has no counterpart of."""
-        spread = np.nan_to_num(result.uncertainty.data * result.dirty.pb)
+        spread = np.nan_to_num(result.uncertainty.data * unflatten(result.dirty).pb)
         products = {"-uncertainty.fits": partial(write_plane, data=spread, kind="uncertainty")}
         products |= {ending: PRODUCTS[ours] for ending, ours in OTHERS.items()}
         paths = write_products(result, self.run.prefix, True, products)

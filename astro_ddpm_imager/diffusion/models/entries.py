@@ -68,7 +68,7 @@ ENTRIES = {
     "description": _text,
     "date": _text,
     "noise_protocol": _choice("independent", "shared"),
-    "gamma": _number(0.1, 1000),
+    "gamma": _number(1, 1000),
     "c": ABOVE_0,
     "schedule": SCHEDULE,
     "pixels_per_beam": _number(1, 100),
