@@ -26,12 +26,20 @@ from .observation.cubes import count_channels
 from .observation.reading import file_digest, opened_image, read_companion, read_image
 from .products.cube_files import CUBE_PRODUCTS, check_cube_free
 from .products.headers import channels_text
-from .products.writing import check_free, check_not_read, is_made, left_by_interruption
+from .products.writing import (
+    PRODUCTS,
+    check_free,
+    check_not_read,
+    differences,
+    is_made,
+    left_by_interruption,
+)
 
 __all__ = ["image_demo", "image_files"]
 
 log = logging.getLogger(__name__)
 
+OF_A_RUN = ("date", "software", "chi2", "misfit")  # what products say that is not known before
 FITS_ENDINGS = (".gz", ".bz2", ".fz", ".fits", ".fit", ".dirty")
 
 
@@ -60,19 +68,18 @@ def image_files(args):
         if not path.exists():
             raise FileNotFoundError(f"--{name} {path}: there is no such file")
     jobs = _wsclean_jobs(args, beam) if args.wsclean else _file_jobs(args, beam)
-    if args.resume:
-        jobs = _left(jobs, args)
-    for job in jobs:
-        try:
-            job.check()
-        except OSError as error:
-            report_failure(job, error, args)
-            raise
-    with (
-        nullcontext() if args.scheduler is None or not jobs else connected(args.scheduler) as client,
-        _imager(args, sum(job.channels for job in jobs), client) as imager,
-    ):
-        do_all(jobs, imager, args)
+    with _imager(args) as imager:
+        if args.resume:
+            jobs = _left(jobs, imager, args)
+        for job in jobs:
+            try:
+                job.check(imager)
+            except OSError as error:
+                report_failure(job, error, args)
+                raise
+        imager.progress.reset(total=sum(job.channels for job in jobs) * imager.n_samples * imager.steps)
+        with nullcontext() if args.scheduler is None or not jobs else connected(args.scheduler) as client:
+            do_all(jobs, imager.but(client=client, device=args.device), args)
 
 
 def image_demo(args):
@@ -94,13 +101,14 @@ def image_demo(args):
         files["dirty"],
         files["dirty"],
         prefix,
-        is_done=lambda: False,
-        check=lambda: check_free(prefix, args.overwrite),
+        is_done=lambda _: False,
+        check=lambda _: check_free(prefix, args.overwrite),
         image=lambda imager: imager(**files),
         write=lambda result: result.write(prefix, args.overwrite),
     )
-    job.check()
-    with _imager(args, 1) as imager:
+    with _imager(args) as imager:
+        job.check(imager)
+        imager.progress.reset(total=imager.n_samples * imager.steps)
         do_all([job], imager, args)
 
 
@@ -108,13 +116,17 @@ def _file_jobs(args, beam):
     prefixes = [(args.output_dir or Path()) / _stem(path) for path in args.files]
     repeated = {prefix.name for prefix in prefixes if prefixes.count(prefix) > 1}
     if repeated:
-        raise SettingError(f"several files would be written as {', '.join(sorted(repeated))}; give them one at a time")
+        alike = [str(path) for path, prefix in zip(args.files, prefixes, strict=True) if prefix.name in repeated]
+        raise SettingError(
+            f"{' and '.join(alike)} would be written as {', '.join(sorted(repeated))}; give them one at a time, each "
+            "with an --output-dir of its own"
+        )
 
     # Workers of a cluster have other working folders.
     there = _located(args) if args.scheduler else args
     return [
         _cube_job(path, at, prefix, to, there, beam, n_channels)
-        if (n_channels := _count_channels(path, args)) > 1
+        if (n_channels := _count_channels(path, args)) > 1 or isinstance(args.channel, slice)
         else Job(
             path, path, at, prefix, partial(_is_done, there, at, to), partial(_check, there, at, to),
             partial(_image, there, beam, at, to), partial(_write, there, at, to), divided=_is_tiled(path, args),
@@ -136,25 +148,57 @@ def _absolute(paths):
     return [path.expanduser().absolute() for path in paths]
 
 
-def _made_of(args, path):
-    """What the products of a file say of their origin."""
-    settings = {name: value for name, value in (("n_samples", args.samples), ("seed", args.seed)) if value is not None}
-    return {"input_sha256": file_digest(path), **settings} if path.is_file() else settings
+def _made_of(args, path, imager):
+    """What the products of a file will say of how they were made, if the seed is known."""
+    given = {"dirty": path, **_companions(args)}
+    inputs = {name: _origin(each) for name, each in given.items()}
+    made_of = imager.provenance(0 if imager.seed is None else imager.seed, inputs)
+    others = (*OF_A_RUN, "seed") if imager.seed is None else OF_A_RUN
+    return {name: value for name, value in made_of.items() if name not in others}
 
 
-def _is_done(args, path, prefix):
-    return is_made(prefix, _made_of(args, path))
+def _origin(given):
+    """The name and the checksum of a file, as products have them."""
+    if isinstance(given, list):
+        return f"{len(given)} PSFs", ""
+    status = given.stat() if given.is_file() else None
+    return given.name, "" if status is None else _digest_once(given, status.st_mtime_ns, status.st_size)
 
 
-def _check(args, path, prefix):
+@lru_cache(8)
+def _digest_once(path, *_):
+    return file_digest(path)
+
+
+def _is_done(args, path, prefix, imager):
+    return is_made(prefix, _made_of(args, path, imager))
+
+
+def _check(args, path, prefix, imager):
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file")
     check_not_read(prefix, _read_paths(args))
-    check_free(prefix, _replaced(args, path, prefix))
+    replaced = _replaced(args, path, prefix, imager)
+    if args.resume and not replaced:
+        _check_the_same(prefix, _made_of(args, path, imager))
+    check_free(prefix, replaced)
 
 
-def _replaced(args, path, prefix):
-    return args.overwrite or (args.resume and left_by_interruption(prefix, _made_of(args, path)))
+def _check_the_same(prefix, made_of, products=PRODUCTS):
+    """Fail if there are products that were made in another way."""
+    found = differences(prefix, made_of, products)
+    sums = [name for name in found if name.endswith("_sha256")]
+    said = [f"{name}={value!r}, not {made_of[name]!r}" for name, value in found.items() if name not in sums]
+    said += [f"another {name.removesuffix('_sha256')}" for name in sums if name.removesuffix("_sha256") not in found]
+    if said:
+        raise FileExistsError(
+            f"{prefix}: its products were made with {', '.join(said)}; give the same again, another --output-dir, or "
+            "--overwrite to replace them"
+        )
+
+
+def _replaced(args, path, prefix, imager):
+    return args.overwrite or (args.resume and left_by_interruption(prefix, _made_of(args, path, imager)))
 
 
 def _image(args, beam, path, prefix, imager):
@@ -194,10 +238,11 @@ def _read_once(path, channel, stokes, *_):
 
 
 def _write(args, path, prefix, result):
-    replaced = _replaced(args, path, prefix)
+    own = {name: value for name, value in result.meta.items() if name not in OF_A_RUN}
+    any_seed = {name: value for name, value in own.items() if name != "seed"} if args.seed is None else own
+    replaced = args.overwrite or (args.resume and left_by_interruption(prefix, any_seed))
     if args.scheduler and not replaced:
         # Nothing was there when this began: what is there now was left by a worker that died.
-        own = _made_of(args, path) | {"seed": result.meta["seed"]}
         replaced = is_made(prefix, own) or left_by_interruption(prefix, own)
     paths = result.write(prefix, replaced, args.keep_axes)
     rmtree(_tiles_folder(prefix), ignore_errors=True)
@@ -228,9 +273,8 @@ def _count_channels(path, args):
         number = count_channels(path)
     except DirtyImageError:  # which is said when its turn comes
         number = 1
-    for name, given in (("channel", isinstance(args.channel, slice)), ("joint", args.joint)):
-        if given and number < 2:
-            raise SettingError(f"--{name}: {path} is no cube that can be read; leave it out")
+    if args.joint and number < 2:
+        raise SettingError(f"--joint: {path} is no cube that can be read; leave it out")
     return number
 
 
@@ -244,15 +288,20 @@ def _cube_job(name, path, prefix, to, args, beam, n_channels):
         raise SettingError(f"--{option}: {path} is a cube; give --channel N for one channel")
     given, chosen = (path, args.psf, args.pb, args.mask, beam), {"channels": args.channel, "stokes": args.stokes}
 
-    def check():
+    def check(imager):
+        if args.joint and args.resume:
+            _check_the_same(to, made_of(imager), products)
         check_not_read(to, _read_paths(args), products)
         if args.joint:
             check_free(to, args.overwrite, products)
         else:
             check_cube_free(to, args.overwrite, args.resume)
 
-    def is_done():
-        return is_made(to, _made_of(args, path) | {"channels": channels_text(range(start, stop))}, products)
+    def made_of(imager):
+        return _made_of(args, path, imager) | {"channels": channels_text(range(start, stop))}
+
+    def is_done(imager):
+        return is_made(to, made_of(imager), products)
 
     def image(imager):
         settings = {"resume": args.resume, "overwrite": args.overwrite, "keep_axes": args.keep_axes}
@@ -302,18 +351,27 @@ def _wsclean_jobs(args, beam):
     # With --resume nothing more is replaced: an image of that name may be WSClean's own.
     return [
         Job(
-            run.prefix, run.dirty, run.dirty, run.prefix, run.is_done, partial(run.check_free, args.overwrite),
+            run.prefix, run.dirty, run.dirty, run.prefix, partial(_run_is_done, run),
+            partial(_check_run, run, args.overwrite),
             partial(run.image, mask=there.mask, beam=beam), partial(run.write, overwrite=args.overwrite),
         )
         for run in runs
     ]  # fmt: skip
 
 
-def _left(jobs, args):
+def _run_is_done(run, _):
+    return run.is_done()
+
+
+def _check_run(run, overwrite, _):
+    run.check_free(overwrite)
+
+
+def _left(jobs, imager, args):
     """The jobs that are not done; says which are."""
     left, done = [], []
     for job in jobs:
-        (done if job.is_done() else left).append(job)
+        (done if job.is_done(imager) else left).append(job)
     if done:
         log.info("%d of %d have all their products already, and are skipped", len(done), len(jobs))
     for job in done if args.json else ():
@@ -322,7 +380,7 @@ def _left(jobs, args):
 
 
 @contextmanager
-def _imager(args, n_images, client=None):
+def _imager(args):
     """An imager, with one progress bar for all files."""
     with tqdm(desc="sampling", unit="step", leave=False, disable=args.quiet or None) as bar:
         imager = DiffusionImager(
@@ -335,16 +393,14 @@ def _imager(args, n_images, client=None):
             purity=args.purity,
             insist=args.insist,
             pblimit=args.pblimit,
-            device=args.device if client is None else "cpu",  # which is enough for what is sampled here
+            # Where a cluster does the work, that is enough for what is sampled here.
+            device=args.device if getattr(args, "scheduler", None) is None else "cpu",
             threads=args.threads,
             seed=args.seed,
             progress=bar,
-            client=client,
             tile=getattr(args, "tile", None),  # the demonstration field is small
         )
-        imager.device = args.device
         log.debug("%r", imager)
-        bar.reset(total=n_images * imager.n_samples * imager.steps)
         yield imager
 
 

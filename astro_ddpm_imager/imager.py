@@ -226,7 +226,9 @@ class DiffusionImager:
             companions with `~astro_ddpm_imager.read_companion`. Paths are of
             FITS files or of CASA images.
         psf, pb : `~astropy.nddata.CCDData`, path or 2D array, optional
-            PSF (dirty beam) and primary beam on the same pixels. Without a PSF
+            PSF (dirty beam) and primary beam on the same pixels; only the PSF
+            may be larger than the image, best twice as wide, so that it shows
+            the sidelobes from one end to the other, or smaller. Without a PSF
             the residual is made with the restoring beam; without a primary
             beam nothing is corrected for it. Of a mosaic, that with its own
             primary beam; PSFs of several places are a list, of images with a

@@ -179,7 +179,7 @@ class _Work:
         found = []
         for each in given if several else [given]:
             position, psf = each if isinstance(each, tuple) else (None, each)
-            psf = as_companion(psf() if callable(psf) else psf, "psf", image, np.float32, same_shape=not several)
+            psf = as_companion(psf() if callable(psf) else psf, "psf", image, np.float32)
             found.append((position, several, psf))
         self.inputs["psf"] = origin(found[0][2])
         if len(found) > 1:

@@ -49,7 +49,10 @@ def test_resume_does_not_replace_images_of_others(demo, tmp_path, capsys):
     for path in (field, restored):
         path.write_bytes(demo["dirty"].read_bytes())
     assert main(["image", str(field), *QUICK, "--output-dir", str(tmp_path), "--resume"]) == 1
-    assert "field.image.fits exists; give overwrite=True (--overwrite" in capsys.readouterr().err
+    assert (
+        "field.image.fits exists, and is none of this package's products; give overwrite=True (--overwrite"
+        in capsys.readouterr().err
+    )
     assert restored.read_bytes() == field.read_bytes()
 
 
@@ -107,7 +110,7 @@ def test_a_setting_has_the_name_of_its_option(demo, tmp_path, capsys):
 
 
 def test_a_folder_that_cannot_be_stops_before_the_work(demo, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("astro_ddpm_imager.batch.DiffusionImager", None)
+    monkeypatch.setattr("astro_ddpm_imager.batch.do_all", None)
     (tmp_path / "out").write_text("mine")
     for call in (["image", str(demo["dirty"])], ["demo"]):
         assert main([*call, *QUICK, "--output-dir", str(tmp_path / "out")]) == 1
@@ -123,7 +126,7 @@ def test_products_may_be_beside_a_folder_of_their_name(demo, tmp_path):
 def test_two_files_of_one_name(demo, tmp_path, capsys):
     (tmp_path / "demo.fits").write_bytes(demo["dirty"].read_bytes())
     assert main(["image", str(demo["dirty"]), str(tmp_path / "demo.fits"), *QUICK]) == 1
-    assert "several files would be written as demo" in capsys.readouterr().err
+    assert " would be written as demo; give them one at a time" in capsys.readouterr().err
 
 
 def test_a_file_that_cannot_be_used_does_not_stop_the_others(demo, tmp_path, capsys, caplog):

@@ -46,6 +46,35 @@ def test_what_is_read_is_never_replaced(demo, tmp_path, monkeypatch, capsys, kin
     assert digests(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    "other, said",
+    [
+        (["--pblimit", "0.5"], "pblimit=0.2, not 0.5"),
+        (["--purity", "0.9"], "reliability=0.22, not 0.48"),
+        (["--aggregate", "mean"], "aggregate='beam-median', not 'mean'"),
+        (["--pb", "pb.fits"], "pb='none', not 'pb.fits'"),
+        ([], "another psf"),
+    ],
+)
+def test_resume_takes_nothing_that_is_made_otherwise_for_done(demo, tmp_path, monkeypatch, capsys, other, said):
+    monkeypatch.chdir(tmp_path)
+    for name in ("dirty", "psf", "pb"):
+        shutil.copy(demo[name], f"{name}.fits")
+    call = ["dirty.fits", "--psf", "psf.fits", "--seed", "1", "--output-dir", "out"]
+    assert image(*call) == 0
+    made = digests(tmp_path / "out")
+    assert image(*call, "--resume") == 0
+    assert digests(tmp_path / "out") == made
+    if not other:
+        psf, header = fits.getdata("psf.fits", header=True)
+        fits.writeto("psf.fits", 0.999 * psf, header, overwrite=True)
+    assert image(*call, *other, "--resume") == 1
+    assert f"its products were made with {said}" in capsys.readouterr().err
+    assert digests(tmp_path / "out") == made
+    assert image(*call, *other, "--resume", "--overwrite") == 0
+    assert digests(tmp_path / "out") != made
+
+
 def test_resume_takes_nothing_of_another_image_or_seed_for_done(demo, tmp_path, capsys):
     for name, factor in (("a", 1), ("b", 2)):
         (tmp_path / name).mkdir()
@@ -57,7 +86,9 @@ def test_resume_takes_nothing_of_another_image_or_seed_for_done(demo, tmp_path, 
     made = digests(out)
     assert image(tmp_path / "a/x.fits", *at) == 0  # is done
     assert image(tmp_path / "b/x.fits", *at) == 1
-    assert "exists; give overwrite=True (--overwrite" in capsys.readouterr().err
+    assert "x: its products were made with another input; give the same again, another --output-dir, or" in (
+        capsys.readouterr().err
+    )
     assert image(tmp_path / "a/x.fits", "--seed", "2", *at[2:]) == 1
     assert digests(out) == made
     (out / "x.catalog.ecsv").write_text("")

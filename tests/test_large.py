@@ -149,11 +149,6 @@ def test_an_image_of_nothing_is_an_error(in_tiles, field):
         in_tiles(dirty, field["psf"], beam=field["beam"])
 
 
-def test_a_psf_of_other_pixels_is_an_error(in_tiles, field, middle):
-    with pytest.raises(DirtyImageError, match=r"psf: has shape \(100, 100\).*cut its middle"):
-        in_tiles(field["dirty"], middle[:100, :100], beam=field["beam"])
-
-
 @pytest.mark.parametrize("tile", [-1, 10, 2.5, "large", True])
 def test_a_tile_is_a_number_of_pixels(tile):
     with pytest.raises(SettingError, match="tile="):

@@ -40,10 +40,10 @@ class Job:
     prefix : `~pathlib.Path`
         Start of the names of its products.
     is_done : function
-        Whether all of them are there.
+        Of an imager: whether all of them are there, as it would make them.
     check : function
-        Raises OSError if there is no such image, or its products cannot be
-        written.
+        Of an imager: raises OSError if there is no such image, or its products
+        cannot be written.
     image : function
         Makes the result with an imager.
     write : function

@@ -123,7 +123,7 @@ def subtract_bright(dirty, grid, brightest, kept):
         log.warning(
             "the PSF image ends within the field of a source of %.0f times the noise; sidelobes beyond are estimated; "
             "what is not known of them counts as noise, which is up to %.2g times as high as elsewhere (more than %.2g "
-            "times in %.0f%% of the image); make the images twice as wide as the field to be rid of it",
+            "times in %.0f%% of the image); give a PSF image twice as wide as the field to be rid of it",
             np.nanmax(dirty.data) / found.rms, ratio.max(), LOUD, 100 * loud.mean(),
         )  # fmt: skip
     cleaned, rms = _clean_deeper(dirty, found.residual, found.rms, found.unknown)

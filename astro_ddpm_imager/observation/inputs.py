@@ -73,19 +73,17 @@ def as_plane(image, name, unit=None):
     return plane
 
 
-def as_companion(image, name, dirty, dtype=float, same_shape=True):
-    """A PSF, primary beam or mask as a plane, checked against the dirty image.
+def as_companion(image, name, dirty, dtype=float):
+    """A PSF, primary beam, mask or noise as a plane, checked against the dirty image.
 
     Parameters
     ----------
     image : 2D array, or as of `as_plane`
     name : str
-        What it is called in errors.
+        What it is, as it is called in errors; ``"psf"`` may be smaller or larger than the image.
     dirty : `~astropy.nddata.CCDData`
     dtype : data type, optional
         Of its pixels.
-    same_shape : bool, optional
-        Whether it must have the shape of the dirty image.
 
     Returns
     -------
@@ -109,11 +107,10 @@ def as_companion(image, name, dirty, dtype=float, same_shape=True):
     else:
         image = as_plane(image, name, u.one)
     _check_real(image.data, name)
-    if same_shape and image.shape != dirty.shape:
-        cut = "its middle, with the peak at pixel n // 2" if name == "psf" else "it to the same pixels"
+    if name != "psf" and image.shape != dirty.shape:
         raise DirtyImageError(
             f"{name}: has shape {image.shape} (ny, nx), but the dirty image {dirty.shape}; "
-            f"make {name} with the same imsize, or cut {cut}"
+            f"make {name} with the same imsize, or cut it to the same pixels"
         )
     if image.wcs is not None:
         scale, wanted = (abs(np.linalg.det(w.pixel_scale_matrix)) ** 0.5 * 3600 for w in (image.wcs, dirty.wcs))

@@ -46,20 +46,25 @@ def checked_psf(psf, beam_covariance, belongs=False):
     Raises
     ------
     DirtyImageError
-        It is no PSF: nowhere positive, as negative as positive, not symmetric,
-        or all narrower or wider than the beam.
+        It is no PSF: too small, nowhere positive, as negative as positive, not
+        symmetric, or all narrower or wider than the beam.
     """
     centre = tuple(n // 2 for n in psf.shape)
     offsets = np.ogrid[tuple(slice(-c, n - c) for c, n in zip(centre, psf.shape, strict=True))]
     beam_pixels = gaussian_sigma_to_fwhm * np.linalg.det(beam_covariance) ** 0.25
     beams = np.hypot(*offsets) / beam_pixels
     psf = np.where(np.isfinite(psf), psf, np.nan)
-    # In the middle, where it may peak a little off, what is too sharp is no error of a pixel.
-    psf = blank_sharp_pixels(psf, beam_covariance, "psf", beams < MIDDLE)
-    peak = np.nanmax(psf, initial=0)
-    if peak <= 0:
+    if min(psf.shape) < 2 * LOBE[1] * beam_pixels:
+        raise DirtyImageError(
+            f"psf: has {psf.shape[1]} x {psf.shape[0]} pixels; it needs at least {2 * LOBE[1]:g} beams, "
+            f"{int(np.ceil(2 * LOBE[1] * beam_pixels))} pixels, a side, and as many as the image to show its sidelobes"
+        )
+    if not (np.nan_to_num(psf) > 0).any():
         highest = np.nanmax(psf) if np.isfinite(psf).any() else np.nan
         raise DirtyImageError(f"psf: its largest value is {highest:g}; a PSF is 1 at its centre")
+    # In the middle, where it may peak a little off, what is too sharp is no error of a pixel.
+    psf = blank_sharp_pixels(psf, beam_covariance, "psf", beams < MIDDLE)
+    peak = np.nanmax(psf)
     if abs(peak - 1) > 0.01:
         log.warning("psf: peaks at %.4g instead of 1; normalised", peak)
     found = np.unravel_index(np.nanargmax(psf), psf.shape)

@@ -1,5 +1,6 @@
 """Catalogues as files: ECSV, FITS, VOTable with UCDs, CSV."""
 
+import itertools
 import os
 from ast import literal_eval
 from contextlib import suppress
@@ -9,12 +10,13 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits, votable
 from astropy.table import MaskedColumn, QTable, Table
+from astropy.table.meta import get_header_from_yaml
 
 from ..sources.catalog import COLUMNS, describe
 from .folders import scratch_folder
 from .headers import PROVENANCE
 
-__all__ = ["FORMATS", "read_catalog", "write_catalog", "write_ecsv"]
+__all__ = ["FORMATS", "ecsv_meta", "read_catalog", "write_catalog", "write_ecsv"]
 
 FORMATS = {".ecsv": "ecsv", ".fits": "fits", ".vot": "votable", ".xml": "votable", ".csv": "csv"}
 FITS_KEYWORDS = PROVENANCE | {"RADESYS": "frame", "NOISE": "rms"}
@@ -80,6 +82,22 @@ def write_ecsv(table, path):
     """
     Table(table).write(path, format="ascii.ecsv", overwrite=True)
     return Path(path)
+
+
+def ecsv_meta(path):
+    """The metadata of a table in an ECSV file, without its rows.
+
+    Parameters
+    ----------
+    path : `~pathlib.Path`
+
+    Returns
+    -------
+    dict
+    """
+    with path.open() as stream:
+        head = [line[2:] for line in itertools.takewhile(lambda line: line.startswith("# "), stream)]
+    return dict(get_header_from_yaml(head[1:]).get("meta", {}))
 
 
 def read_catalog(path: str | PathLike[str], format: str | None = None) -> QTable:

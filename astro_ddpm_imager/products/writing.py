@@ -1,6 +1,7 @@
 """Writing the products of a result: all of them, each whole."""
 
 import errno
+import math
 import os
 from contextlib import suppress
 from functools import partial
@@ -12,14 +13,14 @@ from astropy.io import fits
 from ..errors import SettingError
 from ..observation.planes import Plane
 from ..sources.catalog import restoring_beams
-from .catalog_files import write_ecsv
+from .catalog_files import ecsv_meta, write_ecsv
 from .folders import locked, move_without_replacing, scratch_folder
 from .headers import PROVENANCE, to_hdu
 
 __all__ = [
     "IMAGES", "PRODUCTS", "WITH_AXES", "check_folder", "check_free", "check_not_read", "check_prefix",
-    "existing_products", "is_made", "left_by_interruption", "made_of", "move_all", "product_path", "put_in_place",
-    "write_products",
+    "differences", "existing_products", "is_made", "left_by_interruption", "made_of", "move_all", "product_path",
+    "put_in_place", "write_products",
 ]  # fmt: skip
 
 
@@ -153,29 +154,58 @@ def made_of(paths, origin):
     ----------
     paths : list of path-like
     origin : dict
-        Names of the provenance, as the catalogue has them, and their values.
+        Names of the provenance, as the catalogue has them, and their values; what a product does not say is right.
 
     Returns
     -------
     bool
     """
     try:
-        for path in paths:
-            content = path.stat().st_size
-            if not content:
-                return False
-            if path.suffix == ".fits":
-                header = fits.getheader(path)
-                found = {name: header.get(key) for key, name in PROVENANCE.items() if name in origin}
-                if "DMODEL" not in header or any(found[name] not in (None, value) for name, value in origin.items()):
-                    return False
-            elif path.suffix == ".ecsv":
-                text = path.read_text()
-                if "input_sha256" in text and not all(f"{name}: {value}" in text for name, value in origin.items()):
-                    return False
+        return all(path.stat().st_size and _differences(path, origin) == {} for path in paths)
     except (OSError, ValueError):
         return False
-    return True
+
+
+def differences(prefix, origin, products=PRODUCTS):
+    """What some products say of how they were made that is otherwise in an origin.
+
+    Parameters
+    ----------
+    prefix : str or path-like
+    origin : dict
+        As of `made_of`.
+    products : dict, optional
+        With the suffixes as keys.
+
+    Returns
+    -------
+    dict
+        By names of the provenance, what the products say; empty where they say nothing.
+    """
+    found = {}
+    for path in existing_products(prefix, products):
+        with suppress(OSError, ValueError):
+            found |= _differences(path, origin) or {}
+    return found
+
+
+def _differences(path, origin):
+    """The same of one product; None of an image that is none."""
+    said = {}
+    if path.suffix == ".fits":
+        header = fits.getheader(path)
+        if "DMODEL" not in header:
+            return None
+        said = {name: header[key] for key, name in PROVENANCE.items() if key in header}
+    elif path.suffix == ".ecsv":
+        said = ecsv_meta(path)
+    return {name: said[name] for name, value in origin.items() if not _same(said.get(name, value), value)}
+
+
+def _same(one, other):
+    """Whether values are the same; headers keep 15 digits."""
+    numbers = all(isinstance(value, int | float) for value in (one, other))
+    return math.isclose(one, other, rel_tol=1e-12) if numbers else one == other
 
 
 def write_products(result, prefix, overwrite=False, products=PRODUCTS):
@@ -277,14 +307,34 @@ def move_all(written, scratch, gone=()):
 
 
 def check_prefix(prefix):
-    """Raise SettingError if a prefix is only a folder: the products would be beside it."""
+    """Check that a prefix is not only a folder, beside which the products would be.
+
+    Parameters
+    ----------
+    prefix : str or path-like
+
+    Raises
+    ------
+    SettingError
+        It is.
+    """
     if os.fspath(prefix).endswith(("/", os.sep)) or Path(prefix).name in ("", ".."):
         example = str(Path(prefix) / "field")
         raise SettingError(f"prefix={os.fspath(prefix)!r}: is a folder; the names need a start, such as {example!r}")
 
 
 def check_folder(prefix):
-    """Raise OSError if the folder of the products cannot be made, or not be written to."""
+    """Check that the folder of the products is there and can be written to, or can be made.
+
+    Parameters
+    ----------
+    prefix : str or path-like
+
+    Raises
+    ------
+    NotADirectoryError, PermissionError
+        It is not so.
+    """
     folder = Path(prefix).expanduser().absolute().parent
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir():
@@ -294,7 +344,23 @@ def check_folder(prefix):
 
 
 def check_free(prefix, overwrite, products=PRODUCTS):
-    """Raise OSError if the products cannot be written, or exist and must not be replaced."""
+    """Check that the products can be written.
+
+    Parameters
+    ----------
+    prefix : str or path-like
+    overwrite : bool
+        Those that exist may be replaced.
+    products : dict, optional
+        With the suffixes as keys.
+
+    Raises
+    ------
+    FileExistsError
+        A product exists, and must not be replaced.
+    OSError
+        Its name is too long, or a folder has it; or as of `check_folder`.
+    """
     check_folder(prefix)
     targets = [product_path(prefix, suffix) for suffix in products]
     for target in targets:
@@ -304,13 +370,24 @@ def check_free(prefix, overwrite, products=PRODUCTS):
             raise IsADirectoryError(f"{target} is a folder; remove it, or choose another name")
     there = [] if overwrite else existing_products(prefix, products)
     if there:
+        foreign = [path for path in there if _is_foreign(path)]
+        whose = ", and is none of this package's products" if foreign else ""
         raise FileExistsError(
-            f"{there[0]} exists; give overwrite=True (--overwrite on the command line) to replace it, or another name"
+            f"{[*foreign, *there][0]} exists{whose}; give overwrite=True (--overwrite on the command line) to replace "
+            "it, or another name or folder (--output-dir)"
         )
 
 
+def _is_foreign(path):
+    """Whether a FITS file is an image, or anything, that this package has not written."""
+    try:
+        return path.suffix == ".fits" and "DMODEL" not in fits.getheader(path)
+    except OSError:
+        return True
+
+
 def check_not_read(prefix, inputs, products=PRODUCTS):
-    """Raise SettingError if a product would take the place of a file that is read.
+    """Check that no product would take the place of a file that is read.
 
     Parameters
     ----------
@@ -319,6 +396,11 @@ def check_not_read(prefix, inputs, products=PRODUCTS):
         All that are read; also under other names.
     products : dict, optional
         With the suffixes as keys.
+
+    Raises
+    ------
+    SettingError
+        One would.
     """
     read = {}
     for path in inputs:

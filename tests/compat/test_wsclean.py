@@ -150,7 +150,7 @@ def test_errors(run, demo, quick, tmp_path, noise_image, capsys):
     with pytest.raises(DirtyImageError, match=r"field-beam-XX\.fits: a primary beam needs field-beam-0\.fits"):
         wsclean.deconvolve(prefix, quick)
     noise_image().write(f"{prefix}-psf.fits", overwrite=True)
-    with pytest.raises(DirtyImageError, match=r"field-dirty\.fits: psf: has shape \(96, 96\)"):
+    with pytest.raises(DirtyImageError, match=r"field-dirty\.fits: psf: "):
         wsclean.deconvolve(prefix, quick, pb=demo["pb"])
     (tmp_path / "field-psf.fits").unlink()
     with pytest.raises(FileNotFoundError, match=r"field-psf\.fits: there is no such file; run wsclean .* -make-psf"):

@@ -171,10 +171,21 @@ def test_under_sampled(noise_image):
         prepare(noise_image(cell=0.3))
 
 
-@pytest.mark.parametrize("name", ["psf", "pb", "mask"])
+@pytest.mark.parametrize("name", ["pb", "mask", "noise"])
 def test_other_shape(noise_image, name):
     with pytest.raises(DirtyImageError, match=rf"{name}: has shape \(96, 90\) .* the dirty image \(96, 96\)"):
         prepare(noise_image(), **{name: np.ones((96, 90))})
+
+
+def test_a_psf_of_a_few_beams(noise_image):
+    with pytest.raises(DirtyImageError, match=r"psf: has 20 x 96 pixels; it needs at least 5 beams, 25 pixels, a side"):
+        prepare(noise_image(), psf=gaussian_psf(shape=(96, 20)))
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan])
+def test_a_psf_that_is_nowhere_positive(noise_image, value):
+    with pytest.raises(DirtyImageError, match=rf"psf: its largest value is {value:g}; a PSF is 1 at its centre"):
+        prepare(noise_image(), psf=np.full((96, 96), value))
 
 
 @pytest.mark.parametrize("name", ["psf", "pb"])

@@ -106,7 +106,28 @@ def test_where_the_sidelobes_of_a_bright_source_are_not_known_more_counts_as_noi
     # What is left is what counts as noise there.
     left = (after.reduced / after.rms / after.noise_ratio)[:, :first]
     assert mad_std(left[np.isfinite(left)]) < 1.5
-    assert "make the images twice as wide" in caplog.text
+    assert "give a PSF image twice as wide" in caplog.text
+
+
+def test_a_psf_image_twice_as_wide_knows_all_sidelobes(one_bright):
+    inputs, _ = one_bright
+    middle = np.s_[128:384, 128:384]
+    cut = {"dirty": inputs["dirty"][middle], "pb": inputs["pb"][middle], "beam": inputs["beam"]}
+    narrow, wide = (subtracted(prepare(**cut, psf=psf)) for psf in (inputs["psf"][middle], inputs["psf"]))
+    assert np.max(narrow.noise_ratio) > 1.5
+    assert np.max(wide.noise_ratio) == pytest.approx(1)
+    assert wide.rms == pytest.approx(47e-6, rel=0.1)
+    left = wide.reduced[np.isfinite(wide.data)] / wide.rms
+    assert mad_std(left) == pytest.approx(1, rel=0.05)
+
+
+@pytest.mark.parametrize("shape", [(180, 200), (301, 260)])
+def test_a_psf_image_may_have_another_size(one_bright, shape):
+    inputs, _ = one_bright
+    window = tuple(slice(256 - n // 2, 256 - n // 2 + n) for n in shape)
+    after = subtracted(prepare(**{**inputs, "psf": inputs["psf"][window]}))
+    assert after.rms == pytest.approx(47e-6, rel=0.2)
+    assert 15 < np.nanmax(after.reduced / after.loudness) < 40  # of the bright source as much as is left of any
 
 
 def test_sidelobes_in_a_strip_beyond_the_psf_image_are_no_sources():

@@ -171,7 +171,7 @@ def test_it_is_said(noise_image, caplog):
 
 @pytest.mark.parametrize("smoothing", [SIGMA / np.sqrt(2), 1.0, 0.5])
 def test_beyond_its_edges_an_image_is_no_louder(smoothing):
-    """Be its noise as smooth as the beam, as that of natural weighting is, or less so; it was up to five times as loud."""
+    """Be its noise as smooth as the beam, as that of natural weighting is, or less so."""
     louder = []
     for n in range(90, 110):
         noise = gaussian_filter(np.random.default_rng(n).standard_normal((n, n)), smoothing, mode="wrap")

@@ -107,7 +107,7 @@ def psf_like(n):
 
 
 def test_what_was_divided_by_its_noise_comes_back(uneven):
-    dirty, psf, result = uneven
+    dirty, _, result = uneven
     given, divided = unflatten(result.dirty), result.dirty
     np.testing.assert_allclose(given.data, dirty.data)
     np.testing.assert_allclose(given.pb, 1)

@@ -50,8 +50,8 @@ def test_noise_is_left_of_what_is_explained(seen, imager, caplog, seed):
     assert not (result.catalog["flags"] & FLAGS["misfit"]).any() and (result.catalog["chi2"] < 4).all()
 
 
-def test_what_the_model_has_beyond_the_image_is_not_looked_at():
-    """Nearly a pixel beyond a corner, noise is four times as high as on the image."""
+def test_corners_beyond_the_image_are_no_misfit():
+    """Nearly a pixel beyond one, noise was four times as high as on the image."""
     seen = Observation(
         read_array("alma.cycle5.3"), *TARGET, shape=(250, 250), cell=0.05 * u.arcsec, integration=1 * u.min
     )
@@ -65,7 +65,7 @@ def test_what_the_model_has_beyond_the_image_is_not_looked_at():
         fit = measure_fit(residual, sky, gridded)
         corners.append(residual.image[gridded.pb > 0][-1])
         highest.append(max(fit.highest, -fit.lowest))
-    assert np.std(corners) > 2 and max(highest) < fit.peak_limit
+    assert np.std(corners) < 1.5 and max(highest) < fit.peak_limit
 
 
 @pytest.mark.parametrize("seed", range(2))
