@@ -60,7 +60,7 @@ def connected(address):
         from distributed.comm import connect
     except ImportError as error:
         raise SettingError(
-            f"--scheduler {address}: Dask is not installed ({error}); pip install 'astro_ddpm_imager[dask]'"
+            f"--scheduler {address}: Dask is not installed ({error}); pip install distributed"
         ) from error
 
     async def knock():

@@ -1,6 +1,5 @@
 """Images that are too large to work on at once: cut into tiles, imaged one by one, and joined without seams."""
 
-import hashlib
 import json
 import logging
 import shutil
@@ -15,7 +14,7 @@ from astropy.table import QTable
 
 from . import __version__
 from .errors import DirtyImageError, SettingError
-from .observation.beam import beam_covariance, beam_pixels, check_sampling
+from .observation.beam import beam_covariance, beam_pixels, beam_text, check_sampling
 from .observation.far_sidelobes import (
     PixelComponents,
     PlacedPSF,
@@ -32,8 +31,9 @@ from .observation.planes import Plane
 from .observation.preparation import beam_of, brightness_of, of_one_run, warn_polarised
 from .observation.primary_beam import check_pb
 from .observation.psf import checked_psf
+from .observation.reading import file_digest
 from .pieces import run_pieces
-from .products.folders import locked
+from .products.folders import check_made_of, locked
 from .progress import tile_progress
 from .sources.joining import join_catalogs
 from .tile import TilePiece, image_tile, middle_of
@@ -82,7 +82,7 @@ def check_tile(side):
     """
     whole = isinstance(side, int | np.integer) and not isinstance(side, bool)
     if not (side is None or (whole and (side == 0 or side >= 64))):
-        raise SettingError(f"tile={side!r}: must be a number of pixels of at least 64, 0 for none, or None")
+        raise SettingError(f"tile={side!r}: must be a number of pixels of at least 64, or 0 for none")
 
 
 def image_in_tiles(imager, image, companions, beam=None, folder=None):
@@ -98,8 +98,8 @@ def image_in_tiles(imager, image, companions, beam=None, folder=None):
         functions that read them.
     beam : `~radio_beam.Beam`, optional
     folder : `~pathlib.Path`, optional
-        For work in progress: what is there already of the same work is not done again. By default a temporary one,
-        which goes with the result.
+        For work in progress: what is there already of it is not done again. By default a temporary one, which goes
+        with the result.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def image_in_tiles(imager, image, companions, beam=None, folder=None):
     DirtyImageError
         No tile can be imaged; or as of `~astro_ddpm_imager.DiffusionImager`.
     SettingError
-        Tiles are smaller than three times what they overlap by.
+        Tiles are smaller than three times what they overlap by, or what is in the folder was made otherwise.
     """
     temporary = folder is None
     folder = Path(tempfile.mkdtemp(prefix="tiles-")) if temporary else folder
@@ -270,23 +270,24 @@ class _Work:
 
     def _state(self):
         """What the folder holds of this work: all of it goes if it was of another one."""
-        known = (__version__, self.imager.settings, self.imager.calibrate, self.side, self.beam)
-        digest = hashlib.sha256(repr(known).encode())
-        for plane in [*self.planes.values(), *(psf.plane for psf in self.psfs)]:
-            with plane.path.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
-        path, key = self.folder / "state.json", digest.hexdigest()
+        made_of = {name: value for name, value in self.imager.settings.items() if name != "provider"}
+        made_of |= {
+            "calibrate": bool(self.imager.calibrate), "tile": self.side, "software": __version__,
+            "beam": beam_text(self.beam),
+        }  # fmt: skip
+        planes = self.planes | {f"psf {number}": psf.plane for number, psf in enumerate(self.psfs)}
+        made_of |= {name: file_digest(plane.path) for name, plane in planes.items()}
+        path = self.folder / "state.json"
         try:
             state = json.loads(path.read_text())
         except (OSError, ValueError):
-            state = {}
-        if state.get("key") != key:
-            for old in (*self.folder.glob("tile-*.ecsv"), self.folder / "left.npy", self.folder / "components.npz"):
-                old.unlink(missing_ok=True)
-            state = {"key": key, "seed": int(self.imager.drawn_seed())}
+            state = None
+        if state is None:
+            state = {"made_of": made_of, "seed": int(self.imager.drawn_seed())}
             for name in TILED:
                 Plane.blank(self.folder / f"{name}.npy", self.shape)
             path.write_text(json.dumps(state))
+        check_made_of(self.folder, state["made_of"], made_of, "leave out --resume")
         return state
 
     def _without_bright(self):

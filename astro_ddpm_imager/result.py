@@ -186,7 +186,7 @@ class ImagingResult:
         check_prefix(prefix)
         return write_products(self, prefix, overwrite, WITH_AXES if keep_axes else PRODUCTS)
 
-    def plot(self, ax: "Axes | None" = None, panel: str = "reconstruction", labels: int = 12) -> "Figure | Axes":
+    def plot(self, ax: "Axes | None" = None, panel: str | None = None, labels: int = 12) -> "Figure | Axes":
         """Draw the images, with the sources marked.
 
         Parameters
@@ -196,7 +196,7 @@ class ImagingResult:
             ``plt.subplot(projection=result.image.wcs)``; by default a new
             figure has the image given, reconstruction, uncertainty and residual.
         panel : {"dirty", "reconstruction", "uncertainty", "residual"}, optional
-            Which image goes on ``ax``.
+            Only this one, in a figure of its own or on ``ax``, where it is the reconstruction by default.
         labels : int, optional
             How many sources, those of highest S/N first, are named by their
             number and reliability, as far as there is room; all are marked.
@@ -212,6 +212,8 @@ class ImagingResult:
             There is no such panel; a kind of `ValueError`.
         """
         # Here, because it takes half a second.
-        from .products.plotting import plot_image, plot_result
+        from .products.plotting import plot_image, plot_panel, plot_result
 
-        return plot_result(self, labels) if ax is None else plot_image(self, ax, panel, labels)
+        if ax is not None:
+            return plot_image(self, ax, panel or "reconstruction", labels)
+        return plot_result(self, labels) if panel is None else plot_panel(self, panel, labels)

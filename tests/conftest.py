@@ -99,7 +99,7 @@ def cube_files(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def uneven(imager):
-    """A dirty image with a point of 5 mJy at (200, 150) whose noise rises to five times as much, its PSF, the result."""
+    """A dirty image whose noise rises fivefold, with a point of 5 mJy at (200, 150); its PSF; and the result."""
     seen = Observation(
         read_array("alma.cycle5.3"), 150 * u.deg, 2 * u.deg, integration=300 * u.s, shape=(300, 300),
         cell=0.2 * u.arcsec,

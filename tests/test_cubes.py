@@ -263,3 +263,25 @@ def test_memory_does_not_grow_with_the_channels(cube_files, tmp_path):
     assert done.returncode == 0, done.stderr
     few, many = (int(line) / 1024 for line in done.stdout.split())
     assert many < few + 40
+
+
+def test_what_goes_on_is_the_same_cube(imager, cube_files, tmp_path, monkeypatch):
+    with fits.open(cube_files["dirty"]) as hdus, fits.open(cube_files["psf"]) as psf:
+
+        def interrupted(imager, channel):
+            raise KeyboardInterrupt
+
+        real = cubes.image_channel
+        monkeypatch.setattr(cubes, "image_channel", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            image_cube(imager, hdus, tmp_path / "c", psf)
+        monkeypatch.setattr(cubes, "image_channel", real)
+        hdus[0].data = 10 * hdus[0].data
+        with pytest.raises(SettingError, match=r"c\.unfinished was made with another dirty; give the same, or"):
+            image_cube(imager, hdus, tmp_path / "c", psf, resume=True)
+
+
+def test_numbers_of_numpy_are_numbers(cube_files, tmp_path):
+    imager = DiffusionImager(n_samples=np.int64(1), steps=np.int64(2), seed=np.uint32(7), device="cpu", progress=False)
+    assert "np.int64" not in repr(imager)
+    image_cube(imager, cube_files["dirty"], tmp_path / "c", cube_files["psf"], channels=slice(0, 1))

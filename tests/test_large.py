@@ -237,3 +237,38 @@ def test_where_a_psf_belongs_must_be_known(in_tiles, field, middle):
         in_tiles(field["dirty"].copy(), [middle, middle], beam=field["beam"])
     with pytest.raises(TypeError, match="must be a SkyCoord"):
         in_tiles(field["dirty"].copy(), [((1, 2), middle)], beam=field["beam"])
+
+
+def test_tiles_that_were_made_otherwise_are_not_gone_on_with(in_tiles, field, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(large, "run_pieces", interrupted)
+    given = {name: field[name] for name in ("psf",)}
+    with pytest.raises(KeyboardInterrupt):
+        large.image_in_tiles(in_tiles, field["dirty"].copy(), given, field["beam"], tmp_path / "t")
+    for other, said in ((in_tiles.but(reliability=0.5), "reliability=0.22, not 0.5"), (in_tiles, "another dirty")):
+        dirty = field["dirty"].copy()
+        if other is in_tiles:
+            dirty.data = 2 * dirty.data
+        with pytest.raises(SettingError, match=f"t was made with {said}; give the same, or leave out --resume"):
+            large.image_in_tiles(other, dirty, given, field["beam"], tmp_path / "t")
+
+
+def test_a_corner_of_a_blank_border_is_no_hole(in_tiles, field, caplog):
+    dirty = field["dirty"].copy()
+    ny, nx = dirty.shape
+    y, x = np.mgrid[:ny, :nx]
+    dirty.data[np.hypot(y - ny / 2, x - nx / 2) > 0.48 * nx] = np.nan
+    in_tiles(dirty, field["psf"], beam=field["beam"])
+    assert "small holes" not in caplog.text
+
+
+def test_without_a_psf_it_is_said_of_tiles_as_well(in_tiles, field, caplog):
+    in_tiles(field["dirty"], beam=field["beam"])
+    assert caplog.text.count("no PSF given: the restoring beam takes its place") == 1
+
+
+def test_an_empty_list_of_psfs(in_tiles, field):
+    with pytest.raises(DirtyImageError, match=r"psf=\[\]: must hold one PSF at least"):
+        in_tiles(field["dirty"], [], beam=field["beam"])

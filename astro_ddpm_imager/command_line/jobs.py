@@ -17,7 +17,7 @@ from ..errors import DirtyImageError
 from ..joint import JointResult
 from ..log_records import collected_records
 from ..pieces import attempts
-from ..products.summary import summary_table
+from ..products.summary import fitting_unit, summary_table
 from .printing import say, say_json
 
 __all__ = ["LARGE", "Job", "do_all", "report_failure"]
@@ -231,9 +231,10 @@ class _Report:
         entries = {"n_sources": len(catalog), "noise": noise, "noise_unit": "Jy/beam", "seed": plane.meta["seed"]}
         entries |= {} if channels is None else _of_channels(channels)
         entries |= _of_fit(plane.fit) if alone else _of_fits(channels)
-        table = summary_table(catalog)
+        table, (scale, unit) = summary_table(catalog), fitting_unit(noise)
+        said = f"{noise / scale:.3g} {unit.replace('µ', 'u')}/beam"
         where = "" if channels is None else f" in {len(channels)} channels"
-        summary = f"{len(table)} source{'s' * (len(table) != 1)}{where}, noise {noise * 1e6:.3g} uJy/beam"
+        summary = f"{len(table)} source{'s' * (len(table) != 1)}{where}, noise {said}"
         text = "\n".join(table.pformat(max_lines=-1, max_width=-1)) if len(table) else ""
         return cls(paths, entries | {"warnings": [record.getMessage() for record in warnings]}, summary, text)
 

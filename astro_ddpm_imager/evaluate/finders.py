@@ -49,9 +49,9 @@ class Finder:
     def missing(self):
         """What has to be installed first, or None."""
         if find_spec("bdsf") is None:
-            return "PyBDSF (pip install astro_ddpm_imager[evaluate])"
+            return "PyBDSF (pip install bdsf)"
         if self.restore == "tclean" and any(find_spec(module) is None for module in ("casatasks", "casadata", "six")):
-            return "CASA (pip install astro_ddpm_imager[casa])"
+            return "CASA (pip install casatasks casatools casadata six)"
         if self.restore == "wsclean" and shutil.which("wsclean") is None:
             return "WSClean (Debian package wsclean)"
         return None

@@ -78,7 +78,8 @@ def celestial_part(wcs, name):
     if celestial is None:
         said = "" if wcs is None else f", but {_types(wcs.wcs.ctype)}"
         raise DirtyImageError(
-            f"{name}: no celestial WCS (CTYPE such as RA---SIN and DEC--SIN){said}; add it to the header"
+            f"{name}: no celestial WCS (CTYPE such as RA---SIN and DEC--SIN){said}; add it to the header, or "
+            "give a CCDData wcs=WCS(header)"
         )
     axes = wcs.wcs.lng, wcs.wcs.lat
     if axes == (1, 0):

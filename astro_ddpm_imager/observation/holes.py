@@ -13,7 +13,7 @@ ROUNDING = 1e-6  # relative variance of pixels that no sky explains: keeps the e
 UNLIKE = 0.5  # of the variance of the noise: what of it is not as the beam has it, and would grow beyond an edge
 
 
-def small_holes(known, beam_pixels):
+def small_holes(known, beam_pixels, whole=True):
     """Blank pixels in pieces so small that what is around them says what is in them.
 
     Parameters
@@ -22,6 +22,8 @@ def small_holes(known, beam_pixels):
         Pixels that are not blank.
     beam_pixels : float
         FWHM of the beam.
+    whole : bool, optional
+        Whether it is all of the image. In a tile what touches the border may be the corner of something large.
 
     Returns
     -------
@@ -29,6 +31,7 @@ def small_holes(known, beam_pixels):
         No piece is more than about a beam wide, though it may be longer, nor
         along the border of the image, beyond which nothing is known.
     """
+    along_at_most = 2 * LARGEST_HOLE * beam_pixels if whole else 0
     holes = np.zeros(known.shape, dtype=bool)
     if known.all() or not known.any():
         return holes
@@ -39,7 +42,7 @@ def small_holes(known, beam_pixels):
     for number, window in enumerate(find_objects(pieces), 1):
         own = pieces[window] == number
         small = depth[window][own].max() <= LARGEST_HOLE * beam_pixels + 0.5
-        if small and along_border[number] <= 2 * LARGEST_HOLE * beam_pixels:
+        if small and along_border[number] <= along_at_most:
             holes[window] |= own
     return holes
 

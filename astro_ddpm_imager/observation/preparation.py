@@ -194,7 +194,7 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=
         beam, ratio = fitting_beam(data, rms, beam, covariance, image.wcs)
         data, rms, covariance = ratio * data, ratio * rms, beam_covariance(beam, image.wcs)
     pixels = beam_pixels(beam, image.wcs)
-    holes = small_holes(inside, pixels) & ~beyond
+    holes = small_holes(inside, pixels, whole) & ~beyond
     if holes.sum() > MOST_HOLES * inside.sum():
         raise DirtyImageError(
             f"dirty: {holes.sum()} blank pixels are holes between the other {inside.sum()}: too many to find out what "
@@ -211,6 +211,8 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=
         noise = noise if noise is None else np.where(holes, _beside(noise), noise)
 
     allowed = inside & (np.nan_to_num(companions["mask"]) != 0) if "mask" in companions else inside
+    if whole and not allowed.any():
+        log.warning("mask: is 0 or blank wherever the image is not, so that no source will be in the catalogue")
     observation = DirtyImage(
         data, image.wcs, beam, rms, psf_values, pb_values, allowed, image.meta,
         holes=holes if holes.any() else None, inputs=inputs,

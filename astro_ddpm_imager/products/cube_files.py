@@ -15,12 +15,11 @@ from astropy.table import Column, QTable, vstack
 from astropy.wcs import WCS
 from radio_beam import Beam
 
-from ..errors import SettingError
 from ..observation.beam import beam_covariance
 from ..sources.catalog import describe, restoring_beams
 from .catalog_files import read_catalog, write_ecsv
 from .cube_beams import BLOCK, give_beams, reserve_beams
-from .folders import claimed
+from .folders import check_made_of, claimed
 from .headers import cube_header
 from .writing import IMAGES, check_free, product_path, put_in_place
 
@@ -149,13 +148,8 @@ class CubeFiles:
             self._emptied()
             settings.write_text(json.dumps(self.made_of))
             return {}
-        wanted = json.loads(json.dumps(self.made_of))
-        for name in wanted | before:
-            if wanted.get(name) != before.get(name):
-                raise SettingError(
-                    f"{self.folder} was made with {name}={before.get(name)!r}, not {wanted.get(name)!r}; give the "
-                    "same, or overwrite=True (--overwrite on the command line) without resuming to start again"
-                )
+        again = "overwrite=True without resume (--overwrite without --resume on the command line)"
+        check_made_of(self.folder, before, json.loads(json.dumps(self.made_of)), again)
         records = [json.loads(path.read_text()) for path in sorted(self.folder.glob("channel-*.json"))]
         if not all((self.folder / f"cube{suffix}").exists() for suffix in IMAGES):
             records = []

@@ -7,7 +7,8 @@ from matplotlib.colors import AsinhNorm
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
-from .plotting import EDGE, FAINTEST, KNEE, ResultFigure, fitting_unit, label_axes
+from .plotting import EDGE, FAINTEST, KNEE, ResultFigure, label_axes
+from .summary import fitting_unit
 
 __all__ = ["plot_cube"]
 

@@ -7,16 +7,19 @@ import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..errors import SettingError
+
 try:
     import fcntl
 except ImportError:  # Windows: there are no locks, and what killed runs leave stays
     fcntl = None
 
-__all__ = ["claimed", "locked", "move_without_replacing", "scratch_folder"]
+__all__ = ["check_made_of", "claimed", "locked", "move_without_replacing", "scratch_folder"]
 
 log = logging.getLogger(__name__)
 
 START = ".writing-"
+SHA256 = 64  # letters
 
 
 @contextmanager
@@ -51,6 +54,35 @@ def scratch_folder(folder):
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
             return
+
+
+def check_made_of(folder, before, now, again):
+    """Check that work goes on with what it was begun with.
+
+    Parameters
+    ----------
+    folder : `~pathlib.Path`
+        Of the work in progress.
+    before, now : dict
+        Names of settings and inputs, and their values, of inputs a checksum.
+    again : str
+        How to begin again.
+
+    Raises
+    ------
+    SettingError
+        One is another.
+    """
+    for name in now | before:
+        was, wanted = before.get(name), now.get(name)
+        if was != wanted:
+            sums = [value for value in (was, wanted) if isinstance(value, str) and len(value) == SHA256]
+            said = f"another {name}" if len(sums) == 2 else f"{name}={_said(was)}, not {_said(wanted)}"
+            raise SettingError(f"{folder} was made with {said}; give the same, or {again} to start again")
+
+
+def _said(value):
+    return "one that was given" if isinstance(value, str) and len(value) == SHA256 else repr(value)
 
 
 @contextmanager

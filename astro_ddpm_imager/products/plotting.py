@@ -14,13 +14,12 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from ..errors import SettingError
 from ..observation.ellipses import to_axes
 from .region_files import reliability_color
-from .summary import brightness
+from .summary import brightness, fitting_unit
 
-__all__ = ["PANELS", "fitting_unit", "label_axes", "plot_image", "plot_result"]
+__all__ = ["PANELS", "label_axes", "plot_image", "plot_panel", "plot_result"]
 
 AXES = {"DEC": "Dec", "GLON": "l", "GLAT": "b"}  # where the FITS name is not the usual one
 PANELS = ("dirty", "reconstruction", "uncertainty", "residual")
-PREFIXES = {1e-9: "nJy", 1e-6: "µJy", 1e-3: "mJy", 1.0: "Jy", 1e3: "kJy"}
 LABELS = 12  # sources that are named by default
 FAINTEST, BRIGHTEST = -4.0, 5.0  # times the noise: what an image without sources shows
 KNEE = 2.0  # times the noise: above, colours are logarithmic
@@ -63,6 +62,30 @@ def plot_result(result, labels=LABELS):
     if result.fit.misfits:
         title += f"\nThe residual is not noise: {', '.join(result.fit.misfits)} (reduced χ² {result.fit.chi2:.3g})"
     figure.suptitle(title)
+    return figure
+
+
+def plot_panel(result, panel, labels=LABELS):
+    """One image of a result, with the sources marked, in a figure of its own.
+
+    Parameters
+    ----------
+    result : `~astro_ddpm_imager.result.ImagingResult`
+    panel : str
+    labels : int, optional
+        As for `plot_image`.
+
+    Returns
+    -------
+    `~matplotlib.figure.Figure`
+
+    Raises
+    ------
+    SettingError
+        There is no such image; a kind of `ValueError`.
+    """
+    figure = ResultFigure(figsize=(7, 5.6))
+    plot_image(result, figure.add_subplot(projection=result.dirty.wcs), panel, labels)
     return figure
 
 
@@ -158,23 +181,6 @@ def _panel(result, panel):
     if panel == "uncertainty":
         return "Uncertainty", image, "pixel", "viridis", (0, top, knee)
     return f"Reconstruction ({result.meta['aggregate']})", image, "pixel", "gray", (0, top, knee)
-
-
-def fitting_unit(value):
-    """The multiple of a Jansky in which a value is from 1 to 1000.
-
-    Parameters
-    ----------
-    value : float
-        Jy.
-
-    Returns
-    -------
-    scale : float
-    unit : str
-    """
-    fitting = [scale for scale in PREFIXES if scale <= value] or [min(PREFIXES)]
-    return max(fitting), PREFIXES[max(fitting)]
 
 
 def _prefixed(scale):

@@ -6,11 +6,12 @@ import astropy.units as u
 
 from ..sources.catalog import SPECTRAL_COLUMNS
 
-__all__ = ["brightness", "html_table", "result_html", "summary_table"]
+__all__ = ["brightness", "fitting_unit", "html_table", "result_html", "summary_table"]
 
 SHOWN = ("source_id", "ra", "dec", "flux", "flux_err", "snr", "reliability", "x", "y", "flags")
 FORMATS = {"ra": "%.6f", "dec": "%.6f", "reliability": "%.2f", "frequency": "%.6f"}  # else one decimal
 ROWS = 15  # of a catalogue in a notebook
+PREFIXES = {1e-9: "nJy", 1e-6: "µJy", 1e-3: "mJy", 1.0: "Jy", 1e3: "kJy"}
 
 
 def brightness(value, unit="Jy/beam"):
@@ -31,6 +32,23 @@ def brightness(value, unit="Jy/beam"):
     return EngFormatter(unit, places=1)(value)
 
 
+def fitting_unit(value):
+    """The multiple of a Jansky in which a value is from 1 to 1000.
+
+    Parameters
+    ----------
+    value : float
+        Jy.
+
+    Returns
+    -------
+    scale : float
+    unit : str
+    """
+    fitting = [scale for scale in PREFIXES if scale <= value] or [min(PREFIXES)]
+    return max(fitting), PREFIXES[max(fitting)]
+
+
 def summary_table(catalog):
     """The columns of a catalogue that are looked at first, rounded.
 
@@ -41,11 +59,12 @@ def summary_table(catalog):
     Returns
     -------
     `~astropy.table.QTable`
-        Fluxes in uJy; of a cube, with channel, frequency and velocity.
+        Fluxes in the unit that fits the brightest; of a cube, with channel, frequency and velocity.
     """
     table = catalog[[name for name in catalog.colnames if name in (*SPECTRAL_COLUMNS, *SHOWN)]]
+    _, unit = fitting_unit(table["flux"].to_value(u.Jy).max(initial=0) / 100)
     for name in ("flux", "flux_err"):
-        table[name] = table[name].to(u.uJy)
+        table[name] = table[name].to(u.Unit(unit))
     for name in (*SHOWN[1:-1], *({"frequency", "velocity"} & set(table.colnames))):
         table[name].info.format = FORMATS.get(name, "%.1f")
     return table

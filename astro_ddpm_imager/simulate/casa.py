@@ -107,7 +107,8 @@ def simulate_with_casa(
     missing = [module for module in ("casatasks", "casadata", "six") if find_spec(module) is None]
     if missing:
         raise SimulationError(
-            f"CASA is needed for this, and {', '.join(missing)} cannot be imported: pip install astro_ddpm_imager[casa]"
+            f"CASA is needed for this, and {', '.join(missing)} cannot be imported: pip install casatasks casatools "
+            "casadata six"
         )
     if pwv is not None and not PWV_LIMITS[0] <= pwv.to_value(u.mm) <= PWV_LIMITS[1]:
         raise SimulationError(f"pwv={pwv}: must lie between {PWV_LIMITS[0]} and {PWV_LIMITS[1]:g} mm, or be None")

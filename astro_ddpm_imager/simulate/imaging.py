@@ -115,9 +115,7 @@ def image_visibilities(
     try:
         from ducc0.wgridder import vis2dirty
     except ImportError as error:
-        raise SimulationError(
-            "simulations need ducc0: install it, or this package as astro_ddpm_imager[simulate]"
-        ) from error
+        raise SimulationError("simulations need ducc0: pip install ducc0") from error
     image = vis2dirty(
         uvw=np.ascontiguousarray(uv, dtype=float),
         freq=np.array([c.value]),

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import QTable
+from astropy.wcs import WCS
 
 import astro_ddpm_imager.compat.bdsf as bdsf
-from astro_ddpm_imager.compat.bdsf import certainty
+from astro_ddpm_imager.compat.bdsf import background, certainty
 from astro_ddpm_imager.compat.bdsf.documentation import parameter_table
 from astro_ddpm_imager.data import demo_files
 
@@ -193,3 +194,42 @@ def test_documented_table_is_complete():
     assert (DOCS / "pybdsf_parameters.rst").read_text() == parameter_table(), (
         "make it again: python -m astro_ddpm_imager.compat.bdsf.documentation docs/pybdsf_parameters.rst"
     )
+
+
+@pytest.mark.parametrize(
+    "values, said",
+    [
+        ({"aperture": 0}, "aperture=0: must be a number above 0 or None"),
+        ({"src_ra_dec": ["a"]}, r"src_ra_dec=\['a'\]: must be a list of \(RA, Dec\) in degrees or None"),
+        ({"src_ra_dec": [(1, 2), (3,)]}, r"src_ra_dec=\[\(1, 2\), \(3,\)\]: must be a list of \(RA, Dec\)"),
+        ({"ncores": 0}, "ncores=0: must be a whole number above 0 or None"),
+        ({"frequency": -1.0}, r"frequency=-1\.0: must be a number above 0 or None"),
+    ],
+)
+def test_values_are_checked_before_the_work(run, values, said):
+    with pytest.raises(RuntimeError, match=said):
+        run(**values)
+
+
+def test_maps_of_boxes_are_where_the_boxes_are():
+    _, x = np.indices((120, 140), dtype=float)
+    noise = np.random.default_rng(0).standard_normal((120, 140))
+    mean, _ = background._maps(10 * x + noise, 20, 10, 10.0)
+    np.testing.assert_allclose(np.median(mean - 10 * x, axis=0)[20:-20], 0, atol=1.5)
+
+
+def test_a_run_that_is_appended_has_one_folder(run, tmp_path):
+    options = {"output_all": True, "outdir": str(tmp_path), "opdir_overwrite": "append"}
+    run(**options)
+    img = run(**options)
+    assert Path(img.basedir).is_dir() and list(Path(img.basedir).rglob("*.srl"))
+
+
+def test_the_frequency_of_a_channel_is_that_of_its_images(cube_files, tmp_path):
+    img = bdsf.process_image(
+        str(cube_files["dirty"]), collapse_mode="single", collapse_ch0=3, quiet=True, outdir=str(tmp_path)
+    )
+    assert img.frequency == pytest.approx(239e9)
+    img.export_image(outfile=str(tmp_path / "rms.fits"), img_type="rms")
+    header = fits.getheader(tmp_path / "rms.fits")
+    assert WCS(header).sub(["spectral"]).wcs_pix2world([[0]], 0)[0, 0] == pytest.approx(239e9)

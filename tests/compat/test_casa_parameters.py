@@ -149,3 +149,7 @@ def test_scripts_of_the_documentation_differ_in_imports_only():
     assert changed and all(line.startswith(("import ", "from ")) for line in changed)
     start = [lines.index("tclean(") for lines in (before, after)]
     assert before[start[0] :] == after[start[1] :]
+
+
+def test_a_folder_that_will_be_made_has_no_numbers(tmp_path):
+    assert numbered(str(tmp_path / "new" / "a")) == str(tmp_path / "new" / "a")

@@ -485,4 +485,9 @@ def test_bright_sources_that_the_psf_image_does_not_join(noise_image, caplog):
     after = subtract_bright(dirty, ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8), brightest=30, kept=15)
     assert np.isfinite(after.data).all()
     assert np.min(after.noise_ratio) >= 1 and np.max(after.noise_ratio) > 1.5
-    assert "make the images twice as wide" in caplog.text
+    assert "give a PSF image twice as wide" in caplog.text
+
+
+def test_a_mask_that_allows_nothing_is_said(noise_image, caplog):
+    prepare(noise_image(), mask=np.zeros((96, 96)))
+    assert "mask: is 0 or blank wherever the image is not" in caplog.text

@@ -214,3 +214,10 @@ def test_the_home_folder_is_found(catalog, tmp_path, monkeypatch):
 def test_unknown_formats_are_named(catalog, tmp_path):
     with pytest.raises(ValueError, match=r"format=None of a\.txt: choose one of 'ecsv', 'fits', 'votable', 'csv'"):
         catalog_files.write_catalog(catalog, tmp_path / "a.txt")
+
+
+def test_letters_that_fits_has_not(catalog, tmp_path):
+    other = catalog.copy()
+    other.meta["input"] = "donn\N{LATIN SMALL LETTER E WITH ACUTE}es.fits"
+    path = catalog_files.write_catalog(other, tmp_path / "a.fits")
+    assert len(catalog_files.read_catalog(path)) == len(catalog)

@@ -103,3 +103,17 @@ def test_blank_borders_take_no_room(result):
     seen = ~result.dirty.blank
     columns = np.flatnonzero(seen.any(0))
     assert axes.get_xlim() == pytest.approx((columns[0], columns[-1]), abs=2)
+
+
+def test_one_panel_has_a_figure_of_its_own(result):
+    figure = result.plot(panel="residual")
+    assert [axes.get_title() for axes in figure.axes][0] == "Residual" and len(figure.axes) == 2  # and its colour bar
+    assert len(result.plot().axes) == 8
+    with pytest.raises(SettingError, match="panel='foo': choose one of"):
+        result.plot(panel="foo")
+
+
+def test_the_dirty_image_of_noise_that_varies_is_the_one_given(uneven):
+    dirty, _, result = uneven
+    shown = result.plot(panel="dirty").axes[0].images[0].get_array()
+    assert np.ma.max(shown) / np.ma.std(shown) == pytest.approx(dirty.data.max() / dirty.data.std(), rel=1e-6)

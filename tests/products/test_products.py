@@ -92,3 +92,34 @@ def test_nothing_half_written(result, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         result.write(tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_products_are_all_moved_or_none(tmp_path, monkeypatch):
+    """Files, and folders of CASA images."""
+    scratch, old = tmp_path / "new", tmp_path / "old"
+    written = {}
+    for name in ("a.image", "b.image", "c.fits"):
+        for folder, content in ((scratch, "new"), (tmp_path, "old")):
+            path = folder / name
+            path.parent.mkdir(exist_ok=True)
+            if path.suffix == ".image":
+                path.mkdir()
+                (path / "table").write_text(content)
+            else:
+                path.write_text(content)
+        written[tmp_path / name] = scratch / name
+    (tmp_path / "d.fits").write_text("old")
+    old.mkdir()
+
+    def fails(path, target):
+        raise OSError(28, "No space left on device")
+
+    def content():
+        return [path.read_text() for path in sorted(tmp_path.glob("[a-d].*/table")) + sorted(tmp_path.glob("*.fits"))]
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(products, "move_without_replacing", fails)
+        products.move_all(written, old, [tmp_path / "d.fits"])
+    assert content() == ["old"] * 4
+    products.move_all(written, old, [tmp_path / "d.fits"])
+    assert content() == ["new"] * 3

@@ -45,3 +45,10 @@ def test_the_columns_that_are_looked_at_first(result):
     table = summary_table(result.catalog)
     assert table["flux"].unit == u.uJy and table.colnames[0] == "source_id"
     assert result.catalog["flux"].unit == u.Jy  # stays as it was
+
+
+@pytest.mark.parametrize("flux, unit", [(2e-4, "uJy"), (0.05, "uJy"), (0.5, "mJy"), (500.0, "Jy")])
+def test_fluxes_have_the_unit_that_fits_the_brightest(result, flux, unit):
+    catalog = result.catalog.copy()
+    catalog["flux"][0] = flux * u.Jy
+    assert summary_table(catalog)["flux"].unit == u.Unit(unit) == summary_table(catalog)["flux_err"].unit

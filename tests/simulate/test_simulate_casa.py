@@ -25,7 +25,7 @@ from export import casa_fields
 
 needs_casa = pytest.mark.skipif(
     any(find_spec(name) is None for name in ("casatasks", "casadata", "six")),
-    reason="CASA is not installed: pip install astro_ddpm_imager[casa]",
+    reason="CASA is not installed: pip install casatasks casatools casadata six",
 )
 BANDWIDTH, PWV = 1.872 * u.GHz, 1.5 * u.mm
 # Of configurations, declinations, hour angles and frequencies unlike those of the shipped field.

@@ -75,7 +75,7 @@ def _task():
     except ImportError as error:
         raise ImportError(
             f"CASA is needed to image MeasurementSets, and it cannot be imported ({error}): "
-            "pip install astro_ddpm_imager[casa]"
+            "pip install casatasks casatools casadata six"
         ) from error
     return theirs
 
