@@ -46,7 +46,7 @@ repository, not in it. Others like them are made by ``python -m export.casa_fiel
 Which noise
 -----------
 
-``simulobserve`` of CASA draws thermal noise from one fixed seed (11111) unless it is told otherwise. So fields
+``simobserve`` of CASA draws thermal noise from one fixed seed (11111) unless it is told otherwise. So fields
 simulated in a loop all have the *same* noise. The published sample that Drozdova et al. 2024 and Taran et al. 2023
 worked with was made that way; it is easily overlooked, and nothing in one image shows it. A network trained on such
 fields can learn the noise itself and subtract it, and so find sources far below what the noise allows: a completeness

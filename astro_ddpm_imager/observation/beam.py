@@ -159,7 +159,10 @@ def checked_beam(beam, name, way_out=""):
     if beam is None:
         return None
     if not isinstance(beam, Beam):
-        raise TypeError(f"{name} expected a radio_beam.Beam, got {type(beam).__name__}")
+        raise TypeError(
+            f"{name} expected a radio_beam.Beam, such as Beam(0.9 * u.arcsec, 0.8 * u.arcsec, 80 * u.deg), got "
+            f"{type(beam).__name__}"
+        )
     if not (np.isfinite(beam.sr) and beam.minor > 0 and np.isfinite(beam.pa)):
         raise DirtyImageError(
             f"{name} has axes of {beam.major.to(u.arcsec):.4g} (at {beam.pa:.4g}) and {beam.minor.to(u.arcsec):.4g}"

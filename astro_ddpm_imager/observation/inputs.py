@@ -59,7 +59,8 @@ def as_plane(image, name, unit=None):
     if not isinstance(image, NDData):
         raise TypeError(
             f"{name}: expected a CCDData or the path of a FITS or CASA image, got {type(image).__name__}; "
-            "HDUList, image HDUs, NDData and slices of a spectral cube can be used, too"
+            "HDUList, image HDUs, NDData and slices of a spectral cube can be used, too, and an array as "
+            "CCDData(array, unit='Jy/beam', wcs=wcs)"
         )
     if image.unit is None:
         raise DirtyImageError(f"{name}: the {type(image).__name__} has no unit; give it unit='Jy/beam', if that it is")

@@ -107,7 +107,7 @@ def test_blank_borders_take_no_room(result):
 
 def test_one_panel_has_a_figure_of_its_own(result):
     figure = result.plot(panel="residual")
-    assert [axes.get_title() for axes in figure.axes][0] == "Residual" and len(figure.axes) == 2  # and its colour bar
+    assert figure.axes[0].get_title() == "Residual" and len(figure.axes) == 2  # and its colour bar
     assert len(result.plot().axes) == 8
     with pytest.raises(SettingError, match="panel='foo': choose one of"):
         result.plot(panel="foo")
