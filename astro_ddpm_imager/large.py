@@ -11,6 +11,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.nddata import CCDData
 from astropy.table import QTable
+from astropy.wcs.utils import proj_plane_pixel_area
 
 from . import __version__
 from .errors import DirtyImageError, SettingError
@@ -30,13 +31,13 @@ from .observation.offset import fit_pedestal
 from .observation.planes import Plane
 from .observation.preparation import beam_of, brightness_of, of_one_run, warn_polarised
 from .observation.primary_beam import check_pb
-from .observation.psf import checked_psf
+from .observation.psf import checked_psf, middle_of
 from .observation.reading import file_digest
 from .pieces import run_pieces
 from .products.folders import check_made_of, locked
 from .progress import tile_progress
 from .sources.joining import join_catalogs
-from .tile import TilePiece, image_tile, middle_of
+from .tile import TilePiece, image_tile
 from .tiled_result import TILED, TiledResult
 
 __all__ = ["check_tile", "image_in_tiles", "in_tiles"]
@@ -373,7 +374,7 @@ class _Work:
     @property
     def _scale(self):
         """Arcsec of a pixel."""
-        return 3600 * np.sqrt(np.abs(np.linalg.det(self.wcs.pixel_scale_matrix)))
+        return 3600 * proj_plane_pixel_area(self.wcs) ** 0.5
 
 
 def _side(wanted, overlap, beam_pixels, longest):

@@ -11,10 +11,11 @@ from .log_records import collected_records
 from .observation.far_sidelobes import PixelComponents
 from .observation.grid import Tile
 from .observation.preparation import prepare_plane
+from .observation.psf import middle_of
 from .observation.reading import JY_PER_BEAM
 from .tiled_result import TILED
 
-__all__ = ["TilePiece", "image_tile", "middle_of"]
+__all__ = ["TilePiece", "image_tile"]
 
 
 @dataclass(frozen=True)
@@ -116,23 +117,3 @@ def image_tile(imager, piece):
 def _texts(records):
     """Of log records, pairs of what is the same for all tiles and the text."""
     return [(record.msg, record.getMessage()) for record in records]
-
-
-def middle_of(psf, shape):
-    """The middle of a PSF, its pixel ``n // 2`` there as well.
-
-    Parameters
-    ----------
-    psf : 2D array
-    shape : sequence of int, (ny, nx)
-
-    Returns
-    -------
-    2D array, a view
-        Of that shape, or all of it on an axis where it is smaller.
-    """
-    window = tuple(
-        slice(n // 2 - min(m, n) // 2, n // 2 - min(m, n) // 2 + min(m, n))
-        for n, m in zip(psf.shape, shape, strict=True)
-    )
-    return psf[window]

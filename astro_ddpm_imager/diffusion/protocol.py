@@ -6,6 +6,7 @@ from dataclasses import replace
 import astropy.units as u
 import numpy as np
 from astropy.stats import mad_std
+from astropy.wcs.utils import proj_plane_pixel_area
 
 from ..errors import DirtyImageError
 
@@ -97,7 +98,7 @@ def admit(observation, gridded, denoiser, insist):
 def _difference(observation, protocol):
     """In what an image differs from those of a protocol, or None."""
     beam = [getattr(observation.beam, axis).to_value(u.arcsec) for axis in ("major", "minor")]
-    cell = 3600 * np.sqrt(np.abs(np.linalg.det(observation.wcs.pixel_scale_matrix)))
+    cell = 3600 * proj_plane_pixel_area(observation.wcs) ** 0.5
     if observation.shape != tuple(protocol["shape"]):
         ny, nx = observation.shape
         return f"has {nx} x {ny} pixels instead of {protocol['shape'][1]} x {protocol['shape'][0]}"

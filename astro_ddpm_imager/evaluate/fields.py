@@ -10,6 +10,7 @@ import numpy as np
 from astropy.io.registry import IORegistryError
 from astropy.stats import gaussian_fwhm_to_sigma
 from astropy.table import QTable, Table
+from astropy.wcs.utils import proj_plane_pixel_area
 
 from ..errors import EvaluationError
 from ..observation.dirty import DirtyImage
@@ -195,7 +196,7 @@ def true_snr(truth: QTable, dirty: DirtyImage) -> np.ndarray:
     """
     x, y = true_pixels(truth, dirty.wcs)
     pb = np.nan_to_num(dirty.primary_beam_at(x, y))
-    scale = gaussian_fwhm_to_sigma / np.sqrt(abs(np.linalg.det(dirty.wcs.pixel_scale_matrix)))
+    scale = gaussian_fwhm_to_sigma / proj_plane_pixel_area(dirty.wcs) ** 0.5
     beam = np.sqrt(np.linalg.det(dirty.beam_covariance))  # of a round beam of the same area
     area = np.ones(len(truth))
     for axis in ("major", "minor"):

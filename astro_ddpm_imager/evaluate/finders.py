@@ -15,6 +15,7 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.table import QTable
+from astropy.wcs.utils import proj_plane_pixel_area
 
 from ..errors import EvaluationError
 from ..observation.preparation import prepare
@@ -173,7 +174,7 @@ def _unpacked(measurement_set, work):
 def _restore(how, run, visibilities, work, dirty):
     """Restored image on the pixels of the dirty image, and the seconds it took."""
     ny, nx = dirty.shape
-    cell = 3600 * np.sqrt(abs(np.linalg.det(dirty.wcs.pixel_scale_matrix)))
+    cell = 3600 * proj_plane_pixel_area(dirty.wcs) ** 0.5
     if how == "wsclean":
         seconds, path = run(visibilities, work, nx, ny, cell), work / "clean-image.fits"
     else:

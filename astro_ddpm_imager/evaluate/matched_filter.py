@@ -4,6 +4,7 @@ import astropy.units as u
 import numpy as np
 from astropy.stats import gaussian_fwhm_to_sigma
 from astropy.table import QTable
+from astropy.wcs.utils import proj_plane_pixel_area
 from scipy.fft import fftfreq, irfft2, next_fast_len, rfft2, rfftfreq
 
 from ..observation.clean import clean
@@ -34,7 +35,7 @@ def matched_filter(dirty: DirtyImage, fwhm: u.Quantity, threshold: float = 2.0) 
     """
     ny, nx = dirty.shape
     inside = np.isfinite(dirty.data)
-    sigma = (fwhm / np.sqrt(abs(np.linalg.det(dirty.wcs.pixel_scale_matrix))) / u.deg).to_value(u.one)
+    sigma = (fwhm / proj_plane_pixel_area(dirty.wcs) ** 0.5 / u.deg).to_value(u.one)
     sigma *= gaussian_fwhm_to_sigma
     filtered = convolve_gaussian(np.where(inside, dirty.data, 0), sigma)
     template = convolve_gaussian(dirty.covering_psf, np.sqrt(2) * sigma)

@@ -14,6 +14,7 @@ from astropy.table import Column
 from matplotlib import rc_context
 
 from ..products.catalog_files import write_ecsv
+from ..products.folders import scratch_folder
 from . import calibration_tables
 from .figures import STYLE, draw_figures
 from .finders import DEPTH, THRESH_ISL, THRESH_PIX
@@ -159,13 +160,22 @@ def write_report(evaluation: Evaluation, output: str | PathLike[str], radius: u.
     EvaluationError
         The radius is no positive angle.
     """
-    output = Path(output)
-    (output / "figures").mkdir(parents=True, exist_ok=True)
-    summary = Summary(evaluation, radius)
+    output, summary = Path(output), Summary(evaluation, radius)
+    output.mkdir(parents=True, exist_ok=True)
+    with scratch_folder(output) as scratch:
+        _write_parts(summary, evaluation.settings, scratch)
+        (output / "figures").mkdir(exist_ok=True)
+        for path in sorted(scratch.rglob("*.*")):  # all of them, once there are no more to be made
+            path.replace(output / path.relative_to(scratch))
+    return output / "report.html"
+
+
+def _write_parts(summary, settings, output):
+    (output / "figures").mkdir()
     tables = make_tables(summary)
     for name, table in {**tables, "candidates": summary.candidates}.items():
         write_ecsv(table, output / f"{name}.ecsv")
-    about = {**evaluation.settings, **_about(summary)}
+    about = {**settings, **_about(summary)}
     numbers = {"settings": about, **{name: _rows(table) for name, table in tables.items() if name != "sources"}}
     (output / "report.json").write_text(json.dumps(numbers, indent=1) + "\n")
     if not summary.settings["calibrated"]:
@@ -178,9 +188,7 @@ def write_report(evaluation: Evaluation, output: str | PathLike[str], radius: u.
             figure.savefig(picture, format="svg", metadata={"Date": None})
         pictures[name] = picture.getvalue()
         (output / "figures" / f"{name}.svg").write_bytes(pictures[name])
-    path = output / "report.html"
-    path.write_text(_html(about, tables, pictures), encoding="utf-8")
-    return path
+    (output / "report.html").write_text(_html(about, tables, pictures), encoding="utf-8")
 
 
 def _about(summary):

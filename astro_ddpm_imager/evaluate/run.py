@@ -11,7 +11,7 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import FK5, ICRS
 from astropy.table import QTable, Table, vstack
-from astropy.wcs.utils import wcs_to_celestial_frame
+from astropy.wcs.utils import proj_plane_pixel_area, wcs_to_celestial_frame
 
 from .. import __version__
 from ..diffusion.reconstruction import AGGREGATES
@@ -261,7 +261,7 @@ def _check_positions(image, truth, name):
 
 def _check_sizes(image, truth, name):
     """The true sources must be no larger than images are: they are drawn whole."""
-    side = max(image.shape) * np.sqrt(abs(np.linalg.det(image.wcs.pixel_scale_matrix))) * u.deg
+    side = max(image.shape) * proj_plane_pixel_area(image.wcs) ** 0.5 * u.deg
     largest = truth["major"].max() if len(truth) else 0 * u.deg
     if largest > LARGEST * side:
         raise EvaluationError(

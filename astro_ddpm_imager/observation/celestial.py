@@ -96,7 +96,7 @@ def celestial_part(wcs, name):
         raise DirtyImageError(f"{name}: CRPIX={celestial.wcs.crpix.tolist()} is no pixel; correct the WCS")
     if not (np.isfinite(matrix).all() and np.linalg.det(matrix)):
         raise DirtyImageError(f"{name}: the pixels have the axes {matrix.tolist()} deg (CDELT, CD or PC); correct them")
-    _drop_distortions(celestial, matrix, name)
+    _drop_distortions(celestial, name)
     for key in ("restfrq", "restwav"):
         if not np.isfinite(getattr(celestial.wcs, key)):
             setattr(celestial.wcs, key, 0.0)  # none: no header can hold it
@@ -109,7 +109,7 @@ def celestial_part(wcs, name):
     return celestial
 
 
-def _drop_distortions(wcs, matrix, name):
+def _drop_distortions(wcs, name):
     """Fail if distortions matter, which no interferometer has, and products could not keep; leave out others."""
     if wcs.sip is None and wcs.cpdis1 is wcs.cpdis2 is wcs.det2im1 is wcs.det2im2 is None:
         return

@@ -8,6 +8,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData, NDData
 from astropy.wcs import WCS
+from astropy.wcs.utils import proj_plane_pixel_area
 
 from ..errors import DirtyImageError
 from .fits_files import IMAGE_HDUS
@@ -114,7 +115,7 @@ def as_companion(image, name, dirty, dtype=float):
             f"make {name} with the same imsize, or cut it to the same pixels"
         )
     if image.wcs is not None:
-        scale, wanted = (abs(np.linalg.det(w.pixel_scale_matrix)) ** 0.5 * 3600 for w in (image.wcs, dirty.wcs))
+        scale, wanted = (3600 * proj_plane_pixel_area(w) ** 0.5 for w in (image.wcs, dirty.wcs))
         if abs(scale / wanted - 1) > 0.01:
             raise DirtyImageError(
                 f"{name}: has pixels of {scale:.4g} arcsec, but the dirty image of {wanted:.4g} arcsec; "
@@ -158,7 +159,7 @@ def _check_place(wcs, dirty):
     ny, nx = dirty.shape
     corners = [0, nx - 1, 0, nx - 1], [0, 0, ny - 1, ny - 1]
     theirs, ours = wcs.pixel_to_world(*corners), dirty.wcs.pixel_to_world(*corners)
-    away, cell = theirs.separation(ours).arcsec.max(), 3600 * np.sqrt(abs(np.linalg.det(dirty.wcs.pixel_scale_matrix)))
+    away, cell = theirs.separation(ours).arcsec.max(), 3600 * proj_plane_pixel_area(dirty.wcs) ** 0.5
     if not away < cell:
         raise DirtyImageError(
             f"mask: lies up to {away:.4g} arcsec from the dirty image, whose pixels are {cell:.4g} arcsec; "

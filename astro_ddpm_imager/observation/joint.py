@@ -7,7 +7,7 @@ from scipy.optimize import brentq
 from ..errors import DirtyImageError
 from .beam import as_beam
 from .dirty import DirtyImage
-from .psf import half_power
+from .psf import half_power, middle_of
 
 __all__ = ["Mean"]
 
@@ -61,8 +61,8 @@ class Mean:
         if dirty.holes is not None:
             self.holes |= dirty.holes
         if dirty.psf is not None:
-            psf = dirty.psf if self.psf is None else _middle(dirty.psf, self.psf.shape)
-            self.psf = weight * psf + (0 if self.psf is None else _middle(self.psf, psf.shape))
+            psf = dirty.psf if self.psf is None else middle_of(dirty.psf, self.psf.shape)
+            self.psf = weight * psf + (0 if self.psf is None else middle_of(self.psf, psf.shape))
 
     def image(self, meta):
         """The mean of what has been added.
@@ -96,15 +96,6 @@ class Mean:
             data, self.first.wcs, beam, float(mad_std(data[inside])), psf, np.where(inside, pb, np.nan),
             self.allowed & inside, meta, holes=self.holes if self.holes.any() else None, inputs=self.first.inputs,
         )  # fmt: skip
-
-
-def _middle(psf, shape):
-    """The middle of a PSF, no larger than another on either side of its peak, pixel ``n // 2``."""
-    parts = []
-    for n, m in zip(psf.shape, shape, strict=True):
-        before, after = min(n // 2, m // 2), min(n - n // 2, m - m // 2)
-        parts.append(slice(n // 2 - before, n // 2 + after))
-    return psf[tuple(parts)]
 
 
 def _widening(psf, covariance):

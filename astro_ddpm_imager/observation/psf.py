@@ -10,7 +10,7 @@ from ..errors import DirtyImageError
 from .blank import filled_with_zeros
 from .pixels import blank_sharp_pixels
 
-__all__ = ["checked_psf", "half_power"]
+__all__ = ["checked_psf", "half_power", "middle_of"]
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +86,26 @@ def checked_psf(psf, beam_covariance, belongs=False):
         )
     _check_beam(psf, beam_covariance, belongs)
     return _known_part(psf, centre, beam_pixels)
+
+
+def middle_of(psf, shape):
+    """The middle of a PSF, its pixel ``n // 2`` there as well.
+
+    Parameters
+    ----------
+    psf : 2D array
+    shape : sequence of int, (ny, nx)
+
+    Returns
+    -------
+    2D array, a view
+        Of that shape, or all of it on an axis where it is smaller.
+    """
+    window = tuple(
+        slice(n // 2 - min(m, n) // 2, n // 2 - min(m, n) // 2 + min(m, n))
+        for n, m in zip(psf.shape, shape, strict=True)
+    )
+    return psf[window]
 
 
 def half_power(psf, beam_covariance):

@@ -3,6 +3,7 @@
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
+from astropy.wcs.utils import proj_plane_pixel_area
 from matplotlib.colors import AsinhNorm
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
@@ -35,7 +36,7 @@ def plot_cube(catalog, channels, model, restored):
     """
     with fits.open(restored, memmap=False) as cube:
         wcs = WCS(cube[0].header).celestial
-        scale = 3600 * np.sqrt(np.abs(np.linalg.det(wcs.pixel_scale_matrix)))
+        scale = 3600 * proj_plane_pixel_area(wcs) ** 0.5
         beam = np.nanmedian(np.sqrt((channels["beam_major"] * channels["beam_minor"]).value)) / scale
         places = _brightest(catalog, APART * beam)
         pixels = tuple(np.round([catalog[name][places] for name in ("y", "x")]).astype(int))

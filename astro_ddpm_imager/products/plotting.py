@@ -5,6 +5,7 @@ from io import BytesIO
 
 import astropy.units as u
 import numpy as np
+from astropy.wcs.utils import proj_plane_pixel_area
 from matplotlib.colors import AsinhNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
@@ -223,7 +224,7 @@ def label_axes(axes, wcs):
 def _mark_sources(axes, result, labels, color):
     """Ellipses as large as the sources look, and names where there is room."""
     catalog, dirty = result.catalog, result.dirty
-    scale = 3600 * np.sqrt(np.abs(np.linalg.det(dirty.wcs.pixel_scale_matrix)))
+    scale = 3600 * proj_plane_pixel_area(dirty.wcs) ** 0.5
     sizes = catalog["major"].to_value(u.arcsec) / scale
     radii = np.maximum(1.2 * dirty.beam_pixels, 0.7 * sizes)
     for row, radius in zip(catalog, radii, strict=True):

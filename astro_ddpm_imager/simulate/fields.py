@@ -148,7 +148,7 @@ class FieldSimulator:
             offset = np.maximum(np.abs(sources.y - middle[0]), np.abs(sources.x - middle[1]))
             sources = sources.select(offset <= self.central_reach * fwhm)
         gain_error = np.exp(rng.uniform(*np.log(self.gain_error))) if rng.random() < self.gain_errors else 0.0
-        sources, true_flux = replace(sources, flux=sources.flux * np.exp(self.noise_spread * rng.standard_normal())), 0
+        sources = replace(sources, flux=sources.flux * np.exp(self.noise_spread * rng.standard_normal()))
         number = int(rng.integers(1, 4)) if kind == "survey" and rng.random() < self.remainders else 0
         if gain_error and not number:
             number = int(rng.random() < 0.2)

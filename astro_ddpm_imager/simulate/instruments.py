@@ -10,7 +10,6 @@ from astropy.constants import c
 from astropy.utils.exceptions import AstropyUserWarning
 
 from ..errors import SimulationError
-from ..observation.grid import fourier_resample
 from .array import list_arrays, read_array
 from .gains import baseline_gains, drifts
 from .imaging import fit_beam, image_visibilities, imaging_weights
@@ -111,14 +110,6 @@ class Instrument:
     def noise_amplitude(self):
         """What white noise of unit variance is multiplied with, see `noise_amplitude`."""
         return noise_amplitude(self.noise_covariance, TAPER_BEAMS * self.pixels_per_beam)
-
-    def resampled(self, n):
-        """The same field on n x n pixels."""
-        psf, noise, error = (
-            np.fft.fftshift(fourier_resample(np.fft.ifftshift(image), (n, n)))
-            for image in (self.psf, self.noise_covariance, self.error)
-        )
-        return Instrument(psf, noise, self.pixels_per_beam * n / len(self.psf), self.description, error)
 
     def turned(self, orientation):
         """The same with north in another direction: 0 to 3, mirrored and with its axes exchanged."""

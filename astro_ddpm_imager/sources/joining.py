@@ -1,7 +1,7 @@
 """Catalogues of tiles, joined."""
 
 import numpy as np
-from astropy.table import QTable, vstack
+from astropy.table import vstack
 
 from .catalog import describe
 
@@ -44,7 +44,7 @@ def join_catalogs(catalogs, cut, radius, scale):
         near.append(catalog[chosen])
         owners.append(np.full(chosen.sum(), number))
         depths.append(depth[chosen])
-    table = vstack(near, metadata_conflicts="silent") if near else QTable()
+    table = vstack(near, metadata_conflicts="silent")
     owner, depth = np.concatenate(owners), np.concatenate(depths)
     reach = np.maximum(radius, 0.5 * np.nan_to_num(table["major"].to_value("arcsec")) / scale)
     x, y = np.asarray(table["x"]), np.asarray(table["y"])

@@ -67,7 +67,7 @@ def test_refused(setting, message, tmp_path, monkeypatch):
 def test_without_casa(monkeypatch):
     monkeypatch.setitem(sys.modules, "casatasks", None)
     for niter in (0, 10):
-        with pytest.raises(ImportError, match=r"pip install astro_ddpm_imager\[casa\]"):
+        with pytest.raises(ImportError, match=r"pip install casatasks casatools casadata six"):
             tclean("a.ms", imagename="a", niter=niter)
 
 

@@ -454,7 +454,7 @@ def test_beams_that_are_given_are_checked(noise_image, axes):
     beam = Beam(axes[0] * u.arcsec, axes[1] * u.arcsec)
     with pytest.raises(DirtyImageError, match=r"beam: has axes of .* arcsec"):
         prepare(noise_image(), beam=beam)
-    with pytest.raises(TypeError, match=r"beam: expected a radio_beam\.Beam, got Quantity"):
+    with pytest.raises(TypeError, match=r"beam: expected a radio_beam\.Beam, such as .*, got Quantity"):
         prepare(noise_image(), beam=1 * u.arcsec)
 
 

@@ -117,8 +117,6 @@ def test_a_psf_image_twice_as_wide_knows_all_sidelobes(one_bright):
     assert np.max(narrow.noise_ratio) > 1.5
     assert np.max(wide.noise_ratio) == pytest.approx(1)
     assert wide.rms == pytest.approx(47e-6, rel=0.1)
-    left = wide.reduced[np.isfinite(wide.data)] / wide.rms
-    assert mad_std(left) == pytest.approx(1, rel=0.05)
 
 
 @pytest.mark.parametrize("shape", [(180, 200), (301, 260)])

@@ -8,13 +8,15 @@ from numbers import Real
 import astropy.units as u
 import numpy as np
 from astropy.nddata import CCDData
+from astropy.wcs.utils import proj_plane_pixel_area
 from photutils.aperture import CircularAperture, aperture_photometry
 
 from ...imager import DiffusionImager
+from ...observation.psf import middle_of
 from ...observation.reading import JY_PER_BEAM, read_image
 from .background import measure_background
 from .certainty import select_certain, select_near
-from .field import crop_psf, read_field
+from .field import read_field
 from .sources import find_islands, group_sources, make_gaussians
 
 __all__ = ["Analysis", "analyse"]
@@ -72,7 +74,7 @@ def analyse(field, options, psf=None, pb=None, reliability=None, imager=None):
         raise RuntimeError(f"reliability={reliability!r}: must be a number from 0 to 1")
     imager = DiffusionImager(threads=options.ncores) if imager is None else copy.copy(imager)
     pblimit, imager.reliability = imager.pblimit, 0.0
-    psf = None if psf is None else crop_psf(_companion(psf, "psf", field), field.data.shape)
+    psf = None if psf is None else middle_of(_companion(psf, "psf", field), field.data.shape)
     given = None if pb is None else field.cut(_companion(pb, "pb", field))
     if given is not None:
         with np.errstate(invalid="ignore"):
@@ -133,7 +135,7 @@ def _select(candidates, field, options, psf, reliability, imager):
     """The sources that the options ask for."""
     if options.src_ra_dec is not None:
         x, y = field.wcs.all_world2pix(*np.transpose(options.src_ra_dec), 0)
-        cell = np.sqrt(abs(np.linalg.det(field.wcs.pixel_scale_matrix)))
+        cell = proj_plane_pixel_area(field.wcs) ** 0.5
         catalog, found = select_near(candidates, x, y, options.src_radius_pix or field.beam[0] / cell)
         log.info("src_ra_dec: %d of %d positions have a candidate source", len(found), len(x))
         return catalog

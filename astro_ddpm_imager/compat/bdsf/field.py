@@ -7,6 +7,7 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.stats import gaussian_sigma_to_fwhm
+from astropy.wcs.utils import proj_plane_pixel_area
 from radio_beam import Beam
 
 from ...errors import DirtyImageError
@@ -15,7 +16,7 @@ from ...observation.blank import blank_zeros
 from .background import Background
 from .planes import collapse
 
-__all__ = ["Field", "crop_psf", "read_field"]
+__all__ = ["Field", "read_field"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Field:
     @property
     def pixel_beam(self):
         """Standard deviations of the beam's axes in pixels, and its position angle in degrees."""
-        cell = np.sqrt(abs(np.linalg.det(self.wcs.pixel_scale_matrix)))
+        cell = proj_plane_pixel_area(self.wcs) ** 0.5
         major, minor, pa = self.beam
         sigma = gaussian_sigma_to_fwhm * cell
         return (float(major / sigma), float(minor / sigma), pa)
@@ -137,25 +138,6 @@ def read_field(path, options):
     )  # fmt: skip
     field = replace(field, data=blank_zeros(data, field.beam_area, path))
     return field if options.trim_box is None else _trim(field, options.trim_box)
-
-
-def crop_psf(psf, shape):
-    """The middle of a PSF, with another shape.
-
-    Parameters
-    ----------
-    psf : 2D array
-        With its peak at pixel ``n // 2`` of each axis.
-    shape : tuple of int
-        (ny, nx), not larger.
-
-    Returns
-    -------
-    2D array
-    """
-    height, width = shape
-    y, x = psf.shape[0] // 2 - height // 2, psf.shape[1] // 2 - width // 2
-    return psf[y : y + height, x : x + width]
 
 
 def _beam(image, path):

@@ -9,6 +9,7 @@ from pathlib import Path
 import astropy.units as u
 import numpy as np
 from astropy.nddata import CCDData
+from astropy.wcs.utils import proj_plane_pixel_area
 
 from ...errors import DirtyImageError, SettingError, SimulationError
 from ...observation.reading import read_image
@@ -167,7 +168,7 @@ class WSCleanRun:
         DirtyImageError
             The PSF does not fit into the image.
         """
-        cell = (np.sqrt(abs(np.linalg.det(self.template.wcs.pixel_scale_matrix))) * u.deg).to(u.arcsec)
+        cell = (proj_plane_pixel_area(self.template.wcs) ** 0.5 * u.deg).to(u.arcsec)
         try:
             return fit_beam(psf / psf.max(), cell)
         except SimulationError as error:
