@@ -68,7 +68,7 @@ def image_files(args):
         if not path.exists():
             raise FileNotFoundError(f"--{name} {path}: there is no such file")
     jobs = _wsclean_jobs(args, beam) if args.wsclean else _file_jobs(args, beam)
-    with _imager(args) as imager:
+    with _imager(args) as (imager, bar):
         if args.resume:
             jobs = _left(jobs, imager, args)
         for job in jobs:
@@ -77,7 +77,7 @@ def image_files(args):
             except OSError as error:
                 report_failure(job, error, args)
                 raise
-        imager.progress.reset(total=sum(job.channels for job in jobs) * imager.n_samples * imager.steps)
+        bar.reset(total=sum(job.channels for job in jobs) * imager.n_samples * imager.steps)
         with nullcontext() if args.scheduler is None or not jobs else connected(args.scheduler) as client:
             do_all(jobs, imager.but(client=client, device=args.device), args)
 
@@ -106,9 +106,9 @@ def image_demo(args):
         image=lambda imager: imager(**files),
         write=lambda result: result.write(prefix, args.overwrite),
     )
-    with _imager(args) as imager:
+    with _imager(args) as (imager, bar):
         job.check(imager)
-        imager.progress.reset(total=imager.n_samples * imager.steps)
+        bar.reset(total=imager.n_samples * imager.steps)
         do_all([job], imager, args)
 
 
@@ -381,7 +381,7 @@ def _left(jobs, imager, args):
 
 @contextmanager
 def _imager(args):
-    """An imager, with one progress bar for all files."""
+    """An imager, and its one progress bar for all files."""
     with tqdm(desc="sampling", unit="step", leave=False, disable=args.quiet or None) as bar:
         imager = DiffusionImager(
             args.model,
@@ -401,7 +401,7 @@ def _imager(args):
             tile=getattr(args, "tile", None),  # the demonstration field is small
         )
         log.debug("%r", imager)
-        yield imager
+        yield imager, bar
 
 
 def _stem(path):

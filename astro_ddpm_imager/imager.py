@@ -9,7 +9,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from radio_beam import Beam
 
 from . import __version__
@@ -25,7 +24,7 @@ from .parallel import one_blas_thread
 from .pieces import attempts
 from .products.summary import html_table
 from .result import ImagingResult
-from .settings import check_choice, check_number
+from .settings import Choice, Flag, Number, check_number
 
 __all__ = ["DiffusionImager"]
 
@@ -117,6 +116,19 @@ class DiffusionImager:
     Unit("Jy / pix")
     """
 
+    sampler = Choice(SAMPLERS)
+    aggregate = Choice(AGGREGATES)
+    catalog = Choice(CATALOGS)
+    n_samples = Number(1, whole=True)
+    steps = Number(1, whole=True)
+    seed = Number(0, whole=True, optional=True)
+    threads = Number(1, whole=True, optional=True)
+    threshold = Number(0)
+    reliability = Number(0, 1)
+    pblimit = Number(0, 1)
+    calibrate = Flag()
+    insist = Flag()
+
     def __init__(
         self,
         model: str | PathLike[str] = "default",
@@ -139,16 +151,9 @@ class DiffusionImager:
         client: Any = None,
         tile: int | None = None,
     ) -> None:
-        check_choice("sampler", sampler, SAMPLERS)
-        check_choice("aggregate", aggregate, AGGREGATES)
-        check_choice("catalog", catalog, CATALOGS)
-        n_samples = check_number("n_samples", n_samples, 1, np.inf, whole=True)
-        pblimit = check_number("pblimit", pblimit, 0, 1)
-        seed = seed if seed is None else check_number("seed", seed, 0, np.inf, whole=True)
-        threads = threads if threads is None else check_number("threads", threads, 1, np.inf, whole=True)
-        for name, value in (("calibrate", calibrate), ("insist", insist)):
-            if not isinstance(value, bool | np.bool_):
-                raise SettingError(f"{name}={value!r}: must be True or False")
+        self.sampler, self.aggregate, self.catalog = sampler, aggregate, catalog
+        self.n_samples, self.pblimit, self.seed, self.threads = n_samples, pblimit, seed, threads
+        self.calibrate, self.insist = calibrate, insist
         if not (progress is None or isinstance(progress, bool) or hasattr(progress, "update")):
             raise SettingError(f"progress={progress!r}: must be True, False, None or a progress bar")
         if not (client is None or hasattr(client, "submit")):
@@ -157,23 +162,15 @@ class DiffusionImager:
             raise SettingError(f"model={model!r}: must be a name or a path")
         check_tile(tile)
         self.denoiser = Denoiser(model, device, threads)
-        self.model = model
+        self.model, self.device, self.progress, self.client, self.tile = model, device, progress, client, tile
         card = self.card
-        self.n_samples = n_samples
         default_steps = PAPER_STEPS if sampler == "ddpm" else card.steps
         self.steps = default_steps if steps is None else steps
+        check_number("steps", self.steps, 1, card.noise_schedule.steps, whole=True)
         self.threshold = card.threshold if threshold is None else threshold
-        self.calibrate, self.insist = calibrate, insist
         if purity is not None:
             reliability = self._reliability_of(purity, reliability)
         self.reliability = card.reliability if reliability is None else reliability
-        self.steps = check_number("steps", self.steps, 1, card.noise_schedule.steps, whole=True)
-        self.threshold = check_number("threshold", self.threshold, 0, np.inf)
-        self.reliability = check_number("reliability", self.reliability, 0, 1)
-        self.sampler, self.aggregate, self.catalog = sampler, aggregate, catalog
-        self.pblimit, self.device, self.seed, self.progress = pblimit, device, seed, progress
-        self.threads, self.client = threads, client
-        self.tile = tile
 
     def _reliability_of(self, purity, reliability):
         """The lowest reliability with which a catalogue has some purity."""

@@ -1,10 +1,76 @@
-"""Checks of what users set."""
+"""Checks of what users set, when it is set."""
 
 import numpy as np
 
 from .errors import SettingError
 
-__all__ = ["check_choice", "check_number"]
+__all__ = ["Choice", "Flag", "Number", "check_choice", "check_number"]
+
+
+class _Setting:
+    """An attribute that is checked each time it is set."""
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, instance, owner=None):
+        if instance is None:
+            return self
+        try:
+            return vars(instance)[self.name]
+        except KeyError:
+            raise AttributeError(f"{self.name}: has not been set") from None
+
+    def __set__(self, instance, value):
+        vars(instance)[self.name] = self.checked(value)
+
+
+class Choice(_Setting):
+    """One of some names.
+
+    Parameters
+    ----------
+    choices : iterable of str
+    """
+
+    def __init__(self, choices):
+        self.choices = tuple(choices)
+
+    def checked(self, value):
+        """The value, or a `~astro_ddpm_imager.SettingError`."""
+        check_choice(self.name, value, self.choices)
+        return value
+
+
+class Number(_Setting):
+    """A number within limits.
+
+    Parameters
+    ----------
+    low, high : float
+        Both are allowed.
+    whole : bool, optional
+        It must be an integer.
+    optional : bool, optional
+        Whether it may be None.
+    """
+
+    def __init__(self, low, high=np.inf, whole=False, optional=False):
+        self.limits, self.optional = (low, high, whole), optional
+
+    def checked(self, value):
+        """The value, or a `~astro_ddpm_imager.SettingError`."""
+        return None if value is None and self.optional else check_number(self.name, value, *self.limits)
+
+
+class Flag(_Setting):
+    """True or False."""
+
+    def checked(self, value):
+        """The value, or a `~astro_ddpm_imager.SettingError`."""
+        if not isinstance(value, bool | np.bool_):
+            raise SettingError(f"{self.name}={value!r}: must be True or False")
+        return bool(value)
 
 
 def check_choice(name, value, choices):

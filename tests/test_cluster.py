@@ -259,7 +259,7 @@ def test_no_scheduler(demo, tmp_path, capsys, monkeypatch):
     for wrong in (address, "nonsense"):
         call = ["image", str(demo["dirty"]), *QUICK, "--output-dir", str(tmp_path), "--scheduler", wrong]
         assert main(call) == 1
-        (said,) = capsys.readouterr().err.splitlines()
+        said = capsys.readouterr().err.splitlines()[-1]
         assert wrong in said and "'dask scheduler'" in said and "'dask worker" in said
     assert not list(tmp_path.iterdir())
 

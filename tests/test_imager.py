@@ -11,7 +11,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.table import QTable
 
-from astro_ddpm_imager import DiffusionImager, read_image
+from astro_ddpm_imager import DiffusionImager, SettingError, read_image
 from astro_ddpm_imager.data import FOLDER
 from astro_ddpm_imager.diffusion.exact import towards_data
 from astro_ddpm_imager.observation.gridded import GriddedObservation
@@ -182,3 +182,15 @@ def test_tiles_join_without_a_seam(monkeypatch, demo):
     monkeypatch.setattr("astro_ddpm_imager.diffusion.denoiser.TILE", tile)
     difference = np.nanmax(np.abs(imager(wide, psf).samples - whole.samples))
     assert 0 < difference < 0.01 * np.nanmax(whole.samples)
+
+
+@pytest.mark.parametrize(
+    "name, value", [("reliability", 2), ("aggregate", "foo"), ("n_samples", -1), ("calibrate", 1), ("seed", 1.5)]
+)
+def test_settings_are_checked_when_they_are_changed(imager, name, value):
+    other = imager.but()
+    before = getattr(other, name)
+    with pytest.raises(SettingError, match=f"{name}={value!r}: "):
+        setattr(other, name, value)
+    assert getattr(other, name) == before
+    setattr(other, name, before)
