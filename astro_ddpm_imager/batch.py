@@ -202,14 +202,14 @@ def _replaced(args, path, prefix, imager):
 
 
 def _image(args, beam, path, prefix, imager):
-    def read(given):
+    def read(name, given):
         """Functions that read a companion, or several, when they are called: large ones are not read all at once."""
         if isinstance(given, list):
-            return [read(each) for each in given]
-        return partial(_read_companion, given, args.channel, args.stokes)
+            return [read(name, each) for each in given]
+        return partial(_read_companion, name, given, args.channel, args.stokes)
 
     dirty = read_image(path, args.channel, args.stokes)
-    companions = {name: read(given) for name, given in _companions(args).items()}
+    companions = {name: read(name, given) for name, given in _companions(args).items()}
     if not (isinstance(args.psf, list) or imager.works_in_tiles(dirty.shape)):
         return imager(dirty, beam=beam, **{name: companion() for name, companion in companions.items()})
     folder = _tiles_folder(prefix)
@@ -222,12 +222,15 @@ def _image(args, beam, path, prefix, imager):
         raise
 
 
-def _read_companion(path, channel, stokes):
+def _read_companion(name, path, channel, stokes):
     """A PSF, primary beam, mask or noise, which is read once for many images."""
     status = path.stat()
-    if path.is_dir() or status.st_size > 8 * LARGE:
-        return read_companion(path, channel, stokes)
-    return _read_once(path, channel, stokes, status.st_mtime_ns, status.st_size)
+    try:
+        if path.is_dir() or status.st_size > 8 * LARGE:
+            return read_companion(path, channel, stokes)
+        return _read_once(path, channel, stokes, status.st_mtime_ns, status.st_size)
+    except DirtyImageError as error:
+        raise DirtyImageError(f"--{name} {error}") from error
 
 
 @lru_cache(4)

@@ -55,7 +55,12 @@ def parse(arguments=None):
 
 def _parse(parser, arguments):
     common = argparse.Namespace(verbose=False, quiet=False, json=False, config=None)
-    return argparse.Namespace(**vars(common) | vars(parser.parse_args(arguments)))
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        command = commands_of(parser)[args.command]
+        options = [string for action in command._actions for string in action.option_strings]
+        command.error(f"unrecognized arguments: {' '.join(unknown)}{_alike(unknown[0].partition('=')[0], options)}")
+    return argparse.Namespace(**vars(common) | vars(args))
 
 
 def _is_given(action, args):

@@ -107,7 +107,11 @@ def as_companion(image, name, dirty, dtype=float):
         masked = np.ma.getmaskarray(image).squeeze() if np.ma.is_masked(image) else None
         image = CCDData(np.squeeze(np.asarray(image)), unit=unit, mask=masked, meta=meta)
     else:
-        image = as_plane(image, name, u.one)
+        try:
+            image = as_plane(image, name, u.one)
+        except (FileNotFoundError, DirtyImageError) as error:
+            said = str(error)
+            raise type(error)(said if said.startswith(f"{name}:") else f"{name}: {said}") from error
     _check_real(image.data, name)
     if name != "psf" and image.shape != dirty.shape:
         raise DirtyImageError(

@@ -36,7 +36,7 @@ def write_catalog(
         Of `~astro_ddpm_imager.DiffusionImager`.
     path : path-like
         Its ending says the format, if ``format`` does not: ``.ecsv``,
-        ``.fits``, ``.vot``, ``.xml`` or ``.csv``.
+        ``.fits``, ``.vot``, ``.xml`` or ``.csv``. Its folder is made if needed.
     format : {"ecsv", "fits", "votable", "csv"}, optional
         All but CSV have units, descriptions and UCDs (``TUCDn`` in FITS) for
         TOPCAT. CSV has the names of the columns and the values only.
@@ -58,6 +58,7 @@ def write_catalog(
     format = _format(path, format)
     if os.path.lexists(path) and not overwrite:
         raise FileExistsError(f"{path} exists; give overwrite=True to replace it, or another name")
+    path.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(path.parent) as scratch:
         WRITERS[format](catalog, scratch / path.name).replace(path)
     return path
@@ -193,9 +194,9 @@ def _literal(text):
 def _format(path, format):
     format = FORMATS.get(path.suffix.lower()) if format is None else format
     if format not in WRITERS:
+        said = f"{path.name}: its ending says no format" if format is None else f"format={format!r} of {path.name}"
         raise ValueError(
-            f"format={format!r} of {path.name}: choose one of {', '.join(map(repr, WRITERS))}, "
-            f"or a name that ends in {', '.join(FORMATS)}"
+            f"{said}: choose one of {', '.join(map(repr, WRITERS))}, or a name that ends in {', '.join(FORMATS)}"
         )
     return format
 

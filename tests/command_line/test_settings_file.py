@@ -126,3 +126,11 @@ def test_products_do_not_tell_where_settings_came_from(settings, tmp_path):
         headers.append(fits.getheader(tmp_path / name / "demo.model.fits"))
     assert headers[0]["DNSAMP"] == 2
     assert fits.HeaderDiff(*headers, ignore_keywords=["DATE"]).identical
+
+
+def test_a_misspelt_option_names_the_one_that_is_meant(capsys):
+    with pytest.raises(SystemExit):
+        parse(["image", "a.fits", "--psff", "b.fits"])
+    said = capsys.readouterr().err
+    assert said.startswith("usage: astro-ddpm-imager image ")
+    assert said.endswith("unrecognized arguments: --psff b.fits, did you mean --psf?\n")

@@ -491,3 +491,12 @@ def test_bright_sources_that_the_psf_image_does_not_join(noise_image, caplog):
 def test_a_mask_that_allows_nothing_is_said(noise_image, caplog):
     prepare(noise_image(), mask=np.zeros((96, 96)))
     assert "mask: is 0 or blank wherever the image is not" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["psf", "pb", "mask", "noise"])
+def test_a_companion_that_cannot_be_read_is_named(noise_image, tmp_path, name):
+    with pytest.raises(FileNotFoundError, match=rf"{name}: .*none\.fits"):
+        prepare(noise_image(), **{name: tmp_path / "none.fits"})
+    (tmp_path / "bad.fits").write_text("nothing")
+    with pytest.raises(DirtyImageError, match=rf"{name}: .*bad\.fits is not a FITS file"):
+        prepare(noise_image(), **{name: tmp_path / "bad.fits"})
