@@ -11,7 +11,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", TqdmWarning)
     from tqdm.auto import tqdm
 
-__all__ = ["expect_more", "hidden", "progress_bar", "tile_progress"]
+__all__ = ["expect_more", "hidden", "progress_bar", "tile_progress", "tqdm"]
 
 
 def hidden(progress):

@@ -37,10 +37,13 @@ def public_objects():
     for module in modules:
         for name in getattr(module, "__all__", ()):
             thing = getattr(module, name)
+            if not getattr(thing, "__module__", "").startswith("astro_ddpm_imager"):
+                continue
             if inspect.isfunction(thing) or inspect.isclass(thing):
                 objects.add(f"{thing.__module__}.{thing.__qualname__}")
             if inspect.isclass(thing):
-                public = (method for method in vars(thing) if not method.startswith("_"))
+                # Matplotlib gives its subclasses a method.
+                public = (method for method in vars(thing) if not method.startswith("_") and method != "set")
                 methods |= {
                     f"{thing.__module__}.{thing.__qualname__}.{method}"
                     for method in public

@@ -77,3 +77,20 @@ def test_the_ground_floor_holds_only_what_calls_the_wings():
         "settings",
         "tile",
     }
+
+
+def exported(path):
+    """What a module says it has for others."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and any(getattr(target, "id", "") == "__all__" for target in node.targets):
+            return {element.value for element in node.value.elts}
+    return set()
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_import_what_others_have_for_them(path):
+    for name in imported(path):
+        module, _, taken = name.rpartition(".")
+        file = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+        if module and file.is_file():
+            assert taken in exported(file), name

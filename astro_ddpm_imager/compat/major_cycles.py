@@ -11,7 +11,7 @@ from ..observation.preparation import prepare
 from ..observation.reach import end_psf
 from .depth import deep_model, deep_sources
 
-__all__ = ["Cycle", "MajorCycles"]
+__all__ = ["MOST", "Cycle", "MajorCycles"]
 
 log = logging.getLogger(__name__)
 

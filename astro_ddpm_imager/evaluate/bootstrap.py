@@ -3,7 +3,7 @@
 import numpy as np
 from astropy.stats import binom_conf_interval
 
-__all__ = ["FieldBootstrap", "fraction_with_interval"]
+__all__ = ["FieldBootstrap", "fraction_with_interval", "ratio"]
 
 
 class FieldBootstrap:
@@ -106,5 +106,14 @@ def fraction_with_interval(true):
 
 
 def ratio(above, below):
-    """Quotient, NaN where nothing is below."""
+    """Quotient of counts.
+
+    Parameters
+    ----------
+    above, below : array
+
+    Returns
+    -------
+    array, NaN where nothing is below
+    """
     return np.divide(above, below, out=np.full(np.shape(below), np.nan), where=np.asarray(below) > 0)

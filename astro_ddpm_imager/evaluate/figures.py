@@ -11,7 +11,7 @@ from ..errors import printable
 from .run import MATCHED_FILTER, OURS, RISING_FILTER
 from .summary import BLEND_BEAMS, FAINT_SNR, NOISE
 
-__all__ = ["draw_figures"]
+__all__ = ["STYLE", "draw_figures"]
 
 STYLE = {
     "font.size": 10,

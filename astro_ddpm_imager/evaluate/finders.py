@@ -22,7 +22,7 @@ from ..observation.preparation import prepare
 from ..observation.reading import read_image
 from ..simulate.casa import CONFIGURATION
 
-__all__ = ["FINDERS", "Finder", "FinderError", "measurement_sets", "nothing_found"]
+__all__ = ["DEPTH", "FINDERS", "THRESH_ISL", "THRESH_PIX", "Finder", "FinderError", "measurement_sets", "nothing_found"]
 
 DRIVER = Path(__file__).with_name("finder_driver.py")
 DEPTH = 3.0  # where CLEAN stops, times the noise

@@ -14,7 +14,7 @@ from .calibration import reliability_threshold
 from .run import MATCHED_FILTER, OURS, RISING_FILTER
 from .scores import match_catalogs
 
-__all__ = ["AUTHORS_RADIUS", "NOISE", "Summary", "as_table", "scores_with_intervals"]
+__all__ = ["AUTHORS_RADIUS", "BLEND_BEAMS", "FAINT_SNR", "NOISE", "Summary", "as_table", "scores_with_intervals"]
 
 AUTHORS_RADIUS = 0.18 * u.arcsec  # Drozdova et al. 2024
 NOISE = 50 * u.uJy  # the noise amplitude their flux fractions refer to

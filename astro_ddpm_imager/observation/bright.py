@@ -14,7 +14,7 @@ from .components import Components
 from .fitting import improve
 from .reach import continue_psf, end_psf, sidelobe_doubt
 
-__all__ = ["BrightPart", "bright_sky", "subtract_bright"]
+__all__ = ["SMOOTHING", "BrightPart", "bright_sky", "subtract_bright"]
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from ..errors import DirtyImageError
 from .fits_files import IMAGE_HDUS
 from .reading import read_image, select_plane
 
-__all__ = ["as_companion", "as_plane", "origin"]
+__all__ = ["Companion", "Image", "as_companion", "as_plane", "origin"]
 
 
 class HasHDU(Protocol):

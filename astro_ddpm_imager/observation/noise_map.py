@@ -9,6 +9,7 @@ from astropy.stats import mad_std
 from scipy.ndimage import distance_transform_edt, map_coordinates, median_filter
 
 from ..errors import DirtyImageError
+from .reading import JY_PER_BEAM
 
 __all__ = ["NoiseMap", "flatten", "measure_noise", "noise_of", "uneven_noise", "unflatten"]
 
@@ -21,7 +22,6 @@ FEWEST_BOXES = 6
 EXTREMES = 5, 95  # percentiles of the boxes that are compared
 VARIATION = 1.5  # ratio of these from which the noise varies
 LOUDER = 1.2  # sidelobes and noise in units of the noise: more is no noise that varies
-JY_PER_BEAM = u.Jy / u.beam
 HALF = 0.6745  # standard deviations: the median of one side of Gaussian noise
 
 

@@ -7,7 +7,7 @@ from astropy.stats import mad_std
 
 from ..errors import DirtyImageError
 
-__all__ = ["blank_infinite", "blank_sharp_pixels", "check_range", "places", "sharp_pixels"]
+__all__ = ["MOST_SHARP", "blank_infinite", "blank_sharp_pixels", "check_range", "places", "sharp_pixels"]
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from .fits_files import IMAGE_HDUS, first_image, opened_fits
 from .headers import check_celestial_cards, mended_header
 
 __all__ = [
-    "called", "file_digest", "in_jy_per_beam", "locate_plane", "opened_image", "parse_unit", "plane_axes",
-    "read_companion", "read_image", "select_plane",
+    "JY_PER_BEAM", "called", "file_digest", "in_jy_per_beam", "locate_plane", "opened_image", "parse_unit",
+    "plane_axes", "read_companion", "read_image", "select_plane",
 ]  # fmt: skip
 
 JY_PER_BEAM = u.Jy / u.beam

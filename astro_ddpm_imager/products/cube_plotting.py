@@ -8,7 +8,7 @@ from matplotlib.colors import AsinhNorm
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
-from .plotting import EDGE, FAINTEST, KNEE, ResultFigure, label_axes
+from .plotting import EDGE, FAINTEST, KNEE, label_axes, result_figure
 from .summary import fitting_unit
 
 __all__ = ["plot_cube"]
@@ -44,7 +44,7 @@ def plot_cube(catalog, channels, model, restored):
     with fits.open(model, memmap=False) as cube:
         total = _total(cube[0])
     rms = float(np.nanmedian(channels["rms"].value))
-    figure = ResultFigure(figsize=(13, 7.4))
+    figure = result_figure((13, 7.4))
     grid = figure.add_gridspec(2, 1, left=0.07, right=0.36, bottom=0.07, top=0.9, hspace=0.24)
     shown = (
         (f"Highest of {len(channels)} channels", highest, "beam", rms),

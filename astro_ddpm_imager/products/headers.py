@@ -8,7 +8,7 @@ from astropy.io import fits
 from ..observation.history import history_lines
 from ..observation.reading import JY_PER_BEAM
 
-__all__ = ["celestial_header", "channels_text", "cube_header", "product_header", "to_hdu"]
+__all__ = ["PROVENANCE", "celestial_header", "channels_text", "cube_header", "product_header", "to_hdu"]
 
 CARRIED = (
     "OBJECT", "TELESCOP", "INSTRUME", "OBSERVER", "DATE-OBS", "TIMESYS", "RESTFRQ", "OBSRA", "OBSDEC",

@@ -17,7 +17,10 @@ from ..observation.ellipses import to_axes
 from .region_files import reliability_color
 from .summary import brightness, fitting_unit
 
-__all__ = ["PANELS", "label_axes", "plot_image", "plot_panel", "plot_result"]
+__all__ = [
+    "EDGE", "FAINTEST", "KNEE", "PANELS", "label_axes", "plot_image", "plot_panel", "plot_result",
+    "result_figure",
+]  # fmt: skip
 
 AXES = {"DEC": "Dec", "GLON": "l", "GLAT": "b"}  # where the FITS name is not the usual one
 PANELS = ("dirty", "reconstruction", "uncertainty", "residual")
@@ -29,13 +32,28 @@ RESIDUAL = 5.0  # times the noise, either way
 FINEST = 2048  # pixels of an image on a side that are drawn
 
 
-class ResultFigure(Figure):
+class _ResultFigure(Figure):
     """A figure that notebooks show, whatever backend matplotlib has there."""
 
     def _repr_png_(self):
         content = BytesIO()
         self.savefig(content, format="png", dpi=90)
         return b64encode(content.getvalue()).decode()
+
+
+def result_figure(size):
+    """A figure that notebooks show.
+
+    Parameters
+    ----------
+    size : tuple of float, (width, height)
+        Inches.
+
+    Returns
+    -------
+    `~matplotlib.figure.Figure`
+    """
+    return _ResultFigure(figsize=size)
 
 
 def plot_result(result, labels=LABELS):
@@ -51,7 +69,7 @@ def plot_result(result, labels=LABELS):
     -------
     `~matplotlib.figure.Figure`
     """
-    figure = ResultFigure(figsize=(11, 9.2))
+    figure = result_figure((11, 9.2))
     # Places are fixed, because to find good ones takes as long as to draw everything twice.
     grid = figure.add_gridspec(2, 2, left=0.08, right=0.925, bottom=0.06, top=0.9, hspace=0.13, wspace=0.3)
     for number, (panel, cell) in enumerate(zip(PANELS, grid, strict=True)):
@@ -85,7 +103,7 @@ def plot_panel(result, panel, labels=LABELS):
     SettingError
         There is no such image; a kind of `ValueError`.
     """
-    figure = ResultFigure(figsize=(7, 5.6))
+    figure = result_figure((7, 5.6))
     plot_image(result, figure.add_subplot(projection=result.dirty.wcs), panel, labels)
     return figure
 

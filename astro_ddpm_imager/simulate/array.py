@@ -11,7 +11,7 @@ from scipy.spatial.distance import pdist
 
 from ..errors import SimulationError
 
-__all__ = ["Array", "list_arrays", "read_array"]
+__all__ = ["MIN_ELEVATION", "SITES", "Array", "list_arrays", "read_array"]
 
 SHIPPED = Path(__file__).parent / "arrays"
 # CASA's positions of the observatories that its array files name (longitude and latitude in degrees, height in m).

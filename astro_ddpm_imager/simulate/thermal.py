@@ -10,7 +10,7 @@ from astropy.table import QTable
 from ..errors import SimulationError
 from .array import Array
 
-__all__ = ["thermal_rms"]
+__all__ = ["PWV_LIMITS", "thermal_rms"]
 
 ATMOSPHERE = Path(__file__).parent / "atmosphere.ecsv"
 PWV_LIMITS = (0.05, 20.0)  # mm

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from .aggregation import Detections
 from .islands import connected, touching
 
-__all__ = ["DRAWN", "SHARP", "Resolution", "detect"]
+__all__ = ["DRAWN", "SHARP", "SMOOTHING_BEAMS", "Resolution", "detect"]
 
 SMOOTHING_BEAMS = 0.3  # standard deviation, of skies as a network draws them from noisy images
 FAINTEST_PEAK = 0.05  # of the threshold, in a smoothed pixel
