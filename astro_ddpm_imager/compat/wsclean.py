@@ -74,6 +74,11 @@ class WSCleanImages:
         Returns
         -------
         `~astro_ddpm_imager.ImagingResult`
+
+        Raises
+        ------
+        DirtyImageError
+            Something given cannot be used.
         """
         dirty = read_image(self.dirty)
         if dirty.meta.get("BMAJ") == 0:  # not known to a run that makes no PSF; then the PSF's counts
@@ -110,6 +115,11 @@ class WSCleanImages:
         overwrite : bool
             Nothing has to be kept. A "restored" image that WSClean has made
             with ``-niter 0`` never has to: it is the dirty image again.
+
+        Raises
+        ------
+        FileExistsError
+            A product exists, and ``overwrite`` is False.
         """
         check_folder(self.prefix)
         there = [path for path in existing_products(self.prefix, self._endings) if not _uncleaned(path)]

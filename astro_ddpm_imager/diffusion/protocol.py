@@ -47,6 +47,11 @@ def window(shape, protocol):
     -------
     tuple of slice
         Of the protocol's grid as it was in training, of another one the middle.
+
+    Raises
+    ------
+    DirtyImageError
+        The image is smaller than what the model knows.
     """
     side, starts = protocol["side"], protocol["window"]
     if tuple(shape) != tuple(protocol["grid"]):

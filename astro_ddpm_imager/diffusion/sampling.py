@@ -72,6 +72,11 @@ def respaced(schedule, steps):
     Returns
     -------
     1D array of int, decreasing, from T - 1 to 0.
+
+    Raises
+    ------
+    SettingError
+        There are more steps than those of the schedule.
     """
     if not 1 <= steps <= schedule.steps:
         raise SettingError(

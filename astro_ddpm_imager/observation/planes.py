@@ -79,6 +79,11 @@ class Plane:
         ----------
         window : tuple of slice
         values : 2D array or float
+
+        Raises
+        ------
+        OSError
+            There is no room.
         """
         pixels = self.opened()
         (top, bottom, _), (start, stop, _) = (s.indices(n) for s, n in zip(window, pixels.shape, strict=True))

@@ -75,6 +75,8 @@ def check_cube_free(prefix, overwrite, resume):
     OSError
         As of `~astro_ddpm_imager.products.writing.write_products`; or an
         interruption has left something that is neither to be replaced nor to be gone on with.
+    FileExistsError
+        A product, or what an interruption left, exists and must not be replaced.
     """
     check_free(prefix, overwrite, CUBE_PRODUCTS)
     left = product_path(prefix, UNFINISHED)

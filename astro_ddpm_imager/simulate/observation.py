@@ -215,6 +215,11 @@ class Observation:
         Returns
         -------
         1D complex array, shape (n,)
+
+        Raises
+        ------
+        SimulationError
+            The noise is negative.
         """
         if not rms >= 0:
             raise SimulationError(f"rms={rms}: must not be negative")

@@ -69,6 +69,11 @@ def analyse(field, options, psf=None, pb=None, reliability=None, imager=None):
     Returns
     -------
     `Analysis`
+
+    Raises
+    ------
+    RuntimeError
+        A parameter, or an image that it names, cannot be used.
     """
     if reliability is not None and not (isinstance(reliability, Real) and 0 <= reliability <= 1):
         raise RuntimeError(f"reliability={reliability!r}: must be a number from 0 to 1")

@@ -50,6 +50,11 @@ def measure_background(field, options):
     Returns
     -------
     `Background`
+
+    Raises
+    ------
+    RuntimeError
+        A map or a box cannot be used.
     """
     kappa, data = options.kappa_clip or 3.0, field.data
     values = data[np.isfinite(data)]

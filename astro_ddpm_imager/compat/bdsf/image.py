@@ -83,6 +83,11 @@ class Image:
         -------
         bool
             True.
+
+        Raises
+        ------
+        RuntimeError
+            The image or a parameter cannot be used, as PyBDSF raises it.
         """
         self.opts.update(parameters)
         given = {"psf": psf, "pb": pb, "reliability": reliability, "imager": imager}

@@ -70,6 +70,11 @@ class Cleaning:
         -------
         dict
             CASA's summary and ``imagename``, ``catalog`` and ``results``.
+
+        Raises
+        ------
+        RuntimeError
+            CASA cannot make the images, as tclean raises it.
         """
         final = Path(self.imagename)
         final.parent.mkdir(exist_ok=True)

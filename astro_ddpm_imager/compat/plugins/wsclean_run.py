@@ -81,6 +81,8 @@ class WSCleanRun:
             Options of WSClean do not go together with this.
         FileNotFoundError
             Its PSF is not where it should be.
+        DirtyImageError
+            WSClean asks for what cannot be done, or its arrays cannot be used.
         """
         options = _Options(request["command"])
         path, template = _psf_image(options.value("-name") or settings.name or "wsclean", shape[2:])
