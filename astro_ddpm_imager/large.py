@@ -288,7 +288,7 @@ class _Work:
             for name in TILED:
                 Plane.blank(self.folder / f"{name}.npy", self.shape)
             path.write_text(json.dumps(state))
-        check_made_of(self.folder, state["made_of"], made_of, "leave out --resume")
+        check_made_of(self.folder, state.get("made_of", {}), made_of, "leave out --resume")
         return state
 
     def _without_bright(self):

@@ -73,10 +73,10 @@ def check_cube_free(prefix, overwrite, resume):
     Raises
     ------
     OSError
-        As of `~astro_ddpm_imager.products.writing.write_products`; or an
-        interruption has left something that is neither to be replaced nor to be gone on with.
+        As of `~astro_ddpm_imager.products.writing.write_products`.
     FileExistsError
-        A product, or what an interruption left, exists and must not be replaced.
+        A product exists and must not be replaced, or an interruption has left something that is neither to be
+        replaced nor to be gone on with.
     """
     check_free(prefix, overwrite, CUBE_PRODUCTS)
     left = product_path(prefix, UNFINISHED)
