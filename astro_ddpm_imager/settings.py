@@ -12,6 +12,7 @@ class _Setting:
 
     def __set_name__(self, owner, name):
         self.name = name
+        self.__doc__ = "The parameter of this name, which may be changed."
 
     def __get__(self, instance, owner=None):
         if instance is None:
