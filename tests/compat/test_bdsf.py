@@ -10,10 +10,12 @@ import pytest
 from astropy.io import ascii as ascii_tables
 from astropy.io import fits
 from astropy.table import QTable
+from astropy.wcs import WCS
 from regions import Regions
 
 import astro_ddpm_imager.compat.bdsf as bdsf
 from astro_ddpm_imager.compat.bdsf import analysis
+from astro_ddpm_imager.compat.bdsf.parameters import Options
 from astro_ddpm_imager.data import demo_files
 
 from ..conftest import near
@@ -313,3 +315,62 @@ def test_documented_script_runs_after_changing_its_import(field, quick, monkeypa
     names = runpy.run_path(str(DOCS / "scripts" / "pybdsf_after.py"))
     assert names["img"].nsrc == len(QTable.read("field.srl.fits")) == len(Regions.read("field.reg", format="ds9"))
     assert f"{names['img'].nsrc} sources" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore::astropy.wcs.FITSFixedWarning")
+def test_an_image_can_be_pickled(img):
+    again = pickle.loads(pickle.dumps(img))
+    assert again.nsrc == img.nsrc and again.pixel_beam() == img.pixel_beam()
+    assert again.pixel_beamarea() == img.pixel_beamarea()
+
+
+def test_what_is_printed_of_an_island_is_a_line(img):
+    assert len(repr(img.islands[0])) < 1000 and "island_id=" in repr(img.islands[0])
+
+
+def test_names_of_folders_are_text(img):
+    assert all(isinstance(name, str) for name in (img.outdir, img.basedir, img.indir, img.logfilename))
+
+
+def test_numbers_may_be_text_as_in_a_parset():
+    options = Options()
+    options.update({"thresh_pix": "5.5", "ncores": "2", "quiet": "True", "frequency": "1e8"})
+    assert (options.thresh_pix, options.ncores, options.quiet, options.frequency) == (5.5, 2, True, 1e8)
+    with pytest.raises(RuntimeError, match="thresh_pix='high': must be a number"):
+        options.update({"thresh_pix": "high"})
+
+
+def test_saved_parameters_are_loaded(img):
+    img.save_pars("a.sav")
+    before = img.opts.thresh_pix
+    img.set_pars(thresh_pix=before + 1)
+    img.load_pars("a.sav")
+    assert img.opts.thresh_pix == before
+    Path("bad.sav").write_text("nothing")
+    with pytest.raises(RuntimeError, match=r"bad\.sav: is no file that save_pars has saved"):
+        img.load_pars("bad.sav")
+
+
+@pytest.mark.filterwarnings("ignore::astropy.wcs.FITSFixedWarning")
+def test_exported_images_have_the_frequency_that_counts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data, header = fits.getdata(demo_files()["dirty"], header=True)
+    for key in list(header):
+        if (key[-1:] in "34" and key[:5] in ("CTYPE", "CRVAL", "CRPIX", "CDELT", "CUNIT")) or key == "RESTFRQ":
+            del header[key]
+    fits.writeto("flat.fits", np.squeeze(data), WCS(header).celestial.to_header() + _beam(header))
+    img = bdsf.process_image("flat.fits", frequency=1.5e8, quiet=True)
+    img.export_image(outfile="rms.fits", img_type="rms")
+    ours = fits.getheader("rms.fits")
+    assert (ours["CTYPE3"], ours["CTYPE4"], ours["CRVAL4"], ours["RESTFRQ"]) == ("STOKES", "FREQ", 1.5e8, 1.5e8)
+
+
+def _beam(header):
+    return fits.Header({key: header[key] for key in ("BMAJ", "BMIN", "BPA", "BUNIT")})
+
+
+def test_a_star_file_has_its_sign_beside_the_degrees(img):
+    img.write_catalog(outfile="a.star", format="star", catalog_type="gaul")
+    for line in Path("a.star").read_text().splitlines():
+        assert line.split()[3][0] in "+-" and (line.split()[3][1:].isdigit() or len(line.split()[3]) == 1)
+    assert len(line.split()) in (11, 12)

@@ -321,7 +321,7 @@ def test_mosaic(clean, sets, tmp_path):
 
 def test_deconvolve_images_that_are_there(clean, quick):
     clean(niter=0)
-    assert deconvolve("x") is None
+    assert deconvolve("x", niter=0) is None
     result = deconvolve("x", niter=100, imager=quick, gain=0.05)
     model, residual = pixels("x.model")[0], pixels("x.residual")[0]
     seen = result.dirty.convolve_psf(model)
@@ -330,5 +330,7 @@ def test_deconvolve_images_that_are_there(clean, quick):
     )
     assert model.max() > 0 and len(QTable.read("x.catalog.ecsv")) == len(result.catalog) > 0
     assert casatasks.imhead("x.model")["unit"] == "Jy/pixel"
+    beam = casatasks.imhead("x.image")["restoringbeam"]
+    assert beam["major"]["value"] == pytest.approx(result.dirty.beam.major.to_value("arcsec"), rel=1e-3)
     with pytest.raises(FileNotFoundError, match=r"y\.residual: there is no such image"):
         deconvolve("y", niter=1)

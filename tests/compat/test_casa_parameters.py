@@ -29,7 +29,16 @@ def test_positional_arguments_are_in_tcleans_order():
 
 @pytest.mark.parametrize(
     ("given", "jansky"),
-    [(0, 0), ("", 0), (1e-4, 1e-4), ("0.1mJy", 1e-4), ("50 uJy", 5e-5), ("0.1mJy/beam", 1e-4), ("2e-4", 2e-4)],
+    [
+        ({"value": 0.1, "unit": "mJy"}, 1e-4),
+        (0, 0),
+        ("", 0),
+        (1e-4, 1e-4),
+        ("0.1mJy", 1e-4),
+        ("50 uJy", 5e-5),
+        ("0.1mJy/beam", 1e-4),
+        ("2e-4", 2e-4),
+    ],
 )
 def test_threshold(given, jansky):
     assert parse_threshold(given) == pytest.approx(jansky)

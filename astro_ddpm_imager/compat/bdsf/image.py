@@ -10,7 +10,7 @@ from ... import __version__
 from ...errors import DirtyImageError
 from .analysis import analyse
 from .field import read_field
-from .outputs import output_folder, save_parameters, write_image, write_output
+from .outputs import output_folder, read_parameters, save_parameters, write_image, write_output
 from .parameters import PARAMETERS, Options
 from .region_formats import bbs_text, casabox_text, ds9_text, kvis_text, star_text
 from .runlog import RunLog
@@ -18,7 +18,7 @@ from .tables import write_fits, write_text
 
 __all__ = ["Image"]
 
-ENDINGS = (".fits.gz", ".fits", ".fit", ".FITS", ".image")
+ENDINGS = (".fits.gz", ".fits", ".FITS", ".image")
 FORMATS = {  # of catalogues: default ending, what it is called, and whether sources can be written
     "fits": (".fits", "FITS file", True),
     "ascii": ("", "ASCII file", True),
@@ -93,7 +93,7 @@ class Image:
         given = {"psf": psf, "pb": pb, "reliability": reliability, "imager": imager}
         self.extras |= {name: value for name, value in given.items() if value is not None}
         self._set_names()
-        run = RunLog(self.logfilename, self.opts.quiet, self.opts.debug)
+        run = RunLog(Path(self.logfilename), self.opts.quiet, self.opts.debug)
         with run.open():
             try:
                 self._run(run)
@@ -117,9 +117,9 @@ class Image:
         self.path, self.filename, self.indir = path, str(path), str(path.parent)
         self.parentname = next((path.name.removesuffix(end) for end in ENDINGS if path.name.endswith(end)), path.name)
         self.imagename = f"{self.parentname}.pybdsf"
-        self.outdir = Path(opts.outdir or path.parent).resolve()
+        self.outdir = str(Path(opts.outdir or path.parent).resolve())
         self.basedir = str(output_folder(self))
-        self.logfilename = self.outdir / f"{path.name}.pybdsf.log"
+        self.logfilename = str(Path(self.outdir) / f"{path.name}.pybdsf.log")
 
     def _run(self, run):
         opts, changed = self.opts, self._changed()
@@ -165,11 +165,15 @@ class Image:
         self.masked, self.blankpix = bool(self.mask_arr.any()), int(self.mask_arr.sum())
         self.max_value, self.min_value = float(np.nanmax(self.ch0_arr)), float(np.nanmin(self.ch0_arr))
         self.raw_mean, self.raw_rms = float(np.nanmean(self.ch0_arr)), float(np.nanstd(self.ch0_arr))
-        self.wcs_obj, self.pixel_beam, self.pixel_beamarea = (
-            field.wcs,
-            lambda: field.pixel_beam,
-            lambda: field.beam_area,
-        )
+        self.wcs_obj, self._pixel_beam, self._pixel_beamarea = field.wcs, field.pixel_beam, field.beam_area
+
+    def pixel_beam(self):
+        """The beam as standard deviations of its axes in pixels, and its angle."""
+        return self._pixel_beam
+
+    def pixel_beamarea(self):
+        """Solid angle of the beam, pixels."""
+        return self._pixel_beamarea
 
     def _take_analysis(self):
         analysis, background = self.analysis, self.analysis.field.background
@@ -392,6 +396,13 @@ class Image:
         savefile = savefile or f"{self.imagename}.sav"
         save_parameters(savefile, self.opts)
         print(f"--> Saved parameters to file '{savefile}'.")
+
+    def load_pars(self, loadfile):
+        """Take the parameters of a file that `save_pars`, or PyBDSF, has saved."""
+        found = read_parameters(loadfile)
+        if found is None:
+            raise RuntimeError(f"{loadfile}: is no file that save_pars has saved")
+        self.opts.update(found)
 
     def set_pars(self, **parameters):
         """Set parameters; names may be abbreviated."""

@@ -10,9 +10,7 @@ from astropy.io import fits
 
 __all__ = ["output_folder", "read_parameters", "save_parameters", "write_image", "write_output"]
 
-CARRIED = ("SPECSYS", "RESTFRQ", "TELESCOP", "INSTRUME", "OBJECT", "DATE-OBS", "RADESYS", "LONPOLE", "LATPOLE")
-EXISTING_AXES = ("CTYPE", "CRVAL", "CRPIX", "CDELT", "CUNIT")
-
+CARRIED = ("SPECSYS", "TELESCOP", "INSTRUME", "OBJECT", "DATE-OBS", "RADESYS", "LONPOLE", "LATPOLE")
 LARGEST = 2**20  # bytes of a save file
 
 
@@ -37,13 +35,13 @@ def write_image(path, data, field, pad=False):
         wcs.wcs.crpix += field.origin
     header = wcs.to_header()
     header.remove("OBSGEO-?", ignore_missing=True, remove_all=True)  # astropy writes a place that it then warns of
-    # PyBDSF writes the Stokes axis first, whatever the order in the file.
-    others = [axis for axis in (3, 4) if f"CTYPE{axis}" in field.header]
-    others.sort(key=lambda axis: not field.header[f"CTYPE{axis}"].startswith("STOKES"))
-    for axis, source in enumerate(others, 3):
-        for key in EXISTING_AXES:
-            if f"{key}{source}" in field.header:
-                header[f"{key}{axis}"] = field.header[f"{key}{source}"]
+    # Always these two, in this order, whatever there is in the file.
+    for axis, (kind, value, step, unit) in enumerate(
+        [("STOKES", 1.0, 1.0, ""), ("FREQ", field.frequency, _channel_width(field.header), "Hz")], 3
+    ):
+        cards = {"CTYPE": kind, "CRVAL": value, "CRPIX": 1.0, "CDELT": step, "CUNIT": unit}
+        header.update({f"{key}{axis}": card for key, card in cards.items()})
+    header["RESTFRQ"] = field.frequency
     for key in CARRIED:
         if key in field.header:
             header[key] = field.header[key]
@@ -52,6 +50,13 @@ def write_image(path, data, field, pad=False):
     header["BUNIT"] = "Jy/beam"
     kind = "int32" if data.dtype.kind == "i" else "float32"
     fits.PrimaryHDU(data.astype(kind)[None, None], header).writeto(path, overwrite=True)
+
+
+def _channel_width(header):
+    """Of a frequency axis, Hz; 1 where there is none."""
+    axis = next((axis for axis in range(3, 6) if str(header.get(f"CTYPE{axis}", "")).startswith("FREQ")), None)
+    width = header.get(f"CDELT{axis}")
+    return float(width) if isinstance(width, int | float) and width else 1.0
 
 
 def output_folder(image):
@@ -65,7 +70,7 @@ def output_folder(image):
     -------
     `~pathlib.Path`
     """
-    folder = image.outdir / f"{image.parentname}_pybdsf{image.opts.solnname or ''}"
+    folder = Path(image.outdir) / f"{image.parentname}_pybdsf{image.opts.solnname or ''}"
     if image.opts.opdir_overwrite == "append" and folder.exists():
         folder = folder / f"{datetime.now():%d%b%Y_%H.%M.%S}"
     return folder

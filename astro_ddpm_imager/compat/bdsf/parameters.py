@@ -42,10 +42,21 @@ class Parameter:
         if value is None and kind != self.kind:
             return None
         accepts, convert, expected = CHECKS[kind]
+        value = _from_text(kind, value)
         if not accepts(value):
             none = " or None" if kind != self.kind else ""
             raise RuntimeError(f"{name}={value!r}: must be {expected}{none}")
         return convert(value)
+
+
+def _from_text(kind, value):
+    """What a parset or a command line says as text, as PyBDSF takes it: a number, or True or False."""
+    if not isinstance(value, str) or kind not in ("bool", "int", "count", "float", "above0"):
+        return value
+    try:
+        return {"True": True, "False": False}[value] if kind == "bool" else float(value)
+    except (KeyError, ValueError):
+        return value
 
 
 def _is_number(value):

@@ -126,7 +126,7 @@ def star_text(gaussians):
         (ra, dec), (major, minor, pa) = gaussian.centre_sky, gaussian.size_sky
         hms, dms = Angle(ra, u.deg).hms, Angle(abs(dec), u.deg).dms
         lines.append(
-            f"{int(hms.h):2d} {int(hms.m):2d} {hms.s:6.3f} {'-' if dec < 0 else '+'} {int(dms.d):d} {int(dms.m):d} "
+            f"{int(hms.h):2d} {int(hms.m):2d} {hms.s:6.3f} {'-' if dec < 0 else '+'}{int(dms.d):2d} {int(dms.m):2d} "
             f"{dms.s:6.3f} {major * 3600:9.4f} {minor * 3600:9.4f} {pa:7.2f}  4 {gaussian.peak_flux:13.7f}"
         )
     return "".join(line + "\n" for line in lines)

@@ -17,6 +17,10 @@ class _Attributes(SimpleNamespace):
     def __init__(self, **attributes):
         super().__init__(**attributes)
 
+    def __repr__(self):
+        numbers = (f"{name}={value!r}" for name, value in vars(self).items() if isinstance(value, int | float | str))
+        return f"{type(self).__name__}({', '.join(numbers)})"
+
 
 class Gaussian(_Attributes):
     """One detected component; positions are (RA, Dec) in degrees and (x, y) in 0-based pixels.

@@ -16,7 +16,7 @@ from ...products.writing import product_path
 from ..major_cycles import MajorCycles
 from .depth import parse_threshold
 from .parameters import PARAMETERS, ignored
-from .products import copy_image, move_products, planes, put_planes
+from .products import copy_image, move_products, planes, put_planes, set_beam
 
 __all__ = ["deconvolve"]
 
@@ -25,7 +25,7 @@ log = logging.getLogger("astro_ddpm_imager.compat.casa")
 MADE = (".model", ".residual", ".image", ".uncertainty", ".catalog.ecsv")
 
 
-def deconvolve(imagename, niter=0, threshold=0.0, nsigma=0.0, mask="", imager=None, **others):
+def deconvolve(imagename, *, niter=100, threshold=0.0, nsigma=0.0, mask="", imager=None, **others):
     """Reconstruct a dirty image that tclean has made, called as the task of CASA of this name.
 
     It takes ``imagename`` with ``.residual`` and ``.psf``, and ``.pb`` and
@@ -37,7 +37,7 @@ def deconvolve(imagename, niter=0, threshold=0.0, nsigma=0.0, mask="", imager=No
     ----------
     imagename : str
     niter : int, optional
-        0: nothing is done.
+        0: nothing is done; any other number is as good as CASA's default of 100.
     threshold, nsigma : optional
         As of `tclean`.
     mask : str, optional
@@ -103,5 +103,6 @@ def _write(cycle, final):
         for suffix, (data, unit) in images.items():
             copy_image(product_path(made, suffix), product_path(final, ".residual"), unit)
             put_planes(product_path(made, suffix), data[None])
+        set_beam(product_path(made, ".image"), result.dirty.beam)
         write_catalog(result.catalog, product_path(made, ".catalog.ecsv"))
         move_products(made, final, MADE)

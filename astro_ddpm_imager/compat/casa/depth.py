@@ -14,8 +14,8 @@ def parse_threshold(threshold):
 
     Parameters
     ----------
-    threshold : float or str
-        As tclean takes it: a number of Jy, or a string such as ``"0.1mJy"``.
+    threshold : float, str or dict
+        As tclean takes it: a number of Jy, a string such as ``"0.1mJy"``, or CASA's ``{"value": 0.1, "unit": "mJy"}``.
 
     Returns
     -------
@@ -26,6 +26,9 @@ def parse_threshold(threshold):
     SettingError
         It is neither.
     """
+    given = threshold
+    if isinstance(threshold, dict) and threshold.keys() >= {"value", "unit"}:
+        threshold = f"{threshold['value']}{threshold['unit']}"
     try:
         value = u.Quantity(threshold or 0)
         if not value.isscalar:
@@ -37,8 +40,8 @@ def parse_threshold(threshold):
         jansky = float(value.to_value(u.Jy))
     except (TypeError, ValueError) as error:
         raise SettingError(
-            f"threshold={threshold!r}: must be a number of Jy, or a string such as '0.1mJy'; nsigma counts in noise"
+            f"threshold={given!r}: must be a number of Jy, or a string such as '0.1mJy'; nsigma counts in noise"
         ) from error
     if not 0 <= jansky < np.inf:
-        raise SettingError(f"threshold={threshold!r}: must not be negative")
+        raise SettingError(f"threshold={given!r}: must not be negative")
     return jansky

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...products.writing import move_all, product_path
 
-__all__ = ["PRODUCTS", "copy_image", "move_products", "note", "numbered", "planes", "put_planes"]
+__all__ = ["PRODUCTS", "copy_image", "move_products", "note", "numbered", "planes", "put_planes", "set_beam"]
 
 PRODUCTS = (
     ".image", ".image.pbcor", ".model", ".residual", ".psf", ".pb", ".sumwt", ".mask", ".uncertainty",
@@ -56,6 +56,22 @@ def copy_image(path, template, unit):
         copy = image.subimage(outfile=str(path), dropdeg=False)
     copy.setbrightnessunit(unit)
     copy.done()
+
+
+def set_beam(path, beam):
+    """Give a CASA image its restoring beam.
+
+    Parameters
+    ----------
+    path : path-like
+    beam : `~radio_beam.Beam`
+    """
+    with _opened(path) as image:
+        image.setrestoringbeam(
+            major={"value": beam.major.to_value("arcsec"), "unit": "arcsec"},
+            minor={"value": beam.minor.to_value("arcsec"), "unit": "arcsec"},
+            pa={"value": beam.pa.to_value("deg"), "unit": "deg"},
+        )
 
 
 def note(path, lines):
