@@ -374,3 +374,18 @@ def test_a_star_file_has_its_sign_beside_the_degrees(img):
     for line in Path("a.star").read_text().splitlines():
         assert line.split()[3][0] in "+-" and (line.split()[3][1:].isdigit() or len(line.split()[3]) == 1)
     assert len(line.split()) in (11, 12)
+
+
+@pytest.mark.filterwarnings("ignore::astropy.wcs.FITSFixedWarning")
+def test_positions_of_a_galactic_image_are_those_of_its_pixels(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data, header = fits.getdata(demo_files()["dirty"], header=True)
+    wcs = WCS(header).celestial
+    wcs.wcs.ctype, wcs.wcs.radesys = ["GLON-SIN", "GLAT-SIN"], ""
+    fits.writeto("galactic.fits", np.squeeze(data), wcs.to_header() + _beam(header))
+    img = bdsf.process_image("galactic.fits", frequency=1e9, quiet=True)
+    source = img.sources[0]
+    assert img.sky2pix(source.posn_sky_centroid) == pytest.approx(list(source.posn_pix_centroid), abs=0.01)
+    assert img.pix2sky(source.posn_pix_centroid) == pytest.approx(list(source.posn_sky_centroid), abs=1e-6)
+    place = tuple(source.posn_sky_centroid)
+    assert bdsf.process_image("galactic.fits", frequency=1e9, quiet=True, src_ra_dec=[place]).nsrc == 1

@@ -16,7 +16,7 @@ from ...observation.psf import middle_of
 from ...observation.reading import JY_PER_BEAM, read_image
 from .background import measure_background
 from .certainty import select_certain, select_near
-from .field import read_field
+from .field import pixels_at, read_field
 from .sources import find_islands, group_sources, make_gaussians
 
 __all__ = ["Analysis", "analyse"]
@@ -139,7 +139,7 @@ def _image(field, imager, psf):
 def _select(candidates, field, options, psf, reliability, imager):
     """The sources that the options ask for."""
     if options.src_ra_dec is not None:
-        x, y = field.wcs.all_world2pix(*np.transpose(options.src_ra_dec), 0)
+        x, y = pixels_at(field.wcs, *np.transpose(options.src_ra_dec))
         cell = proj_plane_pixel_area(field.wcs) ** 0.5
         catalog, found = select_near(candidates, x, y, options.src_radius_pix or field.beam[0] / cell)
         log.info("src_ra_dec: %d of %d positions have a candidate source", len(found), len(x))

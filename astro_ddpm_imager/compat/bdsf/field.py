@@ -5,6 +5,7 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.stats import gaussian_sigma_to_fwhm
 from astropy.wcs.utils import proj_plane_pixel_area
@@ -13,10 +14,11 @@ from radio_beam import Beam
 from ...errors import DirtyImageError
 from ...observation.beam import beam_covariance, beam_pixels, header_beam
 from ...observation.blank import blank_zeros
+from ...sources.catalog import on_sky
 from .background import Background
 from .planes import collapse
 
-__all__ = ["Field", "read_field"]
+__all__ = ["Field", "pixels_at", "read_field"]
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,25 @@ def read_field(path, options):
     )  # fmt: skip
     field = replace(field, data=blank_zeros(data, field.beam_area, path))
     return field if options.trim_box is None else _trim(field, options.trim_box)
+
+
+def pixels_at(wcs, ra, dec):
+    """Pixels of positions in the frame of the catalogues, which that of the image need not be.
+
+    Parameters
+    ----------
+    wcs : `~astropy.wcs.WCS`
+    ra, dec : float or 1D array
+        Degrees.
+
+    Returns
+    -------
+    x : float or 1D array
+        0-based pixels.
+    y : float or 1D array
+    """
+    frame = on_sky(wcs, *np.reshape(wcs.wcs.crpix, (2, 1)))[0].frame.replicate_without_data()
+    return wcs.world_to_pixel(SkyCoord(ra, dec, unit="deg", frame=frame))
 
 
 def _beam(image, path):

@@ -8,8 +8,9 @@ from scipy.ndimage import binary_dilation
 
 from ... import __version__
 from ...errors import DirtyImageError
+from ...sources.catalog import on_sky
 from .analysis import analyse
-from .field import read_field
+from .field import pixels_at, read_field
 from .outputs import output_folder, read_parameters, save_parameters, write_image, write_output
 from .parameters import PARAMETERS, Options
 from .region_formats import bbs_text, casabox_text, ds9_text, kvis_text, star_text
@@ -190,11 +191,12 @@ class Image:
 
     def sky2pix(self, position):
         """Pixel [x, y] of a position [RA, Dec] in degrees."""
-        return [float(value) for value in self.wcs_obj.all_world2pix(*position, 0)]
+        return [float(value) for value in pixels_at(self.wcs_obj, *position)]
 
     def pix2sky(self, position):
         """Position [RA, Dec] in degrees of a pixel [x, y]."""
-        return [float(value) for value in self.wcs_obj.all_pix2world(*position, 0)]
+        sky = on_sky(self.wcs_obj, *np.reshape(position, (2, 1)))[0]
+        return [float(sky.spherical.lon.deg[0]), float(sky.spherical.lat.deg[0])]
 
     def write_catalog(
         self,
