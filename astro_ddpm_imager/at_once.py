@@ -11,7 +11,7 @@ from .diffusion.protocol import admit, in_its_units
 from .diffusion.reconstruction import aggregate, reconstruct
 from .errors import DirtyImageError, SettingError
 from .observation.artefacts import measure_artefacts
-from .observation.bright import subtract_bright
+from .observation.bright import subtract_beyond, subtract_bright
 from .observation.grid import ModelGrid
 from .observation.gridded import GriddedObservation
 from .observation.noise_map import flatten, uneven_noise
@@ -60,9 +60,9 @@ def image_at_once(imager, observation):
     _warn_beyond_training(observation.beam, card.limits)
     grid = ModelGrid(observation.shape, observation.beam_pixels, per_beam, card.multiple)
     _check_memory(imager.n_samples, grid.shape)
-    given = observation
     with set_workers(workers):  # the transforms of a large image with many sources take longer than its samples
-        observation = measure_artefacts(subtract_bright(observation, grid, **card.bright))
+        given = subtract_beyond(observation, grid)
+        observation = measure_artefacts(subtract_bright(given, grid, **card.bright))
     measured = observation
     if card.protocol:
         observation = in_its_units(observation, card.protocol)

@@ -5,6 +5,7 @@ import logging
 import shutil
 import tempfile
 import weakref
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +149,7 @@ class _Work:
         self.planes = {name: self._store(name, each, image) for name, each in given.items()}
         self.psfs = [self._place(number, image, *each) for number, each in enumerate(psfs)]
         self.planes["dirty"] = self._store_dirty(image)
+        self._warn_of_unused_psfs()
 
     def run(self):
         """Image all tiles that are not done yet, and join them."""
@@ -214,6 +216,14 @@ class _Work:
             self.folder / f"psf-{number}.npy", psf.shape, lambda rows: np.nan_to_num(psf.data[rows] / height)
         )
         return PlacedPSF(x, y, plane, peak, near)
+
+    def _warn_of_unused_psfs(self):
+        used = {id(nearest_psf(self.psfs, tile.core)) for tile in self.tiles} if self.psfs else ()
+        if len(used) < len(self.psfs):
+            log.warning(
+                "psf: %d of the %d that were given are the nearest one to no tile of %d pixels, and are not used; give "
+                "a smaller tile", len(self.psfs) - len(used), len(self.psfs), self.side,
+            )  # fmt: skip
 
     def _store(self, name, given, image):
         """A companion, on disk."""
@@ -299,7 +309,7 @@ class _Work:
                 return Plane(path), PixelComponents(found["y"], found["x"], found["flux"]), found["doubts"]
         if not self.psfs or len(self.tiles) == 1:
             return self.planes["dirty"], PixelComponents.joined([]), np.zeros(len(self.psfs))
-        dirty = self.planes["dirty"]
+        dirty = self._divided("dirty-flat.npy")
         left = Plane.of(self.folder / "left.part.npy", self.shape, lambda rows: dirty.read((rows, slice(None))))
         components, doubts = clean_for_others(
             dirty,
@@ -310,9 +320,37 @@ class _Work:
             self.overlap,
             self.imager.denoiser.workers,
         )
+        if self.quietest is not None:  # back to the image as it was given
+            for tile in self.tiles:
+                left.write(tile.core, left.read(tile.core) * self._relative_noise(tile.core))
+            dirty.path.unlink()
         np.savez(kept, y=components.y, x=components.x, flux=components.flux, doubts=doubts)
         left.path.replace(path)
         return Plane(path), components, doubts
+
+    @cached_property
+    def quietest(self):
+        """Lowest noise of a map of it, in its unit, or None without one."""
+        if "noise" not in self.planes:
+            return None
+        noise = self.planes["noise"]
+        return min(float(np.nanmin(noise.read(tile.core), initial=np.inf)) for tile in self.tiles)
+
+    def _relative_noise(self, window):
+        """Noise of the map that was given, in units of its lowest; 1 where there is none."""
+        noise = self.planes["noise"].read(window) / self.quietest
+        return np.where(np.isfinite(noise), noise, 1)
+
+    def _divided(self, name):
+        """The dirty image, divided by its noise where that varies, so that sidelobes are those of the PSF."""
+        dirty = self.planes["dirty"]
+        if self.quietest is None:
+            return dirty
+        return Plane.of(
+            self.folder / name,
+            self.shape,
+            lambda rows: dirty.read((rows, slice(None))) / self._relative_noise((rows, slice(None))),
+        )
 
     def _tile_path(self, number):
         return self.folder / f"tile-{number:05d}.ecsv"
@@ -323,7 +361,7 @@ class _Work:
             number, tile, self.planes | {"dirty": left}, components.within(tile.window),
             nearest_psf(self.psfs, tile.core).near if self.psfs else None,
             unknown_sidelobes(components, self.psfs, doubts, tile.window) if self.psfs else None,
-            self.wcs, self.beam, self.meta, self.inputs,
+            self.quietest, self.wcs, self.beam, self.meta, self.inputs,
             int(np.random.SeedSequence([seed, number]).generate_state(1)[0]),
         )  # fmt: skip
 

@@ -34,6 +34,9 @@ class TilePiece:
     psf : 2D array or None
     unknown : 2D array or None
         As of `~astro_ddpm_imager.observation.far_sidelobes.unknown_sidelobes`.
+    quietest : float or None
+        Lowest value of ``"noise"``, if it is given: components and unknown sidelobes are those of the image divided
+        by the noise in units of it.
     wcs : `~astropy.wcs.WCS`
     beam : `~radio_beam.Beam`
     meta : dict-like
@@ -48,6 +51,7 @@ class TilePiece:
     components: PixelComponents
     psf: np.ndarray | None
     unknown: np.ndarray | None
+    quietest: float | None
     wcs: object
     beam: object
     meta: object
@@ -76,13 +80,18 @@ class TilePiece:
         if not np.isfinite(data).any():
             raise DirtyImageError("dirty: every pixel is blank (NaN)")
         if self.psf is not None:
-            data = data + self.components.seen(self.psf, data.shape)
+            seen = self.components.seen(self.psf, data.shape)
+            if self.quietest is not None:
+                seen = seen * np.nan_to_num(values["noise"] / self.quietest, nan=1.0)
+            data = data + seen
             values["psf"] = middle_of(self.psf, data.shape)
         image = CCDData(data, unit=JY_PER_BEAM, wcs=self.wcs[window], meta=self.meta)
         checked = prepare_plane(image, values, self.beam, pblimit, self.inputs, whole=False)
         if self.psf is None:
             return checked
         unknown = zoom(self.unknown, np.divide(data.shape, self.unknown.shape), order=1)
+        if self.quietest is not None:  # the tile is divided by its noise in units of its own lowest
+            unknown = unknown * np.nanmedian(values["noise"] / checked.relative_noise) / self.quietest
         return replace(checked, psf=self.psf.astype(float), unknown=unknown)
 
 

@@ -272,3 +272,29 @@ def test_without_a_psf_it_is_said_of_tiles_as_well(in_tiles, field, caplog):
 def test_an_empty_list_of_psfs(in_tiles, field):
     with pytest.raises(DirtyImageError, match=r"psf=\[\]: must hold one PSF at least"):
         in_tiles(field["dirty"], [], beam=field["beam"])
+
+
+def test_an_image_corrected_for_its_primary_beam_goes_with_its_noise(in_tiles, field):
+    """The same, in tiles and at once, as one that is not goes with its primary beam."""
+    ny, nx = SHAPE
+    y, x = np.mgrid[:ny, :nx]
+    pb = np.exp(-((x - nx / 2) ** 2 + (y - ny / 2) ** 2) / (2 * 90**2))
+    corrected = field["dirty"].copy()
+    corrected.data = field["dirty"].data / pb
+    noise = CCDData(RMS / pb, unit="Jy/beam")
+    for imager in (in_tiles, in_tiles.but(tile=0)):
+        one = imager(corrected, field["psf"][0][1], beam=field["beam"], noise=noise)
+        other = imager(field["dirty"], field["psf"][0][1], pb, beam=field["beam"])
+        for x0, y0, _ in SOURCES:
+            flux = [
+                catalog["flux"][np.argmin(np.hypot(catalog["x"] - x0, catalog["y"] - y0))].to_value("Jy")
+                for catalog in (one.catalog, other.catalog)
+            ]
+            assert flux[0] == pytest.approx(flux[1], rel=0.01)
+
+
+def test_psfs_that_no_tile_takes_are_said(in_tiles, field, caplog):
+    ((place, psf),) = field["psf"]
+    far = field["dirty"].wcs.pixel_to_world(-500, -500)
+    in_tiles(field["dirty"], [(place, psf), (far, psf)], beam=field["beam"])
+    assert "psf: 1 of the 2 that were given are the nearest one to no tile" in caplog.text

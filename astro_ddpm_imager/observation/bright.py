@@ -14,7 +14,7 @@ from .components import Components
 from .fitting import improve
 from .reach import continue_psf, end_psf, sidelobe_doubt
 
-__all__ = ["SMOOTHING", "BrightPart", "bright_sky", "subtract_bright"]
+__all__ = ["SMOOTHING", "BrightPart", "bright_sky", "subtract_beyond", "subtract_bright"]
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def subtract_bright(dirty, grid, brightest, kept):
         PSF image matter, the PSF is continued, and what is not known of them
         counts as noise (``noise_ratio``).
     """
-    if dirty.psf is None or all(n >= 2 * m for n, m in zip(dirty.psf.shape, dirty.shape, strict=True)):
+    if dirty.psf is None or _covers(dirty.psf, dirty.shape):
         found, doubt = _fit(dirty, grid, None), None
     else:
         ended, doubt = end_psf(dirty.psf, dirty.shape)
@@ -135,6 +135,49 @@ def subtract_bright(dirty, grid, brightest, kept):
     return dirty if dirty.bright is None else _checked(dirty, islands, kept)
 
 
+def subtract_beyond(dirty, grid):
+    """Take out what sources do to the image that lie where it is blanked for its primary beam.
+
+    Parameters
+    ----------
+    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
+        With ``beyond``, if anything is known there.
+    grid : `~astro_ddpm_imager.observation.grid.ModelGrid`
+        Pixels for the fit.
+
+    Returns
+    -------
+    `~astro_ddpm_imager.observation.dirty.DirtyImage`
+        Without ``beyond``; what is not known of their sidelobes is in ``unknown``.
+    """
+    if dirty.beyond is None or dirty.psf is None or not np.nanmax(dirty.beyond) > FITTED * dirty.rms:
+        return replace(dirty, beyond=None)
+    inside = np.isfinite(dirty.data)
+    whole = replace(dirty, data=np.where(inside, dirty.data, dirty.beyond), beyond=None)
+    psf, doubt = dirty.psf, None
+    if not _covers(psf, dirty.shape):
+        psf, doubt = continue_psf(psf, dirty.shape), sidelobe_doubt(psf, dirty.shape)
+    found = _fit(replace(whole, psf=psf), grid, doubt).gaussians
+    outside = found.select(~inside[found.nearest(dirty.shape)])
+    if not len(outside):
+        return replace(dirty, beyond=None)
+    log.info("%d bright sources where the primary beam is below the limit: their sidelobes are taken out", len(outside))
+    data, unknown = dirty.data - replace(dirty, psf=psf).see(outside), dirty.unknown
+    if doubt is not None:
+        unknown = _unknown_sidelobes(outside, dirty.shape, _spread(doubt, dirty.shape))
+    return replace(dirty, data=data, unknown=unknown, beyond=None)
+
+
+def _covers(psf, shape):
+    """Whether a PSF reaches all over an image from everywhere."""
+    return all(n >= 2 * m for n, m in zip(psf.shape, shape, strict=True))
+
+
+def _spread(doubt, shape):
+    """Transform of the variance of a PSF, of offset 0 at pixel (0, 0)."""
+    return rfft2(np.roll(doubt**2, shape, (0, 1)))
+
+
 @dataclass(frozen=True)
 class _Found:
     """Gaussians, what they leave of an image, its noise, and the unknown sidelobes, Jy/beam."""
@@ -161,7 +204,7 @@ def _fit(dirty, grid, doubt):
     if found.residual.max() < FITTED * found.rms:
         return found
     psf, scale = grid.psf_to_model(dirty.covering_psf), grid.ratio
-    spread = None if doubt is None else rfft2(np.roll(doubt**2, dirty.shape, (0, 1)))
+    spread = None if doubt is None else _spread(doubt, dirty.shape)
     at_edge = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] < dirty.beam_pixels
     for _ in range(ROUNDS):
         peaks = _new_peaks(found, dirty.beam_pixels)

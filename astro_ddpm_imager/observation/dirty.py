@@ -46,6 +46,8 @@ class DirtyImage:
         `~astro_ddpm_imager.observation.bright.subtract_bright`.
     noise_ratio : 2D array, shape (ny, nx), or float
         Noise and all that counts as noise, such as unknown sidelobes, in units of ``rms``; at least 1.
+    beyond : 2D array, shape (ny, nx), or None
+        What the image has where it is blanked for its primary beam alone, Jy/beam; NaN elsewhere.
     unknown : 2D array, shape (ny, nx), or float
         What is not known of the sidelobes of sources outside a tile of a large image, a standard deviation, Jy/beam.
     artefacts : `~astro_ddpm_imager.observation.artefacts.Artefacts` or None
@@ -73,6 +75,7 @@ class DirtyImage:
     meta: object
     bright: object = None
     noise_ratio: np.ndarray | float = 1.0
+    beyond: np.ndarray | None = None
     unknown: np.ndarray | float = 0.0
     artefacts: Artefacts | None = None
     holes: np.ndarray | None = None
@@ -149,16 +152,12 @@ class DirtyImage:
         -------
         2D array, shape (ny, nx), Jy/beam
         """
-        (ny, nx), whole, uneven = self.shape, self.covering_psf.shape, np.ndim(self.relative_noise)
-        if uneven:  # sidelobes are those of the sky, and what is left of them is divided where they are
-            gaussians = gaussians.scaled(self.relative_noise[gaussians.nearest(self.shape)])
-            sky = None if sky is None else sky * self.relative_noise
+        (ny, nx), whole = self.shape, self.covering_psf.shape
         spectrum = np.zeros(self.transfer.shape, complex) if sky is None else rfft2(sky, s=whole)
         # The PSF sees nothing beyond its longest baselines, which is most of the frequencies that pixels can hold.
         rows, columns = self.band
         spectrum[np.ix_(rows, columns)] += gaussians.spectrum(fftfreq(whole[0])[rows], rfftfreq(whole[1])[columns])
-        seen = irfft2(spectrum * self.transfer, s=whole)[:ny, :nx]
-        return seen / self.relative_noise if uneven else seen
+        return irfft2(spectrum * self.transfer, s=whole)[:ny, :nx]
 
     @cached_property
     def reduced(self):
@@ -188,10 +187,7 @@ class DirtyImage:
 
     def convolve_psf(self, sky):
         """A sky in Jy/pixel convolved with the PSF (or, without one, the restoring beam), Jy/beam."""
-        kernel = self.beam_kernel if self.psf is None else self.psf
-        if not np.ndim(self.relative_noise):
-            return _convolve(sky, kernel)
-        return _convolve(sky * self.relative_noise, kernel) / self.relative_noise
+        return _convolve(sky, self.beam_kernel if self.psf is None else self.psf)
 
     def relative_noise_at(self, x, y):
         """``relative_noise`` of the nearest pixels.

@@ -148,8 +148,8 @@ def noise_of(image):
     Parameters
     ----------
     image : `~astropy.nddata.CCDData`
-        The noise, if its unit, or BUNIT, is Jy/beam or a multiple, or if it is an array that has neither unit nor
-        header; otherwise a weight, such as of a mosaic: the inverse of the variance of the noise.
+        The noise, if its unit, or BUNIT, is Jy/beam or a multiple; otherwise a weight, such as of a mosaic: the
+        inverse of the variance of the noise.
 
     Returns
     -------
@@ -162,7 +162,7 @@ def noise_of(image):
         It is nowhere positive.
     """
     unit = image.meta.get("BUNIT", "") if image.unit in (None, u.one) else image.unit
-    is_noise = not image.meta if unit == "" else _is_brightness(unit)
+    is_noise = unit != "" and _is_brightness(unit)
     positive = np.isfinite(image.data) & (image.data > 0)
     if not positive.any():
         raise DirtyImageError("noise: is nowhere positive; give a map of the noise in Jy/beam, or of its weight")
@@ -211,7 +211,9 @@ def flatten(dirty, noise):
 
     To all that is done with it a map of the noise is what a primary beam is:
     where the noise is higher, the sky in units of the noise is fainter. Fluxes
-    are divided by the quotient, and so are right.
+    are divided by the quotient, and so are right. An image that was corrected
+    for its primary beam, which is why noise varies most often, is made as the
+    interferometer has seen it: then sidelobes are those of the PSF again.
 
     Parameters
     ----------

@@ -176,6 +176,7 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=
     beyond, inside = np.isfinite(pb_values) & ~seen, finite & seen
     if not inside.any():
         raise DirtyImageError(f"pb: nowhere reaches pblimit={pblimit} inside the image; lower pblimit or check pb")
+    outer = np.where(finite & beyond, data, np.nan)
     data, pb_values = np.where(inside, data, np.nan), np.where(inside, pb_values, np.nan)
     covariance = beam_covariance(beam, image.wcs)
     beam_area = 2 * np.pi * np.sqrt(np.linalg.det(covariance))
@@ -216,6 +217,7 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=
     observation = DirtyImage(
         data, image.wcs, beam, rms, psf_values, pb_values, allowed, image.meta,
         holes=holes if holes.any() else None, inputs=inputs,
+        beyond=outer if whole and noise is None and np.isfinite(outer).any() else None,
     )  # fmt: skip
     return observation if noise is None else flatten(observation, noise)
 

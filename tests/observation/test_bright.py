@@ -10,7 +10,7 @@ from astropy.nddata import CCDData
 from astropy.stats import gaussian_fwhm_to_sigma, mad_std
 
 from astro_ddpm_imager import DiffusionImager
-from astro_ddpm_imager.observation.bright import subtract_bright
+from astro_ddpm_imager.observation.bright import subtract_beyond, subtract_bright
 from astro_ddpm_imager.observation.grid import ModelGrid
 from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.simulate import Observation, Sources, read_array
@@ -255,3 +255,33 @@ def test_few_sources_are_false_where_the_psf_ends(cluster):
     apart = np.hypot(catalog["x"][:, None] - cluster.x, catalog["y"][:, None] - cluster.y)
     assert (apart.min(1) > 5.0).sum() <= 2
     assert (apart.min(0) < 2.5).sum() >= 5
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["PSF as large", "PSF twice as wide"])
+def beyond_the_limit(request):
+    """A faint source in the middle, and one of S/N 40 where the primary beam is 0.16, as an image of WSClean has it."""
+    seen = Observation(ALMA, 150 * u.deg, 2 * u.deg, shape=(300, 300), cell=0.2 * u.arcsec, integration=2 * u.min)
+    wide = Observation(ALMA, 150 * u.deg, 2 * u.deg, shape=(600, 600), cell=0.2 * u.arcsec, integration=2 * u.min)
+    zero = np.zeros(2)
+    flux = NOISE * np.array([15, 40 / seen.primary_beam_at(150, 50.0)])
+    sources = Sources(np.array([150.0, 150.0]), np.array([150.0, 50.0]), flux, zero, zero, zero)
+    data = seen.dirty(sources, NOISE, np.random.default_rng(0))
+    psf = wide.psf if request.param else seen.psf
+    return {"dirty": CCDData(data, unit=u.Jy / u.beam, wcs=seen.wcs), "psf": psf, "pb": seen.pb, "beam": seen.beam}
+
+
+def test_sources_below_the_limit_of_the_primary_beam_leave_no_sidelobes(beyond_the_limit):
+    before = prepare(**beyond_the_limit, pblimit=0.2)
+    after = subtract_beyond(before, ModelGrid(before.shape, before.beam_pixels, 2.2, 8))
+    assert before.rms > 1.1 * NOISE
+    inside = np.isfinite(after.data)
+    np.testing.assert_array_equal(inside, np.isfinite(before.data))
+    assert mad_std(after.data[inside]) == pytest.approx(NOISE, rel=0.08)
+    assert after.beyond is None
+
+
+def test_sources_below_the_limit_make_no_false_ones(beyond_the_limit):
+    imager = DiffusionImager(n_samples=8, seed=1, reliability=0.5, device="cpu", progress=False)
+    catalog = imager(**beyond_the_limit).catalog
+    assert 1 <= len(catalog) <= 2
+    assert np.hypot(catalog["x"][0] - 150, catalog["y"][0] - 150) < 2
