@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits, votable
 from astropy.table import MaskedColumn, QTable, Table
-from astropy.table.meta import get_header_from_yaml
+from astropy.table.meta import YamlParseError, get_header_from_yaml
 
 from ..sources.catalog import COLUMNS, describe
 from .folders import scratch_folder
@@ -95,10 +95,18 @@ def ecsv_meta(path):
     Returns
     -------
     dict
+
+    Raises
+    ------
+    ValueError
+        It is damaged, or no such file.
     """
     with path.open() as stream:
         head = [line[2:] for line in itertools.takewhile(lambda line: line.startswith("# "), stream)]
-    return dict(get_header_from_yaml(head[1:]).get("meta", {}))
+    try:
+        return dict(get_header_from_yaml(head[1:]).get("meta", {}))
+    except (YamlParseError, AttributeError) as error:  # of no head at all, None is made
+        raise ValueError(f"{path}: is no ECSV, or damaged ({error!r:.200})") from error
 
 
 def read_catalog(path: str | PathLike[str], format: str | None = None) -> QTable:

@@ -221,3 +221,10 @@ def test_letters_that_fits_has_not(catalog, tmp_path):
     other.meta["input"] = "donn\N{LATIN SMALL LETTER E WITH ACUTE}es.fits"
     path = catalog_files.write_catalog(other, tmp_path / "a.fits")
     assert len(catalog_files.read_catalog(path)) == len(catalog)
+
+
+@pytest.mark.parametrize("text", ["", "nothing", "# %ECSV 1.0\n# ---\n# a: [\n"])
+def test_a_damaged_file_has_no_metadata(tmp_path, text):
+    (tmp_path / "a.ecsv").write_text(text)
+    with pytest.raises(ValueError, match=r"a\.ecsv: is no ECSV, or damaged"):
+        catalog_files.ecsv_meta(tmp_path / "a.ecsv")
