@@ -26,14 +26,8 @@ from .observation.cubes import count_channels
 from .observation.reading import file_digest, opened_image, read_companion, read_image
 from .products.cube_files import CUBE_PRODUCTS, check_cube_free
 from .products.headers import channels_text
-from .products.writing import (
-    PRODUCTS,
-    check_free,
-    check_not_read,
-    differences,
-    is_made,
-    left_by_interruption,
-)
+from .products.provenance import differences, is_made, left_by_interruption
+from .products.writing import PRODUCTS, check_free, check_not_read
 
 __all__ = ["image_demo", "image_files"]
 

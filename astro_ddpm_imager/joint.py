@@ -17,6 +17,7 @@ from .imager import DiffusionImager
 from .observation.beam import checked_beam
 from .observation.joint import Mean
 from .observation.noise_map import unflatten
+from .observation.spectral import frequency_axis
 from .parallel import one_blas_thread
 from .pieces import run_pieces
 from .products.catalog_files import write_ecsv
@@ -150,7 +151,7 @@ def image_jointly(
     header = mean.first.meta.copy()
     used = list(weights)
     frequency = np.average(cube.axis.frequency[used].to_value(u.Hz), weights=list(weights.values()))
-    axis = next((number for number in (3, 4, 5) if str(header.get(f"CTYPE{number}", "")).startswith("FREQ")), None)
+    axis = frequency_axis(header)
     if axis is not None:
         header[f"CRVAL{axis}"], header[f"CUNIT{axis}"] = frequency, "Hz"
     result = imager.reconstruct(mean.image(header))

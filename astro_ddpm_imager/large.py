@@ -309,7 +309,7 @@ class _Work:
                 return Plane(path), PixelComponents(found["y"], found["x"], found["flux"]), found["doubts"]
         if not self.psfs or len(self.tiles) == 1:
             return self.planes["dirty"], PixelComponents.joined([]), np.zeros(len(self.psfs))
-        dirty = self._divided("dirty-flat.npy")
+        dirty = self._divided()
         left = Plane.of(self.folder / "left.part.npy", self.shape, lambda rows: dirty.read((rows, slice(None))))
         components, doubts = clean_for_others(
             dirty,
@@ -320,7 +320,7 @@ class _Work:
             self.overlap,
             self.imager.denoiser.workers,
         )
-        if self.quietest is not None:  # back to the image as it was given
+        if self._quietest is not None:  # back to the image as it was given
             for tile in self.tiles:
                 left.write(tile.core, left.read(tile.core) * self._relative_noise(tile.core))
             dirty.path.unlink()
@@ -329,7 +329,7 @@ class _Work:
         return Plane(path), components, doubts
 
     @cached_property
-    def quietest(self):
+    def _quietest(self):
         """Lowest noise of a map of it, in its unit, or None without one."""
         if "noise" not in self.planes:
             return None
@@ -338,16 +338,16 @@ class _Work:
 
     def _relative_noise(self, window):
         """Noise of the map that was given, in units of its lowest; 1 where there is none."""
-        noise = self.planes["noise"].read(window) / self.quietest
+        noise = self.planes["noise"].read(window) / self._quietest
         return np.where(np.isfinite(noise), noise, 1)
 
-    def _divided(self, name):
+    def _divided(self):
         """The dirty image, divided by its noise where that varies, so that sidelobes are those of the PSF."""
         dirty = self.planes["dirty"]
-        if self.quietest is None:
+        if self._quietest is None:
             return dirty
         return Plane.of(
-            self.folder / name,
+            self.folder / "dirty-flat.npy",
             self.shape,
             lambda rows: dirty.read((rows, slice(None))) / self._relative_noise((rows, slice(None))),
         )
@@ -361,7 +361,7 @@ class _Work:
             number, tile, self.planes | {"dirty": left}, components.within(tile.window),
             nearest_psf(self.psfs, tile.core).near if self.psfs else None,
             unknown_sidelobes(components, self.psfs, doubts, tile.window) if self.psfs else None,
-            self.quietest, self.wcs, self.beam, self.meta, self.inputs,
+            self._quietest, self.wcs, self.beam, self.meta, self.inputs,
             int(np.random.SeedSequence([seed, number]).generate_state(1)[0]),
         )  # fmt: skip
 

@@ -17,15 +17,8 @@ from ..imager import DiffusionImager
 from ..observation.noise_map import unflatten
 from ..observation.reading import JY_PER_BEAM, file_digest, read_image
 from ..products.headers import product_header
-from ..products.writing import (
-    PRODUCTS,
-    check_folder,
-    existing_products,
-    is_made,
-    made_of,
-    product_path,
-    write_products,
-)
+from ..products.provenance import is_made, made_of
+from ..products.writing import PRODUCTS, check_folder, existing_products, product_path, write_products
 
 __all__ = ["OTHERS", "PLANE", "WSCleanImages", "deconvolve", "find_images", "without_origin", "write_plane"]
 

@@ -8,6 +8,7 @@ from scipy.ndimage import binary_dilation, binary_fill_holes, label, maximum_fil
 
 from ..errors import DirtyImageError
 from .pixels import MOST_SHARP, places
+from .psf import middle_of
 
 __all__ = ["blank_unmeasured"]
 
@@ -123,12 +124,6 @@ def _within_beam(shape, beam_covariance):
 def _within_psf(shape, psf, beam_pixels):
     """Frequencies, likewise, at which a PSF measures."""
     window = _window(np.ones(psf.shape, dtype=bool), min(beam_pixels, min(psf.shape) / 8))
-    measures = np.abs(rfft2(psf * window, s=shape)) if np.all(np.less_equal(psf.shape, shape)) else None
-    if measures is None:
-        y, x = (
-            slice(n // 2 - min(m, n) // 2, n // 2 - min(m, n) // 2 + min(m, n))
-            for n, m in zip(psf.shape, shape, strict=True)
-        )
-        measures = np.abs(rfft2((psf * window)[y, x], s=shape))
+    measures = np.abs(rfft2(middle_of(psf * window, shape), s=shape))
     reach = [int(np.ceil(REACH * max(n / m, 1))) for n, m in zip(shape, psf.shape, strict=True)]
     return maximum_filter(measures > SEEN * measures.max(), size=[2 * r + 1 for r in reach], mode=("wrap", "nearest"))

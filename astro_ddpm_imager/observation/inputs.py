@@ -98,15 +98,13 @@ def as_companion(image, name, dirty, dtype=float):
     TypeError
         It is no image at all.
     """
-    unit, meta, given_as_image = u.one, {}, isinstance(image, NDData)
+    unit, meta = u.one, {"BUNIT": "Jy/beam"} if name == "noise" else {}  # as which an array is taken
     if isinstance(image, NDData) and image.wcs is None:
         unit, meta = image.unit or u.one, image.meta
         image = np.ma.masked_array(image.data, np.ma.nomask if image.mask is None else image.mask)
     if isinstance(image, np.ndarray) and not hasattr(image, "hdu"):
         _check_real(image, name)
         masked = np.ma.getmaskarray(image).squeeze() if np.ma.is_masked(image) else None
-        if not meta and unit == u.one and not given_as_image:
-            meta = {"BUNIT": "Jy/beam"} if name == "noise" else meta  # which an array says of itself
         image = CCDData(np.squeeze(np.asarray(image)), unit=unit, mask=masked, meta=meta)
     else:
         try:

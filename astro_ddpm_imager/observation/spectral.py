@@ -9,7 +9,7 @@ from astropy.constants import c
 
 from ..errors import DirtyImageError
 
-__all__ = ["SpectralAxis", "spectral_axis"]
+__all__ = ["SpectralAxis", "frequency_axis", "spectral_axis"]
 
 VELOCITIES = {
     "VRAD": u.doppler_radio,
@@ -45,6 +45,21 @@ class SpectralAxis:
     def __str__(self):
         values = self.frequency if self.velocity is None else self.velocity
         return f"{len(self)} channels, {values[0]:.7g} to {values[-1]:.7g}"
+
+
+def frequency_axis(header):
+    """Which axis of an image is that of frequency.
+
+    Parameters
+    ----------
+    header : dict-like
+
+    Returns
+    -------
+    int or None
+        From 3 to 5, as in the names of its cards.
+    """
+    return next((axis for axis in range(3, 6) if str(header.get(f"CTYPE{axis}", "")).startswith("FREQ")), None)
 
 
 def spectral_axis(wcs, length, name):

@@ -7,6 +7,7 @@ from astropy.io import fits
 
 from ..observation.history import history_lines
 from ..observation.reading import JY_PER_BEAM
+from ..observation.spectral import frequency_axis
 
 __all__ = ["PROVENANCE", "celestial_header", "channels_text", "cube_header", "product_header", "to_hdu"]
 
@@ -44,12 +45,11 @@ def product_header(dirty, meta):
     header = fits.Header()
     for key in CARRIED:
         _carry(header, dirty.meta, key)
-    for axis in range(3, 6):
-        frequency = dirty.meta.get(f"CRVAL{axis}")
-        if str(dirty.meta.get(f"CTYPE{axis}", "")).startswith("FREQ") and isinstance(frequency, int | float):
-            # FITS has no NaN; metadata in memory may.
-            with suppress(ValueError):
-                header["FREQ"] = (frequency, "Hz")
+    frequency = dirty.meta.get(f"CRVAL{frequency_axis(dirty.meta)}")
+    if isinstance(frequency, int | float):
+        # FITS has no NaN; metadata in memory may.
+        with suppress(ValueError):
+            header["FREQ"] = (frequency, "Hz")
     header["BMAJ"], header["BMIN"] = dirty.beam.major.to_value("deg"), dirty.beam.minor.to_value("deg")
     header["BPA"] = dirty.beam.pa.to_value("deg")
     header["NOISE"] = (dirty.rms, "Jy/beam, of the dirty image")

@@ -1,7 +1,6 @@
 """Writing the products of a result: all of them, each whole."""
 
 import errno
-import math
 import os
 from contextlib import suppress
 from functools import partial
@@ -13,14 +12,13 @@ from astropy.io import fits
 from ..errors import SettingError
 from ..observation.planes import Plane
 from ..sources.catalog import restoring_beams
-from .catalog_files import ecsv_meta, write_ecsv
+from .catalog_files import write_ecsv
 from .folders import locked, move_without_replacing, scratch_folder
-from .headers import PROVENANCE, to_hdu
+from .headers import to_hdu
 
 __all__ = [
     "IMAGES", "PRODUCTS", "WITH_AXES", "check_folder", "check_free", "check_not_read", "check_prefix",
-    "differences", "existing_products", "is_made", "left_by_interruption", "made_of", "move_all", "product_path",
-    "put_in_place", "write_products",
+    "existing_products", "move_all", "product_path", "put_in_place", "write_products",
 ]  # fmt: skip
 
 
@@ -107,105 +105,6 @@ def existing_products(prefix, products=PRODUCTS):
     """
     # A link that leads nowhere is there, too.
     return [path for path in (product_path(prefix, suffix) for suffix in products) if os.path.lexists(path)]
-
-
-def is_made(prefix, origin, products=PRODUCTS):
-    """Whether all products are there, whole, and made of an image.
-
-    Parameters
-    ----------
-    prefix : str or path-like
-    origin : dict
-        As of `made_of`.
-    products : dict, optional
-        With the suffixes as keys.
-
-    Returns
-    -------
-    bool
-    """
-    there = existing_products(prefix, products)
-    return len(there) == len(products) and made_of(there, origin)
-
-
-def left_by_interruption(prefix, origin):
-    """Whether what is there of the products is a part of those of an image, and nothing else of the same name.
-
-    Parameters
-    ----------
-    prefix : str or path-like
-    origin : dict
-        As of `made_of`.
-
-    Returns
-    -------
-    bool
-    """
-    there = existing_products(prefix)
-    images = [path for path in there if path.suffix == ".fits"]
-    whole = len(there) == len(PRODUCTS) and all(path.stat().st_size for path in there if path.exists())
-    return bool(images) and not whole and made_of(images, origin)
-
-
-def made_of(paths, origin):
-    """Whether some products are whole and have a provenance.
-
-    Parameters
-    ----------
-    paths : list of path-like
-    origin : dict
-        Names of the provenance, as the catalogue has them, and their values; what a product does not say is right.
-
-    Returns
-    -------
-    bool
-    """
-    try:
-        return all(path.stat().st_size and _differences(path, origin) == {} for path in paths)
-    except (OSError, ValueError):
-        return False
-
-
-def differences(prefix, origin, products=PRODUCTS):
-    """What some products say of how they were made that is otherwise in an origin.
-
-    Parameters
-    ----------
-    prefix : str or path-like
-    origin : dict
-        As of `made_of`.
-    products : dict, optional
-        With the suffixes as keys.
-
-    Returns
-    -------
-    dict
-        By names of the provenance, what the products say; empty where they say nothing.
-    """
-    found = {}
-    for path in existing_products(prefix, products):
-        with suppress(OSError, ValueError):
-            found |= _differences(path, origin) or {}
-    return found
-
-
-def _differences(path, origin):
-    """The same of one product; None of an image that is none."""
-    said = {}
-    if path.suffix == ".fits":
-        header = fits.getheader(path)
-        if "DMODEL" not in header:
-            return None
-        said = {name: header[key] for key, name in PROVENANCE.items() if key in header}
-    elif path.suffix == ".ecsv":
-        said = ecsv_meta(path)
-    return {name: said[name] for name, value in origin.items() if not _same(said.get(name, value), value)}
-
-
-def _same(one, other):
-    """Whether values are the same; headers keep 15 digits."""
-    numbers = all(isinstance(value, int | float) for value in (one, other))
-    return math.isclose(one, other, rel_tol=1e-12) if numbers else one == other
 
 
 def write_products(result, prefix, overwrite=False, products=PRODUCTS):

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
+from ...observation.spectral import frequency_axis
+
 __all__ = ["output_folder", "read_parameters", "save_parameters", "write_image", "write_output"]
 
 CARRIED = ("SPECSYS", "TELESCOP", "INSTRUME", "OBJECT", "DATE-OBS", "RADESYS", "LONPOLE", "LATPOLE")
@@ -54,8 +56,7 @@ def write_image(path, data, field, pad=False):
 
 def _channel_width(header):
     """Of a frequency axis, Hz; 1 where there is none."""
-    axis = next((axis for axis in range(3, 6) if str(header.get(f"CTYPE{axis}", "")).startswith("FREQ")), None)
-    width = header.get(f"CDELT{axis}")
+    width = header.get(f"CDELT{frequency_axis(header)}")
     return float(width) if isinstance(width, int | float) and width else 1.0
 
 

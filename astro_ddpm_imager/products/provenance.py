@@ -1,0 +1,111 @@
+"""How products were made, as they say it themselves, and whether that is how it is wanted."""
+
+import math
+from contextlib import suppress
+
+from astropy.io import fits
+
+from .catalog_files import ecsv_meta
+from .headers import PROVENANCE
+from .writing import PRODUCTS, existing_products
+
+__all__ = ["differences", "is_made", "left_by_interruption", "made_of"]
+
+
+def is_made(prefix, origin, products=PRODUCTS):
+    """Whether all products are there, whole, and made of an image.
+
+    Parameters
+    ----------
+    prefix : str or path-like
+    origin : dict
+        As of `made_of`.
+    products : dict, optional
+        With the suffixes as keys.
+
+    Returns
+    -------
+    bool
+    """
+    there = existing_products(prefix, products)
+    return len(there) == len(products) and made_of(there, origin)
+
+
+def left_by_interruption(prefix, origin):
+    """Whether what is there of the products is a part of those of an image, and nothing else of the same name.
+
+    Parameters
+    ----------
+    prefix : str or path-like
+    origin : dict
+        As of `made_of`.
+
+    Returns
+    -------
+    bool
+    """
+    there = existing_products(prefix)
+    images = [path for path in there if path.suffix == ".fits"]
+    whole = len(there) == len(PRODUCTS) and all(path.stat().st_size for path in there if path.exists())
+    return bool(images) and not whole and made_of(images, origin)
+
+
+def made_of(paths, origin):
+    """Whether some products are whole and have a provenance.
+
+    Parameters
+    ----------
+    paths : list of path-like
+    origin : dict
+        Names of the provenance, as the catalogue has them, and their values; what a product does not say is right.
+
+    Returns
+    -------
+    bool
+    """
+    try:
+        return all(path.stat().st_size and _differences(path, origin) == {} for path in paths)
+    except (OSError, ValueError):
+        return False
+
+
+def differences(prefix, origin, products=PRODUCTS):
+    """What some products say of how they were made that is otherwise in an origin.
+
+    Parameters
+    ----------
+    prefix : str or path-like
+    origin : dict
+        As of `made_of`.
+    products : dict, optional
+        With the suffixes as keys.
+
+    Returns
+    -------
+    dict
+        By names of the provenance, what the products say; empty where they say nothing.
+    """
+    found = {}
+    for path in existing_products(prefix, products):
+        with suppress(OSError, ValueError):
+            found |= _differences(path, origin) or {}
+    return found
+
+
+def _differences(path, origin):
+    """The same of one product; None of an image that is none."""
+    said = {}
+    if path.suffix == ".fits":
+        header = fits.getheader(path)
+        if "DMODEL" not in header:
+            return None
+        said = {name: header[key] for key, name in PROVENANCE.items() if key in header}
+    elif path.suffix == ".ecsv":
+        said = ecsv_meta(path)
+    return {name: said[name] for name, value in origin.items() if not _same(said.get(name, value), value)}
+
+
+def _same(one, other):
+    """Whether values are the same; headers keep 15 digits."""
+    numbers = all(isinstance(value, int | float) for value in (one, other))
+    return math.isclose(one, other, rel_tol=1e-12) if numbers else one == other
