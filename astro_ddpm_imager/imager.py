@@ -160,9 +160,9 @@ class DiffusionImager:
             raise SettingError(f"client={client!r}: must be a distributed.Client; for one, distributed.Client(address)")
         if not isinstance(model, str | PathLike):
             raise SettingError(f"model={model!r}: must be a name or a path")
-        check_tile(tile)
+        self.tile = check_tile(tile)
         self.denoiser = Denoiser(model, device, threads)
-        self.model, self.device, self.progress, self.client, self.tile = model, device, progress, client, tile
+        self.model, self.device, self.progress, self.client = model, device, progress, client
         card = self.card
         default_steps = PAPER_STEPS if sampler == "ddpm" else card.steps
         self.steps = default_steps if steps is None else steps

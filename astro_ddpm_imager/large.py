@@ -78,6 +78,11 @@ def check_tile(side):
     ----------
     side : object
 
+    Returns
+    -------
+    int or None
+        The same as a number of Python's, which can be written as JSON.
+
     Raises
     ------
     SettingError
@@ -85,6 +90,7 @@ def check_tile(side):
     whole = isinstance(side, int | np.integer) and not isinstance(side, bool)
     if not (side is None or (whole and (side == 0 or side >= 64))):
         raise SettingError(f"tile={side!r}: must be a number of pixels of at least 64, or 0 for none")
+    return side if side is None else int(side)
 
 
 def image_in_tiles(imager, image, companions, beam=None, folder=None):

@@ -282,6 +282,8 @@ def test_what_goes_on_is_the_same_cube(imager, cube_files, tmp_path, monkeypatch
 
 
 def test_numbers_of_numpy_are_numbers(cube_files, tmp_path):
-    imager = DiffusionImager(n_samples=np.int64(1), steps=np.int64(2), seed=np.uint32(7), device="cpu", progress=False)
+    imager = DiffusionImager(
+        n_samples=np.int64(1), steps=np.int64(2), seed=np.uint32(7), tile=np.int64(0), device="cpu", progress=False
+    )
     assert "np.int64" not in repr(imager)
     image_cube(imager, cube_files["dirty"], tmp_path / "c", cube_files["psf"], channels=slice(0, 1))
