@@ -165,7 +165,8 @@ class _Work:
         done = len(self.tiles) - len(todo)
         if done:
             log.info("%d of %d tiles are done already", done, len(self.tiles))
-        pieces = (self._piece(number, left, components, doubts, state["seed"]) for number in todo)
+        shown = np.broadcast_to(self._is_imaged((components.y, components.x)), components.flux.shape)
+        pieces = (self._piece(number, left, components, shown, doubts, state["seed"]) for number in todo)
         imager, said = self.imager.but(progress=False), {}
         with tile_progress(self.imager.progress, len(self.tiles), imager.n_samples * imager.steps) as update:
             update(done)
@@ -242,7 +243,10 @@ class _Work:
         return Plane.of(self.folder / f"{name}.npy", self.shape, lambda rows: values[rows])
 
     def _store_dirty(self, image):
-        """The dirty image, Jy/beam, blank where the primary beam or the noise is."""
+        """The dirty image, Jy/beam, blank where the primary beam or the noise is, but not where the former is low.
+
+        Sources there have sidelobes elsewhere, which CLEAN takes out.
+        """
         brightness_of(image[:1, :1])  # its unit
         flat_sky = "pb" in self.planes and is_flat_sky(image.meta)
 
@@ -250,19 +254,20 @@ class _Work:
             values = brightness_of(CCDData(image.data[rows], unit=image.unit))
             if image.mask is not None:
                 values = np.where(image.mask[rows], np.nan, values)
-            for name, lowest in (("pb", self.imager.pblimit), ("noise", 0)):
-                if name in self.planes:
-                    other = self.planes[name].read((rows, slice(None)))
-                    with np.errstate(invalid="ignore"):
-                        values = np.where((other >= lowest) & (other > 0), values, np.nan)
-            if flat_sky:
-                values = values * self.planes["pb"].read((rows, slice(None)))
+            if "noise" in self.planes:
+                noise = self.planes["noise"].read((rows, slice(None)))
+                with np.errstate(invalid="ignore"):
+                    values = np.where(noise > 0, values, np.nan)
+            if "pb" in self.planes:
+                pb = self.planes["pb"].read((rows, slice(None)))
+                known = np.isfinite(pb) & (self._within_limit(pb) | (values != 0))  # zeros below the limit are blank
+                values = np.where(known, values * pb if flat_sky else values, np.nan)
             return values
 
         plane = Plane.of(self.folder / "dirty.npy", self.shape, rows_of)
         pixels = plane.opened()
         image.data, image.mask = np.broadcast_to(np.float32(0), self.shape), None  # they are on disk now
-        if not any(np.isfinite(pixels[tile.core]).any() for tile in self.tiles):
+        if not any((np.isfinite(pixels[tile.core]) & self._is_imaged(tile.core)).any() for tile in self.tiles):
             raise DirtyImageError(
                 f"dirty: every pixel is blank (NaN), or below pblimit={self.imager.pblimit}; lower pblimit or check pb"
             )
@@ -275,6 +280,15 @@ class _Work:
             for tile in self.tiles:
                 plane.write(tile.core, plane.read(tile.core) - level[tile.core])
         return plane
+
+    def _within_limit(self, pb):
+        """Where a primary beam is not below ``pblimit``."""
+        with np.errstate(invalid="ignore"):
+            return (pb >= self.imager.pblimit) & (pb > 0)
+
+    def _is_imaged(self, where):
+        """Whether pixels are not below ``pblimit``; ``where`` is an index of the image."""
+        return self._within_limit(self.planes["pb"].read(where)) if "pb" in self.planes else np.True_
 
     @property
     def _beam_area(self):
@@ -361,12 +375,13 @@ class _Work:
     def _tile_path(self, number):
         return self.folder / f"tile-{number:05d}.ecsv"
 
-    def _piece(self, number, left, components, doubts, seed):
+    def _piece(self, number, left, components, shown, doubts, seed):
         tile = self.tiles[number]
+        own = shown & components.are_within(tile.window)
         return TilePiece(
-            number, tile, self.planes | {"dirty": left}, components.within(tile.window),
+            number, tile, self.planes | {"dirty": left}, components.select(own).within(tile.window),
             nearest_psf(self.psfs, tile.core).near if self.psfs else None,
-            unknown_sidelobes(components, self.psfs, doubts, tile.window) if self.psfs else None,
+            unknown_sidelobes(components.select(~own), self.psfs, doubts, tile.window) if self.psfs else None,
             self._quietest, self.wcs, self.beam, self.meta, self.inputs,
             int(np.random.SeedSequence([seed, number]).generate_state(1)[0]),
         )  # fmt: skip

@@ -77,7 +77,9 @@ class TilePiece:
         window = self.tile.window
         values = {name: plane.read(window) for name, plane in self.planes.items()}
         data = values.pop("dirty")
-        if not np.isfinite(data).any():
+        with np.errstate(invalid="ignore"):
+            imaged = np.isfinite(data) & (values["pb"] >= pblimit) if "pb" in values else np.isfinite(data)
+        if not imaged.any():
             raise DirtyImageError("dirty: every pixel is blank (NaN)")
         if self.psf is not None:
             seen = self.components.seen(self.psf, data.shape)

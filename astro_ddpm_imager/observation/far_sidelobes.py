@@ -194,14 +194,15 @@ def clean_for_others(dirty, left, cut, psfs, measured, overlap, workers):
 
 
 def unknown_sidelobes(components, psfs, doubts, window):
-    """What is not known of the sidelobes that sources outside a window have in it.
+    """What is not known of the sidelobes that sources have in a window to which they do not belong.
 
     Parameters
     ----------
     components : `PixelComponents`
+        Of these sources.
     psfs : list of `PlacedPSF`
     doubts : list of float
-        As `clean_for_others` returns both.
+        As `clean_for_others` returns them.
     window : tuple of slice
 
     Returns
@@ -211,10 +212,9 @@ def unknown_sidelobes(components, psfs, doubts, window):
     """
     places = [np.linspace(s.start, s.stop - 1, 1 + -(-(s.stop - s.start) // SIDE)) for s in window]
     variance = np.zeros([len(axis) for axis in places])
-    outside = ~components.are_within(window)
     owners = _owners(components, psfs)
     for number, (psf, doubt) in enumerate(zip(psfs, doubts, strict=True)):
-        far = components.select(outside & (owners == number))
+        far = components.select(owners == number)
         if not doubt or not len(far.flux):
             continue
         beyond_y, beyond_x = (

@@ -217,7 +217,7 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=
     observation = DirtyImage(
         data, image.wcs, beam, rms, psf_values, pb_values, allowed, image.meta,
         holes=holes if holes.any() else None, inputs=inputs,
-        beyond=outer if whole and noise is None and np.isfinite(outer).any() else None,
+        beyond=outer if noise is None and np.isfinite(outer).any() else None,
     )  # fmt: skip
     return observation if noise is None else flatten(observation, noise)
 

@@ -280,8 +280,9 @@ def test_sources_below_the_limit_of_the_primary_beam_leave_no_sidelobes(beyond_t
     assert after.beyond is None
 
 
-def test_sources_below_the_limit_make_no_false_ones(beyond_the_limit):
-    imager = DiffusionImager(n_samples=8, seed=1, reliability=0.5, device="cpu", progress=False)
+@pytest.mark.parametrize("tile", [0, 150])
+def test_sources_below_the_limit_make_no_false_ones(beyond_the_limit, tile):
+    imager = DiffusionImager(n_samples=8, seed=1, reliability=0.5, device="cpu", progress=False, tile=tile)
     catalog = imager(**beyond_the_limit).catalog
     assert 1 <= len(catalog) <= 2
     assert np.hypot(catalog["x"][0] - 150, catalog["y"][0] - 150) < 2
