@@ -21,6 +21,7 @@ from .observation.far_sidelobes import (
     PixelComponents,
     PlacedPSF,
     clean_for_others,
+    nearest_place,
     nearest_psf,
     unknown_sidelobes,
 )
@@ -47,6 +48,7 @@ log = logging.getLogger(__name__)
 
 LARGEST = 2048 * 2048  # pixels of an image that is worked on at once, with 1 to 2 GB
 SIDE = 1024  # pixels of a tile
+SMALLEST = 4  # overlaps: side of a tile, unless another one is asked for
 OVERLAP_BEAMS = 10.0  # at the edge of a tile: the reach of what is beside it
 SAME_BEAMS = 0.7  # sources of two tiles that are nearer are one
 COARSE = 2048  # pixels on a side of what is looked at of a primary beam
@@ -151,9 +153,12 @@ class _Work:
         self.beam_pixels = beam_pixels(self.beam, self.wcs)
         self.overlap = int(np.ceil(OVERLAP_BEAMS * self.beam_pixels))
         self.side = _side(imager.tile, self.overlap, self.beam_pixels, max(self.shape))
+        places = [self._place_of(*each) for each in psfs]
+        if imager.tile is None:
+            self.side = _side_for_all(places, self.shape, self.side, self.overlap)
         self.tiles = tiles(self.shape, self.side, self.overlap)
         self.planes = {name: self._store(name, each, image) for name, each in given.items()}
-        self.psfs = [self._place(number, image, *each) for number, each in enumerate(psfs)]
+        self.psfs = [self._placed(n, image, *place, psf) for n, (place, (*_, psf)) in enumerate(zip(places, psfs))]
         self.planes["dirty"] = self._store_dirty(image)
         self._warn_of_unused_psfs()
 
@@ -196,20 +201,20 @@ class _Work:
             self.inputs["psf"] = f"{len(found)} PSFs", ""
         return found
 
-    def _place(self, number, image, position, several, psf):
-        peak = tuple(n // 2 for n in psf.shape)
+    def _place_of(self, position, several, psf):
+        """Where a PSF was made for, 0-based pixel (x, y)."""
         if not several:
-            x, y = (n // 2 for n in reversed(self.shape))
-        else:
-            if position is None and psf.wcs is None:
-                raise DirtyImageError(
-                    "psf: one of several has no WCS; give (SkyCoord, psf), so that its place is known"
-                )
-            if position is None:
-                position = psf.wcs.pixel_to_world(peak[1], peak[0])
-            if not isinstance(position, SkyCoord):
-                raise TypeError(f"psf: the place of a PSF must be a SkyCoord, not a {type(position).__name__}")
-            x, y = map(float, self.wcs.world_to_pixel(position))
+            return tuple(n // 2 for n in reversed(self.shape))
+        if position is None and psf.wcs is None:
+            raise DirtyImageError("psf: one of several has no WCS; give (SkyCoord, psf), so that its place is known")
+        if position is None:
+            position = psf.wcs.pixel_to_world(*(n // 2 for n in reversed(psf.shape)))
+        if not isinstance(position, SkyCoord):
+            raise TypeError(f"psf: the place of a PSF must be a SkyCoord, not a {type(position).__name__}")
+        return tuple(map(float, self.wcs.world_to_pixel(position)))
+
+    def _placed(self, number, image, x, y, psf):
+        peak = tuple(n // 2 for n in psf.shape)
         if "pb" in self.planes:
             psf.data = mosaic_psf(psf, self.planes["pb"].opened(), image, (y, x))
         near = middle_of(psf.data, [PSF_REACH * min(self.side, n) for n in self.shape])
@@ -439,10 +444,20 @@ class _Work:
 def _side(wanted, overlap, beam_pixels, longest):
     """Of a tile, pixels."""
     if not wanted:
-        return max(SIDE, 4 * overlap) if wanted is None else longest
+        return max(SIDE, SMALLEST * overlap) if wanted is None else longest
     if wanted < 3 * overlap:
         raise SettingError(
             f"tile={wanted}: must be at least {3 * overlap} pixels for a beam of {beam_pixels:.3g}: neighbours overlap "
             f"by {OVERLAP_BEAMS:g} beams on each side"
         )
     return wanted
+
+
+def _side_for_all(places, shape, side, overlap):
+    """Side of a tile, at most some, with which each PSF is the nearest one to a tile; that if there is no such side."""
+    smaller = side
+    while len(places) > 1 and smaller >= SMALLEST * overlap:
+        if len({nearest_place(places, tile.core) for tile in tiles(shape, smaller, overlap)}) == len(places):
+            return smaller
+        smaller = smaller * 3 // 4
+    return side

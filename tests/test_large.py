@@ -298,3 +298,16 @@ def test_psfs_that_no_tile_takes_are_said(in_tiles, field, caplog):
     far = field["dirty"].wcs.pixel_to_world(-500, -500)
     in_tiles(field["dirty"], [(place, psf), (far, psf)], beam=field["beam"])
     assert "psf: 1 of the 2 that were given are the nearest one to no tile" in caplog.text
+
+
+def test_tiles_are_so_small_that_all_psfs_are_used(field, middle, monkeypatch, caplog):
+    pieces = []
+    monkeypatch.setattr(large, "run_pieces", lambda function, imager, given: pieces.extend(given) or iter(()))
+    monkeypatch.setattr(large._Work, "_joined", lambda self, seed: type("Result", (), {})())
+    ny, nx = 300, 300
+    wide = CCDData(np.random.default_rng(1).normal(0, RMS, (ny, nx)), unit="Jy/beam", wcs=field["dirty"].wcs)
+    places = [wide.wcs.pixel_to_world(150, y) for y in (60, 240)]
+    imager = DiffusionImager(n_samples=2, steps=2, seed=1, device="cpu", progress=False)
+    imager(wide, list(zip(places, (middle, middle[10:-10]), strict=True)), beam=field["beam"])
+    assert {piece.psf.shape[0] for piece in pieces} == {middle.shape[0], middle.shape[0] - 20}
+    assert "are not used" not in caplog.text

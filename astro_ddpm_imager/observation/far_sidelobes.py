@@ -13,7 +13,7 @@ from .disk_convolution import DiskConvolution
 from .planes import Plane
 from .reach import continued_by_rows, covering, doubt_beyond, work_to_continue
 
-__all__ = ["PixelComponents", "PlacedPSF", "clean_for_others", "nearest_psf", "unknown_sidelobes"]
+__all__ = ["PixelComponents", "PlacedPSF", "clean_for_others", "nearest_place", "nearest_psf", "unknown_sidelobes"]
 
 log = logging.getLogger(__name__)
 
@@ -135,8 +135,24 @@ def nearest_psf(psfs, window):
     -------
     `PlacedPSF`
     """
+    return psfs[nearest_place([(psf.x, psf.y) for psf in psfs], window)]
+
+
+def nearest_place(places, window):
+    """Which of some places is nearest to the middle of a window.
+
+    Parameters
+    ----------
+    places : list of tuple of float, (x, y)
+    window : tuple of slice
+
+    Returns
+    -------
+    int
+        The first one of those that are equally near.
+    """
     y, x = ((s.start + s.stop - 1) / 2 for s in window)
-    return min(psfs, key=lambda psf: np.hypot(psf.x - x, psf.y - y))
+    return int(np.argmin(np.hypot(*(np.array(places) - (x, y)).T)))
 
 
 def clean_for_others(dirty, left, cut, psfs, measured, overlap, workers):
