@@ -158,7 +158,10 @@ class _Work:
             self.side = _side_for_all(places, self.shape, self.side, self.overlap)
         self.tiles = tiles(self.shape, self.side, self.overlap)
         self.planes = {name: self._store(name, each, image) for name, each in given.items()}
-        self.psfs = [self._placed(n, image, *place, psf) for n, (place, (*_, psf)) in enumerate(zip(places, psfs))]
+        self.psfs = [
+            self._placed(number, image, *place, psf)
+            for number, (place, (*_, psf)) in enumerate(zip(places, psfs, strict=True))
+        ]
         self.planes["dirty"] = self._store_dirty(image)
         self._warn_of_unused_psfs()
 
