@@ -1,5 +1,6 @@
 """Command line: astro-ddpm-imager image, demo, simulate, evaluate and models."""
 
+import gc
 import logging
 import signal
 import sys
@@ -35,6 +36,9 @@ def main(arguments=None):
             return _run(arguments)
     finally:
         flush_streams()
+        if arguments is None:
+            # The process ends with all that is left: to look for cycles of references in it takes half a second.
+            gc.freeze()
 
 
 class _Terminated(KeyboardInterrupt):
@@ -65,7 +69,8 @@ def _run(arguments):
         args = parse(arguments)
         with logging_to_stderr(_level(args)):
             # Only now, so that --help and --version do not wait for what the commands need.
-            resolve_name(args.run)(args)
+            command = resolve_name(args.run) if arguments is not None else _imported(args.run)
+            command(args)
     except (DirtyImageError, EvaluationError, ModelError, SettingError, SimulationError, OSError) as error:
         if args is not None and args.verbose:
             traceback.print_exception(error)
@@ -83,6 +88,19 @@ def _run(arguments):
         print(f"astro-ddpm-imager: {'terminated' if terminated else 'interrupted'}{way}", file=sys.stderr)
         return 128 + (signal.SIGTERM if terminated else signal.SIGINT)
     return 0
+
+
+def _imported(name):
+    """A function by its name, in a process of its own: in what is imported for it no cycles of references are sought.
+
+    All of that stays, and to go through it again and again takes as long as to read an image.
+    """
+    gc.disable()
+    try:
+        return resolve_name(name)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _level(args):
