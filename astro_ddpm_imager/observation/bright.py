@@ -341,6 +341,8 @@ def _clean_deeper(dirty, residual, rms, unknown):
 
 def _largest_part(part, seen, islands, brightest, kept):
     """Of each source that is too bright all but ``kept`` times the noise."""
+    if not seen.max() > brightest:
+        return None
     factors, numbers = np.zeros(seen.shape), np.arange(1, islands.max() + 1)
     for island, peak in zip(numbers, np.atleast_1d(maximum(seen, islands, numbers)), strict=True):
         if peak > brightest:

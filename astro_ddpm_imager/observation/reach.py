@@ -265,8 +265,10 @@ def _doubts(psf):
 
 def _knowledge(psf, shape, rows=slice(None)):
     """1 where a PSF is known, 0 beyond its image, smoothly from one to the other; shape (2 ny, 2 nx), or some rows."""
-    beyond = _distance([2 * n for n in shape], [n // 2 for n in psf.shape], rows)
-    return 0.5 + 0.5 * np.cos(np.pi * ((beyond - 1 + PASSAGE) / PASSAGE).clip(0, 1))
+    # It falls with the distance, which is the larger one on both axes: cosines of the axes will do.
+    beyond = _distances([2 * n for n in shape], [n // 2 for n in psf.shape])
+    y, x = (0.5 + 0.5 * np.cos(np.pi * ((far - 1 + PASSAGE) / PASSAGE).clip(0, 1)) for far in beyond)
+    return np.minimum(y[rows, None], x)
 
 
 def _both_sides(psf):
@@ -278,10 +280,15 @@ def _both_sides(psf):
     return psf
 
 
-def _distance(shape, reach, rows=slice(None)):
-    """Distance from the middle of an image, the larger one on both axes, in units of a reach on each; of some rows."""
-    y, x = (np.abs(np.arange(n) - n // 2) / r for n, r in zip(shape, reach, strict=True))
-    return np.maximum(y[rows, None], x)
+def _distance(shape, reach):
+    """Distance from the middle of an image, the larger one on both axes, in units of a reach on each."""
+    y, x = _distances(shape, reach)
+    return np.maximum(y[:, None], x)
+
+
+def _distances(shape, reach):
+    """The same, on each axis."""
+    return [np.abs(np.arange(n) - n // 2) / r for n, r in zip(shape, reach, strict=True)]
 
 
 def _rms(values):
