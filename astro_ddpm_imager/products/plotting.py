@@ -213,10 +213,12 @@ def _asinh_ticks(norm):
     powers = 10.0 ** np.arange(
         np.floor(np.log10(norm.linear_width)) - 1, np.log10(max(norm.vmax, norm.linear_width)) + 1
     )
-    ticks = [0.0]
-    for value in np.multiply.outer(powers, [1, 2, 5]).ravel():
-        if value <= norm.vmax and norm(value) - norm(ticks[-1]) > 0.09:
+    values = np.multiply.outer(powers, [1, 2, 5]).ravel()
+    ticks, last = [0.0], norm(0)
+    for value, place in zip(values, norm(values), strict=True):
+        if value <= norm.vmax and place - last > 0.09:
             ticks.append(value)
+            last = place
     if len(ticks) < 4:
         return [tick for tick in MaxNLocator(5).tick_values(norm.vmin, norm.vmax) if norm.vmin <= tick <= norm.vmax]
     return [-tick for tick in ticks[:0:-1] if -tick >= norm.vmin and norm(0) - norm(-tick) > 0.05] + ticks
@@ -236,6 +238,8 @@ def label_axes(axes, wcs):
         axis = axes.coords[index]
         axis.set_axislabel(AXES.get(name, name), minpad=0.5)
         axis.set_ticks(number=4)
+        if axis.get_format_unit() == u.hourangle:
+            axis.set_separator(("h", "m", "s"))  # as superscripts, by default, they take a tenth of a picture's time
         axis.set_ticklabel(exclude_overlapping=True, size=8)
 
 
