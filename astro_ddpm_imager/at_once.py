@@ -15,7 +15,7 @@ from .observation.bright import subtract_beyond, subtract_bright
 from .observation.grid import ModelGrid
 from .observation.gridded import GriddedObservation
 from .observation.noise_map import flatten, uneven_noise
-from .parallel import one_blas_thread
+from .parallel import importing, one_blas_thread
 from .progress import expect_more, progress_bar
 from .result import ImagingResult
 from .sources.aggregation import without_luck
@@ -72,7 +72,8 @@ def image_at_once(imager, observation):
     notes = {"protocol": admit(measured, gridded, imager.denoiser, imager.insist)} if card.protocol else {}
     log.info("noise %.4g Jy/beam, model grid %s, seed %d", observation.rms, grid.shape, seed)
 
-    with progress_bar(imager.progress, imager.n_samples * imager.steps) as update:
+    bar = progress_bar(imager.progress, imager.n_samples * imager.steps)
+    with importing(*imager.needed_later), bar as update:
         draws = draw_samples(gridded, imager.denoiser, imager.n_samples, imager.steps, imager.sampler, seed, update)
     samples, sky = reconstruct(draws.samples, gridded, imager.aggregate, per_beam, workers)
     residual = Residual.of(sky, gridded, grid)

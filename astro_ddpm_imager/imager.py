@@ -128,6 +128,8 @@ class DiffusionImager:
     pblimit = Number(0, 1)
     calibrate = Flag()
     insist = Flag()
+    # Modules that are imported while samples are drawn, for the network lets others run Python.
+    needed_later = ("photutils.detection",)
 
     def __init__(
         self,

@@ -3,11 +3,12 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
+from importlib import import_module
 from threading import Lock
 
 from threadpoolctl import threadpool_limits
 
-__all__ = ["in_parallel", "one_blas_thread"]
+__all__ = ["importing", "in_parallel", "one_blas_thread"]
 
 
 def in_parallel(function, number, workers):
@@ -30,6 +31,31 @@ def in_parallel(function, number, workers):
         return list(executor.map(lambda k: context.copy().run(function, k), range(number)))
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def importing(*modules):
+    """Import modules that are needed later, in a thread, while something else is done; starts no more when interrupted.
+
+    Where one cannot be imported, whoever needs it says so.
+
+    Parameters
+    ----------
+    *modules : str
+        Their names.
+
+    Yields
+    ------
+    None
+    """
+    executor = ThreadPoolExecutor(1)
+    try:
+        executor.map(import_module, modules)
+        yield
+    except BaseException:
+        executor.shutdown(cancel_futures=True)
+        raise
+    executor.shutdown()
 
 
 class _BlasLimit:

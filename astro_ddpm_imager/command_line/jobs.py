@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib import import_module
 from itertools import compress
 from operator import not_
 from pathlib import Path
@@ -24,6 +23,7 @@ __all__ = ["LARGE", "Job", "do_all", "report_failure"]
 
 log = logging.getLogger(__name__)
 
+TO_DRAW = ("astropy.visualization.wcsaxes", "astro_ddpm_imager.products.plotting")  # what the picture of a result needs
 LARGE = 2**22  # pixels of an image that does not wait in memory for its products, while the next one is made
 
 
@@ -135,10 +135,9 @@ def _one_by_one(jobs, imager, args, failures):
         except Exception as error:
             failures.add(job, error)
 
+    imager = imager.but(needed_later=(*imager.needed_later, *TO_DRAW))
     written = []  # the last image that was made, while its products are written
     with ThreadPoolExecutor(1) as writer:
-        if jobs:
-            writer.submit(_import_the_rest)
         try:
             for job in jobs:
                 while written and job.divided:  # which writes by itself
@@ -163,13 +162,6 @@ def _one_by_one(jobs, imager, args, failures):
         finally:
             while written:
                 settle(*written.pop())
-
-
-def _import_the_rest():
-    """What finds and draws sources, which takes a second, while the network draws the first samples."""
-    import_module("photutils.detection")
-    import_module("astropy.visualization.wcsaxes")
-    import_module("...products.plotting", __name__)
 
 
 def _on_cluster(jobs, imager, args, failures):
