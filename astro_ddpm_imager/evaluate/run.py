@@ -188,13 +188,12 @@ def _digest(sources):
 
 def _image_field(parts, number, arguments, files, truth, components, imager, fwhm):
     """Everything that comes from the samples of one field, drawn once; and the matched filter."""
-    path = arguments["dirty"]
+    path, started = arguments["dirty"], time.perf_counter()
     try:
         image = read_image(path)
         _check_positions(image, truth, f"field {number}, {path}")
         _check_sizes(image, components, f"field {number}, {path}")
-        started = time.perf_counter()
-        result = imager(**arguments)
+        result = imager(**arguments | {"dirty": image})
     except DirtyImageError as error:
         raise EvaluationError(f"field {number}, {path}: {error}") from error
     _ = tuple(result)
