@@ -13,7 +13,7 @@ from astropy.table import QTable
 
 from .observation.dirty import DirtyImage
 from .observation.grid import ModelGrid
-from .observation.reading import JY_PER_BEAM
+from .observation.units import JY_PER_BEAM
 from .products.headers import product_header
 from .products.summary import brightness, result_html
 from .products.writing import PRODUCTS, WITH_AXES, check_prefix, write_products

@@ -12,7 +12,7 @@ from .observation.far_sidelobes import PixelComponents
 from .observation.grid import Tile
 from .observation.preparation import prepare_plane
 from .observation.psf import middle_of
-from .observation.reading import JY_PER_BEAM
+from .observation.units import JY_PER_BEAM
 from .tiled_result import TILED
 
 __all__ = ["TilePiece", "image_tile"]

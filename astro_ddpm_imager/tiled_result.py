@@ -8,7 +8,7 @@ from astropy.nddata import CCDData, StdDevUncertainty
 from .errors import SettingError
 from .observation.dirty import DirtyImage
 from .observation.planes import Plane
-from .observation.reading import JY_PER_BEAM
+from .observation.units import JY_PER_BEAM
 from .products.headers import product_header
 from .products.summary import brightness
 from .result import JY_PER_PIXEL, ImagingResult

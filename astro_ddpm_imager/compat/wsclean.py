@@ -15,7 +15,8 @@ from astropy.io import fits
 from ..errors import DirtyImageError
 from ..imager import DiffusionImager
 from ..observation.noise_map import unflatten
-from ..observation.reading import JY_PER_BEAM, file_digest, read_image
+from ..observation.reading import file_digest, read_image
+from ..observation.units import JY_PER_BEAM
 from ..products.headers import product_header
 from ..products.provenance import is_made, made_of
 from ..products.writing import PRODUCTS, check_folder, existing_products, product_path, write_products

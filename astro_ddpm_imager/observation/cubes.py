@@ -13,8 +13,9 @@ from astropy.wcs import WCS
 
 from ..errors import DirtyImageError
 from .fits_files import IMAGE_HDUS, is_packed
-from .reading import called, file_digest, locate_plane, opened_image, parse_unit, plane_axes, select_plane
+from .reading import called, file_digest, locate_plane, opened_image, plane_axes, select_plane
 from .spectral import SpectralAxis, spectral_axis
+from .units import parse_unit
 
 __all__ = ["Cube", "PlaneOfFile", "checked_channels", "count_channels", "open_companion", "open_cube", "read_plane"]
 

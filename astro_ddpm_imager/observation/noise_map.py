@@ -9,7 +9,7 @@ from astropy.stats import mad_std
 from scipy.ndimage import distance_transform_edt, map_coordinates, median_filter
 
 from ..errors import DirtyImageError
-from .reading import JY_PER_BEAM
+from .units import JY_PER_BEAM
 
 __all__ = ["NoiseMap", "flatten", "measure_noise", "noise_of", "uneven_noise", "unflatten"]
 

@@ -19,8 +19,8 @@ from .offset import subtract_pedestal
 from .pixels import blank_infinite, blank_sharp_pixels, check_range
 from .primary_beam import check_pb, warn_corrected
 from .psf import checked_psf
-from .reading import in_jy_per_beam
 from .restored import fitting_beam
+from .units import in_jy_per_beam
 
 __all__ = ["beam_of", "brightness_of", "of_one_run", "prepare", "prepare_plane", "warn_polarised"]
 

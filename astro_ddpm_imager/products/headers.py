@@ -6,8 +6,8 @@ import numpy as np
 from astropy.io import fits
 
 from ..observation.history import history_lines
-from ..observation.reading import JY_PER_BEAM
 from ..observation.spectral import frequency_axis
+from ..observation.units import JY_PER_BEAM
 
 __all__ = ["PROVENANCE", "celestial_header", "channels_text", "cube_header", "product_header", "to_hdu"]
 

@@ -13,7 +13,8 @@ from photutils.aperture import CircularAperture, aperture_photometry
 
 from ...imager import DiffusionImager
 from ...observation.psf import middle_of
-from ...observation.reading import JY_PER_BEAM, read_image
+from ...observation.reading import read_image
+from ...observation.units import JY_PER_BEAM
 from .background import measure_background
 from .certainty import select_certain, select_near
 from .field import pixels_at, read_field

@@ -11,7 +11,8 @@ from astropy.stats import mad_std
 
 from ...observation.casa_images import read_casa_header
 from ...observation.headers import mended_header
-from ...observation.reading import JY_PER_BEAM, in_jy_per_beam, read_image
+from ...observation.reading import read_image
+from ...observation.units import JY_PER_BEAM, in_jy_per_beam
 
 __all__ = ["collapse", "read_planes"]
 

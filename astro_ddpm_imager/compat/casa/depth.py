@@ -4,7 +4,7 @@ import astropy.units as u
 import numpy as np
 
 from ...errors import SettingError
-from ...observation.reading import JY_PER_BEAM
+from ...observation.units import JY_PER_BEAM
 
 __all__ = ["parse_threshold"]
 

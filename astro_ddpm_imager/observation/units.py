@@ -1,0 +1,95 @@
+"""Units of brightness, as headers spell them."""
+
+import re
+
+import astropy.units as u
+import numpy as np
+
+from ..errors import DirtyImageError
+
+__all__ = ["JY_PER_BEAM", "in_jy_per_beam", "parse_unit"]
+
+JY_PER_BEAM = u.Jy / u.beam
+MULTIPLES = (1e-9, 1e-6, 1e-3, 1.0, 1e3, 1e6)  # of Jy/beam, in which images are
+UNIT = re.compile(  # 'Jy/beam', 'JY/BEAM', 'mJy beam-1', 'beam-1 Jy'
+    r"([mun\u00b5\u03bck]?)jy\s*(?:/\s*beam|[.*]?\s*beam(?:\^|\*\*)?-1)|beam(?:\^|\*\*)?-1\s*[.*]?\s*([mun\u00b5\u03bck]?)jy",
+    re.IGNORECASE,
+)
+
+
+def parse_unit(text, name):
+    """Unit of a BUNIT card; the spellings in use are 'Jy/beam', 'JY/BEAM' and 'Jy beam-1'.
+
+    Parameters
+    ----------
+    text : str or None
+    name : str
+        What the image is called in errors.
+
+    Returns
+    -------
+    `~astropy.units.Unit`
+
+    Raises
+    ------
+    DirtyImageError
+        It is missing or unknown.
+    """
+    if not isinstance(text, str | None):
+        raise DirtyImageError(f"{name}: BUNIT={text!r} is no unit; set it to 'Jy/beam', if that is what it is")
+    text = (text or "").strip()
+    if not text:
+        raise DirtyImageError(
+            f"{name}: the unit is missing; set BUNIT in the header, to 'Jy/beam' if that is what it is"
+        )
+    match = UNIT.fullmatch(text)
+    if match:
+        prefix = match[1] or match[2] or ""
+        if prefix == "M" and not ("MJy" in text or text.isupper()):
+            raise DirtyImageError(f"{name}: BUNIT={text!r} may be milli or mega; set it to 'mJy/beam' or 'MJy/beam'")
+        # All in capitals, M is milli: images in mega-Jansky are not known to be written so.
+        prefix = "M" if "MJy" in text else prefix.lower().replace("\u00b5", "u").replace("\u03bc", "u")
+        return u.Unit(prefix + "Jy") / u.beam
+    unit = u.Unit(text, parse_strict="silent")
+    if isinstance(unit, u.UnrecognizedUnit) or _is_convertible(unit):
+        said = "is unknown" if isinstance(unit, u.UnrecognizedUnit) else "is not Jy/beam as images have it"
+        raise DirtyImageError(
+            f"{name}: the unit {text!r} {said}; set BUNIT in the header to 'Jy/beam' if that is what it is, "
+            "or convert the image"
+        )
+    return unit
+
+
+def _is_convertible(unit):
+    """Whether pixels in some unit can be converted to Jy/beam."""
+    try:
+        return unit.is_equivalent(JY_PER_BEAM)
+    except AttributeError:  # magnitudes and the like of units
+        return False
+
+
+def in_jy_per_beam(image, name):
+    """The pixels of an image in Jy/beam.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+    name : str or path-like
+        What it is called in errors.
+
+    Returns
+    -------
+    array of float, of the shape of the image
+
+    Raises
+    ------
+    DirtyImageError
+        It is in another unit.
+    """
+    unit = image.unit
+    factor = unit.to(JY_PER_BEAM) if isinstance(unit, u.UnitBase) and unit.is_equivalent(JY_PER_BEAM) else np.nan
+    if not np.isclose(factor, MULTIPLES, rtol=1e-6, atol=0).any():
+        raise DirtyImageError(
+            f"{name}: the unit is {str(unit)!r}, not Jy/beam or a multiple of it; convert the image first"
+        )
+    return image.data.astype(float) * factor
