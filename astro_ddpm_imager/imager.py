@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from copy import copy
 from datetime import UTC, datetime
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from radio_beam import Beam
@@ -18,10 +17,10 @@ from .diffusion.reconstruction import AGGREGATES
 from .diffusion.sampling import SAMPLERS
 from .errors import SettingError
 from .large import check_tile, image_in_tiles, in_tiles
+from .many import map_images
 from .observation.inputs import Companion, Image, as_plane
 from .observation.preparation import prepare
 from .parallel import one_blas_thread
-from .pieces import attempts
 from .products.summary import html_table
 from .result import ImagingResult
 from .settings import Choice, Flag, Number, check_number
@@ -299,19 +298,7 @@ class DiffusionImager:
             After the others are done: the exceptions of images that could not be used, each with a note that says
             which image it was.
         """
-        companions = [*map(_located, (psf, pb, mask)), beam, _located(noise)]
-        seeded = ((image, _located(image), companions, self.drawn_seed()) for image in images)
-        failed = []
-        for (image, *_), result in attempts(_reconstruct_seeded, self, seeded):
-            try:
-                done = result()
-            except Exception as error:
-                error.add_note(f"image: {image if isinstance(image, str | PathLike) else type(image).__name__}")
-                failed.append(error)
-            else:
-                yield image, done
-        if failed:
-            raise ExceptionGroup("some images could not be used", failed)
+        return map_images(self, images, [psf, pb, mask, beam, noise])
 
     def but(self, **settings):
         """The same imager, which shares its model, with other settings.
@@ -406,14 +393,3 @@ class DiffusionImager:
             "pblimit": float(self.pblimit),
             "seed": int(seed),
         }
-
-
-def _located(given):
-    """What is given for an image, where a path is the same for every process."""
-    return Path(given).expanduser().absolute() if isinstance(given, str | PathLike) else given
-
-
-def _reconstruct_seeded(imager, piece):
-    """Reconstruct one of many images."""
-    _, image, companions, seed = piece
-    return imager.but(seed=seed)(image, *companions)

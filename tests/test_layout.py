@@ -71,6 +71,7 @@ def test_the_ground_floor_holds_only_what_calls_the_wings():
         "errors",
         "joint",
         "log_records",
+        "many",
         "parallel",
         "pieces",
         "progress",

@@ -1,0 +1,54 @@
+"""Many dirty images with the same companions, imaged one by one, or by the workers of a cluster."""
+
+from os import PathLike
+from pathlib import Path
+
+from .pieces import attempts
+
+__all__ = ["map_images"]
+
+
+def map_images(imager, images, companions):
+    """Reconstruct many dirty images; see `~astro_ddpm_imager.DiffusionImager.map`.
+
+    Parameters
+    ----------
+    imager : `~astro_ddpm_imager.DiffusionImager`
+    images : iterable of `~astropy.nddata.CCDData` or path
+    companions : list
+        PSF, primary beam, mask, beam and noise of all of them, each as for one call.
+
+    Yields
+    ------
+    image, result
+        As they are done: in any order.
+
+    Raises
+    ------
+    ExceptionGroup
+        After the others are done: the exceptions of images that could not be used.
+    """
+    companions = [*map(_located, companions)]
+    seeded = ((image, _located(image), companions, imager.drawn_seed()) for image in images)
+    failed = []
+    for (image, *_), result in attempts(_reconstruct_seeded, imager, seeded):
+        try:
+            done = result()
+        except Exception as error:
+            error.add_note(f"image: {image if isinstance(image, str | PathLike) else type(image).__name__}")
+            failed.append(error)
+        else:
+            yield image, done
+    if failed:
+        raise ExceptionGroup("some images could not be used", failed)
+
+
+def _located(given):
+    """What is given for an image, where a path is the same for every process."""
+    return Path(given).expanduser().absolute() if isinstance(given, str | PathLike) else given
+
+
+def _reconstruct_seeded(imager, piece):
+    """Reconstruct one of many images."""
+    _, image, companions, seed = piece
+    return imager.but(seed=seed)(image, *companions)
