@@ -2,7 +2,6 @@
 
 import logging
 import math
-from argparse import Namespace
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache, partial
 from pathlib import Path
@@ -14,6 +13,15 @@ from tqdm import tqdm
 
 from .cluster import connected
 from .command_line.jobs import LARGE, Job, do_all, report_failure
+from .command_line.paths import (
+    absolute,
+    companion_paths,
+    given_companions,
+    located,
+    product_name,
+    read_paths,
+    tiles_folder,
+)
 from .command_line.printing import say_json
 from .compat import wsclean
 from .cubes import image_cube
@@ -34,7 +42,6 @@ __all__ = ["image_demo", "image_files"]
 log = logging.getLogger(__name__)
 
 OF_A_RUN = ("date", "software", "chi2", "misfit")  # what products say that is not known before
-FITS_ENDINGS = (".gz", ".bz2", ".fz", ".fits", ".fit", ".dirty")
 
 
 def image_files(args):
@@ -58,7 +65,7 @@ def image_files(args):
         if not 0 < minor <= major < math.inf:
             raise SettingError(f"--beam {major:g} {minor:g} {angle:g}: the axes must be positive, the longer one first")
         beam = Beam(major * u.arcsec, minor * u.arcsec, angle * u.deg)
-    for name, path in _companion_paths(args):
+    for name, path in companion_paths(args):
         if not path.exists():
             raise FileNotFoundError(f"--{name} {path}: there is no such file")
     jobs = _wsclean_jobs(args, beam) if args.wsclean else _file_jobs(args, beam)
@@ -107,7 +114,7 @@ def image_demo(args):
 
 
 def _file_jobs(args, beam):
-    prefixes = [(args.output_dir or Path()) / _stem(path) for path in args.files]
+    prefixes = [(args.output_dir or Path()) / product_name(path) for path in args.files]
     repeated = {prefix.name for prefix in prefixes if prefixes.count(prefix) > 1}
     if repeated:
         alike = [str(path) for path, prefix in zip(args.files, prefixes, strict=True) if prefix.name in repeated]
@@ -117,7 +124,7 @@ def _file_jobs(args, beam):
         )
 
     # Workers of a cluster have other working folders.
-    there = _located(args) if args.scheduler else args
+    there = located(args) if args.scheduler else args
     return [
         _cube_job(path, at, prefix, to, there, beam, n_channels)
         if (n_channels := _count_channels(path, args)) > 1 or isinstance(args.channel, slice)
@@ -126,25 +133,14 @@ def _file_jobs(args, beam):
             partial(_image, there, beam, at, to), partial(_write, there, at, to), divided=_is_tiled(path, args),
         )
         for path, prefix, at, to in zip(
-            args.files, prefixes, there.files, _absolute(prefixes) if args.scheduler else prefixes, strict=True
+            args.files, prefixes, there.files, absolute(prefixes) if args.scheduler else prefixes, strict=True
         )
     ]  # fmt: skip
 
 
-def _located(args):
-    """The same, with paths that do not depend on the working folder."""
-    paths = {name: _absolute([value])[0] for name, value in vars(args).items() if isinstance(value, Path)}
-    several = {"psf": _absolute(args.psf)} if isinstance(args.psf, list) else {}
-    return Namespace(**vars(args) | paths | several | {"files": _absolute(args.files)})
-
-
-def _absolute(paths):
-    return [path.expanduser().absolute() for path in paths]
-
-
 def _made_of(args, path, imager):
     """What the products of a file will say of how they were made, if the seed is known."""
-    given = {"dirty": path, **_companions(args)}
+    given = {"dirty": path, **given_companions(args)}
     inputs = {name: _origin(each) for name, each in given.items()}
     made_of = imager.provenance(0 if imager.seed is None else imager.seed, inputs)
     others = (*OF_A_RUN, "seed") if imager.seed is None else OF_A_RUN
@@ -171,7 +167,7 @@ def _is_done(args, path, prefix, imager):
 def _check(args, path, prefix, imager):
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file")
-    check_not_read(prefix, _read_paths(args))
+    check_not_read(prefix, read_paths(args))
     replaced = _replaced(args, path, prefix, imager)
     if args.resume and not replaced:
         _check_the_same(prefix, _made_of(args, path, imager))
@@ -203,10 +199,10 @@ def _image(args, beam, path, prefix, imager):
         return partial(_read_companion, name, given, args.channel, args.stokes)
 
     dirty = read_image(path, args.channel, args.stokes)
-    companions = {name: read(name, given) for name, given in _companions(args).items()}
+    companions = {name: read(name, given) for name, given in given_companions(args).items()}
     if not (isinstance(args.psf, list) or imager.works_in_tiles(dirty.shape)):
         return imager(dirty, beam=beam, **{name: companion() for name, companion in companions.items()})
-    folder = _tiles_folder(prefix)
+    folder = tiles_folder(prefix)
     if not args.resume:
         rmtree(folder, ignore_errors=True)
     try:
@@ -242,7 +238,7 @@ def _write(args, path, prefix, result):
         # Nothing was there when this began: what is there now was left by a worker that died.
         replaced = is_made(prefix, own) or left_by_interruption(prefix, own)
     paths = result.write(prefix, replaced, args.keep_axes)
-    rmtree(_tiles_folder(prefix), ignore_errors=True)
+    rmtree(tiles_folder(prefix), ignore_errors=True)
     return paths
 
 
@@ -288,7 +284,7 @@ def _cube_job(name, path, prefix, to, args, beam, n_channels):
     def check(imager):
         if args.joint and args.resume:
             _check_the_same(to, made_of(imager), products)
-        check_not_read(to, _read_paths(args), products)
+        check_not_read(to, read_paths(args), products)
         if args.joint:
             check_free(to, args.overwrite, products)
         else:
@@ -313,37 +309,12 @@ def _cube_job(name, path, prefix, to, args, beam, n_channels):
     return job(image, lambda result: result.paths, channels=max(stop - start, 1))
 
 
-def _companions(args):
-    """What is given with the images, paths or lists of them by name."""
-    given = {name: getattr(args, name) for name in ("psf", "pb", "mask", "noise")}
-    return {name: path for name, path in given.items() if path is not None}
-
-
-def _companion_paths(args):
-    """The same, one by one."""
-    return [
-        (name, path)
-        for name, given in _companions(args).items()
-        for path in (given if isinstance(given, list) else [given])
-    ]
-
-
-def _read_paths(args):
-    """All that is read, so that no product replaces it."""
-    return [*args.files, *(path for _, path in _companion_paths(args))]
-
-
-def _tiles_folder(prefix):
-    """Where the tiles of a large image are until its products are written."""
-    return prefix.with_name(f".{prefix.name}.tiles")
-
-
 def _wsclean_jobs(args, beam):
     for name in ("psf", "noise", "channel", "stokes", "joint"):
         if getattr(args, name) not in (None, False):
             said = "is measured" if name == "noise" else "the names of the files say it"
             raise SettingError(f"--{name}: with --wsclean {said}; leave it out")
-    there = _located(args) if args.scheduler else args
+    there = located(args) if args.scheduler else args
     runs = [run for prefix in there.files for run in wsclean.find_images(prefix, there.pb, there.output_dir)]
     # With --resume nothing more is replaced: an image of that name may be WSClean's own.
     return [
@@ -399,13 +370,3 @@ def _imager(args):
         )
         log.debug("%r", imager)
         yield imager, bar
-
-
-def _stem(path):
-    """Name of the products of a file: its own without the endings of a dirty image."""
-    name = path.name.removesuffix(".image") if path.is_dir() else path.name
-    while Path(name).suffix.lower() in FITS_ENDINGS:
-        name = Path(name).stem
-    if not name.strip("."):
-        raise SettingError(f"{path}: leaves no name for the products; give the file another one")
-    return name
