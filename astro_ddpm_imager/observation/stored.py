@@ -1,0 +1,286 @@
+"""A large dirty image and what belongs to it: checked, cut into tiles, and on disk, where parts of it are read."""
+
+import logging
+from functools import cached_property
+
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.nddata import CCDData
+
+from ..errors import DirtyImageError, SettingError
+from .beam import beam_covariance, beam_pixels, check_sampling
+from .far_sidelobes import PlacedPSF, nearest_place, nearest_psf
+from .grid import tiles
+from .inputs import as_companion, origin
+from .mosaic import is_flat_sky, mosaic_psf
+from .noise_map import measure_noise, noise_of
+from .offset import fit_pedestal
+from .planes import Plane
+from .preparation import beam_of, brightness_of, of_one_run, warn_polarised
+from .primary_beam import check_pb
+from .psf import checked_psf, middle_of
+
+__all__ = ["StoredObservation"]
+
+log = logging.getLogger(__name__)
+
+SIDE = 1024  # pixels of a tile
+SMALLEST = 4  # overlaps: side of a tile, unless another one is asked for
+OVERLAP_BEAMS = 10.0  # at the edge of a tile: the reach of what is beside it
+COARSE = 2048  # pixels on a side of what is looked at of a primary beam
+PSF_REACH = 2  # sides of a tile
+
+
+class StoredObservation:
+    """A large dirty image, and what belongs to it, in a folder.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+        One plane; its pixels are let go once they are on disk.
+    companions : dict
+        As of `~astro_ddpm_imager.large.image_in_tiles`.
+    beam : `~radio_beam.Beam` or None
+    folder : `~pathlib.Path`
+    pblimit : float
+        Primary beam below which the image is blanked.
+    tile : int or None
+        Side of the tiles, as of `~astro_ddpm_imager.DiffusionImager`.
+
+    Attributes
+    ----------
+    tiles : list of `~astro_ddpm_imager.observation.grid.Tile`
+    planes : dict of `~astro_ddpm_imager.observation.planes.Plane`
+        ``"dirty"``, and ``"pb"``, ``"mask"`` and ``"noise"`` where they are given.
+    psfs : list of `~astro_ddpm_imager.observation.far_sidelobes.PlacedPSF`
+    inputs : dict
+        As of `~astro_ddpm_imager.observation.dirty.DirtyImage`.
+
+    Raises
+    ------
+    DirtyImageError
+        As of `~astro_ddpm_imager.observation.preparation.prepare`.
+    SettingError
+        Tiles are smaller than three times what they overlap by.
+    """
+
+    def __init__(self, image, companions, beam, folder, pblimit, tile):
+        self.folder, self.shape, self.pblimit = folder, image.shape, pblimit
+        self.wcs, self.meta = image.wcs, image.meta
+        given = {name: each for name, each in companions.items() if each is not None}
+        self.inputs = {"dirty": origin(image)}
+        psfs = self._read_psfs(given.pop("psf"), image) if "psf" in given else []
+        self.beam_given = beam is not None
+        self.beam = beam_of(image, psfs[0][2] if psfs else None, beam)
+        check_sampling(self.beam, image)
+        warn_polarised(self.meta)
+        self.beam_pixels = beam_pixels(self.beam, self.wcs)
+        self.overlap = int(np.ceil(OVERLAP_BEAMS * self.beam_pixels))
+        self.side = _side(tile, self.overlap, self.beam_pixels, max(self.shape))
+        places = [self._place_of(*each) for each in psfs]
+        if tile is None:
+            self.side = _side_for_all(places, self.shape, self.side, self.overlap)
+        self.tiles = tiles(self.shape, self.side, self.overlap)
+        self.planes = {name: self._store(name, each, image) for name, each in given.items()}
+        self.psfs = [
+            self._placed(number, image, *place, psf)
+            for number, (place, (*_, psf)) in enumerate(zip(places, psfs, strict=True))
+        ]
+        self.planes["dirty"] = self._store_dirty(image)
+        self._warn_of_unused_psfs()
+
+    @cached_property
+    def quietest(self):
+        """Lowest noise of a map of it, in its unit, or None without one."""
+        if "noise" not in self.planes:
+            return None
+        noise = self.planes["noise"]
+        return min(float(np.nanmin(noise.read(tile.core), initial=np.inf)) for tile in self.tiles)
+
+    def relative_noise(self, window):
+        """Noise of the map that was given, in units of its lowest.
+
+        Parameters
+        ----------
+        window : tuple of slice
+
+        Returns
+        -------
+        2D array; 1 where there is none
+        """
+        noise = self.planes["noise"].read(window) / self.quietest
+        return np.where(np.isfinite(noise), noise, 1)
+
+    def divided(self):
+        """The dirty image, divided by its noise where that varies, so that sidelobes are those of the PSF.
+
+        Returns
+        -------
+        `~astro_ddpm_imager.observation.planes.Plane`
+            The image itself, or a plane of its own.
+        """
+        dirty = self.planes["dirty"]
+        if self.quietest is None:
+            return dirty
+        return Plane.of(
+            self.folder / "dirty-flat.npy",
+            self.shape,
+            lambda rows: dirty.read((rows, slice(None))) / self.relative_noise((rows, slice(None))),
+        )
+
+    @property
+    def _beam_area(self):
+        return 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(self.beam, self.wcs)))
+
+    def measured_noise(self, plane):
+        """The noise of a plane of the same pixels.
+
+        Parameters
+        ----------
+        plane : `~astro_ddpm_imager.observation.planes.Plane`
+
+        Returns
+        -------
+        `~astro_ddpm_imager.observation.noise_map.NoiseMap`
+        """
+        return measure_noise(plane.read, self.shape, self._beam_area)
+
+    def is_imaged(self, pixels):
+        """Whether the primary beam of pixels is not below ``pblimit``.
+
+        Parameters
+        ----------
+        pixels : tuple
+            Index of the image.
+
+        Returns
+        -------
+        array of bool
+        """
+        return self._within_limit(self.planes["pb"].read(pixels)) if "pb" in self.planes else np.True_
+
+    def _within_limit(self, pb):
+        with np.errstate(invalid="ignore"):
+            return (pb >= self.pblimit) & (pb > 0)
+
+    def _read_psfs(self, given, image):
+        """A list of position (SkyCoord or None), name and PSF."""
+        several = isinstance(given, list | tuple)
+        if several and not given:
+            raise DirtyImageError("psf=[]: must hold one PSF at least; leave psf out if there is none")
+        found = []
+        for each in given if several else [given]:
+            position, psf = each if isinstance(each, tuple) else (None, each)
+            psf = as_companion(psf() if callable(psf) else psf, "psf", image, np.float32)
+            found.append((position, several, psf))
+        self.inputs["psf"] = origin(found[0][2])
+        if len(found) > 1:
+            self.inputs["psf"] = f"{len(found)} PSFs", ""
+        return found
+
+    def _place_of(self, position, several, psf):
+        """Where a PSF was made for, 0-based pixel (x, y)."""
+        if not several:
+            return tuple(n // 2 for n in reversed(self.shape))
+        if position is None and psf.wcs is None:
+            raise DirtyImageError("psf: one of several has no WCS; give (SkyCoord, psf), so that its place is known")
+        if position is None:
+            position = psf.wcs.pixel_to_world(*(n // 2 for n in reversed(psf.shape)))
+        if not isinstance(position, SkyCoord):
+            raise TypeError(f"psf: the place of a PSF must be a SkyCoord, not a {type(position).__name__}")
+        return tuple(map(float, self.wcs.world_to_pixel(position)))
+
+    def _placed(self, number, image, x, y, psf):
+        peak = tuple(n // 2 for n in psf.shape)
+        if "pb" in self.planes:
+            psf.data = mosaic_psf(psf, self.planes["pb"].opened(), image, (y, x))
+        near = middle_of(psf.data, [PSF_REACH * min(self.side, n) for n in self.shape])
+        middle = tuple(n // 2 for n in near.shape)
+        highest = np.unravel_index(np.nanargmax(np.nan_to_num(near)), near.shape)
+        peak = tuple(p + int(h) - m for p, h, m in zip(peak, highest, middle, strict=True))
+        height = near[highest]
+        belongs = not self.beam_given and of_one_run(psf, image)
+        near = checked_psf(near.astype(float), beam_covariance(self.beam, self.wcs), belongs).astype(np.float32)
+        plane = Plane.of(
+            self.folder / f"psf-{number}.npy", psf.shape, lambda rows: np.nan_to_num(psf.data[rows] / height)
+        )
+        return PlacedPSF(x, y, plane, peak, near)
+
+    def _warn_of_unused_psfs(self):
+        used = {id(nearest_psf(self.psfs, tile.core)) for tile in self.tiles} if self.psfs else ()
+        if len(used) < len(self.psfs):
+            log.warning(
+                "psf: %d of the %d that were given are the nearest one to no tile of %d pixels, and are not used; give "
+                "a smaller tile", len(self.psfs) - len(used), len(self.psfs), self.side,
+            )  # fmt: skip
+
+    def _store(self, name, given, image):
+        """A companion, on disk."""
+        companion = as_companion(given() if callable(given) else given, name, image, np.float32)
+        self.inputs[name] = origin(companion)
+        if name == "pb":
+            step = -(-max(self.shape) // COARSE)
+            check_pb(companion.data[::step, ::step])
+        values = noise_of(companion) if name == "noise" else companion.data
+        return Plane.of(self.folder / f"{name}.npy", self.shape, lambda rows: values[rows])
+
+    def _store_dirty(self, image):
+        """The dirty image, Jy/beam, blank where the primary beam or the noise is, but not where the former is low.
+
+        Sources there have sidelobes elsewhere, which CLEAN takes out.
+        """
+        brightness_of(image[:1, :1])  # its unit
+        flat_sky = "pb" in self.planes and is_flat_sky(image.meta)
+
+        def rows_of(rows):
+            values = brightness_of(CCDData(image.data[rows], unit=image.unit))
+            if image.mask is not None:
+                values = np.where(image.mask[rows], np.nan, values)
+            if "noise" in self.planes:
+                noise = self.planes["noise"].read((rows, slice(None)))
+                with np.errstate(invalid="ignore"):
+                    values = np.where(noise > 0, values, np.nan)
+            if "pb" in self.planes:
+                pb = self.planes["pb"].read((rows, slice(None)))
+                known = np.isfinite(pb) & (self._within_limit(pb) | (values != 0))  # zeros below the limit are blank
+                values = np.where(known, values * pb if flat_sky else values, np.nan)
+            return values
+
+        plane = Plane.of(self.folder / "dirty.npy", self.shape, rows_of)
+        pixels = plane.opened()
+        image.data, image.mask = np.broadcast_to(np.float32(0), self.shape), None  # they are on disk now
+        if not any((np.isfinite(pixels[tile.core]) & self.is_imaged(tile.core)).any() for tile in self.tiles):
+            raise DirtyImageError(
+                f"dirty: every pixel is blank (NaN), or below pblimit={self.pblimit}; lower pblimit or check pb"
+            )
+        level, noise = fit_pedestal(pixels, self._beam_area)
+        if level is not None:
+            log.warning(
+                "dirty: lies on a pedestal of up to %.3g Jy/beam, %.2g times the noise, which no interferometer "
+                "measures; it is subtracted", level.flat[np.abs(level).argmax()], np.abs(level).max() / noise,
+            )  # fmt: skip
+            for tile in self.tiles:
+                plane.write(tile.core, plane.read(tile.core) - level[tile.core])
+        return plane
+
+
+def _side(wanted, overlap, beam_pixels, longest):
+    """Of a tile, pixels."""
+    if not wanted:
+        return max(SIDE, SMALLEST * overlap) if wanted is None else longest
+    if wanted < 3 * overlap:
+        raise SettingError(
+            f"tile={wanted}: must be at least {3 * overlap} pixels for a beam of {beam_pixels:.3g}: neighbours overlap "
+            f"by {OVERLAP_BEAMS:g} beams on each side"
+        )
+    return wanted
+
+
+def _side_for_all(places, shape, side, overlap):
+    """Side of a tile, at most some, with which each PSF is the nearest one to a tile; that if there is no such side."""
+    smaller = side
+    while len(places) > 1 and smaller >= SMALLEST * overlap:
+        if len({nearest_place(places, tile.core) for tile in tiles(shape, smaller, overlap)}) == len(places):
+            return smaller
+        smaller = smaller * 3 // 4
+    return side
