@@ -22,6 +22,7 @@ from .parallel import one_blas_thread
 from .pieces import run_pieces
 from .products.catalog_files import write_ecsv
 from .products.headers import channels_text
+from .products.summary import brightness, html_table
 from .products.writing import PRODUCTS, WITH_AXES, check_prefix, write_products
 from .result import ImagingResult
 from .sources.catalog import describe
@@ -63,6 +64,17 @@ class JointResult:
 
     def __repr__(self):
         return f"<JointResult: {len(self.spectra)} sources in {len(self.channels)} channels>"
+
+    def _repr_html_(self):
+        blank, meta = int(np.count_nonzero(self.channels["note"] != "")), self.mean.meta
+        frequency = self.channels["frequency"].to_value(u.GHz)
+        rows = {
+            "cube": f"{meta['input']}, channels {meta['channels']}, {blank} of them blank",
+            "frequency": f"{frequency.min():.6g} to {frequency.max():.6g} GHz",
+            "noise": f"{brightness(np.nanmedian(self.channels['rms'].value))} (median of the channels)",
+            "spectra": len(self.spectra),
+        }
+        return html_table("JointResult", rows) + self.mean._repr_html_()
 
     def write(self, prefix: str | PathLike[str], overwrite: bool = False, keep_axes: bool = False) -> list[Path]:
         """Write the products of the mean, ``prefix.spectra.ecsv`` and ``prefix.channels.ecsv``.

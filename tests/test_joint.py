@@ -36,6 +36,12 @@ def test_one_place_and_a_flux_for_each_channel(joint):
     assert frequency == pytest.approx(234e9, rel=0.005)
 
 
+def test_what_a_notebook_shows(joint):
+    shown = joint._repr_html_()
+    assert "JointResult" in shown and "channels 0 to 3, 1 of them blank" in shown and "230 to 239 GHz" in shown
+    assert "of the channels" in shown and "ImagingResult" in shown
+
+
 def test_products(joint, tmp_path):
     paths = joint.write(tmp_path / "c")
     assert {path.name for path in paths} == {f"c{suffix}" for suffix in JOINT_PRODUCTS}

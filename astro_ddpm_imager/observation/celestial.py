@@ -100,6 +100,8 @@ def celestial_part(wcs, name):
     for key in ("restfrq", "restwav"):
         if not np.isfinite(getattr(celestial.wcs, key)):
             setattr(celestial.wcs, key, 0.0)  # none: no header can hold it
+    # The sky needs no observatory, of whose place astropy warns each time that such a WCS is unpickled, or read again.
+    celestial.wcs.obsgeo = np.full(6, np.nan)
     _name_frame(celestial, name)
     if not _is_known(celestial):
         raise DirtyImageError(

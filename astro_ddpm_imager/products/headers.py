@@ -1,15 +1,17 @@
 """FITS headers of the products: what they keep of the input's, and how they were made."""
 
+import warnings
 from contextlib import suppress
 
 import numpy as np
 from astropy.io import fits
+from astropy.wcs import WCS, FITSFixedWarning
 
 from ..observation.history import history_lines
 from ..observation.spectral import frequency_axis
 from ..observation.units import JY_PER_BEAM
 
-__all__ = ["PROVENANCE", "celestial_header", "channels_text", "cube_header", "product_header", "to_hdu"]
+__all__ = ["PROVENANCE", "channels_text", "cube_header", "product_header", "to_hdu"]
 
 CARRIED = (
     "OBJECT", "TELESCOP", "INSTRUME", "OBSERVER", "DATE-OBS", "TIMESYS", "RESTFRQ", "OBSRA", "OBSDEC",
@@ -45,6 +47,7 @@ def product_header(dirty, meta):
     header = fits.Header()
     for key in CARRIED:
         _carry(header, dirty.meta, key)
+    _carry_place(header, dirty.meta)
     frequency = dirty.meta.get(f"CRVAL{frequency_axis(dirty.meta)}")
     if isinstance(frequency, int | float):
         # FITS has no NaN; metadata in memory may.
@@ -72,6 +75,18 @@ def _carry(header, meta, key, to=None):
             header[to or key] = meta[key]
 
 
+def _carry_place(header, meta):
+    """Copy where the observatory is, in both ways in which FITS says it: astropy warns where there is one of them."""
+    keys = [f"OBSGEO-{axis}" for axis in "XYZLBH"]
+    given = {key: meta[key] for key in keys if isinstance(meta.get(key), int | float) and np.isfinite(meta[key])}
+    if not given:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        place = WCS(fits.Header({"WCSAXES": 2, **given})).wcs.obsgeo
+    header.update({key: value for key, value in zip(keys, place.tolist(), strict=True) if np.isfinite(value)})
+
+
 def to_hdu(image, axes=None):
     """A product as a FITS HDU.
 
@@ -86,33 +101,13 @@ def to_hdu(image, axes=None):
     -------
     `~astropy.io.fits.PrimaryHDU`, pixels of float32
     """
-    header, data = celestial_header(image.wcs), image.data.astype("float32", copy=False)
+    header, data = image.wcs.to_header(), image.data.astype("float32", copy=False)
     if axes is not None:
         data = _add_axes(header, data, axes)
     header.update(image.meta)
     header["BUNIT"] = "Jy/beam" if image.unit == JY_PER_BEAM else "Jy/pixel"
     header["BTYPE"] = "Intensity"
     return fits.PrimaryHDU(data, header)
-
-
-def celestial_header(wcs):
-    """A header with the sky of a product.
-
-    Parameters
-    ----------
-    wcs : `~astropy.wcs.WCS`
-        Celestial, two axes.
-
-    Returns
-    -------
-    `~astropy.io.fits.Header`
-    """
-    header = wcs.to_header()
-    # astropy writes the place as X, Y, Z only, and then warns of it each time the file is read.
-    for key, value in zip(("OBSGEO-L", "OBSGEO-B", "OBSGEO-H"), wcs.wcs.obsgeo[3:], strict=True):
-        if np.isfinite(value):
-            header[key] = value
-    return header
 
 
 def channels_text(channels):
@@ -155,7 +150,7 @@ def cube_header(wcs, header, meta, axis, channels, keep_axes=False):
     shape : tuple of int
         Of the axes beyond the sky, in the order of arrays.
     """
-    cube, shape, spectral = celestial_header(wcs), [len(channels)], 3
+    cube, shape, spectral = wcs.to_header(), [len(channels)], 3
     if keep_axes:
         others = [number for number in range(3, 6) if str(meta.get(f"CTYPE{number}", "")).startswith("STOKES")]
         for number in others[:1]:

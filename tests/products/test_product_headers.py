@@ -1,6 +1,7 @@
 """Provenance in every product, and the axes that other programs want."""
 
 import hashlib
+import pickle
 import warnings
 
 import numpy as np
@@ -12,6 +13,7 @@ from astropy.time import Time
 from astropy.wcs import WCS
 
 from astro_ddpm_imager import __version__, read_companion, read_image
+from astro_ddpm_imager.data import demo_files
 from astro_ddpm_imager.products.headers import cube_header
 from astro_ddpm_imager.products.writing import IMAGES
 
@@ -135,3 +137,17 @@ def test_a_stokes_axis_after_others_keeps_the_sky(cube_files):
     header, shape = cube_header(make_wcs(), fits.Header(), meta, cards, range(4), keep_axes=True)
     assert [header[f"CTYPE{axis}"] for axis in range(1, 5)] == ["RA---SIN", "DEC--SIN", "FREQ", "STOKES"]
     assert shape == (1, 4)
+
+
+def test_the_observatory_stays_in_headers_and_nothing_warns_of_it(result, tmp_path):
+    """Of a WCS that has its place, astropy warns whenever it is unpickled, or read again with one way of saying it."""
+    result.write(tmp_path / "a")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for thing in (result, result.image, result.dirty, read_image(demo_files()["dirty"])):
+            pickle.loads(pickle.dumps(thing))
+        header = fits.getheader(tmp_path / "a.image.fits")
+        WCS(header)
+    given = fits.getheader(demo_files()["dirty"])
+    assert [header[f"OBSGEO-{axis}"] for axis in "XYZ"] == [given[f"OBSGEO-{axis}"] for axis in "XYZ"]
+    assert header["OBSGEO-L"] == pytest.approx(-67.754929) and header["OBSGEO-H"] == pytest.approx(5053.8, abs=0.1)

@@ -36,7 +36,6 @@ def write_image(path, data, field, pad=False):
         data, wcs = padded, field.wcs.deepcopy()
         wcs.wcs.crpix += field.origin
     header = wcs.to_header()
-    header.remove("OBSGEO-?", ignore_missing=True, remove_all=True)  # astropy writes a place that it then warns of
     # Always these two, in this order, whatever there is in the file.
     for axis, (kind, value, step, unit) in enumerate(
         [("STOKES", 1.0, 1.0, ""), ("FREQ", field.frequency, _channel_width(field.header), "Hz")], 3
