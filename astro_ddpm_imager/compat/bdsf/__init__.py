@@ -50,3 +50,10 @@ def process_image(input, *, psf=None, pb=None, reliability=None, imager=None, **
     image = Image({"filename": str(input)} if options is None else options)
     image.process(psf=psf, pb=pb, reliability=reliability, imager=imager, **parameters)
     return image
+
+
+def __getattr__(name):
+    raise AttributeError(
+        f"module {__name__!r} has no attribute {name!r}: of PyBDSF there is process_image, with the image that it "
+        "returns; its modules and operations (Op_...) have no counterpart"
+    )

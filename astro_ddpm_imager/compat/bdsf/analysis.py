@@ -1,6 +1,5 @@
 """From an image to Gaussians: background, imager, selection, islands, model."""
 
-import copy
 import logging
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -78,13 +77,12 @@ def analyse(field, options, psf=None, pb=None, reliability=None, imager=None):
     """
     if reliability is not None and not (isinstance(reliability, Real) and 0 <= reliability <= 1):
         raise RuntimeError(f"reliability={reliability!r}: must be a number from 0 to 1")
-    imager = DiffusionImager(threads=options.ncores) if imager is None else copy.copy(imager)
-    pblimit, imager.reliability = imager.pblimit, 0.0
+    imager = (DiffusionImager(threads=options.ncores) if imager is None else imager).but(reliability=0.0)
     psf = None if psf is None else middle_of(_companion(psf, "psf", field), field.data.shape)
     given = None if pb is None else field.cut(_companion(pb, "pb", field))
     if given is not None:
         with np.errstate(invalid="ignore"):
-            data = np.where(given >= pblimit, field.data, np.nan)
+            data = np.where(given >= imager.pblimit, field.data, np.nan)
         field = replace(field, data=data)
     background = measure_background(field, options)
     field = replace(field, background=background, pb=np.ones(field.data.shape) if given is None else given)
@@ -119,22 +117,20 @@ def _companion(image, name, field):
 
 
 def _image(field, imager, psf):
-    """The imager's result, on the image without its mean and with the shape of its noise divided out.
-
-    A map of the noise is to the imager what a primary beam is: where the
-    noise is higher, the sky in units of the noise is fainter.
-    """
-    background, imager = field.background, copy.copy(imager)
-    quietest = np.nanmin(background.rms)
+    """The imager's result, on the image without its mean, whose noise is that of the background."""
+    rms = field.background.rms
+    quietest = np.nanmin(rms)
     if not quietest > 0:
         raise RuntimeError(f"rms: the noise is {quietest:g} Jy/beam somewhere; give a larger rms_box, or rms_map=False")
-    shape = quietest / background.rms
-    pb = field.pb * shape
-    # Pixels below the limit of the true primary beam are blank already.
-    imager.pblimit, imager.tile = 0.0, 0
-    dirty = CCDData((field.data - background.mean) * shape, unit=JY_PER_BEAM, wcs=field.wcs, meta=field.header)
-    unity = bool(np.all(pb[np.isfinite(field.data)] == 1))
-    return imager(dirty, psf=psf, pb=None if unity else pb, beam=field.radio_beam)
+    dirty = CCDData(field.data - field.background.mean, unit=JY_PER_BEAM, wcs=field.wcs, meta=field.header)
+    unity = bool(np.all(field.pb[np.isfinite(field.data)] == 1))
+    return imager.but(pblimit=0.0)(  # pixels below the limit are blank already
+        dirty,
+        psf=psf,
+        pb=None if unity else field.pb,
+        beam=field.radio_beam,
+        noise=rms if np.nanmax(rms) > quietest else None,
+    )
 
 
 def _select(candidates, field, options, psf, reliability, imager):

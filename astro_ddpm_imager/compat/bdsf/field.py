@@ -7,8 +7,6 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.stats import gaussian_sigma_to_fwhm
-from astropy.wcs.utils import proj_plane_pixel_area
 from radio_beam import Beam
 
 from ...errors import DirtyImageError
@@ -72,14 +70,6 @@ class Field:
     def beam_pixels(self):
         """FWHM of the beam, geometric mean of the axes, pixels."""
         return beam_pixels(self.radio_beam, self.wcs)
-
-    @property
-    def pixel_beam(self):
-        """Standard deviations of the beam's axes in pixels, and its position angle in degrees."""
-        cell = proj_plane_pixel_area(self.wcs) ** 0.5
-        major, minor, pa = self.beam
-        sigma = gaussian_sigma_to_fwhm * cell
-        return (float(major / sigma), float(minor / sigma), pa)
 
     def stamp(self, gaussian):
         """Slices around a Gaussian, and its profile there, with a peak of 1."""

@@ -42,7 +42,7 @@ def write_image(path, data, field, pad=False):
     ):
         cards = {"CTYPE": kind, "CRVAL": value, "CRPIX": 1.0, "CDELT": step, "CUNIT": unit}
         header.update({f"{key}{axis}": card for key, card in cards.items()})
-    header["RESTFRQ"] = field.frequency
+    header["WCSAXES"], header["RESTFRQ"] = 4, field.frequency
     for key in CARRIED:
         if key in field.header:
             header[key] = field.header[key]
@@ -158,7 +158,7 @@ def read_parameters(path):
     Returns
     -------
     dict or None
-        None if the file is no save file.
+        None if the file is no save file; otherwise it is printed that it has been read.
     """
     try:
         with Path(path).open("rb") as stream:
@@ -169,4 +169,7 @@ def read_parameters(path):
         found = _PlainUnpickler(io.BytesIO(content)).load()
     except Exception:  # there is no end to what a damaged save file makes pickle stumble over
         return None
-    return found if isinstance(found, dict) else None
+    if not isinstance(found, dict):
+        return None
+    print(f"--> Loaded parameters from file '{path}'.")
+    return found

@@ -3,7 +3,8 @@
 from types import SimpleNamespace
 
 import numpy as np
-from scipy.ndimage import find_objects, label
+from astropy.stats import gaussian_fwhm_to_sigma
+from scipy.ndimage import binary_erosion, find_objects, label
 
 from ...observation.ellipses import from_axes, to_axes
 from .shapes import condon_errors, north_angle
@@ -87,6 +88,7 @@ def make_gaussians(catalog, field):
             snr=float(row["snr"]), pb=pb, covariance=beam + deconvolved,
         )  # fmt: skip
         _set_shape(gaussian, beam, at_reference, here, peak * pb / rms)
+        _set_pixels(gaussian, to_pixels, peak * pb)
         gaussians.append(gaussian)
     return gaussians
 
@@ -102,6 +104,16 @@ def _set_shape(thing, beam, at_reference, here, snr):
     errors = condon_errors(*to_axes(thing.covariance)[:2], np.sqrt(beam_axes[0] * beam_axes[1]), snr)
     for name in ("size_skyE", "size_skyE_uncorr", "deconv_size_skyE", "deconv_size_skyE_uncorr"):
         setattr(thing, name, errors)
+
+
+def _set_pixels(gaussian, to_pixels, peak):
+    """Sizes in pixels, and what PyBDSF fits: peak, centre, standard deviations, angle from the x axis."""
+    cells = abs(np.linalg.det(to_pixels)) ** 0.5
+    (major, minor, angle), errors = gaussian.size_sky_uncorr, gaussian.size_skyE_uncorr
+    gaussian.size_pix = [major * cells, minor * cells, angle]
+    gaussian.size_pixE = [errors[0] * cells, errors[1] * cells, errors[2]]
+    sigmas = [axis * cells * gaussian_fwhm_to_sigma for axis in (major, minor)]
+    gaussian.parameters = [peak, *gaussian.centre_pix, *sigmas, (angle - 90) % 180]
 
 
 def find_islands(gaussians, field, thresh_isl, minpix=None, maxpix=None):
@@ -160,13 +172,16 @@ def find_islands(gaussians, field, thresh_isl, minpix=None, maxpix=None):
 def _island(number, window, inside, field):
     image, background = field.data[window], field.background
     rms, mean = (float(np.nanmean(values[window][inside])) for values in (background.rms, background.mean))
+    edge = inside & ~binary_erosion(inside)
     excess = np.nan_to_num(image - background.mean[window])[inside]
     bbox = [window[1], window[0]]
     return Island(
         island_id=number, bbox=bbox, origin=[part.start for part in bbox], shape=inside.T.shape,
-        image=image.T, mask_active=~inside.T, size_active=int(inside.sum()), rms=rms, mean=mean, islmean=mean,
+        image=image.T, mask_active=~inside.T, mask_noisy=np.zeros(inside.T.shape, bool),
+        border=np.array(np.nonzero(edge.T)) + [[bbox[0].start], [bbox[1].start]],
+        size_active=int(inside.sum()), rms=rms, mean=mean, islmean=mean,
         max_value=float(np.nanmax(image[inside])), total_flux=float(excess.sum() / field.beam_area),
-        total_fluxE=float(rms * np.sqrt(inside.sum() / field.beam_area)),
+        total_fluxE=float(rms * np.sqrt(inside.sum() / field.beam_area)), dgaul=[], dsources=[], fgaul=[],
     )  # fmt: skip
 
 
