@@ -18,6 +18,11 @@ log = logging.getLogger(__name__)
 MOST = 4  # reconstructions
 LIKE_NOISE = 1.03  # times the noise: the root mean square of a residual
 HIGHEST = 5.0  # times the noise: the peak of one, above or below 0
+REASONS = {  # to stop
+    "noise": "the residual is noise, no more reconstructions",
+    "no better": "the residual does not become less, no more reconstructions",
+    "most": "no more than {most} reconstructions were asked for",
+}
 BETTER_RMS, BETTER_PEAK = 0.99, 0.95  # of what was left before: less than that is worth another cycle
 
 
@@ -103,12 +108,19 @@ class MajorCycles:
         Reconstructions.
     name : str, optional
         What the image is called in the log.
+
+    Attributes
+    ----------
+    made : int
+        Reconstructions.
+    reason : {"", "noise", "no better", "most"}
+        Why there are no more: what is left is noise, or does not become less, or ``most`` were made.
     """
 
     def __init__(self, imager, psf, pb=None, mask=None, beam=None, most=MOST, name="image"):
         self.imager, self.companions = imager, (psf, pb, mask, beam)
         self.most, self.name = most, name
-        self.made, self.current, self.best = 0, None, None
+        self.made, self.current, self.best, self.reason = 0, None, None, ""
 
     def step(self, residual, model=None, peak=0.0, nsigma=0.0):
         """Take what the framework has gridded, and give the model for the next major cycle.
@@ -140,6 +152,7 @@ class MajorCycles:
         """
         if self.current is None:
             self.current = self._reconstructed(residual, model, peak, nsigma)
+            self.reason = "" if self.most > 1 else "most"
             return self.current, self.most > 1
         model = self.current.model if model is None else model
         judged = self.current.judged(residual.data)
@@ -150,9 +163,9 @@ class MajorCycles:
         improved = judged.improves(self.best)
         if improved or judged.rms <= self.best.rms:
             self.best = judged
-        reason = self._reason_to_stop(judged, improved)
-        if reason:
-            log.info("%s: %s (%d made)", self.name, reason, self.made)
+        self.reason = self._reason_to_stop(judged, improved)
+        if self.reason:
+            log.info("%s: %s (%d made)", self.name, REASONS[self.reason].format(most=self.most), self.made)
             self.current = self.best
             return self.best, False
         self.current = self._reconstructed(residual, model, peak, nsigma)
@@ -160,10 +173,10 @@ class MajorCycles:
 
     def _reason_to_stop(self, judged, improved):
         if judged.is_noise:
-            return "the residual is noise, no more reconstructions"
+            return "noise"
         if not improved:
-            return "the residual does not become less, no more reconstructions"
-        return f"no more than {self.most} reconstructions were asked for" if self.made >= self.most else ""
+            return "no better"
+        return "most" if self.made >= self.most else ""
 
     def _reconstructed(self, residual, model, peak, nsigma):
         result = self.imager.reconstruct(self._observation(residual, model))

@@ -4,6 +4,7 @@ import inspect
 import logging
 import shutil
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from regions import Regions
 from scipy.signal import fftconvolve
 
 from astro_ddpm_imager import DiffusionImager, read_image
-from astro_ddpm_imager.compat.casa import PARAMETERS, deconvolve, tclean
+from astro_ddpm_imager.compat.casa import DECONVOLVE, PARAMETERS, deconvolve, tclean
 from astro_ddpm_imager.errors import DirtyImageError, SettingError
 
 casatasks = pytest.importorskip("casatasks", reason="CASA is not installed", exc_type=ImportError)
@@ -80,23 +81,38 @@ def pixels(name, channel=0):
         image.close()
 
 
+def check_summary(ours, theirs, name, dirty):
+    """What CASA returns, of the same types, and with what the images say."""
+    assert set(ours) == set(theirs) | {"imagename", "catalog", "results", "stopDescription"}
+    for key in ("niter", "iterdone", "nmajordone", "stopcode", "threshold", "nsigma", "cyclethreshold", "summarymajor"):
+        assert np.asarray(ours[key]).dtype.kind == np.asarray(theirs[key]).dtype.kind, key
+    (rows,), (their_rows,) = (summary["summaryminor"][0][0].values() for summary in (ours, theirs))
+    assert set(rows) == set(their_rows)
+    assert sum(rows["iterDone"]) == ours["iterdone"] > 0 and ours["stopcode"] in (1, 2, 4, 8, 9)
+    assert rows["peakRes"][-1] == pytest.approx(np.abs(pixels(f"{name}.residual")[0]).max())
+    assert rows["modelFlux"][-1] == pytest.approx(pixels(f"{name}.model")[0].sum(), rel=1e-5)
+    assert rows["peakRes"][-1] < np.abs(pixels(dirty)[0]).max()
+
+
 def names(folder):
     return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".log"))
 
 
-def test_parameters_are_casas():
-    theirs = inspect.signature(casatasks.tclean).parameters
-    assert list(PARAMETERS) == list(theirs)
-    for name, parameter in theirs.items():
-        assert PARAMETERS[name].default == parameter.default, name
+@pytest.mark.parametrize(("name", "table"), [("tclean", PARAMETERS), ("deconvolve", DECONVOLVE)])
+def test_parameters_are_casas(name, table):
+    theirs = inspect.signature(getattr(casatasks, name)).parameters
+    assert list(table) == list(theirs)
+    for parameter in theirs.values():
+        assert table[parameter.name].default == parameter.default, parameter.name
 
 
 def test_products(clean, tmp_path, sets, quick):
     answer = clean(pbcor=True, nsigma=3.0)
     assert names(tmp_path) == sorted(f"x{ending}" for ending in [*PRODUCTS, ".image.pbcor"])
-    assert {"stopcode", "iterdone", "nmajordone", "summaryminor"} <= set(answer) and answer["imagename"] == "x"
+    assert answer["imagename"] == "x" and answer["nsigma"] == 3.0 and answer["niter"] == 100
 
     # The same images as CASA's, but for the sky.
+    cleaned = casatasks.tclean(str(sets / "0000.ms"), imagename="clean", niter=100, nsigma=3.0, **IMAGE)
     casatasks.tclean(str(sets / "0000.ms"), imagename="casa", niter=0, pbcor=True, **IMAGE)
     for ending in (".image", ".image.pbcor", ".model", ".residual", ".psf", ".pb", ".sumwt"):
         ours, theirs = (casatasks.imhead(f"{name}{ending}") for name in ("x", "casa"))
@@ -105,6 +121,10 @@ def test_products(clean, tmp_path, sets, quick):
     for ending in (".psf", ".pb"):
         np.testing.assert_array_equal(pixels(f"x{ending}")[0], pixels(f"casa{ending}")[0])
     assert casatasks.imhead("x.uncertainty")["unit"] == "Jy/pixel"
+
+    check_summary(answer, cleaned, "x", "casa.image")
+    assert answer["nmajordone"] == len(answer["summarymajor"]) > answer["iterdone"] > 0
+    assert answer["summarymajor"][0] == 0 and answer["summarymajor"][-1] == answer["iterdone"]
 
     # residual = dirty - PSF * model, with a PSF that reaches from one edge to the other
     casatasks.tclean(str(sets / "0000.ms"), imagename="wide", niter=0, **(IMAGE | {"imsize": 512}))
@@ -319,18 +339,57 @@ def test_mosaic(clean, sets, tmp_path):
     assert SOURCE.separation(SkyCoord(catalog["ra"], catalog["dec"])).min().arcsec < 0.5
 
 
-def test_deconvolve_images_that_are_there(clean, quick):
+def test_deconvolve_images_that_are_there(clean, tmp_path, quick):
     clean(niter=0)
-    assert deconvolve("x", niter=0) is None
-    result = deconvolve("x", niter=100, imager=quick, gain=0.05)
+    for name in (".residual", ".psf", ".pb", ".model", ".sumwt"):
+        shutil.copytree(f"x{name}", f"casa{name}")
+    assert deconvolve("x", niter=0).keys() == casatasks.deconvolve("casa", niter=0).keys()
+    answer = deconvolve("x", niter=100, imager=quick, gain=0.05)
+    (result,), dirty = answer["results"], casatasks.deconvolve("casa", niter=100)
+    check_summary(answer, dirty, "x", "x.image")
+    assert answer["iterdone"] == 1 and answer["nmajordone"] == 0 and answer["imagename"] == "x"
     model, residual = pixels("x.model")[0], pixels("x.residual")[0]
     seen = result.dirty.convolve_psf(model)
     np.testing.assert_allclose(
         residual[result.dirty.allowed], (result.dirty.data - seen)[result.dirty.allowed], atol=1e-9
     )
-    assert model.max() > 0 and len(QTable.read("x.catalog.ecsv")) == len(result.catalog) > 0
-    assert casatasks.imhead("x.model")["unit"] == "Jy/pixel"
-    beam = casatasks.imhead("x.image")["restoringbeam"]
-    assert beam["major"]["value"] == pytest.approx(result.dirty.beam.major.to_value("arcsec"), rel=1e-3)
-    with pytest.raises(FileNotFoundError, match=r"y\.residual: there is no such image"):
-        deconvolve("y", niter=1)
+    assert model.max() > 0 and len(QTable.read("x.catalog.ecsv")) == len(result.catalog) == len(answer["catalog"]) > 0
+    assert casatasks.imhead("x.model")["unit"] == "Jy/pixel" and Path("x.reg").exists()
+    ours, theirs = (casatasks.imhead(f"{name}.image") for name in ("x", "casa"))
+    for key in ("shape", "unit", "refval", "refpix", "incr", "axisnames", "hasmask", "restoringbeam"):
+        np.testing.assert_equal(ours.get(key), theirs.get(key))
+    np.testing.assert_allclose(pixels("x.image")[0], result.dirty.convolve_beam(model) + residual, atol=2e-7)
+    assert not [name for name in names(tmp_path) if name.startswith("deconvolve_")]
+
+
+def test_deconvolve_does_what_its_parameters_say(clean, quick, caplog):
+    box = "box[[150pix,150pix],[190pix,190pix]]"
+    clean(niter=0)
+    with caplog.at_level(logging.WARNING):
+        answer = deconvolve(
+            "x", restoringbeam="1.5arcsec", mask=box, fullsummary=True, imager=quick, gain=0.05, fastnoise=False
+        )
+    assert casatasks.imhead("x.image")["restoringbeam"]["major"] == {"unit": "arcsec", "value": 1.5}
+    mask, model = pixels("x.mask")[0], pixels("x.model")[0]
+    assert mask.sum() == 41 * 41 and model[mask == 1].any() and not model[mask == 0].any()
+    assert answer["summaryminor"][0][0][0]["masksum"] == [41 * 41]
+    assert "gain=0.05" in caplog.text and "fastnoise=False" in caplog.text and "restoringbeam" not in caplog.text
+    # It goes on from the model that is there.
+    again = deconvolve("x", fullsummary=True, imager=quick)["summaryminor"][0][0][0]
+    assert again["startModelFlux"] == pytest.approx(answer["summaryminor"][0][0][0]["modelFlux"], rel=1e-5)
+    for name in ("mask", "model"):
+        shutil.rmtree(f"x.{name}")
+    deconvolve("x", usemask="pb", pbmask=0.9, restoration=False, imager=quick)
+    np.testing.assert_array_equal(pixels("x.mask")[0] == 1, pixels("x.pb")[0] > 0.9)
+    assert not Path("x.image").exists()
+
+
+def test_deconvolve_a_cube(clean, quick, caplog):
+    cube = {"specmode": "cube", "start": "230GHz", "width": "2GHz", "nchan": 3, "outframe": "TOPO", "imsize": 200}
+    clean(["0000.ms", "higher.ms"], niter=0, **cube)
+    with caplog.at_level(logging.WARNING):
+        answer = deconvolve("x", imager=quick)
+    assert "channel 1: has no data, stays blank" in caplog.text and list(answer["summaryminor"][0]) == [0, 2]
+    assert [result is None for result in answer["results"]] == [False, True, False]
+    assert set(answer["catalog"]["channel"]) == {0, 2} and answer["iterdone"] == 2
+    assert [bool(pixels("x.model", channel)[0].any()) for channel in range(3)] == [True, False, True]

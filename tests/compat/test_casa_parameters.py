@@ -1,17 +1,21 @@
 """tclean's parameters, what becomes of them and what is refused: CASA is not needed for that."""
 
+import inspect
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from astropy.table import QTable
 
-from astro_ddpm_imager.compat.casa import PARAMETERS, tclean
+from astro_ddpm_imager.compat.casa import DECONVOLVE, PARAMETERS, deconvolve, tclean
+from astro_ddpm_imager.compat.casa.calling import bind
 from astro_ddpm_imager.compat.casa.depth import parse_threshold
 from astro_ddpm_imager.compat.casa.documentation import parameter_table
-from astro_ddpm_imager.compat.casa.parameters import bind, check, ignored, passed_on
+from astro_ddpm_imager.compat.casa.parameters import check, ignored, passed_on
 from astro_ddpm_imager.compat.casa.products import PRODUCTS, move_products, numbered
+from astro_ddpm_imager.compat.casa.summary import Course, stop_code, summarise
 from astro_ddpm_imager.compat.depth import deep_model, deep_sources
 from astro_ddpm_imager.errors import SettingError
 
@@ -19,12 +23,23 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_positional_arguments_are_in_tcleans_order():
-    given = bind(("a.ms", True, "0", "1:5~9"), {"niter": 10})
+    given = bind("tclean", PARAMETERS, ("a.ms", True, "0", "1:5~9"), {"niter": 10})
     assert given == {"vis": "a.ms", "selectdata": True, "field": "0", "spw": "1:5~9", "niter": 10}
     with pytest.raises(TypeError, match="multiple values for argument 'vis'"):
         tclean("a.ms", vis="b.ms")
     with pytest.raises(TypeError, match=r"takes up to \d+ positional arguments but 100 were given"):
         tclean(*range(100))
+
+
+@pytest.mark.parametrize(("task", "table"), [(tclean, PARAMETERS), (deconvolve, DECONVOLVE)])
+def test_parameters_and_defaults_are_shown(task, table):
+    """For help(), and for the hints of an editor."""
+    shown = inspect.signature(task).parameters
+    assert list(shown) == [*table, "imager", "parameters"]
+    assert all(shown[name].default == entry.default for name, entry in table.items())
+    text = inspect.getdoc(task)
+    assert "{parameters}" not in text and text.index("restoringbeam : list") < text.index("mask : str")
+    assert "    As ``threshold``, times the noise; the higher of the two counts." in text
 
 
 @pytest.mark.parametrize(
@@ -78,6 +93,8 @@ def test_without_casa(monkeypatch):
     for niter in (0, 10):
         with pytest.raises(ImportError, match=r"pip install casatasks casatools casadata six"):
             tclean("a.ms", imagename="a", niter=niter)
+    with pytest.raises(ImportError, match="pip install casatasks"):
+        deconvolve("a", niter=0)
 
 
 def test_what_is_named_in_the_log():
@@ -93,6 +110,80 @@ def test_what_casa_gets():
     given = {"vis": "a.ms", "robust": 2.0, "gain": 0.05, "niter": 9, "mask": "m", "pbcor": True, "new_in_casa": 1}
     assert passed_on(given, with_model=False) == {"vis": "a.ms", "robust": 2.0, "new_in_casa": 1}
     assert passed_on(given, with_model=True) == {"vis": "a.ms", "robust": 2.0, "pbcor": True, "new_in_casa": 1}
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"niter": -1}, "niter=-1: must be a whole number of at least 0"),
+        ({"usemask": "auto"}, "usemask='auto': choose"),
+        ({"threshold": "1K"}, "threshold='1K': must"),
+        ({"deconvolver": "mtmfs"}, "deconvolver='mtmfs', nterms=2: there are no Taylor terms here"),
+        ({"startmodel": "gone.model"}, "startmodel='gone.model': there is no such image"),
+        ({"startmodel": ["a", "b"]}, "startmodel=.*: only 'mtmfs' has several"),
+    ],
+)
+def test_refused_by_deconvolve(setting, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("x.residual", "x.psf", "a", "b"):
+        Path(name).mkdir()
+    with pytest.raises(SettingError, match=message):
+        deconvolve("x", **setting)
+    with pytest.raises(FileNotFoundError, match=r"y\.residual: there is no such image; make it with tclean"):
+        deconvolve("y")
+
+
+def course(peaks, fluxes, kept, threshold=1e-4):
+    """What is noted of some models, of which one is kept."""
+    image = np.zeros((2, 2))
+    noted = Course(np.array([[True, False], [False, False]]), np.ones((2, 2), bool))
+    cycles = [SimpleNamespace(model=np.full((2, 2), flux / 4), peak=threshold) for flux in fluxes]
+    for peak, cycle in zip(peaks, [*cycles, None], strict=False):
+        image[0, 0], image[1, 1] = -peak, 2 * peak  # only the first is where emission may be
+        noted.add_residual(image)
+        if cycle is not None:
+            noted.add_model(cycle)
+    image[0, 0], image[1, 1] = peaks[kept + 1], 0
+    noted.end(image, cycles[kept])
+    return noted
+
+
+def test_summary_of_a_model_that_is_kept():
+    rows = course([5e-4, 3e-4, 2e-4], [0.1, 0.2], kept=1).rows(full=False)
+    assert rows == {
+        "iterDone": [1, 1], "peakRes": [3e-4, 2e-4], "modelFlux": pytest.approx([0.1, 0.2]), "cycleThresh": [1e-4] * 2,
+    }  # fmt: skip
+    full = course([5e-4, 3e-4, 2e-4], [0.1, 0.2], kept=1).rows(full=True)
+    assert full["startPeakRes"] == [5e-4, 3e-4] and full["startPeakResNM"] == [1e-3, 6e-4]
+    assert full["startModelFlux"] == pytest.approx([0, 0.1]) and full["masksum"] == [1, 1]
+    assert full["startIterDone"] == [0, 1] and len({len(values) for values in full.values()}) == 1
+
+
+def test_summary_ends_with_the_model_that_is_kept_though_it_is_not_the_last():
+    rows = course([5e-4, 3e-4, 4e-4], [0.1, 0.2], kept=0).rows(full=False)
+    assert rows["iterDone"] == [1, 1, 0] and rows["peakRes"] == [3e-4, 4e-4, 3e-4]
+    assert rows["modelFlux"] == pytest.approx([0.1, 0.2, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("reasons", "limit", "nsigma", "code"),
+    [
+        (["noise"], 9, 0, 2), (["noise"], 1, 3.0, 8), (["noise", "no better"], 9, 3.0, 4),
+        (["no better", "most"], 1, 0, 1), (["most"], 9, 0, 9), (["", "noise"], 1, 0, 2),
+    ],
+)  # fmt: skip
+def test_stop_code(reasons, limit, nsigma, code):
+    assert stop_code(reasons, limit, nsigma) == code
+
+
+def test_summary_is_casas_with_what_was_done():
+    values = {"niter": 100, "threshold": "0.1mJy", "nsigma": 0.0, "fullsummary": False}
+    channels = {0: course([5e-4, 3e-4], [0.1], kept=0), 2: course([5e-4, 3e-4, 4e-4], [0.1, 0.2], kept=0)}
+    found = summarise({"loopgain": 0.1, "iterdone": 0}, channels, 9, values, [0, 2, 3])
+    assert (found["loopgain"], found["iterdone"], found["nmajordone"], found["niter"]) == (0.1, 3, 3, 100)
+    assert list(found["summaryminor"][0]) == [0, 2] and found["summaryminor"][0][2][0]["iterDone"] == [1, 1, 0]
+    assert (found["stopcode"], found["stopDescription"]) == (9, "reached nmajor")
+    assert found["threshold"] == pytest.approx(1e-4) and found["summarymajor"].tolist() == [0, 2, 3]
 
 
 def test_every_parameter_is_accounted_for(tmp_path):

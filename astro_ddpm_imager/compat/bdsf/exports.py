@@ -8,6 +8,7 @@ from scipy.ndimage import binary_closing, binary_dilation
 from .outputs import write_image
 from .region_formats import bbs_text, casabox_text, ds9_text, kvis_text, star_text
 from .tables import write_fits, write_text
+from .without import IMAGES_NOT_MADE, SHAPELETS
 
 __all__ = ["Exports"]
 
@@ -21,11 +22,6 @@ FORMATS = {  # of catalogues: default ending, what it is called, and whether sou
     "star": (".star", "AIPS STAR file", False),
     "bbs": (".sky_in", "BBS sky model", False),
 }
-SHAPELETS = "there are no shapelets here"
-POLARISATION = "only Stokes I is analysed here"
-PSF_VARIATION = "the variation of the PSF is not measured here"
-NOT_MADE = {"shap_resid": SHAPELETS, "shap_model": SHAPELETS, "pi": POLARISATION}
-NOT_MADE |= dict.fromkeys(("psf_major", "psf_minor", "psf_pa", "psf_ratio", "psf_ratio_aper"), PSF_VARIATION)
 
 
 def _error(message):
@@ -164,8 +160,8 @@ class Exports:
             return _error(
                 f"img_format={img_format!r}: only 'fits' is written; CASA's importfits makes a CASA image of it"
             )
-        if img_type in NOT_MADE:
-            return _error(f"img_type={img_type!r}: {NOT_MADE[img_type]}.")
+        if img_type in IMAGES_NOT_MADE:
+            return _error(f"img_type={img_type!r}: {IMAGES_NOT_MADE[img_type]}.")
         images = {
             "ch0": lambda analysis: analysis.field.data,
             "rms": lambda analysis: analysis.field.background.rms,

@@ -11,11 +11,12 @@ from ...errors import DirtyImageError
 from ...observation.celestial import read_wcs
 from .analysis import analyse
 from .conversions import Conversions
-from .exports import POLARISATION, PSF_VARIATION, SHAPELETS, Exports
+from .exports import Exports
 from .field import read_field
 from .outputs import output_folder, read_parameters, save_parameters, write_output
 from .parameters import PARAMETERS, Options
 from .runlog import RunLog
+from .without import ATTRIBUTES
 
 __all__ = ["Image"]
 
@@ -23,17 +24,6 @@ ENDINGS = (".fits.gz", ".fits", ".FITS", ".image")
 SAVED = ".pybdsf.sav"
 READ = ("readimage", "collapse", "preprocess")
 DONE = (*READ, "rmsimage", "threshold", "islands", "gausfit", "gaul2srl", "make_residimage", "outlist", "cleanup")
-WITHOUT = {  # attributes of PyBDSF's images that these have not, and why
-    **dict.fromkeys(("model_shap_arr", "resid_shap_arr"), SHAPELETS),
-    **dict.fromkeys(("ch0_pi_arr", "ch0_Q_arr", "ch0_U_arr", "ch0_V_arr"), POLARISATION),
-    **dict.fromkeys((f"psf_vary_{name}_arr" for name in ("maj", "min", "pa", "ratio", "ratio_aper")), PSF_VARIATION),
-    **dict.fromkeys(
-        ("atrous_gaussians", "pyrsrcs", "ngaus_atrous"), "there are no wavelets, ``gaussians`` are of all scales"
-    ),
-    **dict.fromkeys(("rms_box_bright", "adaptive_rms_box"), "boxes have one size, see ``rms_box``"),
-    "bmpersrc_th": "certainty comes from the posterior samples; see ``reliability`` of the sources",
-    "freq_pars": "only the collapsed image is analysed; see ``frequency``",
-}
 
 
 class Image(Conversions, Exports):
@@ -158,8 +148,8 @@ class Image(Conversions, Exports):
         return [name for name, entry in PARAMETERS.items() if getattr(self.opts, name) != entry.default]
 
     def __getattr__(self, name):
-        if name in WITHOUT:
-            raise AttributeError(f"{name}: {WITHOUT[name]}")
+        if name in ATTRIBUTES:
+            raise AttributeError(f"{name}: {ATTRIBUTES[name]}")
         way = "" if name.startswith("__") or "analysis" in vars(self) else ", before process() has gone through"
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{way}")
 

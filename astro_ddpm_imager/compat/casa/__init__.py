@@ -1,17 +1,17 @@
 """CASA's interface: import tclean or deconvolve from ``astro_ddpm_imager.compat.casa``, and a script runs."""
 
-import inspect
-import logging
-
 from ...imager import DiffusionImager
-from .cleaning import Cleaning, tell
-from .deconvolution import deconvolve
-from .parameters import PARAMETERS, bind, check, ignored
+from .calling import as_task, bind, casa_task, refuse_unknown
+from .cleaning import Cleaning
+from .deconvolution import DECONVOLVE, deconvolve
+from .log import tell, tell_ignored
+from .parameters import PARAMETERS, check, ignored
 from .selection import check_selection
 
-__all__ = ["PARAMETERS", "deconvolve", "tclean"]
+__all__ = ["DECONVOLVE", "PARAMETERS", "deconvolve", "tclean"]
 
 
+@as_task(PARAMETERS)
 def tclean(*arguments, imager=None, **parameters):
     """Image a MeasurementSet, called as the task of CASA of this name.
 
@@ -27,21 +27,20 @@ def tclean(*arguments, imager=None, **parameters):
 
     Parameters
     ----------
-    *arguments
-        tclean's parameters, in its order.
+    {parameters}
     imager : `~astro_ddpm_imager.DiffusionImager`, optional
         By default one with the default settings.
     **parameters
-        tclean's parameters. See `~astro_ddpm_imager.compat.casa.PARAMETERS` for what becomes of each.
+        What a newer CASA's tclean has besides, passed to it unchanged.
 
     Returns
     -------
     dict
-        What tclean with ``niter=0`` returns, and ``imagename``, ``catalog``
-        (`~astropy.table.QTable`) and ``results``: an
-        `~astro_ddpm_imager.ImagingResult` per channel, None where it is blank.
-        With ``niter=0``, which is the default, this is CASA's tclean and
-        nothing else.
+        What tclean returns, in which an iteration is a reconstruction, and
+        ``imagename``, ``catalog`` (`~astropy.table.QTable`) and ``results``:
+        an `~astro_ddpm_imager.ImagingResult` per channel, None where it is
+        blank. With ``niter=0``, which is the default, this is CASA's tclean
+        and nothing else.
 
     Raises
     ------
@@ -56,34 +55,16 @@ def tclean(*arguments, imager=None, **parameters):
     RuntimeError
         CASA made no image.
     """
-    given = bind(arguments, parameters)
+    given = bind("tclean", PARAMETERS, arguments, parameters)
     values = {name: parameter.default for name, parameter in PARAMETERS.items()} | given
     wanted = values["niter"] != 0
     if wanted:
         check(values)
-    theirs = _task()
-    for name in given.keys() - inspect.signature(theirs).parameters.keys():
-        raise TypeError(f"tclean() got an unexpected keyword argument {name!r}: this CASA's tclean does not have it")
+    theirs = casa_task("tclean")
+    refuse_unknown("tclean", theirs, given)
     if not wanted:
         return theirs(**given)
-    return _reconstruct(given, values, imager)
-
-
-def _task():
-    try:
-        from casatasks import tclean as theirs
-    except ImportError as error:
-        raise ImportError(
-            f"CASA is needed to image MeasurementSets, and it cannot be imported ({error}): "
-            "pip install casatasks casatools casadata six"
-        ) from error
-    return theirs
-
-
-def _reconstruct(given, values, imager):
     for line in check_selection(values):
         tell(line)
-    without = ignored(given)
-    if without:
-        tell(f"these parameters have no counterpart here: {'; '.join(without)}", logging.WARNING)
+    tell_ignored(ignored(given))
     return Cleaning(given, values, DiffusionImager() if imager is None else imager).run()

@@ -1,6 +1,7 @@
 """CASA's task deconvolve: images that are there already, without visibilities."""
 
 import logging
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -10,47 +11,66 @@ import numpy as np
 from ...errors import DirtyImageError, SettingError
 from ...imager import DiffusionImager
 from ...observation.noise_map import unflatten
-from ...observation.reading import read_image
-from ...products.catalog_files import write_catalog
+from ...observation.reading import JY_PER_BEAM, read_image
 from ...products.writing import product_path
 from ..major_cycles import MajorCycles
+from .calling import as_task, bind, casa_task, refuse_unknown
 from .depth import parse_threshold
-from .parameters import PARAMETERS, ignored
-from .products import copy_image, move_products, planes, put_planes, set_beam
+from .found import write_found
+from .log import tell, tell_ignored
+from .masks import allowed_pixels
+from .parameters import PARAMETERS, Parameter, check_kinds, ignored
+from .products import copy_image, move_products, planes, put_planes
+from .summary import Course, stop_code, summarise
 
-__all__ = ["deconvolve"]
+__all__ = ["DECONVOLVE", "deconvolve"]
 
-log = logging.getLogger("astro_ddpm_imager.compat.casa")
+MADE = (".model", ".residual", ".image", ".mask", ".uncertainty", ".catalog.ecsv", ".reg")
+NEEDED = (".psf", ".pb", ".sumwt")  # CASA wants them beside what it restores, and leaves them as they are
 
-MADE = (".model", ".residual", ".image", ".uncertainty", ".catalog.ecsv")
+OWN = {
+    "imagename": (
+        "", "here", "start of the names of ``.residual`` and ``.psf``, of ``.pb``, ``.model`` and ``.mask`` if they "
+        "are there, and of the products, which replace older ones",
+    ),
+    "startmodel": ("", "here", "a CASA image on the same pixels that counts as ``.model``, which must not exist then"),
+    "restoration": (True, "casa", "whether CASA's deconvolve makes ``.image``"),
+    "restoringbeam": ([], "casa", "beam of ``.image``, by CASA's deconvolve, also ``'common'``"),
+    "niter": (100, "here", "0: CASA's deconvolve alone, which restores what is there; more: one reconstruction"),
+}  # fmt: skip
+NAMES = (
+    "imagename", "startmodel", "deconvolver", "scales", "nterms", "smallscalebias", "fusedthreshold", "largestscale",
+    "restoration", "restoringbeam", "niter", "gain", "threshold", "nsigma", "interactive", "fullsummary", "fastnoise",
+    "usemask", "mask", "pbmask", "sidelobethreshold", "noisethreshold", "lownoisethreshold", "negativethreshold",
+    "smoothfactor", "minbeamfrac", "cutthreshold", "growiterations", "dogrowprune", "verbose",
+)  # fmt: skip
+# What else they have in common with tclean's are the defaults.
+DECONVOLVE = {name: Parameter(*OWN[name]) if name in OWN else PARAMETERS[name] for name in NAMES}
 
 
-def deconvolve(imagename, *, niter=100, threshold=0.0, nsigma=0.0, mask="", imager=None, **others):
+@as_task(DECONVOLVE)
+def deconvolve(*arguments, imager=None, **parameters):
     """Reconstruct a dirty image that tclean has made, called as the task of CASA of this name.
 
-    It takes ``imagename`` with ``.residual`` and ``.psf``, and ``.pb`` and
-    ``.model`` if they are there; of one channel and Stokes I. It writes
-    ``.model``, ``.residual`` (by convolution: there are no visibilities),
-    ``.image``, ``.uncertainty`` and ``.catalog.ecsv``, and replaces older ones.
+    It writes ``.model``, ``.residual`` (by convolution: there are no
+    visibilities), ``.mask``, ``.uncertainty``, ``.catalog.ecsv`` and ``.reg``;
+    CASA's deconvolve restores ``.image`` from them. Cubes have one
+    reconstruction per channel.
 
     Parameters
     ----------
-    imagename : str
-    niter : int, optional
-        0: nothing is done; any other number is as good as CASA's default of 100.
-    threshold, nsigma : optional
-        As of `tclean`.
-    mask : str, optional
-        CASA image; sources are only inside it.
+    {parameters}
     imager : `~astro_ddpm_imager.DiffusionImager`, optional
         By default one with the default settings.
-    **others
-        The other parameters of CASA's task, which have no counterpart.
+    **parameters
+        What a newer CASA's deconvolve has besides, without effect unless ``niter=0``.
 
     Returns
     -------
-    `~astro_ddpm_imager.ImagingResult` or None
-        None with ``niter=0``.
+    dict
+        What deconvolve returns, in which an iteration is a reconstruction, and
+        ``imagename``, ``catalog`` and ``results``, as of `tclean`. With
+        ``niter=0`` this is CASA's deconvolve and nothing else.
 
     Raises
     ------
@@ -58,51 +78,136 @@ def deconvolve(imagename, *, niter=100, threshold=0.0, nsigma=0.0, mask="", imag
         An image is missing.
     DirtyImageError, SettingError
         Something cannot be used; kinds of `ValueError`.
+    ImportError
+        CASA is not installed.
     TypeError
-        A parameter is unknown.
+        A parameter is unknown, or given twice.
     """
-    for name in others.keys() - {*PARAMETERS, "noRequireSumwt"}:
-        raise TypeError(f"deconvolve() got an unexpected keyword argument {name!r}")
-    peak = parse_threshold(threshold)
-    if isinstance(niter, bool) or not isinstance(niter, int | np.integer) or niter < 0:
-        raise SettingError(f"niter={niter!r}: must be a whole number of at least 0")
+    given = bind("deconvolve", DECONVOLVE, arguments, parameters)
+    values = {name: parameter.default for name, parameter in DECONVOLVE.items()} | given
+    wanted = values["niter"] != 0
+    if wanted:
+        _check(values)
+    theirs = casa_task("deconvolve")
+    refuse_unknown("deconvolve", theirs, given)
+    if not wanted:
+        return theirs(**given)
+    tell_ignored(
+        ignored(given, DECONVOLVE) + [f"{name}={given[name]!r} (unknown)" for name in given.keys() - DECONVOLVE]
+    )
+    return _Deconvolution(values, DiffusionImager() if imager is None else imager).run(theirs)
+
+
+def _check(values):
+    check_kinds(values)
+    parse_threshold(values["threshold"])
+    if values["deconvolver"] == "mtmfs":
+        raise SettingError(
+            f"deconvolver='mtmfs', nterms={values['nterms']!r}: there are no Taylor terms here; make one image of the "
+            "band and choose any other deconvolver; give niter=0 for CASA's deconvolve alone"
+        )
     for suffix in (".residual", ".psf"):
-        path = product_path(imagename, suffix)
+        path = product_path(values["imagename"], suffix)
         if not path.exists():
             raise FileNotFoundError(f"{path}: there is no such image; make it with tclean(niter=0, calcres=True)")
-    if not niter:
-        return None
-    without = ignored(others)
-    if without:
-        log.warning("these parameters have no counterpart here: %s", "; ".join(without))
-    residual = read_image(product_path(imagename, ".residual"), unit=u.Jy / u.beam)
-    psf = read_image(product_path(imagename, ".psf"), unit=u.one)
-    there = {suffix: product_path(imagename, suffix) for suffix in (".pb", ".model")}
-    pb = read_image(there[".pb"], unit=u.one) if there[".pb"].exists() else None
-    before = planes(there[".model"]) if there[".model"].exists() else None
-    if before is not None and len(before) > 1:
-        raise DirtyImageError(f"{there['.model']}: is a cube; deconvolve takes one channel, tclean cubes")
-    cycles = MajorCycles(DiffusionImager() if imager is None else imager, psf, pb, mask or None, most=1)
-    cycle, _ = cycles.step(residual, None if before is None else before[0], peak, nsigma)
-    _write(cycle, Path(imagename))
-    return cycle.result
+    starts, model = _starts(values["startmodel"]), product_path(values["imagename"], ".model")
+    for start in starts:
+        if not Path(start).exists():
+            raise SettingError(f"startmodel={start!r}: there is no such image")
+    if starts and (len(starts) > 1 or model.exists()):
+        why = "only 'mtmfs' has several" if len(starts) > 1 else f"there is {model.name}, which goes on; remove it"
+        raise SettingError(f"startmodel={values['startmodel']!r}: {why}, or leave startmodel out")
 
 
-def _write(cycle, final):
-    result = cycle.result
-    dirty, blank = unflatten(result.dirty), result.dirty.blank
-    left = np.nan_to_num(dirty.data - dirty.convolve_psf(cycle.model))
-    images = {
-        ".model": (cycle.model, "Jy/pixel"),
-        ".residual": (left, "Jy/beam"),
-        ".image": (dirty.convolve_beam(cycle.model) + left, "Jy/beam"),
-        ".uncertainty": (np.where(blank, 0, result.uncertainty.data * dirty.pb), "Jy/pixel"),
-    }
-    with tempfile.TemporaryDirectory(dir=final.absolute().parent, prefix="deconvolve_") as scratch:
-        made = Path(scratch) / final.name
-        for suffix, (data, unit) in images.items():
-            copy_image(product_path(made, suffix), product_path(final, ".residual"), unit)
-            put_planes(product_path(made, suffix), data[None])
-        set_beam(product_path(made, ".image"), result.dirty.beam)
-        write_catalog(result.catalog, product_path(made, ".catalog.ecsv"))
-        move_products(made, final, MADE)
+def _starts(startmodel):
+    return [name for name in ([startmodel] if isinstance(startmodel, str) else startmodel) if name]
+
+
+class _Deconvolution:
+    """What takes the place of the minor cycle in one call of deconvolve."""
+
+    def __init__(self, values, imager):
+        self.values, self.imager, self.final = values, imager, Path(values["imagename"])
+        self.threshold = parse_threshold(values["threshold"])
+        self.residual = planes(self._there(".residual"))
+        start = [*_starts(values["startmodel"]), *[self._there(".model")] * self._there(".model").exists()]
+        # Neither has a mask, which ``.residual`` may have.
+        self.template = start[0] if start else self._there(".psf")
+        self.model = planes(start[0]) if start else np.zeros_like(self.residual)
+        if self.model.shape != self.residual.shape:
+            raise SettingError(
+                f"startmodel={values['startmodel']!r}: {start[0]} has shape {self.model.shape} (channels, ny, nx), the "
+                f"residual {self.residual.shape}; regrid it with imregrid"
+            )
+        self.cycles, self.courses, self.noise = {}, {}, []
+
+    def run(self, theirs):
+        """Make all products, and move them to where they belong; ``theirs`` is CASA's task."""
+        with tempfile.TemporaryDirectory(dir=self.final.absolute().parent, prefix="deconvolve_") as scratch:
+            made = Path(scratch) / self.final.name
+            allowed = allowed_pixels(self.values, made, self._there(".residual"), self._there(".pb"))
+            for channel in range(len(self.residual)):
+                self._reconstruct(channel, allowed)
+            if not self.cycles:
+                raise DirtyImageError("no channel has data that can be reconstructed; the log says why")
+            if self.values["usemask"] == "auto-multithresh":
+                allowed = self.model != 0
+            mask = np.ones_like(self.model) if allowed is None else allowed.astype(float)
+            shutil.copytree(self._there(".residual"), product_path(made, ".residual"))  # with its mask, for ``.image``
+            for suffix, unit in ((".model", "Jy/pixel"), (".mask", "")):
+                copy_image(product_path(made, suffix), self.template, unit)
+            for suffix, data in ((".model", self.model), (".residual", self.residual), (".mask", mask)):
+                put_planes(product_path(made, suffix), data)
+            for suffix in NEEDED:
+                if self._there(suffix).exists():
+                    product_path(made, suffix).symlink_to(self._there(suffix).absolute())
+            summary = theirs(
+                imagename=str(made), niter=0, restoration=self.values["restoration"],
+                restoringbeam=self.values["restoringbeam"],
+            )  # fmt: skip
+            results = {channel: cycle.result for channel, cycle in self.cycles.items()}
+            catalog = write_found(made, results, len(self.model), str(self.values["imagename"]))
+            paths = move_products(made, self.final, MADE)
+        tell(f"wrote {', '.join(path.name for path in paths)}: {len(catalog)} sources")
+        code = stop_code(self.noise, 1, self.values["nsigma"])
+        return {
+            **summarise(summary or {}, self.courses, code, self.values, []),
+            "imagename": str(self.values["imagename"]),
+            "catalog": catalog,
+            "results": [results.get(channel) for channel in range(len(self.model))],
+        }
+
+    def _there(self, suffix):
+        return product_path(self.final, suffix)
+
+    def _reconstruct(self, channel, allowed):
+        name = f"channel {channel}: " if len(self.residual) > 1 else ""
+        left = read_image(self._there(".residual"), channel, 0, JY_PER_BEAM)
+        if not np.nan_to_num(left.data).any():
+            tell(f"{name}has no data, stays blank", logging.WARNING)
+            return
+        psf = read_image(self._there(".psf"), channel, 0, u.one)
+        pb = read_image(self._there(".pb"), channel, 0, u.one) if self._there(".pb").exists() else None
+        mask = None if allowed is None else allowed[channel].astype(float)
+        before = self.model[channel].copy()
+        course = Course(
+            np.ones(left.shape, bool) if allowed is None else allowed[channel], np.isfinite(left.data),
+            start=float(before.sum()),
+        )  # fmt: skip
+        course.add_residual(left.data)
+        cycles = MajorCycles(self.imager, psf, pb, mask, most=1, name=name.removesuffix(": ") or "image")
+        try:
+            cycle, _ = cycles.step(left, before, self.threshold, self.values["nsigma"])
+        except DirtyImageError as error:
+            if not name:
+                raise
+            tell(f"{name}stays dirty, {error}", logging.WARNING)
+            return
+        dirty = unflatten(cycle.result.dirty)
+        self.model[channel] = cycle.model
+        self.residual[channel] = np.nan_to_num(dirty.data - dirty.convolve_psf(cycle.model))
+        course.add_model(cycle)
+        course.end(self.residual[channel], cycle)
+        # There are no visibilities to tell, but the convolution does.
+        self.noise.append("noise" if cycle.judged(self.residual[channel]).is_noise else "most")
+        self.cycles[channel], self.courses[channel] = cycle, course

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import SettingError
 
-__all__ = ["MOSAICS", "PARAMETERS", "Parameter", "bind", "check", "ignored", "passed_on"]
+__all__ = ["MOSAICS", "PARAMETERS", "Parameter", "check", "check_kinds", "ignored", "passed_on"]
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ _TABLE = [
     ("maxpsffraction", 0.8, "none", NO_CYCLES),
     ("interactive", False, "none", "there is nothing to interact with"),
     ("nmajor", -1, "here", "at most so many reconstructions; -1 and 0 stand for 4"),
-    ("fullsummary", False, "none", NO_CYCLES),
+    ("fullsummary", False, "here", "adds what was before each reconstruction to ``summaryminor``"),
     (
         "usemask", "user", "here",
         "``'user'``: as ``mask`` says; ``'pb'``: where the primary beam is above ``pbmask``; ``'auto-multithresh'``: "
@@ -160,32 +160,6 @@ PLANES = ("I", "pseudoI", "XX", "YY", "RR", "LL")
 ALONE = "; give niter=0 for CASA's tclean alone"
 
 
-def bind(arguments, parameters):
-    """Parameters by name.
-
-    Parameters
-    ----------
-    arguments : tuple
-        In tclean's order.
-    parameters : dict
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    TypeError
-        There are too many, or one is given twice.
-    """
-    if len(arguments) > len(PARAMETERS):
-        raise TypeError(f"tclean() takes up to {len(PARAMETERS)} positional arguments but {len(arguments)} were given")
-    by_place = dict(zip(PARAMETERS, arguments, strict=False))
-    for name in by_place.keys() & parameters.keys():
-        raise TypeError(f"tclean() got multiple values for argument {name!r}")
-    return by_place | parameters
-
-
 def check(values):
     """Refuse what cannot be reconstructed.
 
@@ -199,7 +173,7 @@ def check(values):
     SettingError
         With the parameter, its value and the way out.
     """
-    _check_kinds(values)
+    check_kinds(values)
     if not values["imagename"]:
         raise SettingError("imagename='': give the start of the names of the products")
     folder = Path(values["imagename"]).parent
@@ -229,14 +203,25 @@ def check(values):
         )
 
 
-def _check_kinds(values):
+def check_kinds(values):
+    """Refuse values of the wrong type or range.
+
+    Parameters
+    ----------
+    values : dict
+        All parameters of tclean or of deconvolve.
+
+    Raises
+    ------
+    SettingError
+    """
     for name, kind, least in (
         ("niter", Integral, 0),
         ("nmajor", Integral, -1),
         ("nsigma", Real, 0),
         ("pbmask", Real, 0),
     ):
-        value = values[name]
+        value = values.get(name, 0)
         if isinstance(value, bool) or not isinstance(value, kind) or value < least:
             raise SettingError(
                 f"{name}={value!r}: must be a {'whole ' if kind is Integral else ''}number of at least {least}"
@@ -268,12 +253,13 @@ def passed_on(given, with_model):
     return {name: value for name, value in kept.items() if with_model or name not in OF_THE_MODEL}
 
 
-def ignored(given):
+def ignored(given, table=PARAMETERS):
     """Parameters that have no effect but were given another value than the default.
 
     Parameters
     ----------
     given : dict
+    table : dict of `Parameter`, optional
 
     Returns
     -------
@@ -281,9 +267,7 @@ def ignored(given):
         Names, each with its value and the reason.
     """
     return [
-        f"{name}={value!r} ({PARAMETERS[name].effect})"
+        f"{name}={value!r} ({table[name].effect})"
         for name, value in given.items()
-        if name in PARAMETERS
-        and PARAMETERS[name].handling == "none"
-        and not np.array_equal(value, PARAMETERS[name].default)
+        if name in table and table[name].handling == "none" and not np.array_equal(value, table[name].default)
     ]

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...products.writing import move_all, product_path
 
-__all__ = ["PRODUCTS", "copy_image", "move_products", "note", "numbered", "planes", "put_planes", "set_beam"]
+__all__ = ["PRODUCTS", "copy_image", "move_products", "note", "numbered", "planes", "put_planes"]
 
 PRODUCTS = (
     ".image", ".image.pbcor", ".model", ".residual", ".psf", ".pb", ".sumwt", ".mask", ".uncertainty",
@@ -45,7 +45,7 @@ def put_planes(path, values):
 
 
 def copy_image(path, template, unit):
-    """Make an image on the pixels of another.
+    """Make an image on the pixels of another, without its beam.
 
     Parameters
     ----------
@@ -55,23 +55,8 @@ def copy_image(path, template, unit):
     with _opened(template) as image:
         copy = image.subimage(outfile=str(path), dropdeg=False)
     copy.setbrightnessunit(unit)
+    copy.setrestoringbeam(remove=True)
     copy.done()
-
-
-def set_beam(path, beam):
-    """Give a CASA image its restoring beam.
-
-    Parameters
-    ----------
-    path : path-like
-    beam : `~radio_beam.Beam`
-    """
-    with _opened(path) as image:
-        image.setrestoringbeam(
-            major={"value": beam.major.to_value("arcsec"), "unit": "arcsec"},
-            minor={"value": beam.minor.to_value("arcsec"), "unit": "arcsec"},
-            pa={"value": beam.pa.to_value("deg"), "unit": "deg"},
-        )
 
 
 def note(path, lines):

@@ -1,0 +1,113 @@
+"""How CASA's tasks are called, and found: by place or by name, with the parameters that they show."""
+
+import inspect
+
+__all__ = ["as_task", "bind", "casa_task", "refuse_unknown"]
+
+KINDS = {bool: "bool", int: "int", float: "float", str: "str", list: "list"}
+
+
+def as_task(table):
+    """Decorator: show a task's parameters, with their defaults, in the signature and the docstring of a function.
+
+    Parameters
+    ----------
+    table : dict of `~astro_ddpm_imager.compat.casa.parameters.Parameter`
+        In the order of the task. The function takes them as ``*arguments`` and
+        ``**parameters``, and ``imager``; ``{parameters}`` in its docstring is replaced.
+
+    Returns
+    -------
+    callable
+        That returns the function.
+    """
+
+    def decorate(function):
+        kind = inspect.Parameter
+        shown = [kind(name, kind.POSITIONAL_OR_KEYWORD, default=entry.default) for name, entry in table.items()]
+        shown += [kind("imager", kind.KEYWORD_ONLY, default=None), kind("parameters", kind.VAR_KEYWORD)]
+        function.__signature__ = inspect.Signature(shown)
+        if function.__doc__:  # python -OO leaves none
+            function.__doc__ = function.__doc__.replace("    {parameters}\n", "".join(_entries(table)))
+        return function
+
+    return decorate
+
+
+def _entries(table):
+    for name, entry in table.items():
+        effect = entry.effect[:1].upper() + entry.effect[1:]
+        yield f"    {name} : {KINDS[type(entry.default)]}, optional\n        {effect}.\n"
+
+
+def bind(task, table, arguments, parameters):
+    """Parameters by name.
+
+    Parameters
+    ----------
+    task : str
+        Name in errors.
+    table : dict
+        Names in the task's order.
+    arguments : tuple
+    parameters : dict
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    TypeError
+        There are too many, or one is given twice.
+    """
+    if len(arguments) > len(table):
+        raise TypeError(f"{task}() takes up to {len(table)} positional arguments but {len(arguments)} were given")
+    by_place = dict(zip(table, arguments, strict=False))
+    for name in by_place.keys() & parameters.keys():
+        raise TypeError(f"{task}() got multiple values for argument {name!r}")
+    return by_place | parameters
+
+
+def casa_task(name):
+    """One of CASA's tasks.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    callable
+
+    Raises
+    ------
+    ImportError
+        CASA is not installed.
+    """
+    try:
+        import casatasks
+    except ImportError as error:
+        raise ImportError(
+            f"CASA is needed, for its images and visibilities, and it cannot be imported ({error}): "
+            "pip install casatasks casatools casadata six"
+        ) from error
+    return getattr(casatasks, name)
+
+
+def refuse_unknown(name, task, given):
+    """Fail if this CASA's task does not have a parameter.
+
+    Parameters
+    ----------
+    name : str
+        Of the task.
+    task : callable
+    given : iterable of str
+
+    Raises
+    ------
+    TypeError
+    """
+    for parameter in set(given) - inspect.signature(task).parameters.keys():
+        raise TypeError(f"{name}() got an unexpected keyword argument {parameter!r}: this CASA's {name} has it not")
