@@ -421,6 +421,17 @@ def test_what_an_image_does_not_have_is_said(img, name, told):
         getattr(img, name)
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("spec_indx", "image_jointly"), ("lpol_fraction", "only Stokes I"), ("shapelet_beta", "no shapelets"),
+     ("foo", "'Source' object has no attribute 'foo'$")],
+)  # fmt: skip
+def test_what_a_source_does_not_have_is_said(img, name, told):
+    with pytest.raises(AttributeError, match=told):
+        getattr(img.sources[0], name)
+    assert pickle.loads(pickle.dumps(img.sources[0])).total_flux == img.sources[0].total_flux
+
+
 def test_what_an_image_does_not_have_yet_is_said(field):
     img = bdsf.process_image(field, stop_at="read", quiet=True)
     assert img.completed_Ops == ["readimage", "collapse", "preprocess"] and img.max_value == np.nanmax(img.ch0_arr)

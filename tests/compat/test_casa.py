@@ -358,7 +358,7 @@ def test_deconvolve_images_that_are_there(clean, tmp_path, quick):
     ours, theirs = (casatasks.imhead(f"{name}.image") for name in ("x", "casa"))
     for key in ("shape", "unit", "refval", "refpix", "incr", "axisnames", "hasmask", "restoringbeam"):
         np.testing.assert_equal(ours.get(key), theirs.get(key))
-    np.testing.assert_allclose(pixels("x.image")[0], result.dirty.convolve_beam(model) + residual, atol=2e-7)
+    np.testing.assert_allclose(pixels("x.image")[0], result.dirty.convolve_beam(model) + residual, atol=1e-6)
     assert not [name for name in names(tmp_path) if name.startswith("deconvolve_")]
 
 

@@ -8,6 +8,7 @@ from scipy.ndimage import binary_erosion, find_objects, label
 
 from ...observation.ellipses import from_axes, to_axes
 from .shapes import condon_errors, north_angle
+from .without import STARTS
 
 __all__ = ["Gaussian", "Island", "Source", "find_islands", "group_sources", "make_gaussians"]
 
@@ -17,6 +18,11 @@ class _Attributes(SimpleNamespace):
 
     def __init__(self, **attributes):
         super().__init__(**attributes)
+
+    def __getattr__(self, name):
+        reason = next((reason for start, reason in STARTS.items() if name.startswith(start)), None)
+        said = f"{type(self).__name__!r} object has no attribute {name!r}"
+        raise AttributeError(f"{said}: {reason}" if reason else said)
 
     def __repr__(self):
         numbers = (f"{name}={value!r}" for name, value in vars(self).items() if isinstance(value, int | float | str))

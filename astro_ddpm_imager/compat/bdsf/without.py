@@ -1,6 +1,6 @@
 """What PyBDSF makes and this package does not, and why."""
 
-__all__ = ["ATTRIBUTES", "IMAGES_NOT_MADE", "SHAPELETS"]
+__all__ = ["ATTRIBUTES", "IMAGES_NOT_MADE", "SHAPELETS", "STARTS"]
 
 SHAPELETS = "there are no shapelets here"
 POLARISATION = "only Stokes I is analysed here"
@@ -17,3 +17,9 @@ ATTRIBUTES = {
     "bmpersrc_th": "certainty comes from the posterior samples; see reliability of the sources",
     "freq_pars": "only the collapsed image is analysed, see frequency",
 }
+# Of Gaussians, sources and islands: how their names begin.
+STARTS = dict.fromkeys(("lpol_", "cpol_", "tpol_", "total_flux_Q", "total_flux_U", "total_flux_V"), POLARISATION)
+STARTS |= {"shapelet_": SHAPELETS}
+STARTS |= dict.fromkeys(
+    ("spec_", "specin_"), "only the collapsed image is analysed; image_jointly of astro_ddpm_imager measures spectra"
+)
