@@ -1,7 +1,7 @@
 """CASA's interface: import tclean or deconvolve from ``astro_ddpm_imager.compat.casa``, and a script runs."""
 
 from ...imager import DiffusionImager
-from .calling import as_task, bind, casa_task, refuse_unknown
+from .calling import as_task, casa_task, refuse_unknown
 from .cleaning import Cleaning
 from .deconvolution import DECONVOLVE, deconvolve
 from .log import tell, tell_ignored
@@ -12,7 +12,7 @@ __all__ = ["DECONVOLVE", "PARAMETERS", "deconvolve", "tclean"]
 
 
 @as_task(PARAMETERS)
-def tclean(*arguments, imager=None, **parameters):
+def tclean(given, imager):
     """Image a MeasurementSet, called as the task of CASA of this name.
 
     CASA's own tclean makes the dirty image, the PSF and the primary beam; the
@@ -55,7 +55,6 @@ def tclean(*arguments, imager=None, **parameters):
     RuntimeError
         CASA made no image.
     """
-    given = bind("tclean", PARAMETERS, arguments, parameters)
     values = {name: parameter.default for name, parameter in PARAMETERS.items()} | given
     wanted = values["niter"] != 0
     if wanted:

@@ -1,5 +1,6 @@
 """How CASA's tasks are called, and found: by place or by name, with the parameters that they show."""
 
+import functools
 import inspect
 
 __all__ = ["as_task", "bind", "casa_task", "refuse_unknown"]
@@ -8,28 +9,34 @@ KINDS = {bool: "bool", int: "int", float: "float", str: "str", list: "list"}
 
 
 def as_task(table):
-    """Decorator: show a task's parameters, with their defaults, in the signature and the docstring of a function.
+    """Decorator: call a function of parameters by name as one of CASA's tasks is called.
+
+    Its parameters, with their defaults, are shown in signature and docstring.
 
     Parameters
     ----------
     table : dict of `~astro_ddpm_imager.compat.casa.parameters.Parameter`
-        In the order of the task. The function takes them as ``*arguments`` and
-        ``**parameters``, and ``imager``; ``{parameters}`` in its docstring is replaced.
+        In the order of the task. ``{parameters}`` in the docstring is replaced.
 
     Returns
     -------
     callable
-        That returns the function.
+        That takes a function of the parameters that are given, as a dict, and of
+        an imager or None, and returns the task, which has ``imager`` besides.
     """
 
     def decorate(function):
+        @functools.wraps(function)
+        def task(*arguments, imager=None, **parameters):
+            return function(bind(function.__name__, table, arguments, parameters), imager)
+
         kind = inspect.Parameter
         shown = [kind(name, kind.POSITIONAL_OR_KEYWORD, default=entry.default) for name, entry in table.items()]
         shown += [kind("imager", kind.KEYWORD_ONLY, default=None), kind("parameters", kind.VAR_KEYWORD)]
-        function.__signature__ = inspect.Signature(shown)
-        if function.__doc__:  # python -OO leaves none
-            function.__doc__ = function.__doc__.replace("    {parameters}\n", "".join(_entries(table)))
-        return function
+        task.__signature__ = inspect.Signature(shown)
+        if task.__doc__:  # python -OO leaves none
+            task.__doc__ = task.__doc__.replace("    {parameters}\n", "".join(_entries(table)))
+        return task
 
     return decorate
 

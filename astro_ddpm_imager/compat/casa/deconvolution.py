@@ -14,7 +14,7 @@ from ...observation.noise_map import unflatten
 from ...observation.reading import JY_PER_BEAM, read_image
 from ...products.writing import product_path
 from ..major_cycles import MajorCycles
-from .calling import as_task, bind, casa_task, refuse_unknown
+from .calling import as_task, casa_task, refuse_unknown
 from .depth import parse_threshold
 from .found import write_found
 from .log import tell, tell_ignored
@@ -49,7 +49,7 @@ DECONVOLVE = {name: Parameter(*OWN[name]) if name in OWN else PARAMETERS[name] f
 
 
 @as_task(DECONVOLVE)
-def deconvolve(*arguments, imager=None, **parameters):
+def deconvolve(given, imager):
     """Reconstruct a dirty image that tclean has made, called as the task of CASA of this name.
 
     It writes ``.model``, ``.residual`` (by convolution: there are no
@@ -83,7 +83,6 @@ def deconvolve(*arguments, imager=None, **parameters):
     TypeError
         A parameter is unknown, or given twice.
     """
-    given = bind("deconvolve", DECONVOLVE, arguments, parameters)
     values = {name: parameter.default for name, parameter in DECONVOLVE.items()} | given
     wanted = values["niter"] != 0
     if wanted:
