@@ -328,8 +328,10 @@ def test_major_cycles(clean, caplog):
     assert "image: the residual is noise" in caplog.text
     caplog.clear()
     with caplog.at_level(logging.INFO):
-        clean(nmajor=1)
+        answer = clean(nmajor=1)
     assert "major cycle" not in caplog.text
+    assert (answer["iterdone"], answer["stopcode"], answer["stopDescription"]) == (1, 9, "reached nmajor")
+    assert clean(niter=1)["stopcode"] == 1
 
 
 def test_mosaic(clean, sets, tmp_path):

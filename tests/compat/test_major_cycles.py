@@ -29,7 +29,7 @@ def test_it_stops_when_noise_is_left(framework, quick):
     first, goes_on = cycles.step(residual())
     assert goes_on and first.model.max() > 0 and (first.model[first.result.dirty.blank] == 0).all()
     second, goes_on = cycles.step(residual(first.model))
-    assert not goes_on and second.model is first.model and cycles.made == 1
+    assert not goes_on and second.model is first.model and (cycles.made, cycles.reason) == (1, "noise")
     assert second.rms == pytest.approx(second.noise, rel=0.05)
 
 
@@ -67,6 +67,9 @@ def test_the_best_model_comes_back(framework, quick):
     worse.data = 2 * worse.data
     last, goes_on = cycles.step(worse)
     assert not goes_on and last.model is first.model and last.result is first.result
+    assert cycles.reason == "no better"
+    only = MajorCycles(quick, psf, most=1)
+    assert not only.step(residual())[1] and only.reason == "most"
 
 
 def test_a_model_that_is_there_already_is_added_again(framework, quick):

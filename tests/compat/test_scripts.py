@@ -41,6 +41,9 @@ def test_script(script, field, tmp_path):
     text = script.read_text()
     if missing(text):
         pytest.skip(f"not installed: {missing(text)}")
+    if "sys.argv" in text:  # of another telescope, with other pixels, than those that are at hand
+        compile(text, str(script), "exec")
+        pytest.skip("the MeasurementSet it is for is an argument")
     measurement_set = re.search(r"\w+\.ms\b", text)
     if measurement_set:
         packed = SHARED / "ms" / "0000.ms.tar.gz"
