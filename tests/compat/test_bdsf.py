@@ -3,7 +3,6 @@
 import logging
 import pickle
 import runpy
-import shutil
 import warnings
 from pathlib import Path
 
@@ -341,32 +340,6 @@ def test_numbers_may_be_text_as_in_a_parset():
     assert (options.thresh_pix, options.ncores, options.quiet, options.frequency) == (5.5, 2, True, 1e8)
     with pytest.raises(RuntimeError, match="thresh_pix='high': must be a number"):
         options.update({"thresh_pix": "high"})
-
-
-def test_saved_parameters_are_loaded(img):
-    img.save_pars("a.sav")
-    before = img.opts.thresh_pix
-    img.set_pars(thresh_pix=before + 1)
-    img.load_pars("a.sav")
-    assert img.opts.thresh_pix == before
-    Path("bad.sav").write_text("nothing")
-    with pytest.raises(RuntimeError, match=r"bad\.sav: is no file that save_pars has saved"):
-        img.load_pars("bad.sav")
-    with pytest.raises(RuntimeError, match=r"File 'gone\.sav' not found"):
-        img.load_pars("gone.sav")
-    assert img.opts.thresh_pix == before
-
-
-def test_parameters_are_loaded_for_another_image(img, field, quick, capsys):
-    """All of them but the image's name, from the place where they are saved by default."""
-    shutil.copy(field, "other.fits")
-    img.set_pars(group_by_isl=True)
-    img.save_pars()
-    Path("field.fits.pybdsf.sav").rename("other.fits.pybdsf.sav")
-    other = bdsf.process_image("other.fits", stop_at="read", rms_box=(50, 10), quiet=True)
-    other.load_pars()
-    assert "--> Loaded parameters from file 'other.fits.pybdsf.sav'" in capsys.readouterr().out
-    assert other.opts.to_dict() == {**img.opts.to_dict(), "filename": "other.fits"}
 
 
 @pytest.mark.filterwarnings("ignore::astropy.wcs.FITSFixedWarning")

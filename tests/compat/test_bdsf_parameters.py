@@ -1,6 +1,7 @@
 """PyBDSF's parameters take effect, or say that they do not."""
 
 import functools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -233,3 +234,31 @@ def test_the_frequency_of_a_channel_is_that_of_its_images(cube_files, tmp_path):
     img.export_image(outfile=str(tmp_path / "rms.fits"), img_type="rms")
     header = fits.getheader(tmp_path / "rms.fits")
     assert WCS(header).sub(["spectral"]).wcs_pix2world([[0]], 0)[0, 0] == pytest.approx(239e9)
+
+
+def test_saved_parameters_are_loaded(run):
+    img = run(thresh_pix=4.0, stop_at="read")
+    img.save_pars("a.sav")
+    before = img.opts.thresh_pix
+    img.set_pars(thresh_pix=before + 1)
+    img.load_pars("a.sav")
+    assert img.opts.thresh_pix == before
+    Path("bad.sav").write_text("nothing")
+    with pytest.raises(RuntimeError, match=r"bad\.sav: is no file that save_pars has saved"):
+        img.load_pars("bad.sav")
+    with pytest.raises(RuntimeError, match=r"File 'gone\.sav' not found"):
+        img.load_pars("gone.sav")
+    assert img.opts.thresh_pix == before
+
+
+def test_parameters_are_loaded_for_another_image(run, field, capsys):
+    """All of them but the image's name, from the place where they are saved by default."""
+    img = run(thresh_pix=4.0, stop_at="read")
+    shutil.copy(field, "other.fits")
+    img.set_pars(group_by_isl=True)
+    img.save_pars()
+    Path("field.fits.pybdsf.sav").rename("other.fits.pybdsf.sav")
+    other = bdsf.process_image("other.fits", stop_at="read", rms_box=(50, 10), quiet=True)
+    other.load_pars()
+    assert "--> Loaded parameters from file 'other.fits.pybdsf.sav'" in capsys.readouterr().out
+    assert other.opts.to_dict() == {**img.opts.to_dict(), "filename": "other.fits"}
