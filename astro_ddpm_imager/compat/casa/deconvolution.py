@@ -11,7 +11,8 @@ import numpy as np
 from ...errors import DirtyImageError, SettingError
 from ...imager import DiffusionImager
 from ...observation.noise_map import unflatten
-from ...observation.reading import JY_PER_BEAM, read_image
+from ...observation.reading import read_image
+from ...observation.units import JY_PER_BEAM
 from ...products.writing import product_path
 from ..major_cycles import MajorCycles
 from .calling import as_task, casa_task, refuse_unknown
