@@ -19,6 +19,12 @@ BOX_BEAMS = 400  # in a box, for its noise to be known to 6%
 MOST_BOXES = 16  # on a side, so that chance makes no extremes
 FILLED = 0.4  # of a box, for it to count
 FEWEST_BOXES = 6
+FEW_BOXES = 36  # with fewer, a smooth course says more even if it is not all there is
+SMALL_BOX_BEAMS = 100  # in a box, for a smooth course
+ERROR = 1.2  # of the logarithm of the noise of a box of one beam
+SMOOTH = 30.0  # by how much chi-squared has to fall for five parameters more
+MOST_SCATTER = 1.5  # of boxes about a smooth course, in their errors
+PLACES = 16  # on a side, at which a smooth course is kept
 EXTREMES = 5, 95  # percentiles of the boxes that are compared
 VARIATION = 1.5  # ratio of these from which the noise varies
 LOUDER = 1.2  # sidelobes and noise in units of the noise: more is no noise that varies
@@ -94,8 +100,15 @@ def measure_noise(read, shape, beam_area):
     `NoiseMap`
         NaN where a box is all but empty.
     """
-    side = np.sqrt(BOX_BEAMS * beam_area)
-    edges = [np.linspace(0, n, 1 + int(np.clip(n / side, 1, MOST_BOXES))).round().astype(int) for n in shape]
+    boxes = _in_boxes(read, shape, BOX_BEAMS * beam_area)
+    small = _in_boxes(read, shape, SMALL_BOX_BEAMS * beam_area)
+    scatter = np.inf if boxes.levels.size < FEW_BOXES else MOST_SCATTER
+    return _smooth_course(small, read, shape, beam_area, scatter) or boxes
+
+
+def _in_boxes(read, shape, area):
+    """The noise in boxes of some area, pixels, or larger ones."""
+    edges = [np.linspace(0, n, 1 + int(np.clip(n / np.sqrt(area), 1, MOST_BOXES))).round().astype(int) for n in shape]
     levels = np.full([len(edge) - 1 for edge in edges], np.nan)
     for i, j in np.ndindex(levels.shape):
         box = read(tuple(slice(edge[k], edge[k + 1]) for edge, k in zip(edges, (i, j), strict=True)))
@@ -104,6 +117,42 @@ def measure_noise(read, shape, beam_area):
             below = np.median(values) - values
             levels[i, j] = np.median(below[below > 0]) / HALF if (below > 0).any() else np.nan
     return NoiseMap(levels, *((edge[1:] + edge[:-1] - 1) / 2 for edge in edges))
+
+
+def _smooth_course(boxes, read, shape, beam_area, most_scatter):
+    """Noise whose logarithm is a polynomial of second order, or None if it is not.
+
+    That of an image corrected for its primary beam is one, if that is a
+    Gaussian, and so is known between boxes and at the edges.
+    """
+    known = np.isfinite(boxes.levels)
+    terms = _second_order(boxes.rows, boxes.columns, shape)[known]
+    if len(terms) < 2 * terms.shape[1]:
+        return None
+    levels = np.log(boxes.levels[known])
+    course = np.linalg.lstsq(terms, levels)[0]
+    left = levels - terms @ course
+    scatter = np.sqrt(np.sum(left**2) / (len(terms) - terms.shape[1]))
+    expected = ERROR / np.sqrt(np.prod(shape) / boxes.levels.size / beam_area)
+    gained = np.sum((levels - levels.mean()) ** 2) - np.sum(left**2)
+    if scatter > most_scatter * expected or gained < SMOOTH * max(scatter, expected) ** 2:
+        return None
+    rows, columns = (np.linspace(0, n - 1, PLACES) for n in shape)
+    course = np.exp(_second_order(rows, columns, shape) @ course)
+    for i, j in np.ndindex(course.shape):
+        around = (
+            slice(int(max(place - n / PLACES / 2, 0)), int(place + n / PLACES / 2) + 1)
+            for place, n in zip((rows[i], columns[j]), shape, strict=True)
+        )
+        if not np.isfinite(read(tuple(around))).any():
+            course[i, j] = np.nan
+    return NoiseMap(course, rows, columns)
+
+
+def _second_order(rows, columns, shape):
+    """Terms of a polynomial of second order at places of an image, shape (rows, columns, 6)."""
+    y, x = np.meshgrid(rows / shape[0] - 0.5, columns / shape[1] - 0.5, indexing="ij")
+    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], -1)
 
 
 def uneven_noise(observation, left, grid):

@@ -16,6 +16,12 @@ SMOOTHING_BEAMS = 0.3  # standard deviation, of skies as a network draws them fr
 FAINTEST_PEAK = 0.05  # of the threshold, in a smoothed pixel
 EMPTY = 0.2  # of the faintest peak: where an island ends
 PIXEL = 1 / 12  # variance within a pixel, in pixels squared
+AROUND_BEAMS = 1.6  # radius within which the median is what a peak stands on
+FURTHER_BEAMS = 2.5  # radius to which that has to go on
+GOES_ON = 0.1  # times what it stands on: with less there, it is of the source itself
+OWN_BEAMS = 1.0  # radius within which what is above that is of the peak
+STANDS_OUT = 5.0  # times what it stands on: a source of its own, and no part of an extended one
+FAINTEST_GROUND = 1.0  # brightness of what it stands on, noise per beam: below, there is nothing
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,10 @@ def detect(sky, threshold, pixels_per_beam, sample=0, resolution=DRAWN):
     Peaks of the slightly smoothed sky are sources, unless there is hardly a
     saddle between two of them; each pixel of an island of emission belongs to
     its nearest peak. Pieces that are larger than they are apart are one source.
-    Fluxes, centroids and moments are sums over its pixels (Bertin & Arnouts
-    1996, A&AS 117, 393, of what is no larger than a pixel, too).
+    A peak that stands far out of extended emission is a compact source on it:
+    it has what is above, and the rest is detected without it. Fluxes, centroids
+    and moments are sums over its pixels (Bertin & Arnouts 1996, A&AS 117, 393,
+    of what is no larger than a pixel, too).
 
     Parameters
     ----------
@@ -71,19 +79,69 @@ def detect(sky, threshold, pixels_per_beam, sample=0, resolution=DRAWN):
     -------
     `~astro_ddpm_imager.sources.aggregation.Detections`
     """
-    from photutils.detection import find_peaks  # here, because photutils takes half a second
-
     sky = np.asarray(sky, dtype=float)
-    smooth = gaussian_filter(sky, resolution.smoothing * pixels_per_beam)
-    # A source right between pixels has several equal peaks, of which one will do.
-    smooth *= 1 + 1e-9 * np.linspace(0, 1, smooth.size).reshape(smooth.shape)
+    smooth = _smoothed(sky, pixels_per_beam, resolution)
     # Else find_peaks warns, and samples are looked at in threads, in which warnings cannot be left out.
     if not (smooth > FAINTEST_PEAK * threshold).any():
         return Detections.empty()
+    positions = _peaks(smooth, threshold, pixels_per_beam, resolution)
+    found = [(sky, smooth, positions)]
+    if resolution.extended:
+        above = _above_ground(sky, smooth, positions, pixels_per_beam)
+        if above is not None:
+            found = [
+                (part, smooth, _peaks(smooth, threshold, pixels_per_beam, resolution))
+                for part in (above, sky - above)
+                for smooth in [_smoothed(part, pixels_per_beam, resolution)]
+            ]
+    parts, islands = [], 0
+    for part, smooth, positions in found:
+        detections = _detect(part, smooth, positions, threshold, sample, resolution)
+        parts.append(replace(detections, island=islands + detections.island))
+        islands += len(detections)
+    return Detections.concatenate(parts)
+
+
+def _smoothed(sky, pixels_per_beam, resolution):
+    smooth = gaussian_filter(sky, resolution.smoothing * pixels_per_beam)
+    # A source right between pixels has several equal peaks, of which one will do.
+    return smooth * (1 + 1e-9 * np.linspace(0, 1, smooth.size).reshape(smooth.shape))
+
+
+def _peaks(smooth, threshold, pixels_per_beam, resolution):
+    """Pixels [y, x] of the peaks, shape (n, 2)."""
+    from photutils.detection import find_peaks  # here, because photutils takes half a second
+
     separation = resolution.separation * pixels_per_beam
     peaks = find_peaks(smooth, FAINTEST_PEAK * threshold, min_separation=separation)
+    return np.zeros((0, 2), int) if peaks is None else np.column_stack([peaks["y_peak"], peaks["x_peak"]])
+
+
+def _above_ground(sky, smooth, positions, pixels_per_beam):
+    """What of a sky is of peaks that stand far out of extended emission, or None if there are none."""
+    reach = int(np.ceil(FURTHER_BEAMS * pixels_per_beam))
+    dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    distance = np.hypot(dy, dx) / pixels_per_beam
+    own, around = distance <= OWN_BEAMS, distance <= AROUND_BEAMS
+    further = ~around & (distance <= FURTHER_BEAMS)
+    y, x = (positions[:, axis, None] + reach for axis in (0, 1))  # of the padded sky
+    ground, beyond = (
+        np.percentile(np.pad(smooth, reach)[y + dy[where], x + dx[where]], percent, axis=1)
+        for where, percent in ((around, 50), (further, 75))  # what goes on may have gaps
+    )
+    peak = smooth[tuple(positions.T)]
+    per_beam = np.pi / (4 * np.log(2)) * pixels_per_beam**2
+    out = (ground * per_beam > FAINTEST_GROUND) & (beyond > GOES_ON * ground) & (peak > STANDS_OUT * ground)
+    if not out.any():
+        return None
+    level = np.full(np.add(sky.shape, 2 * reach), np.inf)
+    np.minimum.at(level, (y[out] + dy[own], x[out] + dx[own]), ground[out, None])
+    return (sky - level[reach:-reach, reach:-reach]).clip(0)
+
+
+def _detect(sky, smooth, positions, threshold, sample, resolution):
+    """Detect and measure the sources of a sky whose peaks are known."""
     islands, _ = label(smooth > EMPTY * FAINTEST_PEAK * threshold)
-    positions = np.column_stack([peaks["y_peak"], peaks["x_peak"]])
     segments = np.zeros(sky.shape, dtype=np.int32)
     first = 0
     for island in np.unique(islands[tuple(positions.T)]):

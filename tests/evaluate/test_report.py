@@ -243,7 +243,7 @@ def test_a_run_goes_on_where_it_stopped(folder, evaluated, without_finders, tmp_
 
     class Watched(DiffusionImager):
         def __call__(self, dirty, **companions):
-            imaged.append(dirty.name)
+            imaged.append(dirty.meta["FILENAME"])
             return super().__call__(dirty, **companions)
 
     after = run_fields(folder, output, Watched(**settings()))

@@ -50,6 +50,32 @@ def test_a_lane_through_a_large_source_does_not_make_it_two(beams):
     assert len(found) == 1 and found.flux[0] == pytest.approx(sky.sum(), rel=0.02)
 
 
+@pytest.mark.parametrize("size", [6, 10])
+@pytest.mark.parametrize("ground", [3, 8])
+def test_points_on_a_halo_are_sources_of_their_own(size, ground):
+    """Their brightness in the beam is 40 and 60, that of the halo ``ground``; halo and points have their own fluxes."""
+    halo = ground * size**2
+    x, y, flux = [60, 66.4, 53.2], [60, 54.7, 66.8], [40.0, 60.0, 40.0]
+    sky = sky_pixels(sources([60], [60], [halo], size * 2.2), (120, 120)) + sky_pixels(
+        sources(x, y, flux, 0.0), (120, 120)
+    )
+    found = detect(sky, 1.0, 2.2)
+    compact = np.sqrt(np.linalg.det(found.covariance)) < 2.2**2 / 4
+    assert compact.sum() == 3
+    for x0, y0, flux0 in zip(x, y, flux, strict=True):
+        nearest = np.argmin(np.hypot(found.x - x0, found.y - y0) + 99 * ~compact)
+        assert np.hypot(found.x[nearest] - x0, found.y[nearest] - y0) < 0.6
+        assert found.flux[nearest] == pytest.approx(flux0, rel=0.15)
+        assert (found.island == found.island[nearest]).sum() == 1
+    assert found.flux[~compact].sum() == pytest.approx(halo, rel=0.05)
+
+
+@pytest.mark.parametrize("fwhm", np.arange(1.0, 3.0, 0.2))
+def test_the_wings_of_a_bright_source_are_its_own(fwhm):
+    found = detect(sky_pixels(sources([40.3], [41.8], [5000.0], fwhm * 2.2), (80, 80)), 1.0, 2.2)
+    assert len(found) == 1 and found.flux[0] == pytest.approx(5000, rel=0.01)
+
+
 def test_faint_flux_and_an_empty_sky_are_no_sources():
     assert len(detect(sky_pixels(sources([20], [20], [0.9]), (48, 48)), 1.0, 2.2)) == 0
     assert len(detect(np.zeros((48, 48)), 1.0, 2.2)) == 0
