@@ -7,11 +7,14 @@ import astropy.units as u
 import numpy as np
 from radio_beam import Beam
 
-__all__ = ["history_beam", "history_lines"]
+__all__ = ["cleaned_by", "history_beam", "history_lines"]
 
 NUMBER = r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?)"  # Fortran writes D as well
 # Of AIPS, what CLEAN has restored with; CONVL, IMAGR and PUTHEAD say what was asked of them, in units of their own.
 AIPS = re.compile(rf"\s*AIPS\s+CLEAN\s+BMAJ\s*={NUMBER}\s*BMIN\s*={NUMBER}\s*(?:BPA\s*={NUMBER})?")
+# Of iterations that CLEAN has done: WSClean's, MIRIAD's and others' cards, and tclean's parameter.
+CLEANED = ("WSCMINOR", "NITERS", "CLEANIT")
+NITER = re.compile(r"\s*niter\s*=\s*(\d+)")
 CASA = re.compile(rf"\s*>?\s*restoration:{NUMBER}\s+by{NUMBER}\s*\(arcsec\)\s*(?:at\s+pa{NUMBER}\s*\(deg\))?")
 
 
@@ -54,6 +57,25 @@ def history_beam(header):
             found = _beam(match.groups(default="0"), unit) if match else None
             beam = beam if found is None else found
     return beam
+
+
+def cleaned_by(header):
+    """What a header says of the iterations of CLEAN that its image has had.
+
+    Parameters
+    ----------
+    header : `~astropy.io.fits.Header` or dict-like
+
+    Returns
+    -------
+    str or None
+        The card, or the line of its HISTORY.
+    """
+    for name in CLEANED:
+        if isinstance(header.get(name), int | float) and header[name] > 0:
+            return f"{name} = {header[name]:g}"
+    matches = (NITER.match(line) for line in history_lines(header))
+    return next((match.group().strip() for match in matches if match and int(match[1]) > 0), None)
 
 
 def _beam(numbers, unit):

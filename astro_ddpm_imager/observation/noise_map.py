@@ -20,7 +20,7 @@ MOST_BOXES = 16  # on a side, so that chance makes no extremes
 FILLED = 0.4  # of a box, for it to count
 FEWEST_BOXES = 6
 FEW_BOXES = 36  # with fewer, a smooth course says more even if it is not all there is
-SMALL_BOX_BEAMS = 100  # in a box, for a smooth course
+SMALL_BOX_BEAMS = 50  # in a box, for a smooth course
 ERROR = 1.2  # of the logarithm of the noise of a box of one beam
 SMOOTH = 30.0  # by how much chi-squared has to fall for five parameters more
 MOST_SCATTER = 1.5  # of boxes about a smooth course, in their errors
@@ -28,6 +28,7 @@ PLACES = 16  # on a side, at which a smooth course is kept
 EXTREMES = 5, 95  # percentiles of the boxes that are compared
 VARIATION = 1.5  # ratio of these from which the noise varies
 LOUDER = 1.2  # sidelobes and noise in units of the noise: more is no noise that varies
+MOST_QUIET = 0.5  # of an image without these, for its noise to be looked at
 HALF = 0.6745  # standard deviations: the median of one side of Gaussian noise
 
 
@@ -173,10 +174,12 @@ def uneven_noise(observation, left, grid):
     -------
     2D array of float32, shape (ny, nx), Jy/beam; or None
     """
-    flat_already = np.ndim(observation.relative_noise)
-    if flat_already or observation.artefacts is not None or np.max(observation.noise_ratio) > LOUDER:
+    if np.ndim(observation.relative_noise):  # it is flat already
         return None
-    ratio = grid.ratio
+    ratio, loudness = grid.ratio, grid.sample(np.broadcast_to(observation.noise_ratio, observation.shape))
+    left, seen = np.where(loudness > LOUDER, np.nan, left), np.isfinite(left).sum()
+    if np.isfinite(left).sum() < MOST_QUIET * seen:
+        return None
     noise = measure_noise(lambda window: left[window], left.shape, observation.beam_area / np.prod(ratio))
     if not noise.varies:
         return None

@@ -17,9 +17,9 @@ from .mosaic import is_flat_sky, mosaic_psf
 from .noise_map import flatten, noise_of
 from .offset import subtract_pedestal
 from .pixels import blank_infinite, blank_sharp_pixels, check_range
-from .primary_beam import check_pb, warn_corrected
+from .primary_beam import check_pb, check_uncorrected, warn_corrected
 from .psf import checked_psf
-from .restored import fitting_beam
+from .restored import fitting_beam, warn_restored
 from .units import in_jy_per_beam
 
 __all__ = ["beam_of", "brightness_of", "of_one_run", "prepare", "prepare_plane", "warn_polarised"]
@@ -71,7 +71,10 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2, noise=N
     check_sampling(beam, image)
     warn_polarised(image.meta)
     values = {name: companion.data for name, companion in companions.items()}
+    if psf is not None:
+        warn_restored(image)
     if pb is not None:
+        check_uncorrected(origin(image)[0])
         check_pb(values["pb"])
         if is_flat_sky(image.meta):
             image.data = image.data * values["pb"]

@@ -1,20 +1,41 @@
 """Whether a primary beam, or the weight of a mosaic, is one, and belongs to an image that is not corrected for it."""
 
 import logging
+import re
 
 import numpy as np
 from astropy.stats import mad_std
 
 from ..errors import DirtyImageError
 
-__all__ = ["check_pb", "warn_corrected"]
+__all__ = ["check_pb", "check_uncorrected", "warn_corrected"]
 
 log = logging.getLogger(__name__)
 
 MOST_UNEVEN = 1.7  # noise where the primary beam is low, in units of that where it is high
 FEWEST_BEAMS = 30  # that it can be measured in
 PEAK = 0.95  # of a primary beam
+CORRECTED = re.compile(r"\.pbcor\b|-image-pb\b|\.int\.restored\b")  # files of CASA, WSClean and DDFacet
 ROUGH = 0.05  # of that: from a pixel to the next, in a field of ten pixels still
+
+
+def check_uncorrected(name):
+    """Fail if the name of a file, with which a primary beam is given, says that it is corrected for it.
+
+    Parameters
+    ----------
+    name : str
+        As of `~astro_ddpm_imager.observation.inputs.origin`.
+
+    Raises
+    ------
+    DirtyImageError
+    """
+    if CORRECTED.search(name):
+        raise DirtyImageError(
+            f"dirty: {name} is corrected for the primary beam, as its name says, and would be once more: give the "
+            "image that is not, or leave pb out (and give noise=, the noise or weight, if there is a map of it)"
+        )
 
 
 def warn_corrected(data, pb, beam_area):

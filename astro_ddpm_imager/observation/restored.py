@@ -1,4 +1,4 @@
-"""Whether the sources of an image look as its restoring beam says."""
+"""Images that CLEAN has restored: named where a PSF is given; and whether sources look as the restoring beam says."""
 
 import logging
 
@@ -7,8 +7,10 @@ from astropy.stats import gaussian_sigma_to_fwhm
 from scipy.ndimage import maximum_filter
 
 from .beam import as_beam, beam_text
+from .history import cleaned_by
+from .inputs import origin
 
-__all__ = ["fitting_beam"]
+__all__ = ["fitting_beam", "warn_restored"]
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +19,21 @@ FOOT = 0.35  # of a peak: where its shape ends
 REACH = 0.8  # FWHM of the beam: likewise
 NARROWER = 0.04  # of a variance: what is not measured, such as the pixels'
 ERRORS = 8.0  # relative error of a variance, times S/N, that happens rarely
+
+
+def warn_restored(image):
+    """Say if the header of an image, with which a PSF is given, says that CLEAN has taken the sidelobes out of it.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+    """
+    name, iterations = origin(image)[0], cleaned_by(image.meta)
+    if iterations and "residual" not in name:
+        log.warning(
+            "dirty: the header of %s says that CLEAN has restored it (%s): its sources have no sidelobes, but psf says "
+            "that they have; give the dirty image, or leave psf out", name, iterations,
+        )  # fmt: skip
 
 
 def fitting_beam(data, rms, beam, covariance, wcs):

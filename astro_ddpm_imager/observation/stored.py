@@ -17,8 +17,9 @@ from .noise_map import measure_noise, noise_of
 from .offset import fit_pedestal
 from .planes import Plane
 from .preparation import beam_of, brightness_of, of_one_run, warn_polarised
-from .primary_beam import check_pb
+from .primary_beam import check_pb, check_uncorrected
 from .psf import checked_psf, middle_of
+from .restored import warn_restored
 
 __all__ = ["StoredObservation"]
 
@@ -74,6 +75,10 @@ class StoredObservation:
         self.beam = beam_of(image, psfs[0][2] if psfs else None, beam)
         check_sampling(self.beam, image)
         warn_polarised(self.meta)
+        if psfs:
+            warn_restored(image)
+        if "pb" in given:
+            check_uncorrected(self.inputs["dirty"][0])
         self.beam_pixels = beam_pixels(self.beam, self.wcs)
         self.overlap = int(np.ceil(OVERLAP_BEAMS * self.beam_pixels))
         self.side = _side(tile, self.overlap, self.beam_pixels, max(self.shape))

@@ -162,3 +162,34 @@ def test_a_gaussian_is_half_at_half_power():
     inverse = np.linalg.inv(covariance)
     psf = np.exp(-0.5 * (inverse[0, 0] * x**2 + 2 * inverse[0, 1] * x * y + inverse[1, 1] * y**2))
     np.testing.assert_allclose(half_power(psf, covariance), 0.5, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.image.pbcor.fits", "a-image-pb.fits", "a-MFS-image-pb.fits", "a.int.restored.fits"]
+)
+def test_an_image_that_is_corrected_already_is_not_corrected_again(noise_image, name):
+    image = noise_image()
+    image.meta["FILENAME"] = name
+    assert prepare(image).data.shape == image.shape
+    with pytest.raises(DirtyImageError, match=f"dirty: {name} is corrected for the primary beam, as its name says"):
+        prepare(image, pb=np.ones(image.shape))
+
+
+@pytest.mark.parametrize(
+    "meta, said",
+    [
+        ({"WSCMINOR": 894.0}, "WSCMINOR = 894"),
+        ({"NITERS": 500}, "NITERS = 500"),
+        ({"HISTORY": ["taskname=tclean", "niter       = 1000"]}, "niter       = 1000"),
+        ({"HISTORY": ["taskname=tclean", "niter       = 0"], "WSCMINOR": 0.0}, None),
+        ({"WSCMINOR": 894.0, "FILENAME": "a-residual.fits"}, None),
+    ],
+)
+def test_a_restored_image_with_its_psf_is_said(noise_image, caplog, meta, said):
+    image = noise_image()
+    image.meta.update(meta)
+    prepare(image)
+    assert "CLEAN has restored it" not in caplog.text
+    prepare(image, psf=gaussian_psf())
+    assert (f"says that CLEAN has restored it ({said})" in caplog.text) == (said is not None)
+    assert ("CLEAN has restored it" in caplog.text) == (said is not None)
