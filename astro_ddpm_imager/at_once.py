@@ -25,6 +25,7 @@ from .sources.catalog import build_catalog
 from .sources.detection import SMOOTHING_BEAMS
 from .sources.finding import find_in_samples, find_sources, merge_samples
 from .sources.fit import Residual, measure_fit, warn_of_misfit
+from .sources.smooth_noise import doubt_smooth_noise, noise_smoothness
 
 __all__ = ["image_at_once"]
 
@@ -97,6 +98,8 @@ def image_at_once(imager, observation):
         sources = calibrate(sources, card.calibration)
     if not observation.noise_known:
         sources = doubt_artefacts(sources, grid, observation)
+    if observation.psf is None:  # a CLEANed image, which may have been convolved
+        sources = doubt_smooth_noise(sources, grid, observation, noise_smoothness(left, gridded, per_beam))
     meta = imager.provenance(seed, observation.inputs) | notes
     meta |= {"chi2": round(fit.chi2, 3), "misfit": ", ".join(fit.misfits)}
     catalog = build_catalog(sources, grid, observation, residual, imager.reliability, meta)

@@ -16,6 +16,7 @@ __all__ = [
     "UCDS",
     "apparent_peaks",
     "build_catalog",
+    "covariance_on_image",
     "describe",
     "filtered_snr",
     "on_sky",
@@ -112,7 +113,7 @@ def build_catalog(sources, grid, dirty, residual, reliability, meta):
     y, x = _on_pixels(sources, grid, dirty.shape)
 
     ratio = np.array(grid.ratio[::-1])
-    covariance = _on_image(sources, grid)
+    covariance = covariance_on_image(sources, grid)
     chi2, misfit = residual.around(sources)
     misfit &= sources.fraction > IN_IMAGE
     sky, scale = on_sky(dirty.wcs, x, y)
@@ -172,11 +173,11 @@ def apparent_peaks(sources, grid, dirty):
     -------
     1D array, shape (n,)
     """
-    seen = dirty.beam_covariance + _on_image(sources, grid)
+    seen = dirty.beam_covariance + covariance_on_image(sources, grid)
     # Of points, half seem narrower than the beam: with these cut off, their peaks would be too low on average.
     spread = np.linalg.det(seen) / np.linalg.det(dirty.beam_covariance)
     peaks = sources.flux / np.sqrt(spread.clip(NARROWEST))
-    seen = dirty.beam_covariance + positive(_on_image(sources, grid))
+    seen = dirty.beam_covariance + positive(covariance_on_image(sources, grid))
     places = np.stack(grid.to_image_position(sources.y, sources.x)[::-1], 1)
     together = peaks.copy()
     for whole in np.flatnonzero(np.bincount(sources.whole) > 1):
@@ -204,12 +205,24 @@ def filtered_snr(sources, grid, dirty):
     -------
     1D array, shape (n,)
     """
-    widened = np.linalg.det(dirty.beam_covariance + 2 * _on_image(sources, grid)) / np.linalg.det(dirty.beam_covariance)
+    beam, size = dirty.beam_covariance, covariance_on_image(sources, grid)
+    widened = np.linalg.det(beam + 2 * size) / np.linalg.det(beam)
     return sources.flux / widened.clip(NARROWEST) ** 0.25
 
 
-def _on_image(sources, grid):
-    """Second moments in the image's pixels, squared."""
+def covariance_on_image(sources, grid):
+    """Second moments of sources in the image's pixels.
+
+    Parameters
+    ----------
+    sources : `~astro_ddpm_imager.sources.aggregation.MergedSources`
+    grid : `~astro_ddpm_imager.observation.grid.ModelGrid`
+
+    Returns
+    -------
+    array, shape (n, 2, 2)
+        Pixels squared, order x, y; of points those that are measured, so half of them are negative.
+    """
     ratio = np.array(grid.ratio[::-1])
     # The moments hold the variance of the model's pixel, 1/12.
     return (sources.covariance - np.eye(2) / 12) * np.outer(ratio, ratio)
