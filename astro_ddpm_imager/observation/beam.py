@@ -186,7 +186,8 @@ def check_sampling(beam, image):
     width, height = np.hypot(*image.wcs.pixel_scale_matrix) * 3600
     if abs(np.log(height / width)) > 0.02:
         raise DirtyImageError(
-            f"dirty: the pixels are not square, {width:.4g} x {height:.4g} arcsec; image it again with one cell size"
+            f"dirty: the pixels are not square, {width:.4g} x {height:.4g} arcsec; image it again with one cell size, "
+            "or regrid it to square ones (reproject.reproject_adaptive)"
         )
     _warn_distorted(image, width, height)
     _, minor, _ = to_axes(beam_covariance(beam, image.wcs))

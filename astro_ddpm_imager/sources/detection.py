@@ -19,7 +19,7 @@ PIXEL = 1 / 12  # variance within a pixel, in pixels squared
 AROUND_BEAMS = 1.6  # radius within which the median is what a peak stands on
 FURTHER_BEAMS = 2.5  # radius to which that has to go on
 GOES_ON = 0.1  # times what it stands on: with less there, it is of the source itself
-OWN_BEAMS = 1.0  # radius within which what is above that is of the peak
+OWN_BEAMS = 1.5  # radius within which what is above that is of the peak
 STANDS_OUT = 7.0  # times what it stands on: a source of its own, and no part of an extended one
 FAINTEST_GROUND = 1.0  # brightness of what it stands on, noise per beam: below, there is nothing
 
