@@ -80,41 +80,30 @@ def detect(sky, threshold, pixels_per_beam, sample=0, resolution=DRAWN):
     `~astro_ddpm_imager.sources.aggregation.Detections`
     """
     sky = np.asarray(sky, dtype=float)
-    smooth = _smoothed(sky, pixels_per_beam, resolution)
-    # Else find_peaks warns, and samples are looked at in threads, in which warnings cannot be left out.
-    if not (smooth > FAINTEST_PEAK * threshold).any():
-        return Detections.empty()
-    positions = _peaks(smooth, threshold, pixels_per_beam, resolution)
-    found = [(sky, smooth, positions)]
-    if resolution.extended:
-        above = _above_ground(sky, smooth, positions, pixels_per_beam)
-        if above is not None:
-            found = [
-                (part, smooth, _peaks(smooth, threshold, pixels_per_beam, resolution))
-                for part in (above, sky - above)
-                for smooth in [_smoothed(part, pixels_per_beam, resolution)]
-            ]
-    parts, islands = [], 0
-    for part, smooth, positions in found:
-        detections = _detect(part, smooth, positions, threshold, sample, resolution)
-        parts.append(replace(detections, island=islands + detections.island))
-        islands += len(detections)
-    return Detections.concatenate(parts)
+    smooth, positions = _peaks(sky, threshold, pixels_per_beam, resolution)
+    above = _above_ground(sky, smooth, positions, pixels_per_beam) if resolution.extended else None
+    if above is None:
+        return _detect(sky, smooth, positions, threshold, sample, resolution)
+    compact, rest = (
+        _detect(part, *_peaks(part, threshold, pixels_per_beam, resolution), threshold, sample, resolution)
+        for part in (above, sky - above)
+    )
+    return Detections.concatenate([compact, replace(rest, island=len(compact) + rest.island)])
 
 
-def _smoothed(sky, pixels_per_beam, resolution):
-    smooth = gaussian_filter(sky, resolution.smoothing * pixels_per_beam)
-    # A source right between pixels has several equal peaks, of which one will do.
-    return smooth * (1 + 1e-9 * np.linspace(0, 1, smooth.size).reshape(smooth.shape))
-
-
-def _peaks(smooth, threshold, pixels_per_beam, resolution):
-    """Pixels [y, x] of the peaks, shape (n, 2)."""
+def _peaks(sky, threshold, pixels_per_beam, resolution):
+    """The smoothed sky, and pixels [y, x] of its peaks, shape (n, 2)."""
     from photutils.detection import find_peaks  # here, because photutils takes half a second
 
+    smooth = gaussian_filter(sky, resolution.smoothing * pixels_per_beam)
+    # A source right between pixels has several equal peaks, of which one will do.
+    smooth *= 1 + 1e-9 * np.linspace(0, 1, smooth.size).reshape(smooth.shape)
+    # Else find_peaks warns, and samples are looked at in threads, in which warnings cannot be left out.
+    if not (smooth > FAINTEST_PEAK * threshold).any():
+        return smooth, np.zeros((0, 2), int)
     separation = resolution.separation * pixels_per_beam
     peaks = find_peaks(smooth, FAINTEST_PEAK * threshold, min_separation=separation)
-    return np.zeros((0, 2), int) if peaks is None else np.column_stack([peaks["y_peak"], peaks["x_peak"]])
+    return smooth, np.column_stack([peaks["y_peak"], peaks["x_peak"]])
 
 
 def _above_ground(sky, smooth, positions, pixels_per_beam):
