@@ -8,7 +8,7 @@ from scipy.special import expit, logit
 
 from .catalog import apparent_peaks, filtered_snr
 
-__all__ = ["doubt_artefacts"]
+__all__ = ["doubt_artefacts", "odds_without"]
 
 TAIL = 3.0  # how much higher artefacts rise than noise of the same variance
 TRIALS = 8.0  # logarithm of the odds against a source at one place, before its S/N is known
@@ -62,11 +62,29 @@ def doubt_artefacts(sources, grid, dirty):
     snr = np.fmax(apparent_peaks(sources, grid, dirty), seen)
     # The noise that was measured holds the artefacts once.
     lost = 0.5 * snr**2 * (1 - 1 / (1 + (TAIL**2 - 1) * level**2 + SIDELOBES * unknown))
-    before = logit(np.clip(sources.reliability, CERTAIN, 1 - CERTAIN))
-    after = np.where(lost > 0, np.maximum(before, 0.5 * snr**2 - TRIALS) - lost, before)
+    before, after = odds_without(sources.reliability, snr, lost)
     after = np.minimum(after, 0.5 * filtered_snr(sources, grid, dirty) ** 2 / (1 + SIDELOBES * unknown) - CROWDED)
     return replace(
         sources,
         reliability=np.where(after < before, expit(after), sources.reliability),
         flux_err=np.sqrt(sources.flux_err**2 + level**2 + (flux_err * sources.flux) ** 2),
     )
+
+
+def odds_without(reliability, snr, lost):
+    """What is left of the odds for candidates that owe less to their height than was thought.
+
+    Parameters
+    ----------
+    reliability, snr : 1D arrays, shape (n,)
+    lost : 1D array, shape (n,)
+        Logarithm of the odds.
+
+    Returns
+    -------
+    before, after : 1D arrays, shape (n,)
+        Logarithms of the odds. The former are finite; what is lost is lost of
+        what the height promises, if that is more.
+    """
+    before = logit(np.clip(reliability, CERTAIN, 1 - CERTAIN))
+    return before, np.where(lost > 0, np.maximum(before, 0.5 * snr**2 - TRIALS) - lost, before)

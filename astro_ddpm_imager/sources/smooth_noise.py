@@ -7,10 +7,10 @@ import numpy as np
 from astropy.stats import gaussian_fwhm_to_sigma, mad_std
 from scipy.fft import fftfreq, rfft2, rfftfreq
 from scipy.ndimage import gaussian_filter
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from ..observation.ellipses import positive
-from .artefacts import CERTAIN, TRIALS
+from .artefacts import odds_without
 from .catalog import apparent_peaks, covariance_on_image
 
 __all__ = ["doubt_smooth_noise", "noise_smoothness"]
@@ -92,6 +92,5 @@ def doubt_smooth_noise(sources, grid, dirty, smoothness):
 
     snr = apparent_peaks(sources, grid, dirty)
     lost = 0.5 * snr**2 * (1 - let_through(beam) / let_through(smoothness * beam))
-    before = logit(np.clip(sources.reliability, CERTAIN, 1 - CERTAIN))
-    after = np.maximum(before, 0.5 * snr**2 - TRIALS) - lost
+    before, after = odds_without(sources.reliability, snr, lost)
     return replace(sources, reliability=np.where(after < before, expit(after), sources.reliability))
