@@ -82,9 +82,10 @@ def odds_without(reliability, snr, lost):
 
     Returns
     -------
-    before, after : 1D arrays, shape (n,)
-        Logarithms of the odds. The former are finite; what is lost is lost of
-        what the height promises, if that is more.
+    before : 1D array, shape (n,)
+        Logarithm of the odds, finite.
+    after : 1D array, shape (n,)
+        Likewise; what is lost is lost of what the height promises, if that is more.
     """
     before = logit(np.clip(reliability, CERTAIN, 1 - CERTAIN))
     return before, np.where(lost > 0, np.maximum(before, 0.5 * snr**2 - TRIALS) - lost, before)
