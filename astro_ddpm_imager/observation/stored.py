@@ -40,7 +40,8 @@ class StoredObservation:
     image : `~astropy.nddata.CCDData`
         One plane; its pixels are let go once they are on disk.
     companions : dict
-        As of `~astro_ddpm_imager.large.image_in_tiles`.
+        ``"psf"``, ``"pb"``, ``"mask"`` and ``"noise"`` as of `~astro_ddpm_imager.DiffusionImager`, or None, or
+        functions that read them.
     beam : `~radio_beam.Beam` or None
     folder : `~pathlib.Path`
     pblimit : float
