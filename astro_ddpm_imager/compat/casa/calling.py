@@ -35,16 +35,18 @@ def as_task(table):
         shown += [kind("imager", kind.KEYWORD_ONLY, default=None), kind("parameters", kind.VAR_KEYWORD)]
         task.__signature__ = inspect.Signature(shown)
         if task.__doc__:  # python -OO leaves none
-            task.__doc__ = task.__doc__.replace("    {parameters}\n", "".join(_entries(table)))
+            # From Python 3.13 on docstrings are not indented.
+            indent = "    " if "    {parameters}\n" in task.__doc__ else ""
+            task.__doc__ = task.__doc__.replace(f"{indent}{{parameters}}\n", "".join(_entries(table, indent)))
         return task
 
     return decorate
 
 
-def _entries(table):
+def _entries(table, indent):
     for name, entry in table.items():
         effect = entry.effect[:1].upper() + entry.effect[1:]
-        yield f"    {name} : {KINDS[type(entry.default)]}, optional\n        {effect}.\n"
+        yield f"{indent}{name} : {KINDS[type(entry.default)]}, optional\n{indent}    {effect}.\n"
 
 
 def bind(task, table, arguments, parameters):
