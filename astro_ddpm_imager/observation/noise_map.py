@@ -102,7 +102,8 @@ def measure_noise(read, shape, beam_area):
         NaN where a box is all but empty.
     """
     boxes = _in_boxes(read, shape, BOX_BEAMS * beam_area)
-    small = _in_boxes(read, shape, SMALL_BOX_BEAMS * beam_area)
+    # Of a large image they are the same, and all of it would be read again.
+    small = boxes if min(boxes.levels.shape) == MOST_BOXES else _in_boxes(read, shape, SMALL_BOX_BEAMS * beam_area)
     scatter = np.inf if boxes.levels.size < FEW_BOXES else MOST_SCATTER
     return _smooth_course(small, read, shape, beam_area, scatter) or boxes
 
