@@ -5,33 +5,24 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from astropy.stats import mad_std
-from scipy.fft import irfft2, rfft2
-from scipy.ndimage import distance_transform_edt, gaussian_filter, label, maximum, maximum_filter
+from scipy.ndimage import gaussian_filter, label, maximum
 
+from .bright_fit import FITTED, fit_bright
 from .clean import clean
 from .components import Components
-from .fitting import improve
-from .reach import continue_psf, end_psf, sidelobe_doubt
+from .unknown_sidelobes import loudness_of, noise_beside
 
 __all__ = ["SMOOTHING", "BrightPart", "bright_sky", "subtract_beyond", "subtract_bright"]
 
 log = logging.getLogger(__name__)
 
-FITTED = 7.0  # times the noise: peaks that are fitted
-TOGETHER = 0.6  # of the highest peak: those that are fitted with it, and not taken for its sidelobes
-SEPARATION = 0.7  # beams between components
-ROUNDS, SWEEPS = 16, 12
-HALVINGS = 4  # of a step that explains less
+ROUNDS = 16  # of CLEAN
 GAIN = 0.1
 DEPTH = 5.0  # of CLEAN, times the noise
 COMPONENTS_PER_BEAM = 20
 WORK = 5e10  # components times pixels, at most: a minute
 EDGE = 0.01  # of its peak: where an island of components ends
 EDGE_NOISE = 3.0  # but not below this many times the noise
-UNKNOWN = 0.3  # times the noise: sidelobes beyond the PSF image that may be neglected
-BINS, BEAMS = 12, 30  # parts of an image that differ by the sidelobes expected in them, at most, and their least size
-LEAST = 0.25  # of a variance
 LOUD = 1.5  # times the noise: sidelobes and noise that are worth a warning
 MOST_LEFT = 2.5  # times what should be left of a bright source
 SMOOTHING = 0.25  # beams, a standard deviation: what components are smoothed with to be measured
@@ -103,19 +94,11 @@ def subtract_bright(dirty, grid, brightest, kept):
         PSF image matter, the PSF is continued, and what is not known of them
         counts as noise (``noise_ratio``).
     """
-    if dirty.psf is None or _covers(dirty.psf, dirty.shape):
-        found, doubt = _fit(dirty, grid, None), None
-    else:
-        ended, doubt = end_psf(dirty.psf, dirty.shape)
-        found = _fit(replace(dirty, psf=ended), grid, doubt)
-    if doubt is not None and found.unknown.max() > UNKNOWN * found.rms:
-        log.info("sidelobes of bright sources matter beyond the PSF image, which is continued")
-        continued, doubt = continue_psf(dirty.psf, dirty.shape), sidelobe_doubt(dirty.psf, dirty.shape)
-        dirty = replace(dirty, psf=continued)
-        found = _fit(dirty, grid, doubt)
+    found = fit_bright(dirty, grid)
+    dirty = found.dirty
     inside = np.isfinite(dirty.data)
     loudness = np.full(dirty.shape, found.rms)
-    loudness[inside] = _loudness(found.residual[inside], found.unknown[inside], found.rms, dirty.beam_area)
+    loudness[inside] = loudness_of(found.residual[inside], found.unknown[inside], found.rms, dirty.beam_area)
     found = replace(found, unknown=np.sqrt((loudness**2 - found.rms**2).clip(0)))
     ratio = found.loudness / found.rms
     loud = ratio[inside] > LOUD
@@ -154,173 +137,14 @@ def subtract_beyond(dirty, grid):
         return replace(dirty, beyond=None)
     inside = np.isfinite(dirty.data)
     whole = replace(dirty, data=np.where(inside, dirty.data, dirty.beyond), beyond=None)
-    psf, doubt = dirty.psf, None
-    if not _covers(psf, dirty.shape):
-        psf, doubt = continue_psf(psf, dirty.shape), sidelobe_doubt(psf, dirty.shape)
-    found = _fit(replace(whole, psf=psf), grid, doubt).gaussians
-    outside = found.select(~inside[found.nearest(dirty.shape)])
+    found = fit_bright(whole, grid)
+    outside = found.gaussians.select(~inside[found.gaussians.nearest(dirty.shape)])
     if not len(outside):
         return replace(dirty, beyond=None)
     log.info("%d bright sources where the primary beam is below the limit: their sidelobes are taken out", len(outside))
-    data, unknown = dirty.data - replace(dirty, psf=psf).see(outside), dirty.unknown
-    if doubt is not None:
-        unknown = _unknown_sidelobes(outside, dirty.shape, _spread(doubt, dirty.shape))
+    data = dirty.data - replace(dirty, psf=found.dirty.psf).see(outside)
+    unknown = dirty.unknown if found.doubt is None else found.doubt.of(outside)
     return replace(dirty, data=data, unknown=unknown, beyond=None)
-
-
-def _covers(psf, shape):
-    """Whether a PSF reaches all over an image from everywhere."""
-    return all(n >= 2 * m for n, m in zip(psf.shape, shape, strict=True))
-
-
-def _spread(doubt, shape):
-    """Transform of the variance of a PSF, of offset 0 at pixel (0, 0)."""
-    return rfft2(np.roll(doubt**2, shape, (0, 1)))
-
-
-@dataclass(frozen=True)
-class _Found:
-    """Gaussians, what they leave of an image, its noise, and the unknown sidelobes, Jy/beam."""
-
-    dirty: object
-    gaussians: Components
-    residual: np.ndarray
-    rms: float
-    unknown: np.ndarray
-
-    @property
-    def loudness(self):
-        """Noise and unknown sidelobes, Jy/beam."""
-        return np.hypot(self.rms, self.unknown)
-
-
-def _fit(dirty, grid, doubt):
-    """Fit Gaussians to all peaks that are certain; ``doubt`` is that of the PSF, or None where it is all known."""
-    inside = np.isfinite(dirty.data)
-    nothing = Components.points([], [], [])
-    unknown = np.broadcast_to(np.asarray(dirty.unknown, float), dirty.shape)
-    rms = _noise(dirty.data[inside], unknown[inside]) if unknown.any() else dirty.rms
-    found = _Found(dirty, nothing, np.nan_to_num(dirty.data), rms, unknown)
-    if found.residual.max() < FITTED * found.rms:
-        return found
-    psf, scale = grid.psf_to_model(dirty.covering_psf), grid.ratio
-    spread = None if doubt is None else _spread(doubt, dirty.shape)
-    at_edge = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] < dirty.beam_pixels
-    for _ in range(ROUNDS):
-        peaks = _new_peaks(found, dirty.beam_pixels)
-        if not len(peaks):
-            break
-        points = Components.points(peaks[:, 1], peaks[:, 0], found.residual[tuple(peaks.T)])
-        without = found
-        found = _explained(found, found.gaussians.joined(points), inside, spread)
-        for _ in range(SWEEPS):
-            on_grid = found.gaussians.on_grid(scale).scaled(1 / found.rms)
-            fixed = at_edge[found.gaussians.nearest(dirty.shape)]
-            better = improve(on_grid, grid.to_model(found.residual / found.rms), psf, grid.pixels_per_beam, fixed)
-            better = better.on_grid([1 / s for s in scale]).scaled(found.rms)
-            before, found = found, _towards(found, better, inside, spread)
-            # Wide sources need many, for they grow from points by a beam's variance at a time.
-            if found is before or _gain(before, found) < dirty.beam_pixels**2:
-                break
-        if not _gain(without, found) > 0:
-            return without
-    return found
-
-
-def _explained(found, gaussians, inside, spread):
-    """With other Gaussians; ``spread`` is the transform of the variance of the PSF, or None where it is all known."""
-    dirty = found.dirty
-    residual = np.where(inside, dirty.data - dirty.see(gaussians), 0)
-    expected = np.broadcast_to(np.asarray(dirty.unknown, float), dirty.shape)
-    if spread is not None:
-        expected = np.hypot(expected, _unknown_sidelobes(gaussians, dirty.shape, spread))
-    if not expected.any():
-        return _Found(dirty, gaussians, residual, float(mad_std(residual[inside])), expected)
-    return _Found(dirty, gaussians, residual, _noise(residual[inside], expected[inside]), expected)
-
-
-def _noise(residual, expected):
-    """That of the image where the least sidelobes are expected that are not known."""
-    quiet = _quiet_part(residual, expected, np.argsort(expected))
-    measured, sidelobes = mad_std(residual[quiet]), np.sqrt(np.mean(expected[quiet] ** 2))
-    # Where some are expected everywhere, less of what is measured is noise.
-    return float(np.sqrt(max(measured**2 - sidelobes**2, LEAST * measured**2)))
-
-
-def _quiet_part(residual, expected, order):
-    """First of the pixels in the order of the sidelobes expected, as many as have none that matter, or a few."""
-    # All of them are needed: a small part of an image holds so few beams that it may be quiet by chance.
-    noise, least = mad_std(residual), -(-len(order) // BINS)
-    for _ in range(ROUNDS):
-        before, quiet = noise, order[: max(np.count_nonzero(expected <= UNKNOWN * noise), least)]
-        noise = mad_std(residual[quiet])
-        if noise > 0.99 * before:
-            break
-    return quiet
-
-
-def _loudness(residual, unknown, rms, beam_area):
-    """Noise and unknown sidelobes in each pixel, as far as these are as large as they are expected to be.
-
-    In parts of an image that differ by what is expected, what is measured is
-    some factor times that. Where more is expected, no less is taken to be.
-
-    Parameters
-    ----------
-    residual, unknown : 1D arrays
-        Jy/beam.
-    rms : float
-        Noise where no sidelobes are expected, Jy/beam.
-    beam_area : float
-        Pixels.
-
-    Returns
-    -------
-    1D array
-        Jy/beam.
-    """
-    expected, order = np.hypot(rms, unknown), np.argsort(unknown)
-    quiet = _quiet_part(residual, unknown, order)
-    loud = order[len(quiet) :]
-    number = np.clip(len(loud) // int(BEAMS * beam_area), 1, BINS)
-    parts = [quiet, *(np.array_split(loud, number) if len(loud) else [])]
-    middles = np.array([np.sqrt(np.mean(expected[part] ** 2)) for part in parts])
-    # In a narrow part the errors are those of a few sidelobes, of which most of the pixels may see none.
-    factors = np.maximum([mad_std(residual[part] / expected[part]) for part in parts], np.sqrt(LEAST))
-    levels = np.maximum.accumulate(factors * middles)
-    return expected * np.interp(expected, middles, levels / middles)
-
-
-def _towards(found, gaussians, inside, spread):
-    """With others, or as far on the way to them as leaves less of the image."""
-    for share in 0.5 ** np.arange(HALVINGS):
-        changed = _explained(found, found.gaussians.towards(gaussians, share), inside, spread)
-        if _gain(found, changed) > 0:
-            return changed
-    return found
-
-
-def _gain(before, after):
-    """How much less of the image is left, the sum of squares in units of the noise before."""
-    return np.sum((before.residual / before.loudness) ** 2) - np.sum((after.residual / before.loudness) ** 2)
-
-
-def _new_peaks(found, beam_pixels):
-    """Peaks (y, x) that are certain, and no sidelobes of others, away from the Gaussians that there are."""
-    certain = found.residual / found.loudness
-    size = 2 * int(SEPARATION * beam_pixels) + 1
-    highest = certain == maximum_filter(certain, size)
-    peaks = np.argwhere(highest & (certain > max(FITTED, TOGETHER * certain.max())))
-    there = np.stack([found.gaussians.y, found.gaussians.x], axis=1)
-    distance = np.linalg.norm(peaks[:, None] - there, axis=2).min(1, initial=np.inf)
-    return peaks[distance > SEPARATION * beam_pixels]
-
-
-def _unknown_sidelobes(gaussians, shape, spread):
-    """Root mean square of what is not known of the sidelobes of some Gaussians, all together."""
-    power, both = np.zeros(shape), [2 * n for n in shape]
-    np.add.at(power, gaussians.nearest(shape), gaussians.flux**2)
-    return np.sqrt(irfft2(rfft2(power, s=both) * spread, s=both)[: shape[0], : shape[1]].clip(0))
 
 
 def _clean_deeper(dirty, residual, rms, unknown):
@@ -333,7 +157,7 @@ def _clean_deeper(dirty, residual, rms, unknown):
         searched = inside & (unknown < 2 * rms)
         found, residual = clean(residual, dirty.covering_psf, DEPTH * rms, GAIN, searched, most, negative=True)
         components += found
-        before, rms = rms, _noise(residual[inside], unknown[inside])
+        before, rms = rms, noise_beside(residual[inside], unknown[inside])
         if rms > 0.97 * before:
             break
     return components, rms

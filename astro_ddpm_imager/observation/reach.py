@@ -7,8 +7,9 @@ of the field has sidelobes at the other.
 from functools import lru_cache, wraps
 
 import numpy as np
-from scipy.fft import fftfreq, ifft, irfft, irfft2, next_fast_len, rfft2, rfftfreq
-from scipy.ndimage import map_coordinates
+from scipy.fft import fftfreq, ifft, irfft, next_fast_len, rfft2, rfftfreq
+
+from .positive_transform import explain_image, positive_transform
 
 __all__ = [
     "continue_psf",
@@ -21,7 +22,6 @@ __all__ = [
 ]
 
 PERIOD = 3  # times the image of the PSF: beyond, the transform is taken to repeat it
-ITERATIONS = 100
 COLUMNS = 256  # of a transform at once
 SUPPORT = 0.01  # of its peak: where the transform of a PSF ends
 MARGIN = 1.05  # beyond that
@@ -34,16 +34,16 @@ def _once_for_each_psf(function):
     """All images of a folder have one PSF: what is made of it is kept for the next image."""
 
     @lru_cache(2)
-    def of_content(content, dtype, psf_shape, shape):
-        made = function(np.frombuffer(content, dtype).reshape(psf_shape), shape)
+    def of_content(content, dtype, psf_shape, *sizes):
+        made = function(np.frombuffer(content, dtype).reshape(psf_shape), *sizes)
         made.flags.writeable = False
         return made
 
     @wraps(function)
-    def remembering(psf, shape):
+    def remembering(psf, *sizes):
         if psf.size > REMEMBERED:
-            return function(psf, shape)
-        return of_content(psf.tobytes(), psf.dtype.str, psf.shape, tuple(shape))
+            return function(psf, *sizes)
+        return of_content(psf.tobytes(), psf.dtype.str, psf.shape, *map(tuple, sizes))
 
     return remembering
 
@@ -76,8 +76,7 @@ def covering(kernel, shape, rows=None):
     return image
 
 
-@_once_for_each_psf
-def continue_psf(psf, shape):
+def continue_psf(psf, shape, seen=None):
     """A PSF beyond the image that is known of it.
 
     The transform of a PSF, the gridded weights of the visibilities, is
@@ -93,6 +92,8 @@ def continue_psf(psf, shape):
         Peak in the middle, pixel ``n // 2``.
     shape : tuple of int, (ny, nx)
         Of the image that it belongs to.
+    seen : `~astro_ddpm_imager.observation.positive_transform.Seen`, optional
+        What that image shows of the PSF, which is to explain it, too.
 
     Returns
     -------
@@ -100,17 +101,21 @@ def continue_psf(psf, shape):
         Peak at pixel ``(ny, nx)``. Where ``psf`` is known it is that, but for
         a smooth passage at its edge.
     """
-    return continued_by_rows(psf, shape)(slice(0, 2 * shape[0]))
+    return continued_by_rows(psf, shape, seen)(slice(0, 2 * shape[0]))
 
 
-def continued_by_rows(psf, shape):
+_remembered_transform = _once_for_each_psf(positive_transform)
+
+
+def continued_by_rows(psf, shape, seen=None):
     """The same, of which some rows are made at a time: an image of thousands of pixels need not be in memory.
 
     Parameters
     ----------
     psf : 2D array
     shape : tuple of int, (ny, nx)
-        Both as for `continue_psf`.
+    seen : `~astro_ddpm_imager.observation.positive_transform.Seen`, optional
+        All three as for `continue_psf`.
 
     Returns
     -------
@@ -119,7 +124,9 @@ def continued_by_rows(psf, shape):
     """
     psf = _both_sides(psf)
     period, sides = _periods(psf.shape, _bandwidths(psf), shape)
-    weights = _positive_transform(psf, period, sides)
+    weights = _remembered_transform(psf, period, sides)
+    if seen is not None:
+        weights = explain_image(weights, psf, period, sides, seen)
     y, x = ((np.arange(2 * n) - n) % p for n, p in zip(shape, period, strict=True))
     half = sides[0] // 2
     along = np.empty((len(y), sides[1] // 2), np.complex64)  # higher frequencies there are none
@@ -164,28 +171,6 @@ def _periods(psf_shape, bandwidths, shape):
     return period, [
         2 * min(next_fast_len(int(np.ceil(width * p))), p // 2) for width, p in zip(bandwidths, period, strict=True)
     ]
-
-
-def _positive_transform(psf, period, sides):
-    """A positive transform of which a PSF shows a part, on coarse pixels."""
-    steps = [p / side for p, side in zip(period, sides, strict=True)]
-    offsets = [np.arange(-m, m + 1) for m in (int((n - n // 2 - 1) / s) for n, s in zip(psf.shape, steps, strict=True))]
-    at = np.meshgrid(*(n // 2 + o * s for n, o, s in zip(psf.shape, offsets, steps, strict=True)), indexing="ij")
-    known = np.ix_(*offsets)
-    target = np.zeros(sides, np.float32)
-    target[known] = map_coordinates(psf, at, order=5, mode="mirror")
-    weights = rfft2(target).real.clip(0)
-    target = target[known]
-    ahead, pace = weights, 1.0
-    for _ in range(ITERATIONS):
-        left = np.zeros(sides, np.float32)
-        left[known] = target - irfft2(ahead, s=sides)[known]
-        found = (ahead + rfft2(left).real).clip(0)
-        if np.vdot(ahead - found, found - weights) > 0:
-            pace = 1.0
-        later = (1 + np.sqrt(1 + 4 * pace**2)) / 2
-        ahead, weights, pace = found + np.float32((pace - 1) / later) * (found - weights), found, later
-    return weights
 
 
 def end_psf(psf, shape):

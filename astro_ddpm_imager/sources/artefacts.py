@@ -13,7 +13,7 @@ __all__ = ["doubt_artefacts", "odds_without"]
 TAIL = 3.0  # how much higher artefacts rise than noise of the same variance
 TRIALS = 8.0  # logarithm of the odds against a source at one place, before its S/N is known
 CERTAIN = 1e-6
-SIDELOBES = 2.0  # how much more the variance of unknown sidelobes counts than that of noise
+SIDELOBES = 4.0  # how much more the variance of unknown sidelobes counts than that of noise
 CROWDED = 3.0  # logarithm of the odds against a source in a beam, at least
 
 

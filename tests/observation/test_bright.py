@@ -153,6 +153,30 @@ def test_unknown_sidelobes_of_sources_outside_count_as_noise(caplog):
     assert not caplog.text  # the whole image is told of it
 
 
+@pytest.fixture(scope="module")
+def snapshot():
+    """A source of 800 times the noise in a corner, seen by the VLA for some minutes, and one of 25 far from it."""
+    vla = {"frequency": 1.4 * u.GHz, "cell": 1.2 * u.arcsec, "duration": 10 * u.min, "integration": 60 * u.s}
+    seen = Observation(read_array("vla.b"), 150 * u.deg, 30 * u.deg, shape=(320, 320), **vla)
+    x, y, flux = np.array([262.4, 80.3]), np.array([61.7, 270.8]), NOISE * np.array([800, 25])
+    sources = Sources(x, y, flux / seen.primary_beam_at(x, y), 0 * x, 0 * x, 0 * x)
+    data = seen.dirty(sources, NOISE, np.random.default_rng(5))
+    return prepare(CCDData(data, unit=u.Jy / u.beam, wcs=seen.wcs), seen.psf, beam=seen.beam)
+
+
+def test_an_image_shows_the_sidelobes_beyond_the_psf_image(snapshot, monkeypatch):
+    after = subtracted(snapshot)
+    far = np.s_[200:, :180]
+    assert 0.7 < mad_std((after.reduced / after.loudness)[far]) < 1.3
+    monkeypatch.setattr("astro_ddpm_imager.observation.bright_fit.TURNS", 0)
+    before = subtracted(snapshot)
+    assert mad_std(after.reduced[far]) < 0.8 * mad_std(before.reduced[far])
+    assert after.loudness[far].mean() < 0.8 * before.loudness[far].mean()
+    # The other source is not known yet, and is no sidelobe.
+    at = np.s_[265:278, 74:87]
+    assert after.reduced[at].max() > 0.7 * before.reduced[at].max() > 0.5 * 25 * NOISE
+
+
 def test_nothing_is_subtracted_where_nothing_is_bright(one_bright):
     inputs, _ = one_bright
     noise = np.random.default_rng(0).standard_normal((512, 512)) * 47e-6

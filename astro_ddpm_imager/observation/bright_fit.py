@@ -1,0 +1,241 @@
+"""Gaussians for all that is certain in an image, fitted together, with the PSF as far as it is known."""
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+from astropy.stats import mad_std
+from scipy.fft import irfft2, rfft2
+from scipy.ndimage import distance_transform_edt, maximum_filter
+
+from .components import Components
+from .fitting import improve
+from .positive_transform import Seen
+from .reach import continue_psf, end_psf, sidelobe_doubt
+from .unknown_sidelobes import UNKNOWN, loudness_of, noise_beside, power_of_doubt, unknown_sidelobes
+
+__all__ = ["FITTED", "Doubt", "Fitted", "fit_bright"]
+
+log = logging.getLogger(__name__)
+
+FITTED = 7.0  # times the noise: peaks that are fitted
+TOGETHER = 0.6  # of the highest peak: those that are fitted with it, and not taken for its sidelobes
+SEPARATION = 0.7  # beams between components
+ROUNDS, SWEEPS = 16, 12
+HALVINGS = 4  # of a step that explains less
+TURNS = 3  # of fitting sources and PSF, at most
+IGNORED = 1.0, 2.0, 4.0  # standard deviations of the noise: what an image shows of sidelobes that is not more
+MOST_TAKEN = 0.2  # of what is not known yet, for sidelobes
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What is not known of a PSF.
+
+    Parameters
+    ----------
+    power : 2D complex array
+        Transform of its variance, see `~astro_ddpm_imager.observation.unknown_sidelobes.power_of_doubt`.
+    share : 2D array, shape (ny, nx)
+        Of what that makes of sources, what an image leaves of it.
+    """
+
+    power: np.ndarray
+    share: np.ndarray
+
+    def of(self, gaussians):
+        """Standard deviation of what is not known of the sidelobes of Gaussians, in each pixel."""
+        return self.share * unknown_sidelobes(gaussians, self.share.shape, self.power)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Gaussians, and what they leave of an image.
+
+    Parameters
+    ----------
+    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
+        With the PSF with which they were fitted.
+    doubt : `Doubt` or None
+        About that; None if it is known all over the image.
+    gaussians : `~astro_ddpm_imager.observation.components.Components`
+        Fluxes in Jy, on the pixels of the image.
+    residual : 2D array, shape (ny, nx)
+        Jy/beam; 0 where blank.
+    rms : float
+        Noise, Jy/beam.
+    unknown : 2D array, shape (ny, nx)
+        Sidelobes that are not known, a standard deviation, Jy/beam.
+    """
+
+    dirty: object
+    doubt: Doubt | None
+    gaussians: Components
+    residual: np.ndarray
+    rms: float
+    unknown: np.ndarray
+
+    @property
+    def loudness(self):
+        """Noise and unknown sidelobes, Jy/beam."""
+        return np.hypot(self.rms, self.unknown)
+
+
+def fit_bright(dirty, grid):
+    """Fit Gaussians to all peaks that are certain.
+
+    Parameters
+    ----------
+    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
+    grid : `~astro_ddpm_imager.observation.grid.ModelGrid`
+        Pixels for the fit.
+
+    Returns
+    -------
+    `Fitted`
+        Where sidelobes beyond the PSF image matter, with a PSF that is continued.
+    """
+    if dirty.psf is None or _covers(dirty.psf, dirty.shape):
+        return _fit(dirty, grid, None)
+    ended, doubt = end_psf(dirty.psf, dirty.shape)
+    found = _fit(replace(dirty, psf=ended), grid, _of_all(doubt, dirty.shape))
+    if not found.unknown.max() > UNKNOWN * found.rms:
+        return replace(found, dirty=dirty)
+    log.info("sidelobes of bright sources matter beyond the PSF image, which is continued")
+    return _fit_continued(dirty, grid)
+
+
+def _of_all(doubt, shape):
+    return Doubt(power_of_doubt(doubt, shape), np.ones(shape))
+
+
+def _covers(psf, shape):
+    """Whether a PSF reaches all over an image from everywhere."""
+    return all(n >= 2 * m for n, m in zip(psf.shape, shape, strict=True))
+
+
+def _fit_continued(dirty, grid):
+    """The same with a PSF that is continued beyond its image, as it and the dirty image tell.
+
+    The brighter the sources are, the more the image knows of their sidelobes,
+    and the better these are known, the fainter the sources that stand out.
+    """
+    psf, inside = continue_psf(dirty.psf, dirty.shape), np.isfinite(dirty.data)
+    doubt = _of_all(sidelobe_doubt(dirty.psf, dirty.shape), dirty.shape)
+    found = _fit(replace(dirty, psf=psf), grid, doubt)
+    for _ in range(TURNS):
+        seen = _with_sidelobes_seen(dirty, found) if found.unknown.max() > UNKNOWN * found.rms else None
+        if seen is None:
+            break
+        expected, left = found.unknown[inside], (dirty.data - seen.see(found.gaussians))[inside]
+        now = np.sqrt((loudness_of(left, expected, found.rms, dirty.beam_area, 0) ** 2 - found.rms**2).clip(0))
+        share = np.ones(dirty.shape)
+        share[inside] = doubt.share[inside] * (np.minimum(now, expected) / np.where(expected, expected, 1))
+        doubt = replace(doubt, share=share)
+        better = _fit(seen, grid, doubt, found.gaussians)
+        if not better.loudness.mean() < found.loudness.mean():
+            break
+        before, found = found, better
+        if len(found.gaussians) == len(before.gaussians):
+            break
+    return found
+
+
+def _with_sidelobes_seen(dirty, found):
+    """An image with the PSF that sources in it show, or None where these sidelobes would take others for their own.
+
+    How much of what is not known yet they take, more noise in the image tells
+    (as it tells the degrees of freedom of a fit: Ramani, Blu & Unser 2008,
+    IEEE Trans. Image Process. 17, 1540).
+    """
+    shape, noise, loud = dirty.shape, found.rms * _noise_like(dirty), found.unknown > UNKNOWN * found.rms
+    for ignored in IGNORED:
+        shown, more = (
+            replace(dirty, psf=continue_psf(dirty.psf, shape, Seen(data, found.gaussians, found.rms, ignored)))
+            for data in (dirty.data, dirty.data + noise)
+        )
+        taken = more.see(found.gaussians) - shown.see(found.gaussians)
+        if np.vdot(taken[loud], noise[loud]) < MOST_TAKEN * np.vdot(noise[loud], noise[loud]):
+            return shown
+    return None
+
+
+def _noise_like(dirty):
+    """Noise with the spectrum of the PSF, of a standard deviation of 1, always the same."""
+    white = np.random.default_rng(0).standard_normal(dirty.covering_psf.shape)
+    noise = irfft2(rfft2(white) * np.sqrt(np.abs(dirty.transfer)), s=white.shape)[: dirty.shape[0], : dirty.shape[1]]
+    return noise / noise.std()
+
+
+def _fit(dirty, grid, doubt, start=None):
+    """Fit Gaussians to all peaks that are certain, besides those to start from.
+
+    ``doubt`` is that of the PSF, or None where it is all known.
+    """
+    inside = np.isfinite(dirty.data)
+    nothing = Components.points([], [], [])
+    unknown = np.broadcast_to(np.asarray(dirty.unknown, float), dirty.shape)
+    rms = noise_beside(dirty.data[inside], unknown[inside]) if unknown.any() else dirty.rms
+    found = Fitted(dirty, doubt, nothing, np.nan_to_num(dirty.data), rms, unknown)
+    if found.residual.max() < FITTED * found.rms:
+        return found
+    psf, scale = grid.psf_to_model(dirty.covering_psf), grid.ratio
+    at_edge = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] < dirty.beam_pixels
+    if start is not None:
+        found = _explained(found, start, inside)
+    for turn in range(ROUNDS):
+        peaks = _new_peaks(found, dirty.beam_pixels)
+        if not len(peaks) and (turn or start is None):
+            break
+        points = Components.points(peaks[:, 1], peaks[:, 0], found.residual[tuple(peaks.T)])
+        without = found
+        found = _explained(found, found.gaussians.joined(points), inside)
+        for _ in range(SWEEPS):
+            on_grid = found.gaussians.on_grid(scale).scaled(1 / found.rms)
+            fixed = at_edge[found.gaussians.nearest(dirty.shape)]
+            better = improve(on_grid, grid.to_model(found.residual / found.rms), psf, grid.pixels_per_beam, fixed)
+            better = better.on_grid([1 / s for s in scale]).scaled(found.rms)
+            before, found = found, _towards(found, better, inside)
+            # Wide sources need many, for they grow from points by a beam's variance at a time.
+            if found is before or _gain(before, found) < dirty.beam_pixels**2:
+                break
+        if not _gain(without, found) > 0:
+            return without
+    return found
+
+
+def _explained(found, gaussians, inside):
+    """With other Gaussians."""
+    dirty = found.dirty
+    residual = np.where(inside, dirty.data - dirty.see(gaussians), 0)
+    expected = np.broadcast_to(np.asarray(dirty.unknown, float), dirty.shape)
+    if found.doubt is not None:
+        expected = np.hypot(expected, found.doubt.of(gaussians))
+    if not expected.any():
+        return Fitted(dirty, found.doubt, gaussians, residual, float(mad_std(residual[inside])), expected)
+    return Fitted(dirty, found.doubt, gaussians, residual, noise_beside(residual[inside], expected[inside]), expected)
+
+
+def _towards(found, gaussians, inside):
+    """With others, or as far on the way to them as leaves less of the image."""
+    for share in 0.5 ** np.arange(HALVINGS):
+        changed = _explained(found, found.gaussians.towards(gaussians, share), inside)
+        if _gain(found, changed) > 0:
+            return changed
+    return found
+
+
+def _gain(before, after):
+    """How much less of the image is left, the sum of squares in units of the noise before."""
+    return np.sum((before.residual / before.loudness) ** 2) - np.sum((after.residual / before.loudness) ** 2)
+
+
+def _new_peaks(found, beam_pixels):
+    """Peaks (y, x) that are certain, and no sidelobes of others, away from the Gaussians that there are."""
+    certain = found.residual / found.loudness
+    size = 2 * int(SEPARATION * beam_pixels) + 1
+    highest = certain == maximum_filter(certain, size)
+    peaks = np.argwhere(highest & (certain > max(FITTED, TOGETHER * certain.max())))
+    there = np.stack([found.gaussians.y, found.gaussians.x], axis=1)
+    distance = np.linalg.norm(peaks[:, None] - there, axis=2).min(1, initial=np.inf)
+    return peaks[distance > SEPARATION * beam_pixels]

@@ -1,0 +1,127 @@
+"""Sidelobes that are not known, for the PSF image ends: how large they are, and the noise beside them."""
+
+import numpy as np
+from astropy.stats import mad_std
+from scipy.fft import irfft2, rfft2
+
+__all__ = [
+    "UNKNOWN",
+    "loudness_of",
+    "noise_beside",
+    "power_of_doubt",
+    "unknown_sidelobes",
+]
+
+UNKNOWN = 0.3  # times the noise: sidelobes beyond the PSF image that may be neglected
+BINS, BEAMS = 12, 30  # parts of an image that differ by the sidelobes expected in them, at most, and their least size
+LEAST = 0.25  # of a variance
+ROUNDS = 16
+
+
+def power_of_doubt(doubt, shape):
+    """Transform of the variance of a PSF.
+
+    Parameters
+    ----------
+    doubt : 2D array, shape (2 ny, 2 nx)
+        Its standard deviation, of offset 0 at pixel (ny, nx).
+    shape : tuple of int, (ny, nx)
+
+    Returns
+    -------
+    2D complex array
+        Of offset 0 at pixel (0, 0).
+    """
+    return rfft2(np.roll(doubt**2, shape, (0, 1)))
+
+
+def unknown_sidelobes(gaussians, shape, power):
+    """Root mean square of what is not known of the sidelobes of some Gaussians, all together.
+
+    Parameters
+    ----------
+    gaussians : `~astro_ddpm_imager.observation.components.Components`
+    shape : tuple of int, (ny, nx)
+        Of the image.
+    power : 2D complex array
+        See `power_of_doubt`.
+
+    Returns
+    -------
+    2D array, shape (ny, nx)
+        In the unit of the fluxes.
+    """
+    squared, both = np.zeros(shape), [2 * n for n in shape]
+    np.add.at(squared, gaussians.nearest(shape), gaussians.flux**2)
+    return np.sqrt(irfft2(rfft2(squared, s=both) * power, s=both)[: shape[0], : shape[1]].clip(0))
+
+
+def noise_beside(residual, expected):
+    """Noise of an image, where the least sidelobes are expected that are not known.
+
+    Parameters
+    ----------
+    residual, expected : 1D arrays
+        What sources leave of it, and the standard deviation of the sidelobes in that; of one unit.
+
+    Returns
+    -------
+    float
+    """
+    quiet = _quiet_part(residual, expected, np.argsort(expected))
+    measured, sidelobes = mad_std(residual[quiet]), np.sqrt(np.mean(expected[quiet] ** 2))
+    # Where some are expected everywhere, less of what is measured is noise.
+    return float(np.sqrt(max(measured**2 - sidelobes**2, LEAST * measured**2)))
+
+
+def loudness_of(residual, unknown, rms, beam_area, least=LEAST):
+    """Noise and unknown sidelobes in each pixel, as far as these are as large as they are expected to be.
+
+    In parts of an image that differ by what is expected, what is measured is
+    some factor times that. Where more is expected, no less is taken to be.
+
+    Parameters
+    ----------
+    residual, unknown : 1D arrays
+        Jy/beam.
+    rms : float
+        Noise where no sidelobes are expected, Jy/beam.
+    beam_area : float
+        Pixels.
+    least : float, optional
+        Of the variance expected, that what is measured is taken to be at least.
+
+    Returns
+    -------
+    1D array
+        Jy/beam.
+    """
+    expected, order = np.hypot(rms, unknown), np.argsort(unknown)
+    quiet = _quiet_part(residual, unknown, order)
+    loud = order[len(quiet) :]
+    number = np.clip(len(loud) // int(BEAMS * beam_area), 1, BINS)
+    parts = np.array_split(loud, number) if len(loud) else []
+    middles = np.array([np.sqrt(np.mean(expected[part] ** 2)) for part in (quiet, *parts)])
+    measured = [mad_std(residual[quiet] / expected[quiet])]
+    measured += [_deviation(residual[part] / expected[part]) for part in parts]
+    # In a narrow part the errors are those of a few sidelobes, of which most of the pixels may see none.
+    factors = np.maximum(measured, np.sqrt(least))
+    levels = np.maximum.accumulate(factors * middles)
+    return expected * np.interp(expected, middles, levels / middles)
+
+
+def _deviation(values):
+    """Standard deviation of normal ones; of others, whose tails are longer, one that they exceed as rarely."""
+    return np.quantile(np.abs(values), 0.95) / 1.96
+
+
+def _quiet_part(residual, expected, order):
+    """First of the pixels in the order of the sidelobes expected, as many as have none that matter, or a few."""
+    # All of them are needed: a small part of an image holds so few beams that it may be quiet by chance.
+    noise, least = mad_std(residual), -(-len(order) // BINS)
+    for _ in range(ROUNDS):
+        before, quiet = noise, order[: max(np.count_nonzero(expected <= UNKNOWN * noise), least)]
+        noise = mad_std(residual[quiet])
+        if noise > 0.99 * before:
+            break
+    return quiet

@@ -1,0 +1,84 @@
+"""What an image shows of the PSF beyond the PSF's own image."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+
+from astro_ddpm_imager.observation.components import Components
+from astro_ddpm_imager.observation.positive_transform import Seen
+from astro_ddpm_imager.observation.reach import continue_psf, covering
+from astro_ddpm_imager.simulate import Observation, Sources, read_array
+
+N = 192
+SOURCE = 160.3, 30.6  # pixels
+
+
+def observation(n):
+    """A snapshot of the VLA."""
+    common = {"duration": 5 * u.min, "integration": 60 * u.s, "frequency": 1.4 * u.GHz, "cell": 1.4 * u.arcsec}
+    return Observation(read_array("vla.b"), 150 * u.deg, 30 * u.deg, shape=(n, n), **common)
+
+
+@pytest.fixture(scope="module")
+def psfs():
+    """A PSF as large as the image, and one that reaches all over it."""
+    return observation(N).psf, observation(2 * N).psf
+
+
+def image_of(x, y, flux, seed=1):
+    """A dirty image with noise of 1."""
+    seen = observation(N)
+    x, y, flux = (np.atleast_1d(values).astype(float) for values in (x, y, flux))
+    sources = Sources(x, y, flux / seen.primary_beam_at(x, y), 0 * x, 0 * x, 0 * x)
+    return seen.dirty(sources, 1.0, np.random.default_rng(seed))
+
+
+def shown(psfs, flux, image, ignored=1.0):
+    """What the image shows of a PSF, and what it does not get right: both of the source, in the image."""
+    psf, whole = psfs
+    source = Components.points([SOURCE[0]], [SOURCE[1]], [flux])
+    continued = continue_psf(psf, (N, N), Seen(image, source, 1.0, ignored))
+    y, x = (round(N - at) for at in reversed(SOURCE))
+    return continued, flux * (continued - whole)[y : y + N, x : x + N]
+
+
+def test_an_image_of_a_bright_source_shows_its_sidelobes_beyond_the_psf_image(psfs):
+    psf, whole = psfs
+    image = image_of(*SOURCE, 1000)
+    continued, error = shown(psfs, 1000, image)
+    y, x = (round(N - at) for at in reversed(SOURCE))
+    before = 1000 * (continue_psf(psf, (N, N)) - whole)[y : y + N, x : x + N]
+    assert before.std() > 4
+    assert error.std() < 0.4 * before.std()
+    known = np.s_[N - N // 2 + 10 : N + N // 2 - 10, N - N // 2 + 10 : N + N // 2 - 10]
+    np.testing.assert_allclose(continued[known], whole[known], atol=1e-6)
+
+
+def test_what_may_be_noise_is_ignored(psfs):
+    """In a small image as many sidelobes are possible as make one source more, unless noise is ignored."""
+    x, y = 40, 150
+    images = [image_of([SOURCE[0], x], [SOURCE[1], y], [1000, flux]) for flux in (0, 8)]
+    taken = []
+    for ignored in (0, 1, 4):
+        without, with_it = (shown(psfs, 1000, image, ignored)[1] for image in images)
+        taken.append((with_it - without)[y, x] / 8)
+    assert taken[0] > taken[1] > taken[2] and taken[2] < 0.5
+
+
+def test_noise_is_no_sidelobe(psfs):
+    psf, _ = psfs
+    continued, _ = shown(psfs, 10, image_of(*SOURCE, 10))
+    plain = continue_psf(psf, (N, N))
+    assert np.abs(continued - plain).max() < 0.05 * np.abs(plain - covering(psf, (N, N))).max()
+
+
+def test_blank_pixels_show_nothing(psfs):
+    image = image_of(*SOURCE, 1000)
+    image[:, :20] = np.nan
+    image[100:110, 60:90] = np.nan
+    blank = np.isnan(image)
+    errors = [
+        shown(psfs, 1000, data)[1][~blank].std() for data in (image_of(*SOURCE, 1000), image, np.where(blank, 1e4, image))
+    ]
+    assert errors[1] < 1.25 * errors[0]
+    assert errors[2] > 1.1 * errors[1]

@@ -1,0 +1,41 @@
+"""Sidelobes that are not known."""
+
+import numpy as np
+import pytest
+
+from astro_ddpm_imager.observation.components import Components
+from astro_ddpm_imager.observation.unknown_sidelobes import (
+    loudness_of,
+    noise_beside,
+    power_of_doubt,
+    unknown_sidelobes,
+)
+
+EXPECTED = np.linspace(0, 5, 40_000)
+
+
+def residual(share, seed=1):
+    """Noise of 2, and a share of the sidelobes expected."""
+    rng = np.random.default_rng(seed)
+    return 2 * rng.standard_normal(EXPECTED.size) + share * EXPECTED * rng.standard_normal(EXPECTED.size)
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_noise_is_that_where_no_sidelobes_are_expected(share):
+    assert noise_beside(residual(share), EXPECTED) == pytest.approx(2, rel=0.05)
+
+
+def test_loudness_follows_what_is_measured():
+    loudness = loudness_of(residual(0.5), EXPECTED, 2.0, 10.0)
+    np.testing.assert_allclose(loudness, np.hypot(2, 0.5 * EXPECTED), rtol=0.1)
+
+
+def test_each_source_has_the_doubt_of_the_psf_around_it():
+    shape = 8, 10
+    doubt = np.zeros((16, 20))
+    doubt[8:, :] = 0.1  # at the height of the source and above
+    sources = Components.points([2, 7], [6, 3], [3.0, 4.0])
+    expected = unknown_sidelobes(sources, shape, power_of_doubt(doubt, shape))
+    np.testing.assert_allclose(expected[:3], 0, atol=1e-6)
+    np.testing.assert_allclose(expected[3:6], 0.4, atol=1e-6)
+    np.testing.assert_allclose(expected[6:], 0.5, atol=1e-6)
