@@ -7,13 +7,14 @@ import numpy as np
 from astropy.io import fits
 
 from ..errors import DirtyImageError
+from .celestial import FRAMES
 
 __all__ = ["check_celestial_cards", "mended_header"]
 
 log = logging.getLogger(__name__)
 
 NUMBERS = re.compile(
-    r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]|PC00[12]00[12]|PV[12]_\d+|LONPOLE|LATPOLE|EQUINOX"
+    r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]|PC00[12]00[12]|PV[12]_\d+|LONPOLE|LATPOLE|EQUINOX|EPOCH"
 )
 LARGEST_ORDER = 9  # of SIP (Shupe et al. 2005)
 BEAM = {"BMAJ", "BMIN", "BPA"}
@@ -92,8 +93,29 @@ def check_celestial_cards(header, name):
     for key in ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER"):
         if key in header and _as_number(header[key]) not in range(LARGEST_ORDER + 1):
             raise DirtyImageError(f"{name}: {key}={header[key]!r}: distortions (SIP) are of order 0 to {LARGEST_ORDER}")
+    _mend_equinox(header, name)
     for key in dict.fromkeys(key for key in header if NUMBERS.fullmatch(key)):
         header[key] = _number(header, key, name)
+
+
+def _mend_equinox(header, name):
+    """Leave one equinox, as a number: wcslib takes EPOCH where there is no EQUINOX, not as text, and 0 for a year."""
+    for key in ("EQUINOX", "EPOCH"):
+        if key not in header:
+            continue
+        value = header[key]
+        said = "" if isinstance(value, fits.card.Undefined) else str(value).strip()
+        if not said or _as_number(value) == 0:
+            log.warning(
+                "%s: %s=%s counts as not given, so that the sky is that of RADESYS, or else ICRS; correct it if "
+                "it is of another equinox", name, key, repr(value) if said else "nothing",
+            )  # fmt: skip
+            header.remove(key, remove_all=True)
+        elif said.upper() in FRAMES:
+            header[key] = FRAMES[said.upper()][1]
+            log.warning("%s: %s=%r is taken for the number %r", name, key, value, header[key])
+    if "EQUINOX" in header:
+        header.remove("EPOCH", ignore_missing=True, remove_all=True)
 
 
 def _number(header, key, name):

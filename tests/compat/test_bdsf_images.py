@@ -115,3 +115,18 @@ def test_four_axes_are_said_to_be_four(img):
     """Two in WCSAXES would leave frequency and Stokes without their places."""
     img.export_image(img_type="rms", outfile="rms.fits")
     assert fits.getheader("rms.fits")["WCSAXES"] == 4 and WCS(fits.getheader("rms.fits")).naxis == 4
+
+
+@pytest.mark.filterwarnings("ignore::astropy.wcs.FITSFixedWarning")
+def test_exported_images_are_in_the_frame_of_the_image(tmp_path, monkeypatch):
+    """Also where that is said by EPOCH."""
+    monkeypatch.chdir(tmp_path)
+    data, header = fits.getdata(demo_files()["dirty"], header=True)
+    for key in ("RADESYS", "EQUINOX"):
+        header.remove(key, ignore_missing=True)
+    header["EPOCH"] = "B1950"
+    fits.writeto("old.fits", data, header)
+    img = bdsf.process_image("old.fits", quiet=True)
+    img.export_image(outfile="rms.fits", img_type="rms")
+    ours = fits.getheader("rms.fits")
+    assert (ours["RADESYS"], ours["EQUINOX"], img.equinox) == ("FK4", 1950.0, 1950.0)

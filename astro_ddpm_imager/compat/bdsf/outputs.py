@@ -12,7 +12,7 @@ from ...observation.spectral import frequency_axis
 
 __all__ = ["output_folder", "read_parameters", "save_parameters", "write_image", "write_output"]
 
-CARRIED = ("SPECSYS", "TELESCOP", "INSTRUME", "OBJECT", "DATE-OBS", "RADESYS", "LONPOLE", "LATPOLE")
+CARRIED = ("SPECSYS", "TELESCOP", "INSTRUME", "OBJECT", "DATE-OBS")
 LARGEST = 2**20  # bytes of a save file
 
 
@@ -47,7 +47,7 @@ def write_image(path, data, field, pad=False):
         if key in field.header:
             header[key] = field.header[key]
     header["BMAJ"], header["BMIN"], header["BPA"] = field.beam
-    header["EQUINOX"] = float(field.header.get("EQUINOX", 2000.0))
+    header.setdefault("EQUINOX", 2000.0)
     header["BUNIT"] = "Jy/beam"
     kind = "int32" if data.dtype.kind == "i" else "float32"
     fits.PrimaryHDU(data.astype(kind)[None, None], header).writeto(path, overwrite=True)
