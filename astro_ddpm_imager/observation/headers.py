@@ -9,7 +9,7 @@ from astropy.io import fits
 from ..errors import DirtyImageError
 from .celestial import FRAMES
 
-__all__ = ["check_celestial_cards", "mended_header"]
+__all__ = ["check_celestial_cards", "mend_velocity_cards", "mended_header"]
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +17,7 @@ NUMBERS = re.compile(
     r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]|PC00[12]00[12]|PV[12]_\d+|LONPOLE|LATPOLE|EQUINOX|EPOCH"
 )
 LARGEST_ORDER = 9  # of SIP (Shupe et al. 2005)
+AIPS_VELOCITY = re.compile(r"VELO-[A-Z]{3}")  # radio or optical, as VELREF says
 BEAM = {"BMAJ", "BMIN", "BPA"}
 # CDELT is 1 where there is a matrix; the others have no default that is a position on the sky.
 NEEDED = ("CTYPE1", "CTYPE2", "CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2")
@@ -116,6 +117,29 @@ def _mend_equinox(header, name):
             log.warning("%s: %s=%r is taken for the number %r", name, key, value, header[key])
     if "EQUINOX" in header:
         header.remove("EPOCH", ignore_missing=True, remove_all=True)
+
+
+def mend_velocity_cards(header, name):
+    """Say which convention the velocities of an axis are taken for, where its cards do not.
+
+    Parameters
+    ----------
+    header : `~astropy.io.fits.Header`
+        An axis that GILDAS calls VELOCITY becomes VRAD.
+    name : str or path-like
+        What the image is called in the log.
+    """
+    for axis in range(3, 6):
+        kind = header.get(f"CTYPE{axis}")
+        if kind == "VELOCITY":
+            header[f"CTYPE{axis}"] = "VRAD"
+            log.warning("%s: CTYPE%d='VELOCITY' is taken for VRAD, as GILDAS means it", name, axis)
+        elif isinstance(kind, str) and AIPS_VELOCITY.fullmatch(kind) and "VELREF" not in header:
+            log.warning(
+                "%s: CTYPE%d=%r without VELREF is taken for optical velocities, as AIPS means it; if they are of "
+                "the radio convention, set VELREF to 257, say, which is above 256, or CTYPE%d to VRAD",
+                name, axis, kind, axis,
+            )  # fmt: skip
 
 
 def _number(header, key, name):

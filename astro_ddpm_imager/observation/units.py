@@ -7,10 +7,11 @@ import numpy as np
 
 from ..errors import DirtyImageError
 
-__all__ = ["JY_PER_BEAM", "in_jy_per_beam", "parse_unit"]
+__all__ = ["JY_PER_BEAM", "axis_unit", "in_jy_per_beam", "parse_unit"]
 
 JY_PER_BEAM = u.Jy / u.beam
 MULTIPLES = (1e-9, 1e-6, 1e-3, 1.0, 1e3, 1e6)  # of Jy/beam, in which images are
+CAPITALS = {"HZ": u.Hz, "KHZ": u.kHz, "MHZ": u.MHz, "GHZ": u.GHz, "M/S": u.m / u.s, "KM/S": u.km / u.s}  # of axes
 UNIT = re.compile(  # 'Jy/beam', 'JY/BEAM', 'mJy beam-1', 'beam-1 Jy'
     r"([mun\u00b5\u03bck]?)jy\s*(?:/\s*beam|[.*]?\s*beam(?:\^|\*\*)?-1)|beam(?:\^|\*\*)?-1\s*[.*]?\s*([mun\u00b5\u03bck]?)jy",
     re.IGNORECASE,
@@ -66,6 +67,22 @@ def _is_convertible(unit):
         return unit.is_equivalent(JY_PER_BEAM)
     except AttributeError:  # magnitudes and the like of units
         return False
+
+
+def axis_unit(text):
+    """Unit of a CUNIT card of a spectral axis, in capitals, too, as older programs write it.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    `~astropy.units.UnitBase`
+        One that is not recognized where it is unknown.
+    """
+    unit = u.Unit(text, parse_strict="silent")
+    return CAPITALS.get(text.strip().upper(), unit) if isinstance(unit, u.UnrecognizedUnit) else unit
 
 
 def in_jy_per_beam(image, name):

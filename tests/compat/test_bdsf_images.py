@@ -117,6 +117,20 @@ def test_four_axes_are_said_to_be_four(img):
     assert fits.getheader("rms.fits")["WCSAXES"] == 4 and WCS(fits.getheader("rms.fits")).naxis == 4
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "unit", "frequency"), [("FREQ", 230.0, "GHZ", 230e9), ("SPECLNMF", 1.28e9, "", 1.28e9)]
+)
+def test_the_frequency_is_that_of_the_plane_in_hertz(field, kind, value, unit, frequency):
+    with fits.open(field) as hdus:
+        header = hdus[0].header
+        axis = next(axis for axis in (3, 4) if header[f"CTYPE{axis}"] == "FREQ")
+        header.remove("RESTFRQ")
+        header.update({f"CTYPE{axis}": kind, f"CRVAL{axis}": value, f"CRPIX{axis}": 1.0, f"CUNIT{axis}": unit})
+        hdus.writeto("other.fits")
+    img = bdsf.process_image("other.fits", quiet=True, stop_at="read")
+    assert img.frequency == pytest.approx(frequency)
+
+
 @pytest.mark.filterwarnings("ignore::astropy.wcs.FITSFixedWarning")
 def test_exported_images_are_in_the_frame_of_the_image(tmp_path, monkeypatch):
     """Also where that is said by EPOCH."""

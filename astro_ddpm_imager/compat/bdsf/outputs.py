@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from ...observation.spectral import frequency_axis
+from ...observation.spectral import spectral_number
 
 __all__ = ["output_folder", "read_parameters", "save_parameters", "write_image", "write_output"]
 
@@ -55,7 +55,8 @@ def write_image(path, data, field, pad=False):
 
 def _channel_width(header):
     """Of a frequency axis, Hz; 1 where there is none."""
-    width = header.get(f"CDELT{frequency_axis(header)}")
+    axis = spectral_number(header)
+    width = header.get(f"CDELT{axis}") if str(header.get(f"CTYPE{axis}")).startswith("FREQ") else None
     return float(width) if isinstance(width, int | float) and width else 1.0
 
 
