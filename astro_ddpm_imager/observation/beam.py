@@ -11,12 +11,15 @@ from radio_beam import Beam
 
 from ..errors import DirtyImageError
 from .ellipses import from_axes, to_axes
+from .headers import as_number
 from .history import history_beam
 
 __all__ = ["as_beam", "beam_covariance", "beam_pixels", "beam_text", "check_sampling", "checked_beam", "header_beam"]
 
 log = logging.getLogger(__name__)
 
+BEAM = ("BMAJ", "BMIN", "BPA")
+CLEAN_BEAM = ("CLEANBMJ", "CLEANBMN", "CLEANBPA")  # Obit's
 MINIMUM_BEAM_PIXELS = 2.0
 MINIMUM_FIELD_BEAMS = 8.0
 
@@ -94,21 +97,32 @@ def header_beam(image, name):
     if image is None:
         return None
     header = image.meta
-    axes = {key: _in_degrees(header[key]) for key in ("BMAJ", "BMIN", "BPA") if key in header}
-    if not all(map(_is_number, axes.values())) or axes.get("BMIN", 0) > axes.get("BMAJ", np.inf):
-        said = ", ".join(f"{key}={value!r}" for key, value in axes.items())
-        raise DirtyImageError(f"{name}: the beam in the header, {said}, is none; give another with beam=")
-    if "BMAJ" not in axes:
+    keys = CLEAN_BEAM if "BMAJ" not in header and CLEAN_BEAM[0] in header else BEAM
+    axes = {key: _in_degrees(header[key]) for key in keys if key in header}
+    numbers = {key: as_number(value) for key, value in axes.items() if isinstance(value, str)}
+    if numbers and None not in numbers.values():
+        log.warning("%s: the beam is text in the header; it is taken for %s", name, _listed(numbers))
+        axes |= numbers
+    major, minor, pa = keys
+    if not all(map(_is_number, axes.values())) or axes.get(minor, 0) > axes.get(major, np.inf):
+        raise DirtyImageError(f"{name}: the beam in the header, {_listed(axes)}, is none; give another with beam=")
+    if major not in axes:
         beam = history_beam(header) if isinstance(header, fits.Header) else None
         if beam is not None:
             log.warning("%s: no BMAJ in the header; the beam is the last one in its HISTORY, %s", name, beam_text(beam))
         return beam
-    beam = Beam(*(axis if axis is None else axis * u.deg for axis in map(axes.get, ("BMAJ", "BMIN", "BPA"))))
-    if "BMIN" not in axes:
-        log.warning("%s: no BMIN in the header; the beam is taken for round, with BMAJ=%r deg", name, axes["BMAJ"])
-    elif "BPA" not in axes and axes.get("BMIN") != axes.get("BMAJ"):
-        log.warning("%s: no BPA in the header; the position angle of the beam is taken for 0", name)
+    beam = Beam(*(axis if axis is None else axis * u.deg for axis in map(axes.get, keys)))
+    if minor not in axes:
+        log.warning(
+            "%s: no %s in the header; the beam is taken for round, with %s=%r deg", name, minor, major, axes[major]
+        )
+    elif pa not in axes and axes[minor] != axes[major]:
+        log.warning("%s: no %s in the header; the position angle of the beam is taken for 0", name, pa)
     return checked_beam(beam, f"{name}: the beam in the header", "; give another with beam=")
+
+
+def _listed(cards):
+    return ", ".join(f"{key}={value!r}" for key, value in cards.items())
 
 
 def beam_text(beam):

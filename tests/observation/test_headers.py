@@ -182,6 +182,11 @@ def test_numbers_without_end_do_not_reach_the_products(tmp_path, key):
     assert np.isfinite(fits.getheader(tmp_path / "product.fits").get("FREQ", 0))
 
 
+def test_a_date_that_is_a_number_is_left_out_and_said(tmp_path, caplog):
+    assert "DATE-OBS" not in read_image(write(tmp_path / "a.fits", **{"DATE-OBS": 49788.5})).meta
+    assert "left out of the header: DATE-OBS" in caplog.text
+
+
 def write_cube(path, units, values):
     cube = 1e-4 * np.random.default_rng(0).standard_normal((2, 64, 64))
     header = make_wcs((64, 64)).to_header()
