@@ -181,7 +181,7 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=
         raise DirtyImageError(f"pb: nowhere reaches pblimit={pblimit} inside the image; lower pblimit or check pb")
     outer = np.where(finite & beyond, data, np.nan)
     data, pb_values = np.where(inside, data, np.nan), np.where(inside, pb_values, np.nan)
-    covariance = beam_covariance(beam, image.wcs)
+    covariance = beam_covariance(beam, image.wcs, image.shape)
     beam_area = 2 * np.pi * np.sqrt(np.linalg.det(covariance))
     _check_known(inside, beam_area, pblimit)
 
@@ -196,8 +196,8 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=
         _warn_negative(data, rms)
     if whole and psf is None:
         beam, ratio = fitting_beam(data, rms, beam, covariance, image.wcs)
-        data, rms, covariance = ratio * data, ratio * rms, beam_covariance(beam, image.wcs)
-    pixels = beam_pixels(beam, image.wcs)
+        data, rms, covariance = ratio * data, ratio * rms, beam_covariance(beam, image.wcs, image.shape)
+    pixels = beam_pixels(beam, image.wcs, image.shape)
     holes = small_holes(inside, pixels, whole) & ~beyond
     if holes.sum() > MOST_HOLES * inside.sum():
         raise DirtyImageError(

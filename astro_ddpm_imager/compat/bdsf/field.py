@@ -64,12 +64,12 @@ class Field:
     @property
     def beam_area(self):
         """Area of the beam, pixels."""
-        return float(2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(self.radio_beam, self.wcs))))
+        return float(2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(self.radio_beam, self.wcs, self.data.shape))))
 
     @property
     def beam_pixels(self):
         """FWHM of the beam, geometric mean of the axes, pixels."""
-        return beam_pixels(self.radio_beam, self.wcs)
+        return beam_pixels(self.radio_beam, self.wcs, self.data.shape)
 
     def stamp(self, gaussian):
         """Slices around a Gaussian, and its profile there, with a peak of 1."""
