@@ -8,11 +8,12 @@ from scipy.ndimage import distance_transform_edt
 
 from ..errors import DirtyImageError
 from .band import blank_unmeasured
-from .beam import beam_covariance, beam_pixels, check_sampling, checked_beam, header_beam
+from .beam import beam_covariance, beam_pixels, beam_text, check_sampling, checked_beam, header_beam
 from .blank import blank_zeros
 from .dirty import DirtyImage
 from .holes import interpolate, small_holes
 from .inputs import as_companion, as_plane, origin
+from .main_lobe import psf_beam
 from .mosaic import is_flat_sky, mosaic_psf
 from .noise_map import flatten, noise_of
 from .offset import subtract_pedestal
@@ -106,7 +107,7 @@ def of_one_run(psf, image):
 
 
 def beam_of(image, psf, beam):
-    """The restoring beam that is given, or of the header of a dirty image, or of its PSF.
+    """The restoring beam that is given, or of the header of a dirty image, or of its PSF, or fitted to that.
 
     Parameters
     ----------
@@ -127,10 +128,14 @@ def beam_of(image, psf, beam):
     for source, name in ((image, "dirty"), (psf, "psf")):
         if beam is None:
             beam = header_beam(source, name)
+    if beam is None and psf is not None:
+        beam = psf_beam(psf.data, image.wcs, image.shape)
+        if beam is not None:
+            log.warning("dirty: no beam in the header (BMAJ); it is fitted to the PSF: %s", beam_text(beam))
     if beam is None:
         raise DirtyImageError(
             "dirty: no beam in the header (BMAJ, BMIN, BPA) and none given; give beam=radio_beam.Beam(...), "
-            "or --beam MAJ MIN PA on the command line"
+            "or --beam MAJ MIN PA on the command line, or the PSF, to which it is fitted"
         )
     return beam
 

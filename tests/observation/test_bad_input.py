@@ -48,6 +48,23 @@ def test_the_beam_may_come_with_the_psf(noise_image):
     assert prepare(image, psf=psf).beam_pixels == pytest.approx(5)
 
 
+def test_a_beam_that_no_header_says_is_fitted_to_the_psf(noise_image, caplog):
+    """Which may peak anywhere, and at any height."""
+    image, psf = noise_image(BMAJ=0.9 / 3600, BMIN=0.6 / 3600, BPA=30.0), noise_image()
+    y, x = np.mgrid[:96, :96] - np.reshape([46, 49], (2, 1, 1))
+    power = np.einsum("iyx,ij,jyx->yx", [x, y], np.linalg.inv(prepare(image).beam_covariance), [x, y])
+    psf.data = 0.4 * np.exp(-0.5 * power)
+    for each in (image, psf):
+        each.meta.clear()
+    beam = prepare(image, psf=psf).beam
+    assert (beam.major.to_value(u.arcsec), beam.minor.to_value(u.arcsec)) == pytest.approx((0.9, 0.6), rel=0.01)
+    assert beam.pa.to_value(u.deg) == pytest.approx(30, abs=1)
+    assert "no beam in the header (BMAJ); it is fitted to the PSF: 0.9" in caplog.text
+    for none in (0.0, 1.0, np.nan):
+        with pytest.raises(DirtyImageError, match=r"dirty: no beam in the header .* or the PSF, to which it is fitted"):
+            prepare(image, psf=np.full((96, 96), none))
+
+
 def test_beam_of_no_size(noise_image):
     with pytest.raises(DirtyImageError, match=r"dirty: the beam in the header has axes of .* 0 arcsec; give another"):
         prepare(noise_image(BMIN=0.0))
