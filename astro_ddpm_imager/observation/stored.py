@@ -206,9 +206,8 @@ class StoredObservation:
         peak = tuple(p + int(h) - m for p, h, m in zip(peak, highest, middle, strict=True))
         height = near[highest]
         belongs = not self.beam_given and of_one_run(psf, image)
-        near = checked_psf(near.astype(float), beam_covariance(self.beam, self.wcs, self.shape), belongs).astype(
-            np.float32
-        )
+        covariance = beam_covariance(self.beam, self.wcs, self.shape)
+        near = checked_psf(near.astype(float), covariance, belongs).astype(np.float32)
         plane = Plane.of(
             self.folder / f"psf-{number}.npy", psf.shape, lambda rows: np.nan_to_num(psf.data[rows] / height)
         )
