@@ -17,7 +17,7 @@ from .imager import DiffusionImager
 from .observation.beam import checked_beam
 from .observation.joint import Mean
 from .observation.noise_map import unflatten
-from .observation.spectral import frequency_axis
+from .observation.spectral import spectral_number
 from .parallel import one_blas_thread
 from .pieces import run_pieces
 from .products.catalog_files import write_ecsv
@@ -162,10 +162,10 @@ def image_jointly(
         raise DirtyImageError(f"{cube.name}: no channel can be used; channel {chosen.start}: {notes[chosen.start]}")
     header = mean.first.meta.copy()
     used = list(weights)
-    frequency = np.average(cube.axis.frequency[used].to_value(u.Hz), weights=list(weights.values()))
-    axis = frequency_axis(header)
-    if axis is not None:
-        header[f"CRVAL{axis}"], header[f"CUNIT{axis}"] = frequency, "Hz"
+    axis = spectral_number(header)
+    if axis is not None and isinstance(header.get(f"CRVAL{axis}"), int | float):
+        middle = np.average(used, weights=list(weights.values()))
+        header[f"CRVAL{axis}"] += (middle - used[0]) * cube.axis.cards["CDELT"]
     result = imager.reconstruct(mean.image(header))
     catalog = result.catalog
     result.meta["channels"] = catalog.meta["channels"] = channels_text(chosen)

@@ -5,6 +5,7 @@ import json
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.constants import c
 from astropy.io import fits
 from astropy.table import QTable
 
@@ -34,6 +35,15 @@ def test_one_place_and_a_flux_for_each_channel(joint):
     assert channels["note"][2] and mean.dirty.rms == pytest.approx(60e-6 / np.sqrt(3), rel=0.15)
     frequency = mean.image.header["FREQ"]
     assert frequency == pytest.approx(234e9, rel=0.005)
+
+
+def test_the_mean_of_velocities_has_their_frequency(imager, joint, cube_files, tmp_path):
+    with fits.open(cube_files["dirty"]) as hdus:
+        km = c.to_value(u.m / u.s) / 230.538
+        hdus[0].header.update(CTYPE4="VRAD", CRVAL4=0.538 * km, CDELT4=-3 * km, CUNIT4="m/s")
+        hdus.writeto(tmp_path / "cube.fits")
+    mean = image_jointly(imager, tmp_path / "cube.fits", cube_files["psf"], cube_files["pb"]).mean
+    assert mean.image.header["FREQ"] == pytest.approx(joint.mean.image.header["FREQ"], rel=1e-9)
 
 
 def test_what_a_notebook_shows(joint):

@@ -11,17 +11,22 @@ from radio_beam import Beam
 
 from ..errors import DirtyImageError
 from .ellipses import from_axes, to_axes
+from .headers import as_number
 from .history import history_beam
 
 __all__ = ["as_beam", "beam_covariance", "beam_pixels", "beam_text", "check_sampling", "checked_beam", "header_beam"]
 
 log = logging.getLogger(__name__)
 
+BEAM = ("BMAJ", "BMIN", "BPA")
+PLANES = ("SIN", "NCP", "RA", "GLON")  # ends of CTYPE1: projections of imagers, or none
+CLEAN_BEAM = ("CLEANBMJ", "CLEANBMN", "CLEANBPA")  # Obit's
 MINIMUM_BEAM_PIXELS = 2.0
 MINIMUM_FIELD_BEAMS = 8.0
+DISTORTED = 0.02  # of the side of a pixel
 
 
-def beam_covariance(beam, wcs):
+def beam_covariance(beam, wcs, shape):
     """Second moments of a beam in pixels.
 
     Parameters
@@ -29,16 +34,18 @@ def beam_covariance(beam, wcs):
     beam : `~radio_beam.Beam`
     wcs : `~astropy.wcs.WCS`
         Celestial, two axes; any rotation, handedness and pixel shape.
+    shape : tuple of int, (ny, nx)
+        Of the image.
 
     Returns
     -------
     2D array, shape (2, 2), pixels squared, order x, y
     """
-    to_pixels = np.linalg.inv(wcs.pixel_scale_matrix)
+    to_pixels = np.linalg.inv(_beam_scale(wcs, shape))
     return to_pixels @ from_axes(*(axis.to_value(u.deg) for axis in (beam.major, beam.minor, beam.pa))) @ to_pixels.T
 
 
-def as_beam(covariance, wcs):
+def as_beam(covariance, wcs, shape):
     """A beam with some second moments in pixels; the inverse of `beam_covariance`.
 
     Parameters
@@ -47,16 +54,17 @@ def as_beam(covariance, wcs):
         Pixels squared, order x, y.
     wcs : `~astropy.wcs.WCS`
         As for `beam_covariance`.
+    shape : tuple of int, (ny, nx)
 
     Returns
     -------
     `~radio_beam.Beam`
     """
-    scale = wcs.pixel_scale_matrix
+    scale = _beam_scale(wcs, shape)
     return Beam(*(axis * u.deg for axis in to_axes(scale @ covariance @ scale.T)))
 
 
-def beam_pixels(beam, wcs):
+def beam_pixels(beam, wcs, shape):
     """FWHM of a beam, the geometric mean of its axes, in pixels.
 
     Parameters
@@ -64,13 +72,43 @@ def beam_pixels(beam, wcs):
     beam : `~radio_beam.Beam`
     wcs : `~astropy.wcs.WCS`
         As for `beam_covariance`.
+    shape : tuple of int, (ny, nx)
 
     Returns
     -------
     float
     """
-    major, minor, _ = to_axes(beam_covariance(beam, wcs))
+    major, minor, _ = to_axes(beam_covariance(beam, wcs, shape))
     return float(np.sqrt(major * minor))
+
+
+def _beam_scale(wcs, shape):
+    """Degrees east and north (rows) for each pixel in x and y (columns), where the beam is that of the header.
+
+    In the plane of SIN, in which imagers work, the beam is the same everywhere: that at the reference point. Images of
+    other projections were regridded, and their beam is one on the sky: it is taken in the middle of the image.
+    """
+    if not _is_of_an_imager(wcs):
+        y, x = ((n - 1) / 2 for n in shape)
+        return _scale_at(wcs, x, y)
+    wcs.wcs.set()  # gives LONPOLE, where the north is in the plane, its default
+    if wcs.wcs.lonpole % 180 == 0:
+        return wcs.pixel_scale_matrix
+    cos, sin = np.cos(np.deg2rad(wcs.wcs.lonpole)), np.sin(np.deg2rad(wcs.wcs.lonpole))
+    return np.array([[-cos, -sin], [sin, -cos]]) @ wcs.pixel_scale_matrix
+
+
+def _is_of_an_imager(wcs):
+    return wcs.wcs.ctype[0].endswith(PLANES)
+
+
+def _scale_at(wcs, x, y):
+    """Degrees east and north (rows), in the frame of the image, for each pixel in x and y (columns) at a pixel."""
+    steps = [[0, 0], [-0.5, 0], [0.5, 0], [0, -0.5], [0, 0.5]]
+    lon, lat = np.deg2rad(wcs.wcs_pix2world(np.add([x, y], steps), 0)).T
+    here, left, right, below, above = np.transpose([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+    east = np.array([-np.sin(lon[0]), np.cos(lon[0]), 0])
+    return np.rad2deg([east, np.cross(here, east)] @ np.transpose([right - left, above - below]))
 
 
 def header_beam(image, name):
@@ -94,21 +132,32 @@ def header_beam(image, name):
     if image is None:
         return None
     header = image.meta
-    axes = {key: _in_degrees(header[key]) for key in ("BMAJ", "BMIN", "BPA") if key in header}
-    if not all(map(_is_number, axes.values())) or axes.get("BMIN", 0) > axes.get("BMAJ", np.inf):
-        said = ", ".join(f"{key}={value!r}" for key, value in axes.items())
-        raise DirtyImageError(f"{name}: the beam in the header, {said}, is none; give another with beam=")
-    if "BMAJ" not in axes:
+    keys = CLEAN_BEAM if "BMAJ" not in header and CLEAN_BEAM[0] in header else BEAM
+    axes = {key: _in_degrees(header[key]) for key in keys if key in header}
+    numbers = {key: as_number(value) for key, value in axes.items() if isinstance(value, str)}
+    if numbers and None not in numbers.values():
+        log.warning("%s: the beam is text in the header; it is taken for %s", name, _listed(numbers))
+        axes |= numbers
+    major, minor, pa = keys
+    if not all(map(_is_number, axes.values())) or axes.get(minor, 0) > axes.get(major, np.inf):
+        raise DirtyImageError(f"{name}: the beam in the header, {_listed(axes)}, is none; give another with beam=")
+    if major not in axes:
         beam = history_beam(header) if isinstance(header, fits.Header) else None
         if beam is not None:
             log.warning("%s: no BMAJ in the header; the beam is the last one in its HISTORY, %s", name, beam_text(beam))
         return beam
-    beam = Beam(*(axis if axis is None else axis * u.deg for axis in map(axes.get, ("BMAJ", "BMIN", "BPA"))))
-    if "BMIN" not in axes:
-        log.warning("%s: no BMIN in the header; the beam is taken for round, with BMAJ=%r deg", name, axes["BMAJ"])
-    elif "BPA" not in axes and axes.get("BMIN") != axes.get("BMAJ"):
-        log.warning("%s: no BPA in the header; the position angle of the beam is taken for 0", name)
+    beam = Beam(*(axis if axis is None else axis * u.deg for axis in map(axes.get, keys)))
+    if minor not in axes:
+        log.warning(
+            "%s: no %s in the header; the beam is taken for round, with %s=%r deg", name, minor, major, axes[major]
+        )
+    elif pa not in axes and axes[minor] != axes[major]:
+        log.warning("%s: no %s in the header; the position angle of the beam is taken for 0", name, pa)
     return checked_beam(beam, f"{name}: the beam in the header", "; give another with beam=")
+
+
+def _listed(cards):
+    return ", ".join(f"{key}={value!r}" for key, value in cards.items())
 
 
 def beam_text(beam):
@@ -189,8 +238,8 @@ def check_sampling(beam, image):
             f"dirty: the pixels are not square, {width:.4g} x {height:.4g} arcsec; image it again with one cell size, "
             "or regrid it to square ones (reproject.reproject_adaptive)"
         )
-    _warn_distorted(image, width, height)
-    _, minor, _ = to_axes(beam_covariance(beam, image.wcs))
+    _warn_distorted(image.wcs, image.shape, width, height)
+    _, minor, _ = to_axes(beam_covariance(beam, image.wcs, image.shape))
     if minor < MINIMUM_BEAM_PIXELS:
         raise DirtyImageError(
             f"dirty: the beam is under-sampled, {minor:.2f} pixels across its minor axis; "
@@ -201,7 +250,7 @@ def check_sampling(beam, image):
             f"dirty: the beam, {beam.major.to_value(u.deg):.4g} deg (BMAJ), is longer than the image is wide; "
             "BMAJ and BMIN are in degrees"
         )
-    across = min(image.shape) / beam_pixels(beam, image.wcs)
+    across = min(image.shape) / beam_pixels(beam, image.wcs, image.shape)
     if across < MINIMUM_FIELD_BEAMS:
         raise DirtyImageError(
             f"dirty: {image.shape[1]} x {image.shape[0]} pixels are only {across:.1f} beams across; "
@@ -209,19 +258,31 @@ def check_sampling(beam, image):
         )
 
 
-def _warn_distorted(image, width, height):
-    """Say if the pixels of the image are not those of the reference point of its projection, far away or beyond it."""
-    y, x = ((n - 1) / 2 for n in image.shape)
-    middle, right, above = image.wcs.pixel_to_world([x, x + 1, x], [y, y, y + 1])
-    here = [step.separation(middle).arcsec for step in (right, above)]
-    if not np.isfinite(here).all():
+def _warn_distorted(wcs, shape, width, height):
+    """Say if the pixels that are taken for the beam are not those of all of the image, or fail if they are none."""
+    ny, nx = shape
+    middle = _scale_at(wcs, (nx - 1) / 2, (ny - 1) / 2)
+    if not np.isfinite(middle).all():
         raise DirtyImageError(
-            f"dirty: the middle of the image is beyond the projection, with CRPIX={image.wcs.wcs.crpix.tolist()} and "
-            f"CRVAL={image.wcs.wcs.crval.tolist()}; correct the header, or regrid the image around its middle"
+            f"dirty: the middle of the image is beyond the projection, with CRPIX={wcs.wcs.crpix.tolist()} and "
+            f"CRVAL={wcs.wcs.crval.tolist()}; correct the header, or regrid the image around its middle"
         )
-    if not np.allclose(here, [width, height], rtol=0.02, atol=0):
+    here = 3600 * np.hypot(*middle)
+    if _is_of_an_imager(wcs):
+        if not np.allclose(here, [width, height], rtol=DISTORTED, atol=0):
+            log.warning(
+                "dirty: in its middle the pixels are %.4g x %.4g arcsec, at the reference point of the projection %.4g "
+                "x %.4g, which are taken for the beam, as imagers mean it; if it was regridded, fluxes without a PSF "
+                "will be wrong: regrid it around its middle", *here, width, height,
+            )  # fmt: skip
+        return
+    corners = np.array([_scale_at(wcs, x, y) for x in (0, nx - 1) for y in (0, ny - 1)])
+    corners = corners[np.isfinite(corners).all((1, 2))]
+    stretched = np.linalg.svd(corners @ np.linalg.inv(middle), compute_uv=False)
+    most = np.abs(stretched - 1).max(initial=0)
+    if most > DISTORTED:
         log.warning(
-            "dirty: in its middle the pixels are %.4g x %.4g arcsec, at the reference point of the projection %.4g x "
-            "%.4g, which are taken for the beam; without a PSF fluxes will be wrong: regrid it around its middle",
-            *here, width, height,
+            "dirty: its pixels, %.4g x %.4g arcsec in its middle, which are taken for the beam, differ by up to %.2g%% "
+            "at its corners; without a PSF fluxes there will be wrong: image parts of it, or regrid it",
+            *here, 100 * most,
         )  # fmt: skip

@@ -9,11 +9,12 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 
 from ..errors import DirtyImageError
 
-__all__ = ["celestial_part", "read_wcs"]
+__all__ = ["FRAMES", "celestial_part", "read_wcs"]
 
 log = logging.getLogger(__name__)
 
 DISTORTED = 0.05  # pixels
+YEARS = 1850, 2100  # of an equinox
 # What some programs write for RADESYS, and what they mean.
 FRAMES = {"J2000": ("FK5", 2000.0), "J2000.0": ("FK5", 2000.0), "B1950": ("FK4", 1950.0), "B1950.0": ("FK4", 1950.0)}
 
@@ -69,7 +70,8 @@ def celestial_part(wcs, name):
     ------
     DirtyImageError
         There is none, its axes are not the first two, in this order, its
-        numbers are not finite, or its frame is not known.
+        numbers are not finite, its equinox is no year, or its frame is not
+        known.
     """
     try:
         celestial = wcs.celestial if wcs is not None and wcs.has_celestial else None
@@ -103,6 +105,7 @@ def celestial_part(wcs, name):
     # The sky needs no observatory, of whose place astropy warns each time that such a WCS is unpickled, or read again.
     celestial.wcs.obsgeo = np.full(6, np.nan)
     _name_frame(celestial, name)
+    _check_equinox(celestial.wcs, name)
     if not _is_known(celestial):
         raise DirtyImageError(
             f"{name}: the frame of the sky is not known, CTYPE1={wcs.wcs.ctype[0]!r} with "
@@ -157,6 +160,17 @@ def _name_frame(wcs, name):
     if equinox is not None:
         wcs.wcs.equinox = equinox
     wcs.wcs.set()
+
+
+def _check_equinox(wcs, name):
+    """Fail if the equinox of right ascensions is no year that anyone observes in."""
+    first, last = YEARS
+    has_none = wcs.lngtyp != "RA" or wcs.radesys.strip() == "ICRS" or np.isnan(wcs.equinox)
+    if not (has_none or first <= wcs.equinox <= last):
+        raise DirtyImageError(
+            f"{name}: the equinox {wcs.equinox!r} (EQUINOX or EPOCH) is no year from {first} to {last}; set EQUINOX to "
+            "2000.0 or 1950.0, or leave it out if the image is in ICRS"
+        )
 
 
 def _is_known(wcs):

@@ -102,12 +102,12 @@ class DirtyImage:
     @cached_property
     def beam_pixels(self):
         """Beam FWHM, geometric mean of the axes, pixels."""
-        return beam_pixels(self.beam, self.wcs)
+        return beam_pixels(self.beam, self.wcs, self.data.shape)
 
     @cached_property
     def beam_covariance(self):
         """Second moments of the restoring beam, shape (2, 2), pixels squared, order x, y."""
-        return beam_covariance(self.beam, self.wcs)
+        return beam_covariance(self.beam, self.wcs, self.data.shape)
 
     @cached_property
     def beam_area(self):

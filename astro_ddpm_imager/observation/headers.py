@@ -7,15 +7,18 @@ import numpy as np
 from astropy.io import fits
 
 from ..errors import DirtyImageError
+from .celestial import FRAMES
 
-__all__ = ["check_celestial_cards", "mended_header"]
+__all__ = ["as_number", "check_celestial_cards", "mend_velocity_cards", "mended_header"]
 
 log = logging.getLogger(__name__)
 
 NUMBERS = re.compile(
-    r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]|PC00[12]00[12]|PV[12]_\d+|LONPOLE|LATPOLE|EQUINOX"
+    r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]|PC00[12]00[12]|PV[12]_\d+|LONPOLE|LATPOLE|EQUINOX|EPOCH"
 )
+DATES = {"DATE-OBS", "TIMESYS"}  # that products carry, and of which astropy warns if they are no text
 LARGEST_ORDER = 9  # of SIP (Shupe et al. 2005)
+AIPS_VELOCITY = re.compile(r"VELO-[A-Z]{3}")  # radio or optical, as VELREF says
 BEAM = {"BMAJ", "BMIN", "BPA"}
 # CDELT is 1 where there is a matrix; the others have no default that is a position on the sky.
 NEEDED = ("CTYPE1", "CTYPE2", "CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2")
@@ -25,8 +28,8 @@ def mended_header(header, name):
     """A header of which every card can be read and written.
 
     Values that FITS does not know become text; cards beyond ASCII, with line
-    ends, numbers that are not finite or without a valid keyword are left out,
-    and that is logged. Those of positions and of the beam are judged later.
+    ends, numbers that are not finite, dates that are numbers or without a valid
+    keyword are left out, and that is logged. Those of positions and of the beam are judged later.
 
     Parameters
     ----------
@@ -48,7 +51,8 @@ def mended_header(header, name):
         else:
             judged = card.keyword in BEAM or NUMBERS.fullmatch(card.keyword)
             endless = isinstance(card.value, float | complex) and not np.isfinite(card.value)
-            (lost if endless and not judged else kept).append(card)
+            undated = card.keyword in DATES and isinstance(card.value, int | float | complex)
+            (lost if undated or (endless and not judged) else kept).append(card)
     if lost:
         # Only the keywords, escaped: of some, to read the rest is what has failed.
         said = ", ".join(ascii(card.keyword)[1:-1] or "blank" for card in lost)
@@ -90,10 +94,54 @@ def check_celestial_cards(header, name):
         if key not in header:
             raise DirtyImageError(f"{name}: there is no {key} (or CD matrix) in the header, so no pixel size; add it")
     for key in ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER"):
-        if key in header and _as_number(header[key]) not in range(LARGEST_ORDER + 1):
+        if key in header and as_number(header[key]) not in range(LARGEST_ORDER + 1):
             raise DirtyImageError(f"{name}: {key}={header[key]!r}: distortions (SIP) are of order 0 to {LARGEST_ORDER}")
+    _mend_equinox(header, name)
     for key in dict.fromkeys(key for key in header if NUMBERS.fullmatch(key)):
         header[key] = _number(header, key, name)
+
+
+def _mend_equinox(header, name):
+    """Leave one equinox, as a number: wcslib takes EPOCH where there is no EQUINOX, not as text, and 0 for a year."""
+    for key in ("EQUINOX", "EPOCH"):
+        if key not in header:
+            continue
+        value = header[key]
+        said = "" if isinstance(value, fits.card.Undefined) else str(value).strip()
+        if not said or as_number(value) == 0:
+            log.warning(
+                "%s: %s=%s counts as not given, so that the sky is that of RADESYS, or else ICRS; correct it if "
+                "it is of another equinox", name, key, repr(value) if said else "nothing",
+            )  # fmt: skip
+            header.remove(key, remove_all=True)
+        elif said.upper() in FRAMES:
+            header[key] = FRAMES[said.upper()][1]
+            log.warning("%s: %s=%r is taken for the number %r", name, key, value, header[key])
+    if "EQUINOX" in header:
+        header.remove("EPOCH", ignore_missing=True, remove_all=True)
+
+
+def mend_velocity_cards(header, name):
+    """Say which convention the velocities of an axis are taken for, where its cards do not.
+
+    Parameters
+    ----------
+    header : `~astropy.io.fits.Header`
+        An axis that GILDAS calls VELOCITY becomes VRAD.
+    name : str or path-like
+        What the image is called in the log.
+    """
+    for axis in range(3, 6):
+        kind = header.get(f"CTYPE{axis}")
+        if kind == "VELOCITY":
+            header[f"CTYPE{axis}"] = "VRAD"
+            log.warning("%s: CTYPE%d='VELOCITY' is taken for VRAD, as GILDAS means it", name, axis)
+        elif isinstance(kind, str) and AIPS_VELOCITY.fullmatch(kind) and "VELREF" not in header:
+            log.warning(
+                "%s: CTYPE%d=%r without VELREF is taken for optical velocities, as AIPS means it; if they are of "
+                "the radio convention, set VELREF to 257, say, which is above 256, or CTYPE%d to VRAD",
+                name, axis, kind, axis,
+            )  # fmt: skip
 
 
 def _number(header, key, name):
@@ -103,7 +151,7 @@ def _number(header, key, name):
         said = " and ".join(repr(value) for value in values)
         raise DirtyImageError(f"{name}: {key} is in the header twice, {said}; remove the wrong one")
     value = values[0]
-    number = _as_number(value)
+    number = as_number(value)
     if number is None:
         shown = "nothing" if isinstance(value, fits.card.Undefined) else repr(value)
         raise DirtyImageError(f"{name}: {key}={shown} is no finite number; correct it in the header")
@@ -112,8 +160,18 @@ def _number(header, key, name):
     return number
 
 
-def _as_number(value):
-    """A value, also in text, as a finite number, or None."""
+def as_number(value):
+    """A value of a header, also in text, as a number.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    float or None
+        None if it is no finite one.
+    """
     if isinstance(value, bool | complex):
         return None
     try:

@@ -163,7 +163,9 @@ def _check_place(wcs, dirty):
     ny, nx = dirty.shape
     corners = [0, nx - 1, 0, nx - 1], [0, 0, ny - 1, ny - 1]
     theirs, ours = wcs.pixel_to_world(*corners), dirty.wcs.pixel_to_world(*corners)
-    away, cell = theirs.separation(ours).arcsec.max(), 3600 * proj_plane_pixel_area(dirty.wcs) ** 0.5
+    # Of other frames: between those of B1950 and others, angles differ, of which astropy warns in separation.
+    away = theirs.transform_to(ours.frame).separation(ours).arcsec.max()
+    cell = 3600 * proj_plane_pixel_area(dirty.wcs) ** 0.5
     if not away < cell:
         raise DirtyImageError(
             f"mask: lies up to {away:.4g} arcsec from the dirty image, whose pixels are {cell:.4g} arcsec; "

@@ -91,7 +91,7 @@ class Mean:
         covariance = self.moments / self.weight
         if psf is not None:
             covariance = covariance * _widening(psf, covariance) ** 2
-        beam = as_beam(covariance, self.first.wcs)
+        beam = as_beam(covariance, self.first.wcs, data.shape)
         return DirtyImage(
             data, self.first.wcs, beam, float(mad_std(data[inside])), psf, np.where(inside, pb, np.nan),
             self.allowed & inside, meta, holes=self.holes if self.holes.any() else None, inputs=self.first.inputs,

@@ -8,11 +8,12 @@ from scipy.ndimage import distance_transform_edt
 
 from ..errors import DirtyImageError
 from .band import blank_unmeasured
-from .beam import beam_covariance, beam_pixels, check_sampling, checked_beam, header_beam
+from .beam import beam_covariance, beam_pixels, beam_text, check_sampling, checked_beam, header_beam
 from .blank import blank_zeros
 from .dirty import DirtyImage
 from .holes import interpolate, small_holes
 from .inputs import as_companion, as_plane, origin
+from .main_lobe import psf_beam
 from .mosaic import is_flat_sky, mosaic_psf
 from .noise_map import flatten, noise_of
 from .offset import subtract_pedestal
@@ -106,7 +107,7 @@ def of_one_run(psf, image):
 
 
 def beam_of(image, psf, beam):
-    """The restoring beam that is given, or of the header of a dirty image, or of its PSF.
+    """The restoring beam that is given, or of the header of a dirty image, or of its PSF, or fitted to that.
 
     Parameters
     ----------
@@ -127,10 +128,14 @@ def beam_of(image, psf, beam):
     for source, name in ((image, "dirty"), (psf, "psf")):
         if beam is None:
             beam = header_beam(source, name)
+    if beam is None and psf is not None:
+        beam = psf_beam(psf.data, image.wcs, image.shape)
+        if beam is not None:
+            log.warning("dirty: no beam in the header (BMAJ); it is fitted to the PSF: %s", beam_text(beam))
     if beam is None:
         raise DirtyImageError(
             "dirty: no beam in the header (BMAJ, BMIN, BPA) and none given; give beam=radio_beam.Beam(...), "
-            "or --beam MAJ MIN PA on the command line"
+            "or --beam MAJ MIN PA on the command line, or the PSF, to which it is fitted"
         )
     return beam
 
@@ -181,7 +186,7 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=
         raise DirtyImageError(f"pb: nowhere reaches pblimit={pblimit} inside the image; lower pblimit or check pb")
     outer = np.where(finite & beyond, data, np.nan)
     data, pb_values = np.where(inside, data, np.nan), np.where(inside, pb_values, np.nan)
-    covariance = beam_covariance(beam, image.wcs)
+    covariance = beam_covariance(beam, image.wcs, image.shape)
     beam_area = 2 * np.pi * np.sqrt(np.linalg.det(covariance))
     _check_known(inside, beam_area, pblimit)
 
@@ -196,8 +201,8 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=
         _warn_negative(data, rms)
     if whole and psf is None:
         beam, ratio = fitting_beam(data, rms, beam, covariance, image.wcs)
-        data, rms, covariance = ratio * data, ratio * rms, beam_covariance(beam, image.wcs)
-    pixels = beam_pixels(beam, image.wcs)
+        data, rms, covariance = ratio * data, ratio * rms, beam_covariance(beam, image.wcs, image.shape)
+    pixels = beam_pixels(beam, image.wcs, image.shape)
     holes = small_holes(inside, pixels, whole) & ~beyond
     if holes.sum() > MOST_HOLES * inside.sum():
         raise DirtyImageError(

@@ -15,8 +15,8 @@ from ..errors import DirtyImageError
 from .casa_images import opened_casa_image
 from .celestial import celestial_part, read_wcs
 from .fits_files import IMAGE_HDUS, first_image, opened_fits
-from .headers import check_celestial_cards, mended_header
-from .units import parse_unit
+from .headers import check_celestial_cards, mend_velocity_cards, mended_header
+from .units import axis_unit, parse_unit
 
 __all__ = [
     "called", "file_digest", "locate_plane", "opened_image", "plane_axes", "read_companion", "read_image",
@@ -24,6 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 MAX_PIXELS = 2**28  # of a plane: 16384 x 16384
+LAST_AXIS = 5  # with a frequency in it
 
 
 def read_image(
@@ -196,6 +197,7 @@ def _with_wcs(data, header, origin, name):
         with suppress(ValueError):  # no name of letters beyond ASCII fits into a header
             header[key] = value
     check_celestial_cards(header, name)
+    mend_velocity_cards(header, name)
     return data, read_wcs(header, name), header
 
 
@@ -281,6 +283,8 @@ def locate_plane(data, wcs, meta, channel=None, stokes=None, name="dirty"):
             raise DirtyImageError(f"{name}: {kind}={plane} does not exist; there are planes 0 to {length - 1}")
         index.append(plane or 0)
         meta = _of_plane(meta, len(data.shape) - number, plane or 0)
+    for axis in range(len(data.shape) + 1, LAST_AXIS + 1):  # that headers of cut-outs keep
+        meta = _of_plane(meta, axis, 0)
     return (*index, slice(None), slice(None)), celestial, meta
 
 
@@ -291,20 +295,26 @@ def _check_whole(kind, plane, name):
 
 def _of_plane(meta, axis, plane):
     """A header of a plane alone, of whose axis CRVAL is its frequency or Stokes parameter, in SI units."""
+    value, unit, pixel = (f"{key}{axis}" for key in ("CRVAL", "CUNIT", "CRPIX"))
     step = f"CDELT{axis}" if f"CDELT{axis}" in meta else f"CD{axis}_{axis}"
-    value, unit = f"CRVAL{axis}", f"CUNIT{axis}"
-    numbers = [meta.get(card) for card in (value, step, f"CRPIX{axis}")]
-    if not all(isinstance(number, int | float) and abs(number) < sys.float_info.max for number in numbers):
+    first, width, reference = (meta.get(card) for card in (value, step, pixel))
+    if not _is_number(first):
         return meta
     meta, scale = meta.copy(), 1.0
-    given = u.Unit(str(meta.get(unit, "")), parse_strict="silent")
+    given = axis_unit(str(meta.get(unit, "")))
     for si in (u.Hz, u.m / u.s, u.m):
-        if given.is_equivalent(si) and given != si:
+        if given.is_equivalent(si):
             scale, meta[unit] = given.to(si), si.to_string("fits")
-    first, width, pixel = numbers
-    meta[value], meta[f"CDELT{axis}"] = scale * (first + (plane + 1 - pixel) * width), scale * width
-    meta[f"CRPIX{axis}"] = 1.0
+    if _is_number(width):
+        meta[f"CDELT{axis}"] = scale * width
+        if _is_number(reference):
+            first, meta[pixel] = first + (plane + 1 - reference) * width, 1.0
+    meta[value] = scale * first
     return meta
+
+
+def _is_number(value):
+    return isinstance(value, int | float) and abs(value) < sys.float_info.max
 
 
 def plane_axes(data, wcs):

@@ -75,7 +75,7 @@ def fitting_beam(data, rms, beam, covariance, wcs):
         return beam, 1.0
     narrow = np.average(shapes, axis=0, weights=weights)
     ratio = float(np.sqrt(np.linalg.det(narrow) / np.linalg.det(covariance)))
-    found = as_beam(narrow, wcs)
+    found = as_beam(narrow, wcs, data.shape)
     log.warning(
         "dirty: %d sources above %.0f times the noise are narrower than the restoring beam, %s, as nothing can be; "
         "they are taken for points of a beam of %s (%.3g of the area); give the right one with beam=, or the PSF",

@@ -1,15 +1,18 @@
 """The spectral axis of a cube: frequencies and velocities of its channels."""
 
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 
 import astropy.units as u
 import numpy as np
 from astropy.constants import c
+from astropy.io import fits
+from astropy.wcs import WCS, FITSFixedWarning
 
 from ..errors import DirtyImageError
 
-__all__ = ["SpectralAxis", "frequency_axis", "spectral_axis"]
+__all__ = ["SpectralAxis", "plane_frequency", "spectral_axis", "spectral_number"]
 
 VELOCITIES = {
     "VRAD": u.doppler_radio,
@@ -18,6 +21,9 @@ VELOCITIES = {
     "VELO": u.doppler_relativistic,
 }
 OTHERS = {"FREQ": u.Hz, "WAVE": u.m}
+OBIT = "SPECLNMF"  # of which plane 0 is the image at the frequency CRVAL, and the others are its spectral terms
+REST = ("RESTFRQ", "RESTFREQ", "RESTWAV", "VELREF")
+RADIO = 1e7, 1e13  # Hz: a FREQ card has no unit, and none of these is one in MHz or GHz
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,8 @@ class SpectralAxis:
         return f"{len(self)} channels, {values[0]:.7g} to {values[-1]:.7g}"
 
 
-def frequency_axis(header):
-    """Which axis of an image is that of frequency.
+def spectral_number(header):
+    """Which axis of an image is that of its frequency, velocity or wavelength.
 
     Parameters
     ----------
@@ -59,7 +65,42 @@ def frequency_axis(header):
     int or None
         From 3 to 5, as in the names of its cards.
     """
-    return next((axis for axis in range(3, 6) if str(header.get(f"CTYPE{axis}", "")).startswith("FREQ")), None)
+    kinds = (*VELOCITIES, *OTHERS, OBIT)
+    return next((axis for axis in range(3, 6) if str(header.get(f"CTYPE{axis}", "")).startswith(kinds)), None)
+
+
+def plane_frequency(header):
+    """The frequency that the header of one plane says, by its spectral axis or a FREQ card.
+
+    A rest frequency alone is that of a line, or of the observation: it is not
+    known which.
+
+    Parameters
+    ----------
+    header : dict-like
+        As `~astro_ddpm_imager.observation.reading.select_plane` makes it: CRVAL is that of the plane.
+
+    Returns
+    -------
+    float or None
+        Hz.
+    """
+    axis = spectral_number(header)
+    if axis is None:
+        value = header.get("FREQ")
+        return float(value) if isinstance(value, int | float) and RADIO[0] <= value <= RADIO[1] else None
+    kind, unit, value = (header.get(f"{key}{axis}", "") for key in ("CTYPE", "CUNIT", "CRVAL"))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if kind.startswith(("FREQ", OBIT)):
+        return float(value) if 0 < value < np.inf and str(unit).strip() in ("", "Hz") else None
+    cards = {"CTYPE1": kind, "CUNIT1": str(unit), "CRVAL1": value, "CRPIX1": 1.0, "CDELT1": 1.0}
+    cards |= {key: header[key] for key in REST if isinstance(header.get(key), int | float)}
+    with warnings.catch_warnings(), suppress(ValueError):  # wcslib's are, and those of a header
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        frequency = spectral_axis(WCS(fits.Header(cards)), 1, "").frequency[0].to_value(u.Hz)
+        return float(frequency) if frequency > 0 else None
+    return None
 
 
 def spectral_axis(wcs, length, name):

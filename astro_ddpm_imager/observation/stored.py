@@ -80,7 +80,7 @@ class StoredObservation:
             warn_restored(image)
         if "pb" in given:
             check_uncorrected(self.inputs["dirty"][0])
-        self.beam_pixels = beam_pixels(self.beam, self.wcs)
+        self.beam_pixels = beam_pixels(self.beam, self.wcs, self.shape)
         self.overlap = int(np.ceil(OVERLAP_BEAMS * self.beam_pixels))
         self.side = _side(tile, self.overlap, self.beam_pixels, max(self.shape))
         places = [self._place_of(*each) for each in psfs]
@@ -136,7 +136,7 @@ class StoredObservation:
 
     @property
     def _beam_area(self):
-        return 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(self.beam, self.wcs)))
+        return 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(self.beam, self.wcs, self.shape)))
 
     def measured_noise(self, plane):
         """The noise of a plane of the same pixels.
@@ -206,7 +206,8 @@ class StoredObservation:
         peak = tuple(p + int(h) - m for p, h, m in zip(peak, highest, middle, strict=True))
         height = near[highest]
         belongs = not self.beam_given and of_one_run(psf, image)
-        near = checked_psf(near.astype(float), beam_covariance(self.beam, self.wcs), belongs).astype(np.float32)
+        covariance = beam_covariance(self.beam, self.wcs, self.shape)
+        near = checked_psf(near.astype(float), covariance, belongs).astype(np.float32)
         plane = Plane.of(
             self.folder / f"psf-{number}.npy", psf.shape, lambda rows: np.nan_to_num(psf.data[rows] / height)
         )

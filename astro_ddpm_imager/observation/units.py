@@ -1,19 +1,26 @@
 """Units of brightness, as headers spell them."""
 
+import logging
 import re
+import warnings
 
 import astropy.units as u
 import numpy as np
 
 from ..errors import DirtyImageError
 
-__all__ = ["JY_PER_BEAM", "in_jy_per_beam", "parse_unit"]
+__all__ = ["JY_PER_BEAM", "axis_unit", "in_jy_per_beam", "parse_unit"]
+
+log = logging.getLogger(__name__)
 
 JY_PER_BEAM = u.Jy / u.beam
 MULTIPLES = (1e-9, 1e-6, 1e-3, 1.0, 1e3, 1e6)  # of Jy/beam, in which images are
-UNIT = re.compile(  # 'Jy/beam', 'JY/BEAM', 'mJy beam-1', 'beam-1 Jy'
-    r"([mun\u00b5\u03bck]?)jy\s*(?:/\s*beam|[.*]?\s*beam(?:\^|\*\*)?-1)|beam(?:\^|\*\*)?-1\s*[.*]?\s*([mun\u00b5\u03bck]?)jy",
-    re.IGNORECASE,
+CAPITALS = {"HZ": u.Hz, "KHZ": u.kHz, "MHZ": u.MHz, "GHZ": u.GHz, "M/S": u.m / u.s, "KM/S": u.km / u.s}  # of axes
+PREFIXES = {"milli": "m", "micro": "u", "nano": "n", "\u00b5": "u", "\u03bc": "u", "?": "u", "??": "u"}
+JY = r"(milli|micro|nano|[mun\u00b5\u03bck]|\?{1,2})?(?:jy|janskys?)"  # astropy reads letters beyond ASCII as '?'
+BEAM = r"(?:beam|bm)"
+UNIT = re.compile(  # 'Jy/beam', 'JY/BEAM', 'mJy beam-1', 'beam-1 Jy', 'JY/BM', 'microJansky/beam'
+    rf"{JY}\s*(?:/\s*{BEAM}|[.*]?\s*{BEAM}(?:\^|\*\*)?-1)|{BEAM}(?:\^|\*\*)?-1\s*[.*]?\s*{JY}", re.IGNORECASE
 )
 
 
@@ -48,10 +55,14 @@ def parse_unit(text, name):
         if prefix == "M" and not ("MJy" in text or text.isupper()):
             raise DirtyImageError(f"{name}: BUNIT={text!r} may be milli or mega; set it to 'mJy/beam' or 'MJy/beam'")
         # All in capitals, M is milli: images in mega-Jansky are not known to be written so.
-        prefix = "M" if "MJy" in text else prefix.lower().replace("\u00b5", "u").replace("\u03bc", "u")
+        prefix = "M" if "MJy" in text else PREFIXES.get(prefix.lower(), prefix.lower())
+        if "?" in text:
+            log.warning("%s: BUNIT=%r has a letter that is not ASCII, which is taken for micro", name, text)
         return u.Unit(prefix + "Jy") / u.beam
-    unit = u.Unit(text, parse_strict="silent")
-    if isinstance(unit, u.UnrecognizedUnit) or _is_convertible(unit):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", u.UnitsWarning)  # of two slashes: what it is taken for is said in errors
+        unit = u.Unit(text, parse_strict="silent")
+    if isinstance(unit, u.UnrecognizedUnit) or (_is_convertible(unit) and not _is_multiple(unit)):
         said = "is unknown" if isinstance(unit, u.UnrecognizedUnit) else "is not Jy/beam as images have it"
         raise DirtyImageError(
             f"{name}: the unit {text!r} {said}; set BUNIT in the header to 'Jy/beam' if that is what it is, "
@@ -66,6 +77,27 @@ def _is_convertible(unit):
         return unit.is_equivalent(JY_PER_BEAM)
     except AttributeError:  # magnitudes and the like of units
         return False
+
+
+def _is_multiple(unit):
+    """Whether a unit that can be converted to Jy/beam is one that images have: not W/m2/Hz/beam, or 2 Jy/beam."""
+    return np.isclose(unit.to(JY_PER_BEAM), MULTIPLES, rtol=1e-6, atol=0).any()
+
+
+def axis_unit(text):
+    """Unit of a CUNIT card of a spectral axis, in capitals, too, as older programs write it.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    `~astropy.units.UnitBase`
+        One that is not recognized where it is unknown.
+    """
+    unit = u.Unit(text, parse_strict="silent")
+    return CAPITALS.get(text.strip().upper(), unit) if isinstance(unit, u.UnrecognizedUnit) else unit
 
 
 def in_jy_per_beam(image, name):
@@ -87,9 +119,8 @@ def in_jy_per_beam(image, name):
         It is in another unit.
     """
     unit = image.unit
-    factor = unit.to(JY_PER_BEAM) if isinstance(unit, u.UnitBase) and unit.is_equivalent(JY_PER_BEAM) else np.nan
-    if not np.isclose(factor, MULTIPLES, rtol=1e-6, atol=0).any():
+    if not (isinstance(unit, u.UnitBase) and unit.is_equivalent(JY_PER_BEAM) and _is_multiple(unit)):
         raise DirtyImageError(
             f"{name}: the unit is {str(unit)!r}, not Jy/beam or a multiple of it; convert the image first"
         )
-    return image.data.astype(float) * factor
+    return image.data.astype(float) * unit.to(JY_PER_BEAM)

@@ -288,7 +288,7 @@ class CubeFiles:
             write_ecsv(catalog, written[".catalog.ecsv"])
             write_ecsv(channels, written[".channels.ecsv"])
             wcs = WCS(fits.getheader(written[".image.fits"])).celestial
-            write_regions(catalog, {c: records[c].get("beam") for c in self.channels}, wcs, written[".reg"])
+            write_regions(catalog, {c: records[c].get("beam") for c in self.channels}, wcs, self.shape, written[".reg"])
             # Here, because it takes half a second.
             from .cube_plotting import plot_cube
 
@@ -343,7 +343,7 @@ class CubeFiles:
         return table
 
 
-def write_regions(catalog, beams, wcs, path):
+def write_regions(catalog, beams, wcs, shape, path):
     """Write the sources of all channels as DS9 regions.
 
     Parameters
@@ -353,6 +353,7 @@ def write_regions(catalog, beams, wcs, path):
         Of each channel, axes and position angle in degrees.
     wcs : `~astropy.wcs.WCS`
         Celestial.
+    shape : tuple of int, (ny, nx)
     path : `~pathlib.Path`
     """
     from .region_files import catalog_to_regions, ds9_text  # here, because regions takes a fifth of a second
@@ -360,6 +361,6 @@ def write_regions(catalog, beams, wcs, path):
     here = []
     for channel in dict.fromkeys(catalog["channel"]):
         rows = catalog[catalog["channel"] == channel]
-        covariance = beam_covariance(Beam(*(beams[channel] * u.deg)), wcs)
+        covariance = beam_covariance(Beam(*(beams[channel] * u.deg)), wcs, shape)
         here += restoring_beams(wcs, covariance, rows["x"], rows["y"])
     path.write_text(ds9_text(catalog_to_regions(catalog, here, catalog.meta["frame"])))

@@ -8,7 +8,7 @@ from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning
 
 from ..observation.history import history_lines
-from ..observation.spectral import frequency_axis
+from ..observation.spectral import plane_frequency
 from ..observation.units import JY_PER_BEAM
 
 __all__ = ["PROVENANCE", "channels_text", "cube_header", "product_header", "to_hdu"]
@@ -48,17 +48,15 @@ def product_header(dirty, meta):
     for key in CARRIED:
         _carry(header, dirty.meta, key)
     _carry_place(header, dirty.meta)
-    frequency = dirty.meta.get(f"CRVAL{frequency_axis(dirty.meta)}")
-    if isinstance(frequency, int | float):
-        # FITS has no NaN; metadata in memory may.
-        with suppress(ValueError):
-            header["FREQ"] = (frequency, "Hz")
+    frequency = plane_frequency(dirty.meta)
+    if frequency is not None:
+        header["FREQ"] = (frequency, "Hz")
     header["BMAJ"], header["BMIN"] = dirty.beam.major.to_value("deg"), dirty.beam.minor.to_value("deg")
     header["BPA"] = dirty.beam.pa.to_value("deg")
     header["NOISE"] = (dirty.rms, "Jy/beam, of the dirty image")
     for key, name in PROVENANCE.items():
         if name in meta:
-            with suppress(ValueError):  # as above, of the names of files
+            with suppress(ValueError):  # names of files may have letters beyond ASCII
                 header[key] = (meta[name], name if not name.endswith("sha256") else None)  # a checksum fills its card
     for line in history_lines(dirty.meta):
         with suppress(ValueError):

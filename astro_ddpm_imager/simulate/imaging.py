@@ -3,19 +3,15 @@
 import astropy.units as u
 import numpy as np
 from astropy.constants import c
-from astropy.modeling.fitting import TRFLSQFitter
-from astropy.modeling.models import Gaussian2D
-from astropy.stats import gaussian_sigma_to_fwhm
 from radio_beam import Beam
-from scipy.ndimage import label, zoom
 from scipy.special import j1
 
 from ..errors import SimulationError
+from ..observation.main_lobe import main_lobe
 
 __all__ = ["WEIGHTINGS", "check_weighting", "fit_beam", "image_visibilities", "imaging_weights", "primary_beam"]
 
 WEIGHTINGS = ("natural", "uniform", "briggs")
-MAIN_LOBE = 0.35  # of the peak: the part of the PSF that CASA fits
 EFFECTIVE_DIAMETER = 10.7 / 12  # of a 12 m ALMA dish, as CASA has it, with a hole of 0.75 m
 BLOCKED = 0.75 / 10.7
 
@@ -151,36 +147,17 @@ def fit_beam(psf: np.ndarray, cell: u.Quantity) -> Beam:
     SimulationError
         The main lobe is larger than the image.
     """
-    y0, x0 = (n // 2 for n in psf.shape)
-    lobes, _ = label(psf > MAIN_LOBE)
-    extent = np.abs(np.argwhere(lobes == lobes[y0, x0]) - (y0, x0)).max()
-    if extent >= min(y0, x0) - 1:
+    lobe = main_lobe(psf)
+    if lobe is None:
         height, width = (n * cell.to_value(u.arcsec) for n in psf.shape)
         raise SimulationError(
             f"shape={psf.shape}, cell={cell:.3g}: the main lobe of the PSF reaches the edge of the image, which is "
             f"{width:.3g} x {height:.3g} arcsec; take a larger shape (--imsize) or cell"
         )
-    reach = 2
-    while reach < min(y0, x0) - 1 and psf[y0, x0 - reach : x0 + reach + 1].min() > MAIN_LOBE / 2:
-        reach += 1
-    reach = min(max(4 * reach, extent + 2), y0 - 1, x0 - 1)
-    around = psf[y0 - reach : y0 + reach + 1, x0 - reach : x0 + reach + 1]
-    finer = max(1, round(60 / reach))
-    side = (len(around) - 1) * finer + 1
-    around = zoom(around, side / len(around), order=3, grid_mode=False)
-    regions, _ = label(around > MAIN_LOBE)
-    middle = side // 2
-    y, x = np.nonzero(regions == regions[middle, middle])
-    start = np.sqrt(len(x)) / 2.5
-    model = Gaussian2D(1, 0, 0, start, start, fixed={"amplitude": True, "x_mean": True, "y_mean": True})
-    fitted = TRFLSQFitter()(model, x - middle, y - middle, around[y, x])
-    (a, b), angle = np.abs([fitted.x_stddev.value, fitted.y_stddev.value]), fitted.theta.value
-    if a < b:
-        a, b, angle = b, a, angle + np.pi / 2
+    major, minor, angle = lobe
     # From the x axis, which points west, to the position angle, from north through east.
     pa = (np.rad2deg(angle) - 90 + 90) % 180 - 90
-    scale = gaussian_sigma_to_fwhm * cell / finer
-    return Beam(a * scale, b * scale, pa * u.deg)
+    return Beam(major * cell, minor * cell, pa * u.deg)
 
 
 def primary_beam(separation: u.Quantity, frequency: u.Quantity, diameter: float = 12.0) -> np.ndarray:

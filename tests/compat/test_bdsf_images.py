@@ -115,3 +115,32 @@ def test_four_axes_are_said_to_be_four(img):
     """Two in WCSAXES would leave frequency and Stokes without their places."""
     img.export_image(img_type="rms", outfile="rms.fits")
     assert fits.getheader("rms.fits")["WCSAXES"] == 4 and WCS(fits.getheader("rms.fits")).naxis == 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "unit", "frequency"), [("FREQ", 230.0, "GHZ", 230e9), ("SPECLNMF", 1.28e9, "", 1.28e9)]
+)
+def test_the_frequency_is_that_of_the_plane_in_hertz(field, kind, value, unit, frequency):
+    with fits.open(field) as hdus:
+        header = hdus[0].header
+        axis = next(axis for axis in (3, 4) if header[f"CTYPE{axis}"] == "FREQ")
+        header.remove("RESTFRQ")
+        header.update({f"CTYPE{axis}": kind, f"CRVAL{axis}": value, f"CRPIX{axis}": 1.0, f"CUNIT{axis}": unit})
+        hdus.writeto("other.fits")
+    img = bdsf.process_image("other.fits", quiet=True, stop_at="read")
+    assert img.frequency == pytest.approx(frequency)
+
+
+@pytest.mark.filterwarnings("ignore::astropy.wcs.FITSFixedWarning")
+def test_exported_images_are_in_the_frame_of_the_image(tmp_path, monkeypatch):
+    """Also where that is said by EPOCH."""
+    monkeypatch.chdir(tmp_path)
+    data, header = fits.getdata(demo_files()["dirty"], header=True)
+    for key in ("RADESYS", "EQUINOX"):
+        header.remove(key, ignore_missing=True)
+    header["EPOCH"] = "B1950"
+    fits.writeto("old.fits", data, header)
+    img = bdsf.process_image("old.fits", quiet=True)
+    img.export_image(outfile="rms.fits", img_type="rms")
+    ours = fits.getheader("rms.fits")
+    assert (ours["RADESYS"], ours["EQUINOX"], img.equinox) == ("FK4", 1950.0, 1950.0)

@@ -40,12 +40,12 @@ VALUES = (
 UNITS = {  # and by how much values in them are larger than in Jy/beam
     "Jy/beam": 1, "JY/BEAM": 1, "Jy beam-1": 1, "Jy.beam-1": 1, "Jy*beam^-1": 1, "jy/beam": 1, "Jy/Beam": 1,
     "mJy/beam": 1e3, "MJY/BEAM": 1e3, "mJy beam-1": 1e3, "uJy/beam": 1e6, "UJY/BEAM": 1e6, "nJy/beam": 1e9,
-    "kJy/beam": 1e-3, "MJy/beam": 1e-6, "beam-1 Jy": 1, "Jy / beam": 1, " Jy/beam ": 1, "Jy/bm": None,
-    "Jy beam^-1": 1, "JY/beam": 1, "beam^-1 Jy": 1, "\u00b5Jy/beam": 1e6,
+    "kJy/beam": 1e-3, "MJy/beam": 1e-6, "beam-1 Jy": 1, "Jy / beam": 1, " Jy/beam ": 1, "Jy/bm": 1,
+    "1e-3 Jy/beam": 1e3, "10**-3 Jy/beam": 1e3, "Jy beam^-1": 1, "JY/beam": 1, "beam^-1 Jy": 1, "\u00b5Jy/beam": 1e6,
 }  # fmt: skip
 NO_UNITS = (
     "W/m2/Hz/beam", "Mjy/beam", "-1 Jy/beam", "K", "Jy", "Jy/pixel", "Jy/sr", "MJy/sr", "0 Jy/beam", "2 Jy/beam",
-    "1e-3 Jy/beam", "10**-3 Jy/beam", "erg/s/cm2/Hz/beam", "Jy beam", "beam/Jy", "Jy/beam2", "Jy2/beam", "mag",
+    "erg/s/cm2/Hz/beam", "Jy beam", "beam/Jy", "Jy/beam2", "Jy2/beam", "mag",
     "dB(Jy/beam)", "Jy/beam.km/s", "adu", "NaN Jy/beam", "ZJy/beam", "PJy/beam", "m Jy/beam", "mjY/beAm x",
     "Jy/(2 beam)", "Jy/arcsec2", "%", "count", "dJy/beam", "'", "Jy/beam/Jy",
 )  # fmt: skip
@@ -176,8 +176,6 @@ def unit_cases(rng):
     if rng.random() < 0.4:
         unit = str(rng.choice(list(UNITS)))
         factor, wanted = UNITS[unit], "right"
-        if factor is None:
-            factor, wanted = 1, "any"
     else:
         unit, factor, wanted = str(rng.choice(NO_UNITS)), 1, "error"
     content = with_card(

@@ -1,6 +1,7 @@
 """Every odd input gets an error that names what is wrong and what to do."""
 
 import copy
+import warnings
 
 import astropy.units as u
 import numpy as np
@@ -47,6 +48,23 @@ def test_the_beam_may_come_with_the_psf(noise_image):
     assert prepare(image, psf=psf).beam_pixels == pytest.approx(5)
 
 
+def test_a_beam_that_no_header_says_is_fitted_to_the_psf(noise_image, caplog):
+    """Which may peak anywhere, and at any height."""
+    image, psf = noise_image(BMAJ=0.9 / 3600, BMIN=0.6 / 3600, BPA=30.0), noise_image()
+    y, x = np.mgrid[:96, :96] - np.reshape([46, 49], (2, 1, 1))
+    power = np.einsum("iyx,ij,jyx->yx", [x, y], np.linalg.inv(prepare(image).beam_covariance), [x, y])
+    psf.data = 0.4 * np.exp(-0.5 * power)
+    for each in (image, psf):
+        each.meta.clear()
+    beam = prepare(image, psf=psf).beam
+    assert (beam.major.to_value(u.arcsec), beam.minor.to_value(u.arcsec)) == pytest.approx((0.9, 0.6), rel=0.01)
+    assert beam.pa.to_value(u.deg) == pytest.approx(30, abs=1)
+    assert "no beam in the header (BMAJ); it is fitted to the PSF: 0.9" in caplog.text
+    for none in (0.0, 1.0, np.nan):
+        with pytest.raises(DirtyImageError, match=r"dirty: no beam in the header .* or the PSF, to which it is fitted"):
+            prepare(image, psf=np.full((96, 96), none))
+
+
 def test_beam_of_no_size(noise_image):
     with pytest.raises(DirtyImageError, match=r"dirty: the beam in the header has axes of .* 0 arcsec; give another"):
         prepare(noise_image(BMIN=0.0))
@@ -70,7 +88,13 @@ def test_wrong_unit(noise_image):
         prepare(noise_image(unit=u.K))
 
 
-@pytest.mark.parametrize("spelling", ["mJy/beam", "MJY/BEAM", "mJy beam-1", "mJy.beam^-1", "mJy*beam**-1"])
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "mJy/beam", "MJY/BEAM", "mJy beam-1", "mJy.beam^-1", "mJy*beam**-1", "mJy/bm", "MJY/BM", "milliJy/beam",
+        "MILLIJANSKY/BEAM", "mJy/(beam)", "1e-3 Jy/beam", "10**-3 Jy/beam",
+    ],
+)  # fmt: skip
 def test_millijansky_are_converted(tmp_path, noise_image, spelling):
     image = noise_image()
     path = write(tmp_path / "a.fits", 1e3 * image.data, BUNIT=spelling)
@@ -80,6 +104,23 @@ def test_millijansky_are_converted(tmp_path, noise_image, spelling):
 def test_megajansky_are_not_millijansky(tmp_path):
     path = write(tmp_path / "a.fits", np.ones((64, 64)), BUNIT="MJy/beam")
     assert read_image(path).unit.to(u.Jy / u.beam) == pytest.approx(1e6)
+
+
+@pytest.mark.parametrize("micro", [b"\xb5", b"\xc2\xb5"])
+def test_a_letter_for_micro_is_said(tmp_path, caplog, micro):
+    path = write(tmp_path / "a.fits", np.ones((64, 64)), BUNIT="xxxJy/beam")
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"'xxxJy/beam'", b"'" + micro + b"Jy/beam'" + b" " * (3 - len(micro))))
+    assert read_image(path).unit == u.uJy / u.beam
+    assert "has a letter that is not ASCII, which is taken for micro" in caplog.text
+
+
+@pytest.mark.parametrize("unit", ["2 Jy/beam", "Jy/beam km/s", "JY/BEAM.KM/S", "dJy/beam"])
+def test_other_units_are_refused_without_more_words(tmp_path, unit):
+    path = write(tmp_path / "a.fits", np.ones((64, 64)), BUNIT=unit)
+    with warnings.catch_warnings(), pytest.raises(DirtyImageError, match="the unit"):
+        warnings.simplefilter("error")
+        prepare(path)
 
 
 def test_a_number_is_no_unit(tmp_path):
@@ -210,13 +251,9 @@ def test_pixels_far_from_the_reference_point(noise_image, caplog):
     image = noise_image()
     prepare(image)
     assert "regrid" not in caplog.text
-    image.wcs.wcs.ctype = ["RA---CAR", "DEC--CAR"]
-    image.wcs.wcs.crval, image.wcs.wcs.crpix = [150.0, 0.0], [48, 48 + 30 * 3600 / 0.1]
+    image.wcs.wcs.crpix = [48, 48 + 2 * 3600 * 10 / 0.1]
     prepare(image)
-    assert (
-        "in its middle the pixels are 0.0866 x 0.1 arcsec, at the reference point of the projection 0.1 x"
-        in caplog.text
-    )
+    assert "in its middle the pixels are 0.1 x 0.1067 arcsec, at the reference point of the projection" in caplog.text
 
 
 def test_a_beam_in_arcsec(noise_image):
@@ -258,6 +295,22 @@ def test_a_beam_that_is_not_all_there(noise_image, caplog):
     del image.meta["BMIN"]
     assert prepare(image).beam.minor.to_value(u.arcsec) == pytest.approx(0.5)
     assert "no BMIN in the header; the beam is taken for round" in caplog.text
+
+
+def test_a_beam_in_text_is_one(noise_image, caplog):
+    image = noise_image(BMAJ="1.6666667D-04", BMIN="1.3888889E-04", BPA="0")
+    beam = prepare(image).beam
+    assert (beam.major.to_value(u.arcsec), beam.minor.to_value(u.arcsec)) == pytest.approx((0.6, 0.5))
+    assert "dirty: the beam is text in the header; it is taken for BMAJ=0.00016666667, BMIN=" in caplog.text
+
+
+def test_the_beam_of_obit(noise_image):
+    image = noise_image(CLEANBMJ=0.6 / 3600, CLEANBMN=0.5 / 3600, CLEANBPA=20.0)
+    assert prepare(image).beam.minor.to_value(u.arcsec) == pytest.approx(0.5)
+    for key in ("BMAJ", "BMIN", "BPA"):
+        image.meta.pop(key, None)
+    beam = prepare(image).beam
+    assert beam.major.to_value(u.arcsec) == pytest.approx(0.6) and beam.pa.to_value(u.deg) == 20
 
 
 def test_a_beam_of_quantities(noise_image):
@@ -458,7 +511,7 @@ def test_beams_that_are_given_are_checked(noise_image, axes):
         prepare(noise_image(), beam=1 * u.arcsec)
 
 
-@pytest.mark.parametrize(("key", "value"), [("BMIN", 0.9 / 3600), ("BMAJ", "0.9")])
+@pytest.mark.parametrize(("key", "value"), [("BMIN", 0.9 / 3600), ("BMAJ", "0.9 arcsec")])
 def test_headers_whose_beam_is_none(noise_image, key, value):
     with pytest.raises(DirtyImageError, match=rf"dirty: the beam in the header, .*{key}=.*; give another with beam="):
         prepare(noise_image(**{key: value}))

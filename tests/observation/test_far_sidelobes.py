@@ -117,7 +117,7 @@ def test_a_psf_as_large_as_the_image_is_continued(tmp_path, caplog, monkeypatch)
     def noise_with(psf, most_work):
         monkeypatch.setattr(far_sidelobes, "MOST_WORK", most_work)
         left = on_disk(tmp_path, "left", image)
-        area = 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(seen.beam, seen.wcs)))
+        area = 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(seen.beam, seen.wcs, seen.shape)))
         clean_for_others(
             dirty, left, cut, [placed(tmp_path, psf)], lambda: measure_noise(left.read, (n, n), area), 50, 1
         )

@@ -78,6 +78,41 @@ def test_a_frame_and_an_equinox_that_contradict_each_other(tmp_path):
         read_image(write(tmp_path / "a.fits", RADESYS="J2000", EQUINOX=1950.0))
 
 
+@pytest.mark.parametrize("key", ["EQUINOX", "EPOCH"])
+@pytest.mark.parametrize(
+    ("value", "frame", "said"),
+    [
+        (1950.0, "fk4", ""), (2000, "fk5", ""), ("1950.0", "fk4", "text"), ("B1950", "fk4", "for the number 1950"),
+        ("J2000", "fk5", "for the number 2000"), (0.0, "icrs", "counts as not given"), ("", "icrs", "=nothing"),
+    ],
+)  # fmt: skip
+def test_an_equinox_is_that_of_the_positions(tmp_path, caplog, key, value, frame, said):
+    wcs = read_image(write(tmp_path / "a.fits", without=["RADESYS"], **{key: value})).wcs
+    sky = wcs.pixel_to_world(32, 32)
+    assert sky.frame.name == frame and (sky.ra.deg, sky.dec.deg) == pytest.approx((150, 2))
+    assert f"{key}=" in caplog.text and said in caplog.text if said else not caplog.text
+
+
+@pytest.mark.parametrize("key", ["EQUINOX", "EPOCH"])
+@pytest.mark.parametrize("value", [20.0, 19500.0, 2451545.0, -1.0])
+def test_an_equinox_that_is_no_year(tmp_path, key, value):
+    with pytest.raises(DirtyImageError, match=rf"a\.fits: the equinox {value!r} \(EQUINOX or EPOCH\) is no year"):
+        read_image(write(tmp_path / "a.fits", without=["RADESYS"], **{key: value}))
+    assert centre(write(tmp_path / "b.fits", RADESYS="ICRS", **{key: value})) == pytest.approx((150, 2), abs=1e-9)
+
+
+def test_an_equinox_of_nothing_leaves_the_epoch_and_the_frame(tmp_path):
+    wcs = read_image(write(tmp_path / "a.fits", without=["RADESYS"], EQUINOX=0.0, EPOCH=1950.0)).wcs
+    assert wcs.wcs.radesys == "FK4" and wcs.wcs.equinox == 1950
+    sky = read_image(write(tmp_path / "b.fits", RADESYS="FK5", EQUINOX=0.0)).wcs.pixel_to_world(32, 32)
+    assert sky.frame.equinox.jyear == 2000 and sky.ra.deg == pytest.approx(150)
+
+
+def test_an_epoch_beside_an_equinox_is_not_read(tmp_path):
+    image = read_image(write(tmp_path / "a.fits", EPOCH="2019-05-21", EQUINOX=2000.0, RADESYS="FK5"))
+    assert image.wcs.wcs.equinox == 2000
+
+
 @pytest.mark.parametrize("card", ["ORIGIN  = 'a\nb'", "ORIGIN  = 'Andr\xe9'", "ORIGIN  = 1x2", "ORIGIN  = 1E400"])
 def test_cards_that_are_not_fits_do_no_harm(tmp_path, card):
     path = write(tmp_path / "a.fits", raw=[card], ORIGIN="CASA")
@@ -145,6 +180,11 @@ def test_numbers_without_end_do_not_reach_the_products(tmp_path, key):
     header = product_header(dirty, dict.fromkeys(names, "a") | dict.fromkeys(numbers, 1))
     to_hdu(CCDData(dirty.data, unit=JY_PER_BEAM, wcs=dirty.wcs, meta=header)).writeto(tmp_path / "product.fits")
     assert np.isfinite(fits.getheader(tmp_path / "product.fits").get("FREQ", 0))
+
+
+def test_a_date_that_is_a_number_is_left_out_and_said(tmp_path, caplog):
+    assert "DATE-OBS" not in read_image(write(tmp_path / "a.fits", **{"DATE-OBS": 49788.5})).meta
+    assert "left out of the header: DATE-OBS" in caplog.text
 
 
 def write_cube(path, units, values):

@@ -118,3 +118,15 @@ def test_what_holds_no_image(path):
     sliced = NDDataRef(np.zeros((2, 96, 96)), unit="Jy/beam", wcs=WCS(fits.getheader(path), naxis=3))[0]
     with pytest.raises(DirtyImageError, match=r"its WCS is a .*, not an astropy\.wcs\.WCS; slice the WCS before"):
         as_plane(sliced, "dirty")
+
+
+def test_a_mask_in_another_frame_is_said_nothing_of(noise_image):
+    image, mask = noise_image(), noise_image()
+    for each, frame in ((image, "FK4"), (mask, "ICRS")):
+        each.wcs = WCS(each.wcs.to_header())
+        each.wcs.wcs.radesys, each.wcs.wcs.equinox = frame, np.nan
+    place = mask.wcs.pixel_to_world(0, 0).transform_to("fk4")
+    image.wcs.wcs.crval += [place.ra.deg, place.dec.deg] - image.wcs.wcs_pix2world([[0, 0]], 0)[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        prepare(image, mask=CCDData(np.ones(mask.shape), unit="", wcs=mask.wcs))

@@ -90,7 +90,7 @@ def test_what_an_interferometer_makes_is_never_too_sharp(weighting, cell):
         read_array("alma.cycle5.3"), 150 * u.deg, 2 * u.deg, integration=5 * u.min, shape=(128, 128),
         cell=cell * u.arcsec, weighting=weighting, robust=-1.0,
     )  # fmt: skip
-    covariance, rng = beam_covariance(seen.beam, seen.wcs), np.random.default_rng(4)
+    covariance, rng = beam_covariance(seen.beam, seen.wcs, seen.shape), np.random.default_rng(4)
     y, x = np.indices(seen.shape)
     inverse = np.linalg.inv(covariance)
     for number in range(1, 9):

@@ -4,10 +4,19 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.constants import c
+from astropy.io import fits
 from astropy.wcs import WCS
 
+from astro_ddpm_imager import read_image
 from astro_ddpm_imager.errors import DirtyImageError
-from astro_ddpm_imager.observation.spectral import spectral_axis
+from astro_ddpm_imager.observation.cubes import open_cube
+from astro_ddpm_imager.observation.spectral import plane_frequency, spectral_axis
+from astro_ddpm_imager.products.headers import to_hdu
+
+from ..conftest import make_wcs
+
+REST = 230.538e9
+KM = 1e3 / c.to_value(u.m / u.s)
 
 
 def cube_wcs(kind, value, step, unit, rest=0.0):
@@ -46,3 +55,61 @@ def test_velocities_without_a_rest_frequency_have_no_frequencies():
 def test_axes_that_are_not_spectral(kind, value, step, said):
     with pytest.raises(DirtyImageError, match=f"cube: {said}.*CTYPE3='{kind}'"):
         spectral_axis(cube_wcs(kind, value, step, ""), 2, "cube")
+
+
+def plane(axes, channels=1, **cards):
+    """An image of one plane, or a cube, with cards of axes beyond the sky."""
+    header = make_wcs((64, 64)).to_header()
+    header.update({"BUNIT": "Jy/beam", "BMAJ": 5e-4, "BMIN": 5e-4, "BPA": 0.0, **cards})
+    shape = (*[1] * (axes - 3), channels)[: axes - 2]
+    return fits.PrimaryHDU(np.random.default_rng(0).normal(size=(*shape, 64, 64)), header)
+
+
+def third(kind, value, step=None, reference=1.0, unit=""):
+    cards = {"CTYPE3": kind, "CRVAL3": value, "CDELT3": step, "CRPIX3": reference, "CUNIT3": unit}
+    return {key: card for key, card in cards.items() if card is not None}
+
+
+@pytest.mark.parametrize(
+    ("axes", "cards", "frequency"),
+    [
+        (3, third("FREQ", 1.4, 0.1, 1.0, "GHZ"), 1.4e9),
+        (3, third("FREQ", 1400.0, 10.0, 0.0, "MHZ"), 1.41e9),
+        (3, third("FREQ", 1.4, None, 1.0, "GHz"), 1.4e9),
+        (3, third("FREQ", 1.4, 1.0, None, "GHz"), 1.4e9),
+        (2, third("FREQ", 1.4, 0.1, 1.0, "GHz"), 1.4e9),  # of a cut-out
+        (3, third("FREQ", 1.4, 0.1, 1.0, "furlong"), None),
+        (3, third("VRAD", 100.0, 10.0, 1.0, "km/s") | {"RESTFRQ": REST}, REST * (1 - 100 * KM)),
+        (3, third("VELO-LSR", 1e5, 1e4) | {"RESTFREQ": REST, "VELREF": 257}, REST * (1 - 100 * KM)),
+        (3, third("VELO-LSR", 1e5, 1e4) | {"RESTFREQ": REST, "VELREF": 1}, REST / (1 + 100 * KM)),
+        (3, third("VELOCITY", 1e5, 1e4) | {"RESTFREQ": REST}, REST * (1 - 100 * KM)),
+        (3, third("VRAD", 1e5, 1e4), None),
+        (3, third("WAVE", 1.3, 0.1, 1.0, "mm"), c.to_value(u.m / u.s) / 1.3e-3),
+        (3, third("SPECLNMF", 1.28e9, 8e8), 1.28e9),
+        (2, {"FREQ": 200315000.0}, 200315000.0),
+        (2, {"FREQ": 200.315}, None),
+        (2, {"RESTFRQ": 1.4365e8}, None),  # of what, is not said
+    ],
+)
+def test_the_frequency_of_a_plane(axes, cards, frequency):
+    image = read_image(plane(axes, **cards))
+    assert plane_frequency(image.meta) == (frequency if frequency is None else pytest.approx(frequency, rel=1e-9))
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_axes_that_are_kept_are_in_units_that_others_read(axes):
+    image = read_image(plane(axes, **third("FREQ", 1.4, 0.1, 1.0, "GHZ")))
+    header = to_hdu(image, image.meta).header
+    assert (header["CUNIT3"], header["CRVAL3"], header["CDELT3"]) == ("Hz", pytest.approx(1.4e9), pytest.approx(1e8))
+
+
+def test_velocities_of_gildas_are_of_the_radio_convention(caplog):
+    axis = open_cube(plane(3, 2, **third("VELOCITY", 1e5, 1e4), RESTFREQ=REST)).axis
+    np.testing.assert_allclose(axis.frequency.to_value(u.Hz), REST * (1 - np.array([100, 110]) * KM))
+    assert "CTYPE3='VELOCITY' is taken for VRAD" in caplog.text
+
+
+@pytest.mark.parametrize(("velref", "said"), [({}, True), ({"VELREF": 1}, False), ({"VELREF": 257}, False)])
+def test_velocities_of_no_convention_are_said(caplog, velref, said):
+    open_cube(plane(3, 2, **third("VELO-LSR", 5e6, 1e4), RESTFREQ=REST, **velref))
+    assert ("CTYPE3='VELO-LSR' without VELREF is taken for optical velocities" in caplog.text) is said

@@ -154,7 +154,7 @@ def test_ellipses_in_galactic_images_lie_on_the_image_as_in_others(imager, tmp_p
     equatorial, galactic = make_wcs(), make_wcs()
     galactic.wcs.ctype, galactic.wcs.radesys = ["GLON-SIN", "GLAT-SIN"], ""
     y, x = np.mgrid[:96, :96]
-    (xx, xy), (_, yy) = np.linalg.inv(beam_covariance(BEAM, equatorial))
+    (xx, xy), (_, yy) = np.linalg.inv(beam_covariance(BEAM, equatorial, (96, 96)))
     data = 1e-4 * np.random.default_rng(0).standard_normal((96, 96))
     for x0, y0 in ((30, 40), (60.3, 65.8)):
         dx, dy = x - x0, y - y0

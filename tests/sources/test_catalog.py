@@ -42,7 +42,7 @@ def test_sizes_and_angles_survive_the_way_to_pixels_and_back(noise_image, pa, ro
     image.wcs = make_wcs((96, 96), angle=rotation)
     dirty = prepare(image)
     grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
-    shape = beam_covariance(Beam(0.9 * u.arcsec, 0.6 * u.arcsec, pa * u.deg), image.wcs)
+    shape = beam_covariance(Beam(0.9 * u.arcsec, 0.6 * u.arcsec, pa * u.deg), image.wcs, image.shape)
     on_model = shape / np.outer(grid.ratio[::-1], grid.ratio[::-1]) + np.eye(2) / 12
     row = build_catalog(merged(on_model, grid), grid, dirty, nothing_left(grid), 0.5, {})[0]
     assert row["major"].to_value(u.arcsec) == pytest.approx(0.9)
@@ -54,9 +54,9 @@ def test_sizes_and_angles_survive_the_way_to_pixels_and_back(noise_image, pa, ro
 def test_position_angle_runs_from_north_to_east():
     """With north up and east left, 0 degrees is the y axis and 45 degrees the upper left."""
     wcs = make_wcs((96, 96))
-    upright = beam_covariance(Beam(1 * u.arcsec, 0.4 * u.arcsec, 0 * u.deg), wcs)
+    upright = beam_covariance(Beam(1 * u.arcsec, 0.4 * u.arcsec, 0 * u.deg), wcs, (96, 96))
     assert upright[1, 1] > upright[0, 0]
-    assert beam_covariance(Beam(1 * u.arcsec, 0.4 * u.arcsec, 45 * u.deg), wcs)[0, 1] < 0
+    assert beam_covariance(Beam(1 * u.arcsec, 0.4 * u.arcsec, 45 * u.deg), wcs, (96, 96))[0, 1] < 0
 
 
 def test_positions_are_those_of_the_wcs(noise_image):

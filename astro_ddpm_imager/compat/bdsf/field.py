@@ -12,7 +12,7 @@ from radio_beam import Beam
 from ...errors import DirtyImageError
 from ...observation.beam import beam_covariance, beam_pixels, header_beam
 from ...observation.blank import blank_zeros
-from ...observation.spectral import frequency_axis
+from ...observation.spectral import plane_frequency
 from ...sources.catalog import on_sky
 from .background import Background
 from .planes import collapse
@@ -64,12 +64,12 @@ class Field:
     @property
     def beam_area(self):
         """Area of the beam, pixels."""
-        return float(2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(self.radio_beam, self.wcs))))
+        return float(2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(self.radio_beam, self.wcs, self.data.shape))))
 
     @property
     def beam_pixels(self):
         """FWHM of the beam, geometric mean of the axes, pixels."""
-        return beam_pixels(self.radio_beam, self.wcs)
+        return beam_pixels(self.radio_beam, self.wcs, self.data.shape)
 
     def stamp(self, gaussian):
         """Slices around a Gaussian, and its profile there, with a peak of 1."""
@@ -174,9 +174,9 @@ def _header_frequency(header, path):
             raise RuntimeError(f"{path}: {key}={value!r} in the header is no number; give frequency= in Hz")
         return float(value)
 
-    axis = frequency_axis(header)
-    if axis is not None:
-        return number(f"CRVAL{axis}")
+    frequency = plane_frequency(header)
+    if frequency is not None:
+        return frequency
     for key in ("RESTFRQ", "FREQ", "RESTFREQ"):
         if key in header:
             return number(key)

@@ -156,7 +156,7 @@ class Image(Conversions, Exports):
     def _take_field(self, field):
         self.field = field
         self.header, self.beam, self.frequency = field.header, tuple(map(float, field.beam)), float(field.frequency)
-        self.equinox = float(field.header.get("EQUINOX", 2000.0))
+        self.equinox = float(np.nan_to_num(field.wcs.wcs.equinox, nan=2000.0))
         self.frame = (field.wcs.wcs.radesys or "ICRS").lower()
         if self.frame not in ("fk5", "icrs", "fk4"):
             self.frame = "icrs"

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from ...observation.spectral import frequency_axis
+from ...observation.spectral import spectral_number
 
 __all__ = ["output_folder", "read_parameters", "save_parameters", "write_image", "write_output"]
 
-CARRIED = ("SPECSYS", "TELESCOP", "INSTRUME", "OBJECT", "DATE-OBS", "RADESYS", "LONPOLE", "LATPOLE")
+CARRIED = ("SPECSYS", "TELESCOP", "INSTRUME", "OBJECT", "DATE-OBS")
 LARGEST = 2**20  # bytes of a save file
 
 
@@ -47,7 +47,7 @@ def write_image(path, data, field, pad=False):
         if key in field.header:
             header[key] = field.header[key]
     header["BMAJ"], header["BMIN"], header["BPA"] = field.beam
-    header["EQUINOX"] = float(field.header.get("EQUINOX", 2000.0))
+    header.setdefault("EQUINOX", 2000.0)
     header["BUNIT"] = "Jy/beam"
     kind = "int32" if data.dtype.kind == "i" else "float32"
     fits.PrimaryHDU(data.astype(kind)[None, None], header).writeto(path, overwrite=True)
@@ -55,7 +55,8 @@ def write_image(path, data, field, pad=False):
 
 def _channel_width(header):
     """Of a frequency axis, Hz; 1 where there is none."""
-    width = header.get(f"CDELT{frequency_axis(header)}")
+    axis = spectral_number(header)
+    width = header.get(f"CDELT{axis}") if str(header.get(f"CTYPE{axis}")).startswith("FREQ") else None
     return float(width) if isinstance(width, int | float) and width else 1.0
 
 
