@@ -14,7 +14,7 @@ from .dirty import DirtyImage
 from .holes import interpolate, small_holes
 from .inputs import as_companion, as_plane, origin
 from .mosaic import is_flat_sky, mosaic_psf
-from .noise_map import flatten, noise_of
+from .noise_map import flatten, noise_of, warn_inverted
 from .offset import subtract_pedestal
 from .pixels import blank_infinite, blank_sharp_pixels, check_range
 from .primary_beam import check_pb, check_uncorrected, warn_corrected
@@ -82,6 +82,8 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2, noise=N
             values["psf"] = mosaic_psf(companions["psf"], values["pb"], image)
     if noise is not None:
         values["noise"] = noise_of(companions["noise"])
+        beam_area = 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(beam, image.wcs)))
+        warn_inverted(companions["noise"], values["noise"], image, beam_area)
     inputs = {name: origin(each) for name, each in {"dirty": image, **companions}.items()}
     return prepare_plane(image, values, beam, pblimit, inputs, belongs=belongs)
 

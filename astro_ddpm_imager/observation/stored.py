@@ -13,7 +13,7 @@ from .far_sidelobes import PlacedPSF, nearest_place, nearest_psf
 from .grid import tiles
 from .inputs import as_companion, origin
 from .mosaic import is_flat_sky, mosaic_psf
-from .noise_map import measure_noise, noise_of
+from .noise_map import measure_noise, noise_of, warn_inverted
 from .offset import fit_pedestal
 from .planes import Plane
 from .preparation import beam_of, brightness_of, of_one_run, warn_polarised
@@ -228,6 +228,8 @@ class StoredObservation:
             step = -(-max(self.shape) // COARSE)
             check_pb(companion.data[::step, ::step])
         values = noise_of(companion) if name == "noise" else companion.data
+        if name == "noise":
+            warn_inverted(companion, values, image, self._beam_area)
         return Plane.of(self.folder / f"{name}.npy", self.shape, lambda rows: values[rows])
 
     def _store_dirty(self, image):
