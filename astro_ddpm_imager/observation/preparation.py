@@ -71,10 +71,10 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2, noise=N
     check_sampling(beam, image)
     warn_polarised(image.meta)
     values = {name: companion.data for name, companion in companions.items()}
+    check_uncorrected(origin(image)[0], companions)
     if psf is not None:
         warn_restored(image)
     if pb is not None:
-        check_uncorrected(origin(image)[0])
         check_pb(values["pb"])
         if is_flat_sky(image.meta):
             image.data = image.data * values["pb"]

@@ -71,6 +71,7 @@ class StoredObservation:
         self.wcs, self.meta = image.wcs, image.meta
         given = {name: each for name, each in companions.items() if each is not None}
         self.inputs = {"dirty": origin(image)}
+        check_uncorrected(self.inputs["dirty"][0], given)
         psfs = self._read_psfs(given.pop("psf"), image) if "psf" in given else []
         self.beam_given = beam is not None
         self.beam = beam_of(image, psfs[0][2] if psfs else None, beam)
@@ -78,8 +79,6 @@ class StoredObservation:
         warn_polarised(self.meta)
         if psfs:
             warn_restored(image)
-        if "pb" in given:
-            check_uncorrected(self.inputs["dirty"][0])
         self.beam_pixels = beam_pixels(self.beam, self.wcs)
         self.overlap = int(np.ceil(OVERLAP_BEAMS * self.beam_pixels))
         self.side = _side(tile, self.overlap, self.beam_pixels, max(self.shape))

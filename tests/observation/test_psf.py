@@ -10,6 +10,7 @@ from scipy.ndimage import affine_transform
 from astro_ddpm_imager import DirtyImageError
 from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.observation.psf import half_power
+from astro_ddpm_imager.observation.stored import StoredObservation
 from astro_ddpm_imager.simulate import Observation, read_array
 
 from ..conftest import gaussian_psf
@@ -195,6 +196,26 @@ def test_an_image_that_is_corrected_already_is_not_corrected_again(noise_image, 
     assert prepare(image).data.shape == image.shape
     with pytest.raises(DirtyImageError, match=f"dirty: {name} is corrected for the primary beam, as its name says"):
         prepare(image, pb=np.ones(image.shape))
+
+
+@pytest.mark.parametrize("tiles", [False, True])
+def test_an_image_that_is_corrected_with_the_psf_of_one_that_is_not(noise_image, tmp_path, caplog, tiles):
+    """Nothing is wrong with it alone, with its noise, or with another name."""
+
+    def given(name, psf=None, noise=None):
+        image, folder = noise_image(FILENAME=name), tmp_path / f"{len(list(tmp_path.iterdir()))}"
+        if not tiles:
+            return prepare(image, psf=psf, noise=noise)
+        folder.mkdir()
+        return StoredObservation(image, {"psf": psf, "noise": noise}, None, folder, 0.2, None)
+
+    given("a.pbcor.fits")
+    given("a.dirty.fits", gaussian_psf())
+    given("a.pbcor.fits", gaussian_psf(), np.ones((96, 96)))
+    assert "corrected" not in caplog.text
+    given("a.pbcor.fits", gaussian_psf())
+    assert "dirty: a.pbcor.fits is corrected for the primary beam, as its name says, so that its side" in caplog.text
+    assert "with psf and pb, or with this one the weight, the square of the primary beam, as noise" in caplog.text
 
 
 @pytest.mark.parametrize(
