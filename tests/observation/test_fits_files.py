@@ -45,6 +45,57 @@ def test_a_packed_image_in_an_extension(tmp_path):
     np.testing.assert_array_equal(read_image(tmp_path / "a.fits.gz").data, wide)
 
 
+def an_image(*left_out, **cards):
+    """Pixels and header of an image, without some cards."""
+    header = make_wcs((64, 64)).to_header()
+    header.update({"BUNIT": "Jy/beam", "BMAJ": 0.5 / 3600, "BMIN": 0.5 / 3600, "BPA": 0.0, **cards})
+    for key in left_out:
+        del header[key]
+    return 1e-4 * np.random.default_rng(0).standard_normal((64, 64)), header
+
+
+MASK = np.zeros((64, 64), np.uint8)
+
+
+@pytest.mark.parametrize("name", ["a.fits", "a.fits.gz"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        fits.PrimaryHDU(np.zeros((1, 1), np.float32)),
+        fits.PrimaryHDU(MASK),
+        fits.PrimaryHDU(MASK, an_image()[1]),
+        fits.PrimaryHDU(np.zeros((20, 30))),
+    ],
+)
+def test_what_is_no_image_of_the_sky_is_passed_over(tmp_path, caplog, before, name):
+    data, header = an_image()
+    fits.HDUList([before, fits.ImageHDU(data, header, name="SCI")]).writeto(tmp_path / name)
+    np.testing.assert_array_equal(read_image(tmp_path / name).data, data)
+    assert f"{name}: HDU 1, 'SCI', is read; what is before it is a mask, or no image" in caplog.text
+    caplog.clear()
+    fits.HDUList([fits.PrimaryHDU(data, header), fits.ImageHDU(MASK)]).writeto(tmp_path / name, overwrite=True)
+    np.testing.assert_array_equal(read_image(tmp_path / name).data, data)
+    assert not caplog.text
+
+
+def test_a_mask_alone_is_read(tmp_path):
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(MASK, an_image()[1])]).writeto(tmp_path / "mask.fits")
+    np.testing.assert_array_equal(read_companion(tmp_path / "mask.fits").data, MASK)
+
+
+def test_cards_of_the_primary_header_are_inherited_where_the_extension_says_so(tmp_path):
+    data, header = an_image("BMAJ", "BUNIT")
+    primary = fits.PrimaryHDU(header=fits.Header({"BMAJ": 2e-4, "BUNIT": "Jy/beam", "BPA": 45.0, "OBJECT": "a"}))
+    for inherit in (True, False):
+        header["INHERIT"] = inherit
+        path = tmp_path / f"{inherit}.fits"
+        fits.HDUList([primary, fits.ImageHDU(data, header, name="SCI")]).writeto(path)
+    image = read_image(tmp_path / "True.fits")
+    assert [image.meta[key] for key in ("BMAJ", "BPA", "OBJECT", "NAXIS")] == [2e-4, 0, "a", 2]
+    with pytest.raises(DirtyImageError, match=r"the unit is missing; .* \(this is HDU 1, 'SCI'; in Python another one"):
+        read_image(tmp_path / "False.fits")
+
+
 @pytest.mark.parametrize("head", [b"", good()["dirty"][:8640]])
 def test_a_bomb_of_zeros(tmp_path, head):
     if head:
