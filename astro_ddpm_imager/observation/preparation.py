@@ -9,7 +9,7 @@ from scipy.ndimage import distance_transform_edt
 from ..errors import DirtyImageError
 from .band import blank_unmeasured
 from .beam import beam_covariance, beam_pixels, check_sampling, checked_beam, header_beam
-from .blank import blank_zeros
+from .blank import blank_constant
 from .dirty import DirtyImage
 from .holes import interpolate, small_holes
 from .inputs import as_companion, as_plane, origin
@@ -233,7 +233,7 @@ def _without_faults(data, covariance, psf, whole, belongs):
     lowest, highest = np.nanmin(data), np.nanmax(data)
     if lowest == highest:
         raise DirtyImageError(f"dirty: the image is constant ({lowest:g} Jy/beam); there is no noise to measure")
-    data = blank_zeros(data, beam_area, "dirty")
+    data = blank_constant(data, beam_area, "dirty")
     data = blank_sharp_pixels(data, covariance, "dirty")
     if whole:
         data = subtract_pedestal(data, beam_area, "dirty")
