@@ -291,7 +291,9 @@ def brightness_of(image):
     if image.data.dtype.kind != "f":
         raise DirtyImageError(
             f"dirty: the pixels are {image.data.dtype.name}, not floating point; if their values really are in "
-            f"{image.unit}, convert them with astype(float)"
+            f"{image.unit}, convert them with astype(float), in a file by data, header = "
+            f"fits.getdata({image.meta.get('FILENAME', 'image.fits')!r}, header=True) and "
+            "fits.writeto('float.fits', data.astype(float), header)"
         )
     return in_jy_per_beam(image, "dirty")
 

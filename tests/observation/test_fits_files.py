@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import re
 import zipfile
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from astropy.io import fits
 
 from astro_ddpm_imager import DirtyImageError, read_companion, read_image
+from astro_ddpm_imager.observation.preparation import prepare
 
 from ..conftest import make_wcs
 from .corpus import good, with_card
@@ -94,6 +96,22 @@ def test_cards_of_the_primary_header_are_inherited_where_the_extension_says_so(t
     assert [image.meta[key] for key in ("BMAJ", "BPA", "OBJECT", "NAXIS")] == [2e-4, 0, "a", 2]
     with pytest.raises(DirtyImageError, match=r"the unit is missing; .* \(this is HDU 1, 'SCI'; in Python another one"):
         read_image(tmp_path / "False.fits")
+
+
+@pytest.mark.parametrize("hdu", [fits.PrimaryHDU, fits.CompImageHDU])
+def test_whole_numbers_of_microjansky_are_read_after_what_the_error_says(tmp_path, monkeypatch, hdu):
+    monkeypatch.chdir(tmp_path)
+    data, header = an_image(BUNIT="uJy/beam")
+    whole = hdu(np.round(1e6 * data).astype(np.int32), header)
+    fits.HDUList([whole] if hdu is fits.PrimaryHDU else [fits.PrimaryHDU(), whole]).writeto("a.fits")
+    with pytest.raises(
+        DirtyImageError, match="are int32, not floating point; if their values really are in uJy"
+    ) as said:
+        prepare("a.fits")
+    given = {"fits": fits}
+    for line in re.search(r"in a file by (.*) and (.*)", str(said.value)).groups():
+        exec(line, given)
+    np.testing.assert_allclose(prepare("float.fits").data, data, atol=5.1e-7)
 
 
 @pytest.mark.parametrize("head", [b"", good()["dirty"][:8640]])
