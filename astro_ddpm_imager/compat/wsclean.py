@@ -11,6 +11,7 @@ from pathlib import Path
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
+from astropy.nddata import CCDData
 
 from ..errors import DirtyImageError
 from ..imager import DiffusionImager
@@ -79,7 +80,7 @@ class WSCleanImages:
             del dirty.meta["BMAJ"]
         pb = self.pb
         if isinstance(pb, dict):
-            pb = sum(weight * read_image(path, unit=u.one).data for path, weight in pb.items())
+            pb = _weighted_sum(pb)
         try:
             return imager(dirty, self.psf, pb, mask, beam)
         except DirtyImageError as error:
@@ -156,6 +157,16 @@ class WSCleanImages:
         if self.dirty.name.endswith("-image.fits"):  # its name is wanted for the restored image
             fits_files.append("-dirty.fits")
         return [*fits_files, *OTHERS]
+
+
+def _weighted_sum(images):
+    """A primary beam, with the names of the files that make it; images are their weights by their paths."""
+    planes = [read_image(path, unit=u.one) for path in images]
+    total = sum(weight * plane.data for weight, plane in zip(images.values(), planes, strict=True))
+    meta = {"FILENAME": ", ".join(path.name for path in images)}
+    if len(planes) == 1:  # of several there is no checksum
+        meta["FILESHA"] = planes[0].meta["FILESHA"]
+    return CCDData(total, unit=u.one, wcs=planes[0].wcs, meta=meta)
 
 
 def _images(result, dirty):

@@ -63,10 +63,24 @@ def opened_fits(path, channel, max_pixels, verified=False):
         with _quiet():
             stream = stack.enter_context(_opened(path, max_pixels))
             hdus = stack.enter_context(fits.open(stream, memmap=False))
-            hdu, header = _first_image(hdus, channel, path, max_pixels)
+            number, hdu, header = _first_image(hdus, channel, path, max_pixels)
         if not verified and _is_summed(hdu):
             _check_sum(hdu.header["DATASUM"], _has_its_sum(stream, hdu), path)
-        yield hdu.section, header
+        with _of_hdu(number, hdu):
+            yield hdu.section, header
+
+
+@contextmanager
+def _of_hdu(number, hdu):
+    """Say of which HDU an error is, if it is not the first."""
+    try:
+        yield
+    except DirtyImageError as error:
+        if number == 0:
+            raise
+        raise DirtyImageError(
+            f"{error} (this is HDU {number}, {hdu.name!r}; in Python another one can be given, as fits.open(...)[2])"
+        ) from error
 
 
 @contextmanager
@@ -134,24 +148,51 @@ def first_image(hdus, channel, name, max_pixels):
         There is none, or it is too large or damaged.
     """
     with _readable(name):
-        hdu, header = _first_image(hdus, channel, name, max_pixels)
+        _, hdu, header = _first_image(hdus, channel, name, max_pixels)
         if _is_summed(hdu):
             _check_sum(hdu.header["DATASUM"], hdu.verify_datasum() != 0, name)
         return hdu.data, header
 
 
 def _first_image(hdus, channel, name, max_pixels):
-    all_of_them = [hdus] if isinstance(hdus, IMAGE_HDUS) else hdus
-    hdu = next((hdu for hdu in all_of_them if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), None)
-    if hdu is None:
-        raise DirtyImageError(f"{name} holds no image of two or more axes")
-    check_size(hdu.shape, name, max_pixels)
-    if 0 in hdu.shape:
-        raise DirtyImageError(f"{name} holds no image of two or more axes")
-    header = hdu.header.copy()
+    """Number, HDU and header of the first image of the sky, or of the first image if none is one."""
+    all_of_them, others = [hdus] if isinstance(hdus, IMAGE_HDUS) else hdus, []
+    for number, hdu, header in _images(all_of_them, name, max_pixels):
+        if _is_of_sky(header):
+            break
+        others.append((number, hdu, header))
+    else:
+        if not others:
+            raise DirtyImageError(f"{name} holds no image of two or more axes")
+        (number, hdu, header), others = others[0], []
+    if others:
+        log.warning(
+            "%s: HDU %d, %r, is read; what is before it is a mask, or no image of the sky: %s", name, number, hdu.name,
+            ", ".join(f"HDU {each}, {other.name!r}" for each, other, _ in others),
+        )  # fmt: skip
     if header.get("CASAMBM") and "BEAMS" in all_of_them:
         _copy_beam(hdus["BEAMS"], channel or 0, header, name)
-    return hdu, header
+    return number, hdu, header
+
+
+def _images(hdus, name, max_pixels):
+    """Numbers, HDUs and headers of those that hold pixels."""
+    for number, hdu in enumerate(hdus):
+        if not hdu.is_image or hdu.header.get("NAXIS", 0) < 2:
+            continue
+        check_size(hdu.shape, name, max_pixels)
+        if 0 in hdu.shape:
+            continue
+        header = hdu.header.copy()
+        if number and header.get("INHERIT") is True:  # FITS standard 4.0, 4.4.2.6
+            header.extend(hdus[0].header, unique=True)
+        yield number, hdu, header
+
+
+def _is_of_sky(header):
+    """Whether an image is no dummy of a pixel, no mask of bytes, and has coordinates."""
+    *sides, bits = (header.get(f"Z{key}", header[key]) for key in ("NAXIS1", "NAXIS2", "BITPIX"))  # Z if compressed
+    return min(sides) > 1 and bits != 8 and "CTYPE1" in header
 
 
 def _is_summed(hdu):
@@ -228,7 +269,9 @@ def _opened(path, max_pixels):
             if not packed:
                 return path.open("rb")
             end += -(-needed // BLOCK) * BLOCK
-            if _is_image(header) or (needed > BEYOND and not first):
+            # One that inherits its coordinates has them in another header.
+            wanted = _is_image(header) and (_is_of_sky(header) or "INHERIT" in header)
+            if wanted or (needed > BEYOND and not first):
                 break
             first = False
             content += stream.read(max(end + HEADER - len(content), 0))

@@ -12,9 +12,10 @@ __all__ = ["cleaned_by", "history_beam", "history_lines"]
 NUMBER = r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?)"  # Fortran writes D as well
 # Of AIPS, what CLEAN has restored with; CONVL, IMAGR and PUTHEAD say what was asked of them, in units of their own.
 AIPS = re.compile(rf"\s*AIPS\s+CLEAN\s+BMAJ\s*={NUMBER}\s*BMIN\s*={NUMBER}\s*(?:BPA\s*={NUMBER})?")
-# Of iterations that CLEAN has done: WSClean's, MIRIAD's and others' cards, and tclean's parameter.
+# Of iterations that CLEAN has done: WSClean's, MIRIAD's and others' cards, and lines of AIPS and of tclean.
 CLEANED = ("WSCMINOR", "NITERS", "CLEANIT")
-NITER = re.compile(r"\s*niter\s*=\s*(\d+)")
+# AIPS's other products are components and residuals, which are not restored.
+NITER = re.compile(r"\s*(?:niter|AIPS\s+CLEAN\s+NITER(?=\s*=\s*\d+\s+PRODUCT\s*=\s*1\b))\s*=\s*(\d+)")
 CASA = re.compile(rf"\s*>?\s*restoration:{NUMBER}\s+by{NUMBER}\s*\(arcsec\)\s*(?:at\s+pa{NUMBER}\s*\(deg\))?")
 
 

@@ -27,6 +27,8 @@ class HasHDU(Protocol):
 Image = str | PathLike[str] | fits.HDUList | IMAGE_HDUS | NDData | HasHDU
 Companion = Image | np.ndarray
 
+TURNED = 0.02  # radians, and of the side of a pixel: less is another place, or rounding
+
 
 def as_plane(image, name, unit=None):
     """One plane of an image, whatever it is given as.
@@ -94,7 +96,7 @@ def as_companion(image, name, dirty, dtype=float):
     Raises
     ------
     DirtyImageError
-        It is not of the same pixels.
+        It is not of the same pixels, or they lie otherwise on the sky.
     TypeError
         It is no image at all.
     """
@@ -125,6 +127,7 @@ def as_companion(image, name, dirty, dtype=float):
                 f"{name}: has pixels of {scale:.4g} arcsec, but the dirty image of {wanted:.4g} arcsec; "
                 f"make {name} with the same cell"
             )
+        _check_axes(image.wcs, dirty.wcs, name)
         if name == "mask":
             _check_place(image.wcs, dirty)
     image.data = np.asarray(image.data, dtype=dtype)
@@ -156,6 +159,21 @@ def _check_real(image, name):
     kind = np.asarray(image).dtype
     if kind.kind not in "biuf":
         raise DirtyImageError(f"{name}: the pixels are {kind.name}, not real numbers; convert them with astype(float)")
+
+
+def _check_axes(wcs, dirty, name):
+    """Fail if the axes of a companion do not point where those of the dirty image do, wherever both are."""
+    if wcs.wcs.lngtyp != dirty.wcs.lngtyp:  # north is another one
+        return
+    steps = np.linalg.solve(dirty.pixel_scale_matrix, wcs.pixel_scale_matrix)
+    same = [np.eye(2), -np.eye(2)] if name == "psf" else [np.eye(2)]  # a PSF, half a turn does not change
+    if min(np.abs(steps - each).max() for each in same) > TURNED:
+        along_x, along_y = (f"({x:.3g}, {y:.3g})" for x, y in steps.T.round(3) + 0.0)
+        raise DirtyImageError(
+            f"{name}: its header has it {'rotated' if np.linalg.det(steps) > 0 else 'flipped'}: a step along its axes "
+            f"is (x, y) = {along_x} and {along_y} pixels of the dirty image, not (1, 0) and (0, 1); flip or regrid it, "
+            "or correct CDELT, CROTA, CD or PC in its header if its pixels do lie as those of the dirty image"
+        )
 
 
 def _check_place(wcs, dirty):

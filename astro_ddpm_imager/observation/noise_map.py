@@ -11,7 +11,7 @@ from scipy.ndimage import distance_transform_edt, map_coordinates, median_filter
 from ..errors import DirtyImageError
 from .units import JY_PER_BEAM
 
-__all__ = ["NoiseMap", "flatten", "measure_noise", "noise_of", "uneven_noise", "unflatten"]
+__all__ = ["NoiseMap", "flatten", "measure_noise", "noise_of", "uneven_noise", "unflatten", "warn_inverted"]
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ EXTREMES = 5, 95  # percentiles of the boxes that are compared
 VARIATION = 1.5  # ratio of these from which the noise varies
 LOUDER = 1.2  # sidelobes and noise in units of the noise: more is no noise that varies
 MOST_QUIET = 0.5  # of an image without these, for its noise to be looked at
+INVERTED = -0.7  # correlation of the logarithms of a map and of what is measured in the image
 HALF = 0.6745  # standard deviations: the median of one side of Gaussian noise
 
 
@@ -51,11 +52,7 @@ class NoiseMap:
     @property
     def varies(self):
         """Whether the noise of boxes differs by more than chance, or sources, make it differ."""
-        known = self.levels[np.isfinite(self.levels)]
-        if len(known) < FEWEST_BOXES:
-            return False
-        low, high = np.percentile(known, EXTREMES)
-        return bool(high > VARIATION * low)
+        return _varies(self.levels[np.isfinite(self.levels)])
 
     @property
     def lowest(self):
@@ -83,6 +80,14 @@ class NoiseMap:
             for window, middles in ((rows, self.rows), (columns, self.columns))
         ]
         return map_coordinates(levels.astype(np.float32), np.meshgrid(*axes, indexing="ij"), order=1, mode="nearest")
+
+
+def _varies(levels):
+    """Whether levels, enough of them, differ by more than those of boxes do by chance."""
+    if len(levels) < FEWEST_BOXES:
+        return False
+    low, high = np.percentile(levels, EXTREMES)
+    return bool(high > VARIATION * low)
 
 
 def measure_noise(read, shape, beam_area):
@@ -214,22 +219,60 @@ def noise_of(image):
     DirtyImageError
         It is nowhere positive.
     """
-    unit = image.meta.get("BUNIT", "") if image.unit in (None, u.one) else image.unit
-    is_noise = unit != "" and _is_brightness(unit)
+    unit, is_noise = _unit_of(image)
     positive = np.isfinite(image.data) & (image.data > 0)
     if not positive.any():
         raise DirtyImageError("noise: is nowhere positive; give a map of the noise in Jy/beam, or of its weight")
     values = np.where(positive, image.data, np.nan)
     if is_noise:
+        log.info("noise: its unit is %r: it is taken for the noise, not for a weight", unit)
         return values
-    log.info("noise: its unit is %r, not Jy/beam: it is taken for a weight, the inverse of a variance", str(unit))
+    log.info("noise: its unit is %r, not Jy/beam: it is taken for a weight, the inverse of a variance", unit)
     return 1 / np.sqrt(values)
 
 
-def _is_brightness(unit):
-    """Whether a unit, or the text of one, is Jy/beam or a multiple."""
+def _unit_of(image):
+    """The unit of a map, as text, and whether it is Jy/beam or a multiple."""
+    unit = image.meta.get("BUNIT", "") if image.unit in (None, u.one) else image.unit
     text = str(unit).lower().replace(" ", "")
-    return u.Unit(unit, parse_strict="silent").is_equivalent(JY_PER_BEAM) or ("jy" in text and "beam" in text[2:])
+    known = unit != "" and u.Unit(unit, parse_strict="silent").is_equivalent(JY_PER_BEAM)
+    return str(unit), known or ("jy" in text and "beam" in text[2:])
+
+
+def warn_inverted(image, noise, dirty, beam_area):
+    """Say if the noise of an image is low where a map of it says that it is high.
+
+    Then the map is a weight that was taken for the noise, or the other way
+    round, as its unit is missing or wrong.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+        The map.
+    noise : 2D array, shape (ny, nx)
+        What `noise_of` makes of it.
+    dirty : `~astropy.nddata.CCDData`
+        Of the same pixels.
+    beam_area : float
+        Pixels.
+    """
+    blank = np.broadcast_to(False if dirty.mask is None else dirty.mask, dirty.shape)
+    measured = measure_noise(lambda window: np.where(blank[window], np.nan, dirty.data[window]), dirty.shape, beam_area)
+    given = noise[np.ix_(*(np.round(places).astype(int) for places in (measured.rows, measured.columns)))]
+    known = np.isfinite(measured.levels) & np.isfinite(given)
+    levels, given = measured.levels[known], given[known]
+    if not (_varies(levels) and _varies(given)):
+        return
+    correlation = np.corrcoef(np.log(levels), np.log(given))[0, 1]
+    if correlation > INVERTED:
+        return
+    unit, is_noise = _unit_of(image)
+    taken, other, right = ("the noise", "a weight", "") if is_noise else ("a weight", "the noise", "Jy/beam")
+    log.warning(
+        "noise: its unit is %r, so that it is taken for %s, but the noise of the image is lowest where that says it is "
+        "highest (correlation %.2f): if it is %s, set BUNIT in its header to %r, or give CCDData(..., unit=%r)",
+        unit, taken, correlation, other, right, right,
+    )  # fmt: skip
 
 
 def unflatten(dirty):

@@ -9,13 +9,13 @@ from scipy.ndimage import distance_transform_edt
 from ..errors import DirtyImageError
 from .band import blank_unmeasured
 from .beam import beam_covariance, beam_pixels, beam_text, check_sampling, checked_beam, header_beam
-from .blank import blank_zeros
+from .blank import blank_constant
 from .dirty import DirtyImage
 from .holes import interpolate, small_holes
 from .inputs import as_companion, as_plane, origin
 from .main_lobe import psf_beam
 from .mosaic import is_flat_sky, mosaic_psf
-from .noise_map import flatten, noise_of
+from .noise_map import flatten, noise_of, warn_inverted
 from .offset import subtract_pedestal
 from .pixels import blank_infinite, blank_sharp_pixels, check_range
 from .primary_beam import check_pb, check_uncorrected, warn_corrected
@@ -72,10 +72,10 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2, noise=N
     check_sampling(beam, image)
     warn_polarised(image.meta)
     values = {name: companion.data for name, companion in companions.items()}
+    check_uncorrected(origin(image)[0], companions)
     if psf is not None:
         warn_restored(image)
     if pb is not None:
-        check_uncorrected(origin(image)[0])
         check_pb(values["pb"])
         if is_flat_sky(image.meta):
             image.data = image.data * values["pb"]
@@ -83,6 +83,8 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2, noise=N
             values["psf"] = mosaic_psf(companions["psf"], values["pb"], image)
     if noise is not None:
         values["noise"] = noise_of(companions["noise"])
+        beam_area = 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(beam, image.wcs)))
+        warn_inverted(companions["noise"], values["noise"], image, beam_area)
     inputs = {name: origin(each) for name, each in {"dirty": image, **companions}.items()}
     return prepare_plane(image, values, beam, pblimit, inputs, belongs=belongs)
 
@@ -236,7 +238,7 @@ def _without_faults(data, covariance, psf, whole, belongs):
     lowest, highest = np.nanmin(data), np.nanmax(data)
     if lowest == highest:
         raise DirtyImageError(f"dirty: the image is constant ({lowest:g} Jy/beam); there is no noise to measure")
-    data = blank_zeros(data, beam_area, "dirty")
+    data = blank_constant(data, beam_area, "dirty")
     data = blank_sharp_pixels(data, covariance, "dirty")
     if whole:
         data = subtract_pedestal(data, beam_area, "dirty")
@@ -294,7 +296,9 @@ def brightness_of(image):
     if image.data.dtype.kind != "f":
         raise DirtyImageError(
             f"dirty: the pixels are {image.data.dtype.name}, not floating point; if their values really are in "
-            f"{image.unit}, convert them with astype(float)"
+            f"{image.unit}, convert them with astype(float), in a file by data, header = "
+            f"fits.getdata({image.meta.get('FILENAME', 'image.fits')!r}, header=True) and "
+            "fits.writeto('float.fits', data.astype(float), header)"
         )
     return in_jy_per_beam(image, "dirty")
 

@@ -19,23 +19,37 @@ CORRECTED = re.compile(r"\.pbcor\b|-image-pb\b|\.int\.restored\b")  # files of C
 ROUGH = 0.05  # of that: from a pixel to the next, in a field of ten pixels still
 
 
-def check_uncorrected(name):
-    """Fail if the name of a file, with which a primary beam is given, says that it is corrected for it.
+def check_uncorrected(name, given):
+    """Fail, or say so, if the name of a file says that it is corrected for the primary beam, and that does not fit.
+
+    With a primary beam it would be corrected once more. With a PSF, but not
+    how the noise varies, sidelobes are not those of the PSF.
 
     Parameters
     ----------
     name : str
         As of `~astro_ddpm_imager.observation.inputs.origin`.
+    given : collection of str
+        ``"psf"``, ``"pb"`` and ``"noise"``, as far as they are given with it.
 
     Raises
     ------
     DirtyImageError
+        ``"pb"`` is.
     """
-    if CORRECTED.search(name):
+    if not CORRECTED.search(name):
+        return
+    if "pb" in given:
         raise DirtyImageError(
             f"dirty: {name} is corrected for the primary beam, as its name says, and would be once more: give the "
             "image that is not, or leave pb out (and give noise=, the noise or weight, if there is a map of it)"
         )
+    if "psf" in given and "noise" not in given:
+        log.warning(
+            "dirty: %s is corrected for the primary beam, as its name says, so that its sidelobes are not those of "
+            "psf, and fluxes will be wrong: give the image that is not, with psf and pb, or with this one the weight, "
+            "the square of the primary beam, as noise; or leave psf out, if CLEAN has restored it", name,
+        )  # fmt: skip
 
 
 def warn_corrected(data, pb, beam_area):

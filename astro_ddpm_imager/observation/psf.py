@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 from astropy.stats import gaussian_sigma_to_fwhm
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import binary_dilation, map_coordinates
 
 from ..errors import DirtyImageError
 from .blank import filled_with_zeros
@@ -22,7 +22,7 @@ FITS = (0.465, 0.525)  # mean of a PSF on the half-power ellipse of the beam tha
 MOST_ELLIPTICAL = 0.05  # amplitude of its second harmonic there
 UNLIKE = (0.4, 0.6)  # all of it below the one or above the other: it is no beam of this PSF
 ELLIPSE = 72  # points
-CUT = 1e-3  # standard deviation next to pixels of exactly 0, from which these are not the end of a Gaussian
+CUT = 1e-3  # median of absolute values next to what is blank or 0, from which that is not the end of a Gaussian
 
 
 def checked_psf(psf, beam_covariance, belongs=False):
@@ -41,24 +41,22 @@ def checked_psf(psf, beam_covariance, belongs=False):
     -------
     2D array
         With its peak at pixel ``n // 2`` of each axis. Where it was blank, or
-        padded with zeros, on both sides of the peak, it is cut.
+        padded with zeros, on both sides of the peak, it is cut, unless it has
+        come down to 0 there, as a Gaussian does.
 
     Raises
     ------
     DirtyImageError
-        It is no PSF: too small, nowhere positive, as negative as positive, not
-        symmetric, or all narrower or wider than the beam.
+        It is no PSF: too small, or known too near its peak only; nowhere
+        positive, as negative as positive, not symmetric, or all narrower or
+        wider than the beam.
     """
     centre = tuple(n // 2 for n in psf.shape)
     offsets = np.ogrid[tuple(slice(-c, n - c) for c, n in zip(centre, psf.shape, strict=True))]
     beam_pixels = gaussian_sigma_to_fwhm * np.linalg.det(beam_covariance) ** 0.25
     beams = np.hypot(*offsets) / beam_pixels
     psf = np.where(np.isfinite(psf), psf, np.nan)
-    if min(psf.shape) < 2 * LOBE[1] * beam_pixels:
-        raise DirtyImageError(
-            f"psf: has {psf.shape[1]} x {psf.shape[0]} pixels; it needs at least {2 * LOBE[1]:g} beams, "
-            f"{int(np.ceil(2 * LOBE[1] * beam_pixels))} pixels, a side, and as many as the image to show its sidelobes"
-        )
+    _check_size(psf.shape, beam_pixels)
     if not (np.nan_to_num(psf) > 0).any():
         highest = np.nanmax(psf) if np.isfinite(psf).any() else np.nan
         raise DirtyImageError(f"psf: its largest value is {highest:g}; a PSF is 1 at its centre")
@@ -176,6 +174,16 @@ def _check_beam(psf, beam_covariance, belongs):
         )  # fmt: skip
 
 
+def _check_size(shape, beam_pixels, known=""):
+    """Fail if a PSF, or what is known of it, is too small."""
+    least = 2 * LOBE[1]
+    if min(shape) < least * beam_pixels:
+        raise DirtyImageError(
+            f"psf: has {shape[1]} x {shape[0]} pixels{known}; it needs at least {least:g} beams, "
+            f"{int(np.ceil(least * beam_pixels))} pixels, a side, and as many as the image to show its sidelobes"
+        )
+
+
 def _moved(psf, step):
     """An image moved by whole pixels; NaN where nothing comes from."""
     moved = np.full_like(psf, np.nan)
@@ -205,17 +213,15 @@ def _known_part(psf, centre, beam_pixels):
     y, x = (2 * c - np.arange(n) for c, n in zip(centre, psf.shape, strict=True))
     other_side = np.pad(psf, [(0, 1), (0, 1)], constant_values=np.nan)[y[:, None], x]  # of even n, row 0 has none
     psf = np.where(np.isnan(psf), other_side, psf)
-    unknown = np.argwhere(np.isnan(psf))
-    if not len(unknown):
-        return psf
+    blank = np.isnan(psf)
+    if not blank.any() or np.median(np.abs(psf[binary_dilation(blank) & ~blank])) < CUT:
+        return np.nan_to_num(psf)
     # The largest box around the peak, of the shape of the known part, that holds none of them.
     beyond = np.abs(np.argwhere(np.isfinite(psf)) - centre).max(0) + 1
-    nearest = np.max(np.abs(unknown - centre) / beyond, axis=1).min()
+    nearest = np.max(np.abs(np.argwhere(blank) - centre) / beyond, axis=1).min()
     reach = [max(int(np.ceil(nearest * b - 1e-9)) - 1, 0) for b in beyond]
     known = psf[tuple(slice(c - r, c + r + 1) for c, r in zip(centre, reach, strict=True))]
-    edge = np.concatenate([known[[0, -1]].ravel(), known[:, [0, -1]].ravel()])
-    if min(reach) < beam_pixels or edge.std() < CUT:
-        return np.nan_to_num(psf)
+    _check_size(known.shape, beam_pixels, " that are neither blank nor 0 around its peak")
     log.warning(
         "psf: is blank or 0 beyond %d x %d pixels around its peak; sidelobes beyond are not known", *known.shape[::-1]
     )

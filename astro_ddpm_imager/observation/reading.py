@@ -41,8 +41,9 @@ def read_image(
     ----------
     path : str, path-like, `~astropy.io.fits.HDUList` or image HDU
         FITS file as CASA, WSClean or astropy write it, tile-compressed or not,
-        with two axes or more; the first HDU that holds an image is taken. Or
-        the folder of a CASA image; its default mask makes pixels blank.
+        with two axes or more; the first HDU that holds an image of the sky is
+        taken, and no mask or dummy before it. Or the folder of a CASA image;
+        its default mask makes pixels blank.
     channel, stokes : int, optional
         0-based plane of a spectral or Stokes axis longer than 1.
     unit : `~astropy.units.Unit`, optional

@@ -78,7 +78,8 @@ def fitting_beam(data, rms, beam, covariance, wcs):
     found = as_beam(narrow, wcs, data.shape)
     log.warning(
         "dirty: %d sources above %.0f times the noise are narrower than the restoring beam, %s, as nothing can be; "
-        "they are taken for points of a beam of %s (%.3g of the area); give the right one with beam=, or the PSF",
+        "they are taken for points of a beam of %s, but Jy/beam for that of the restoring beam, so that fluxes are "
+        "multiplied by %.3g, the ratio of the areas; give the right beam with beam=, and they are not; or the PSF",
         len(shapes), CERTAIN, beam_text(beam), beam_text(found), ratio,
     )  # fmt: skip
     return found, ratio

@@ -13,7 +13,7 @@ from .far_sidelobes import PlacedPSF, nearest_place, nearest_psf
 from .grid import tiles
 from .inputs import as_companion, origin
 from .mosaic import is_flat_sky, mosaic_psf
-from .noise_map import measure_noise, noise_of
+from .noise_map import measure_noise, noise_of, warn_inverted
 from .offset import fit_pedestal
 from .planes import Plane
 from .preparation import beam_of, brightness_of, of_one_run, warn_polarised
@@ -71,6 +71,7 @@ class StoredObservation:
         self.wcs, self.meta = image.wcs, image.meta
         given = {name: each for name, each in companions.items() if each is not None}
         self.inputs = {"dirty": origin(image)}
+        check_uncorrected(self.inputs["dirty"][0], given)
         psfs = self._read_psfs(given.pop("psf"), image) if "psf" in given else []
         self.beam_given = beam is not None
         self.beam = beam_of(image, psfs[0][2] if psfs else None, beam)
@@ -78,8 +79,6 @@ class StoredObservation:
         warn_polarised(self.meta)
         if psfs:
             warn_restored(image)
-        if "pb" in given:
-            check_uncorrected(self.inputs["dirty"][0])
         self.beam_pixels = beam_pixels(self.beam, self.wcs, self.shape)
         self.overlap = int(np.ceil(OVERLAP_BEAMS * self.beam_pixels))
         self.side = _side(tile, self.overlap, self.beam_pixels, max(self.shape))
@@ -229,6 +228,8 @@ class StoredObservation:
             step = -(-max(self.shape) // COARSE)
             check_pb(companion.data[::step, ::step])
         values = noise_of(companion) if name == "noise" else companion.data
+        if name == "noise":
+            warn_inverted(companion, values, image, self._beam_area)
         return Plane.of(self.folder / f"{name}.npy", self.shape, lambda rows: values[rows])
 
     def _store_dirty(self, image):

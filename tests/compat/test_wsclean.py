@@ -82,6 +82,8 @@ def test_primary_beam(run, quick, demo, given):
         result.dirty.pb, np.where(plane(demo["pb"]) >= quick.pblimit, plane(demo["pb"]), np.nan), rtol=1e-5
     )
     assert names(prefix.parent) == sorted([f"{kind}{pb}.fits" for kind in IMAGES for pb in ("", "-pb")] + REST)
+    made_of = QTable.read(f"{prefix}-catalog.ecsv").meta["pb"]
+    assert made_of == (demo["pb"].name if given else "field-beam-0.fits, field-beam-15.fits")
     seen = np.isfinite(result.dirty.pb)
     for kind in IMAGES:
         apparent, corrected = (plane(f"{prefix}-{kind}{pb}.fits") for pb in ("", "-pb"))

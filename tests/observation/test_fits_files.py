@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import re
 import zipfile
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from astropy.io import fits
 
 from astro_ddpm_imager import DirtyImageError, read_companion, read_image
+from astro_ddpm_imager.observation.preparation import prepare
 
 from ..conftest import make_wcs
 from .corpus import good, with_card
@@ -43,6 +45,73 @@ def test_a_packed_image_in_an_extension(tmp_path):
     hdus = fits.HDUList([fits.PrimaryHDU(), table, fits.ImageHDU(wide, header)])
     hdus.writeto(tmp_path / "a.fits.gz")
     np.testing.assert_array_equal(read_image(tmp_path / "a.fits.gz").data, wide)
+
+
+def an_image(*left_out, **cards):
+    """Pixels and header of an image, without some cards."""
+    header = make_wcs((64, 64)).to_header()
+    header.update({"BUNIT": "Jy/beam", "BMAJ": 0.5 / 3600, "BMIN": 0.5 / 3600, "BPA": 0.0, **cards})
+    for key in left_out:
+        del header[key]
+    return 1e-4 * np.random.default_rng(0).standard_normal((64, 64)), header
+
+
+MASK = np.zeros((64, 64), np.uint8)
+
+
+@pytest.mark.parametrize("name", ["a.fits", "a.fits.gz"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        fits.PrimaryHDU(np.zeros((1, 1), np.float32)),
+        fits.PrimaryHDU(MASK),
+        fits.PrimaryHDU(MASK, an_image()[1]),
+        fits.PrimaryHDU(np.zeros((20, 30))),
+    ],
+)
+def test_what_is_no_image_of_the_sky_is_passed_over(tmp_path, caplog, before, name):
+    data, header = an_image()
+    fits.HDUList([before, fits.ImageHDU(data, header, name="SCI")]).writeto(tmp_path / name)
+    np.testing.assert_array_equal(read_image(tmp_path / name).data, data)
+    assert f"{name}: HDU 1, 'SCI', is read; what is before it is a mask, or no image" in caplog.text
+    caplog.clear()
+    fits.HDUList([fits.PrimaryHDU(data, header), fits.ImageHDU(MASK)]).writeto(tmp_path / name, overwrite=True)
+    np.testing.assert_array_equal(read_image(tmp_path / name).data, data)
+    assert not caplog.text
+
+
+def test_a_mask_alone_is_read(tmp_path):
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(MASK, an_image()[1])]).writeto(tmp_path / "mask.fits")
+    np.testing.assert_array_equal(read_companion(tmp_path / "mask.fits").data, MASK)
+
+
+def test_cards_of_the_primary_header_are_inherited_where_the_extension_says_so(tmp_path):
+    data, header = an_image("BMAJ", "BUNIT")
+    primary = fits.PrimaryHDU(header=fits.Header({"BMAJ": 2e-4, "BUNIT": "Jy/beam", "BPA": 45.0, "OBJECT": "a"}))
+    for inherit in (True, False):
+        header["INHERIT"] = inherit
+        path = tmp_path / f"{inherit}.fits"
+        fits.HDUList([primary, fits.ImageHDU(data, header, name="SCI")]).writeto(path)
+    image = read_image(tmp_path / "True.fits")
+    assert [image.meta[key] for key in ("BMAJ", "BPA", "OBJECT", "NAXIS")] == [2e-4, 0, "a", 2]
+    with pytest.raises(DirtyImageError, match=r"the unit is missing; .* \(this is HDU 1, 'SCI'; in Python another one"):
+        read_image(tmp_path / "False.fits")
+
+
+@pytest.mark.parametrize("hdu", [fits.PrimaryHDU, fits.CompImageHDU])
+def test_whole_numbers_of_microjansky_are_read_after_what_the_error_says(tmp_path, monkeypatch, hdu):
+    monkeypatch.chdir(tmp_path)
+    data, header = an_image(BUNIT="uJy/beam")
+    whole = hdu(np.round(1e6 * data).astype(np.int32), header)
+    fits.HDUList([whole] if hdu is fits.PrimaryHDU else [fits.PrimaryHDU(), whole]).writeto("a.fits")
+    with pytest.raises(
+        DirtyImageError, match="are int32, not floating point; if their values really are in uJy"
+    ) as said:
+        prepare("a.fits")
+    given = {"fits": fits}
+    for line in re.search(r"in a file by (.*) and (.*)", str(said.value)).groups():
+        exec(line, given)
+    np.testing.assert_allclose(prepare("float.fits").data, data, atol=5.1e-7)
 
 
 @pytest.mark.parametrize("head", [b"", good()["dirty"][:8640]])

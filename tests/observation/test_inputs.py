@@ -130,3 +130,44 @@ def test_a_mask_in_another_frame_is_said_nothing_of(noise_image):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         prepare(image, mask=CCDData(np.ones(mask.shape), unit="", wcs=mask.wcs))
+
+
+def turned(wcs, by):
+    """A WCS, of another place, whose axes are ``by`` those of one."""
+    other = make_wcs()
+    other.wcs.crval, other.wcs.crpix = [10.0, -40.0], [1.0, 300.0]
+    other.wcs.cd = wcs.pixel_scale_matrix @ by
+    return other
+
+
+@pytest.mark.parametrize("name", ["psf", "pb", "noise"])
+@pytest.mark.parametrize(
+    "degrees, flip, said",
+    [
+        (0, 1, None),
+        (0.5, 1, None),
+        (0, -1, r"flipped: a step along its axes is \(x, y\) = \(1, 0\) and \(0, -1\) pixels"),
+        (180, -1, r"flipped: .* = \(-1, 0\) and \(0, 1\) pixels"),
+        (90, 1, r"rotated: .* = \(0, -1\) and \(1, 0\) pixels"),
+        (20, 1, r"rotated: .* = \(0.94, -0.342\) and \(0.342, 0.94\) pixels"),
+    ],
+)
+def test_companions_whose_axes_point_elsewhere_are_refused(noise_image, name, degrees, flip, said):
+    """Wherever they are, and with any WCS of the image."""
+    image, (c, s) = noise_image(), (np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees)))
+    image.wcs = make_wcs(angle=30)
+    wcs = turned(image.wcs, np.array([[c, s], [-s, c]]) @ np.diag([1, flip]))
+    companion = CCDData(gaussian_psf(), unit=u.one, wcs=wcs)
+    if said is None:
+        assert as_companion(companion, name, image).shape == image.shape
+        return
+    with pytest.raises(DirtyImageError, match=f"{name}: its header has it {said} of the dirty image, .* correct CDELT"):
+        as_companion(companion, name, image)
+
+
+def test_half_a_turn_does_not_change_a_psf(noise_image):
+    image = noise_image()
+    companion = CCDData(gaussian_psf(), unit=u.one, wcs=turned(image.wcs, -np.eye(2)))
+    as_companion(companion, "psf", image)
+    with pytest.raises(DirtyImageError, match="pb: its header has it rotated"):
+        as_companion(companion, "pb", image)

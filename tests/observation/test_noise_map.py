@@ -12,8 +12,9 @@ from scipy.ndimage import gaussian_filter
 
 from astro_ddpm_imager.errors import DirtyImageError
 from astro_ddpm_imager.observation.components import Components
-from astro_ddpm_imager.observation.noise_map import flatten, measure_noise, noise_of, unflatten
+from astro_ddpm_imager.observation.noise_map import flatten, measure_noise, noise_of, unflatten, warn_inverted
 from astro_ddpm_imager.observation.preparation import prepare
+from astro_ddpm_imager.observation.stored import StoredObservation
 from astro_ddpm_imager.sources.fluxes import fit_fluxes
 
 SIGMA = 1.5  # pixels, of the beam
@@ -100,6 +101,41 @@ def test_a_weight_is_the_inverse_of_a_variance():
 def test_a_map_in_jansky_per_beam_is_the_noise(unit):
     image = a_plane(np.array([[4.0, 1.0]]), u.one, BUNIT=unit)
     np.testing.assert_array_equal(noise_of(image), [[4, 1]])
+
+
+RIGHT = {"Jy/beam": 1, "": -2}  # powers of the noise, by unit
+
+
+@pytest.mark.parametrize("unit, power", [("Jy/beam", 1), ("", -2), ("Jy/beam", -2), ("", 1), ("Jy", 1), ("", 0)])
+@pytest.mark.parametrize("tiles", [False, True])
+def test_a_weight_that_is_called_noise_and_noise_that_is_called_a_weight(tmp_path, caplog, unit, power, tiles):
+    caplog.set_level("INFO")
+    shape = np.exp(2 * np.hypot(*(np.indices((160, 160)) / 160 - 0.5)))
+    image, level = a_plane(1e-4 * (noise((160, 160)) * shape + sky(30, (160, 160)))), a_plane(shape**power, u.one)
+    level.meta["BUNIT"], beam = unit, Beam(SIGMA * 2.3548 * u.arcsec)
+    if tiles:
+        StoredObservation(image, {"noise": level}, beam, tmp_path, 0.2, None)
+    else:
+        prepare(image, beam=beam, noise=level)
+    taken = "the noise" if unit == "Jy/beam" else "a weight"
+    assert f"noise: its unit is {unit!r}" in caplog.text and f"it is taken for {taken}" in caplog.text
+    wrong = power not in (0, RIGHT.get(unit, -2))
+    assert ("is lowest where that says it is highest" in caplog.text) == wrong
+    if wrong:
+        other, way = ("a weight", "''") if unit == "Jy/beam" else ("the noise", "'Jy/beam'")
+        assert f"if it is {other}, set BUNIT in its header to {way}, or give CCDData(..., unit={way})" in caplog.text
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_map_that_is_right_is_not_called_wrong(caplog, seed):
+    """Of noise that varies, and does not, with sources that crowd where it is low."""
+    crowd = sky(40, (160, 160), seed, peak=100) * (np.hypot(*(np.indices((160, 160)) - 80)) < 40)
+    for shape in (np.ones((160, 160)), np.exp((np.indices((160, 160))[0] / 80 - 1) ** 2)):
+        image = a_plane(noise((160, 160), seed) * shape + crowd)
+        for unit, power in RIGHT.items():
+            level = a_plane(shape**power, u.one, BUNIT=unit)
+            warn_inverted(level, noise_of(level), image, BEAM_AREA)
+    assert not caplog.text
 
 
 def test_noise_that_is_nowhere_positive_is_an_error():

@@ -10,6 +10,7 @@ from scipy.ndimage import affine_transform
 from astro_ddpm_imager import DirtyImageError
 from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.observation.psf import half_power
+from astro_ddpm_imager.observation.stored import StoredObservation
 from astro_ddpm_imager.simulate import Observation, read_array
 
 from ..conftest import gaussian_psf
@@ -53,8 +54,8 @@ def test_a_psf_of_which_a_part_is_not_known(noise_image, demo, caplog):
     checked = prepare(noise_image(**ITS_BEAM), psf=padded).psf
     np.testing.assert_array_equal(checked, psf[8:89, 8:89])
     assert "psf: is blank or 0 beyond 81 x 81 pixels around its peak" in caplog.text
-    wide = np.pad(psf[:, 28:69], [(0, 0), (28, 27)])  # along one axis: nothing is lost along the other
-    np.testing.assert_array_equal(prepare(noise_image(**ITS_BEAM), psf=wide).psf, psf[:, 28:69])
+    wide = np.pad(psf[:, 26:71], [(0, 0), (26, 25)])  # along one axis: nothing is lost along the other
+    np.testing.assert_array_equal(prepare(noise_image(**ITS_BEAM), psf=wide).psf, psf[:, 26:71])
     disc = np.where(np.hypot(*np.ogrid[-48:48, -48:48]) < 40, psf, np.nan)
     cut = prepare(noise_image(**ITS_BEAM), psf=disc).psf
     assert min(cut.shape) >= 51 and np.isfinite(cut).all()
@@ -65,6 +66,28 @@ def test_a_psf_of_which_a_part_is_not_known(noise_image, demo, caplog):
     at = tuple(slice(n // 2 - (s.stop - s.start) // 2, n // 2 + (s.stop - s.start) // 2 + 1)
                for n, s in zip(moved.shape, inner, strict=True))  # fmt: skip
     np.testing.assert_allclose(moved[at], psf[inner], atol=0.02)
+
+
+@pytest.mark.parametrize("radius", [10, 20, 28])
+@pytest.mark.parametrize("beyond", [0, np.nan])
+def test_a_psf_that_is_known_near_its_peak_only_is_too_small(noise_image, demo, radius, beyond):
+    """As a stamp of that size is."""
+    psf = fits.getdata(demo["psf"]).squeeze().astype(float)
+    y, x = (n // 2 for n in psf.shape)
+    psf = np.where(np.hypot(*np.ogrid[-y : len(psf) - y, -x : len(psf) - x]) > radius, beyond, psf)
+    with pytest.raises(
+        DirtyImageError, match=r"psf: has \d+ x \d+ pixels that are neither blank nor 0 .*least 5 beams, 43"
+    ):
+        prepare(noise_image(**ITS_BEAM), psf=psf)
+
+
+@pytest.mark.parametrize("step", [3e-4, 1 / 30000, 1e-9])
+def test_zeros_that_end_a_gaussian_are_its_values(noise_image, caplog, step):
+    """Whole numbers of steps, as int16 keeps them."""
+    psf = np.round(gaussian_psf() / step) * step
+    checked = prepare(noise_image(), psf=psf).psf
+    np.testing.assert_allclose(checked, psf, atol=step)
+    assert checked.shape == psf.shape and "psf" not in caplog.text
 
 
 def test_a_primary_beam_in_the_place_of_the_psf(noise_image):
@@ -175,13 +198,36 @@ def test_an_image_that_is_corrected_already_is_not_corrected_again(noise_image, 
         prepare(image, pb=np.ones(image.shape))
 
 
+@pytest.mark.parametrize("tiles", [False, True])
+def test_an_image_that_is_corrected_with_the_psf_of_one_that_is_not(noise_image, tmp_path, caplog, tiles):
+    """Nothing is wrong with it alone, with its noise, or with another name."""
+
+    def given(name, psf=None, noise=None):
+        image, folder = noise_image(FILENAME=name), tmp_path / f"{len(list(tmp_path.iterdir()))}"
+        if not tiles:
+            return prepare(image, psf=psf, noise=noise)
+        folder.mkdir()
+        return StoredObservation(image, {"psf": psf, "noise": noise}, None, folder, 0.2, None)
+
+    given("a.pbcor.fits")
+    given("a.dirty.fits", gaussian_psf())
+    given("a.pbcor.fits", gaussian_psf(), np.ones((96, 96)))
+    assert "corrected" not in caplog.text
+    given("a.pbcor.fits", gaussian_psf())
+    assert "dirty: a.pbcor.fits is corrected for the primary beam, as its name says, so that its side" in caplog.text
+    assert "with psf and pb, or with this one the weight, the square of the primary beam, as noise" in caplog.text
+
+
 @pytest.mark.parametrize(
     "meta, said",
     [
         ({"WSCMINOR": 894.0}, "WSCMINOR = 894"),
         ({"NITERS": 500}, "NITERS = 500"),
         ({"HISTORY": ["taskname=tclean", "niter       = 1000"]}, "niter       = 1000"),
+        ({"HISTORY": ["AIPS   CLEAN NITER=    10000 PRODUCT=1   / NORMAL"]}, "AIPS   CLEAN NITER=    10000"),
         ({"HISTORY": ["taskname=tclean", "niter       = 0"], "WSCMINOR": 0.0}, None),
+        ({"HISTORY": ["AIPS   CLEAN NITER=    10000 PRODUCT=3   / RESIDUAL"]}, None),
+        ({"HISTORY": ["AIPS   CLEAN NITER=        0 PRODUCT=1", "IMAGR NITER=  10000 / asked for"]}, None),
         ({"WSCMINOR": 894.0, "FILENAME": "a-residual.fits"}, None),
     ],
 )

@@ -11,7 +11,7 @@ from radio_beam import Beam
 
 from ...errors import DirtyImageError
 from ...observation.beam import beam_covariance, beam_pixels, header_beam
-from ...observation.blank import blank_zeros
+from ...observation.blank import blank_constant
 from ...observation.spectral import plane_frequency
 from ...sources.catalog import on_sky
 from .background import Background
@@ -129,7 +129,7 @@ def read_field(path, options):
         data, image.wcs, image.meta, options.beam or _beam(image, path),
         options.frequency or _header_frequency(image.meta, path), (0, 0), data.shape,
     )  # fmt: skip
-    field = replace(field, data=blank_zeros(data, field.beam_area, path))
+    field = replace(field, data=blank_constant(data, field.beam_area, path))
     return field if options.trim_box is None else _trim(field, options.trim_box)
 
 

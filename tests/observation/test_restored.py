@@ -1,0 +1,26 @@
+"""Images that CLEAN has restored, with a beam in the header that is not theirs."""
+
+import re
+
+import astropy.units as u
+import pytest
+from radio_beam import Beam
+
+from astro_ddpm_imager.observation.preparation import prepare
+
+from ..conftest import gaussian_psf
+
+
+@pytest.mark.parametrize("wider", [1.0, 1.2, 1.5])
+def test_a_beam_that_is_too_large_is_said_with_what_it_does_to_fluxes(noise_image, caplog, wider):
+    image = noise_image(BMAJ=0.5 * wider / 3600, BMIN=0.5 * wider / 3600)
+    image.data += 0.1 * gaussian_psf(at=(40, 50))
+    seen = prepare(image)
+    said = re.search("so that fluxes are multiplied by (.*?), the ratio of the areas", caplog.text)
+    assert (said is None) == (wider == 1)
+    factor = float(said[1]) if said else 1.0
+    assert factor == pytest.approx(wider**-2, rel=0.02)
+    assert seen.data[40, 50] == pytest.approx(0.1 * factor, rel=0.02)
+    caplog.clear()
+    right = prepare(image, beam=Beam(0.5 * u.arcsec))
+    assert "fluxes" not in caplog.text and right.data[40, 50] == pytest.approx(0.1, rel=0.02)
