@@ -83,7 +83,7 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2, noise=N
             values["psf"] = mosaic_psf(companions["psf"], values["pb"], image)
     if noise is not None:
         values["noise"] = noise_of(companions["noise"])
-        beam_area = 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(beam, image.wcs)))
+        beam_area = 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(beam, image.wcs, image.shape)))
         warn_inverted(companions["noise"], values["noise"], image, beam_area)
     inputs = {name: origin(each) for name, each in {"dirty": image, **companions}.items()}
     return prepare_plane(image, values, beam, pblimit, inputs, belongs=belongs)

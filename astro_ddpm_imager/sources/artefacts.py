@@ -31,7 +31,8 @@ def doubt_artefacts(sources, grid, dirty):
     none, where 0.92, 0.83 and 0.5 were found.
 
     Sidelobes that are not known (``noise_ratio``) count as noise to the network
-    already, but of a kind that it does not know: their variance counts twice.
+    already, but of a kind that it does not know, with longer tails: their
+    variance counts four times.
 
     And nowhere is a source more credible than its data allow. The odds for a
     source are those before the image is looked at, times a Bayes factor of at
