@@ -24,7 +24,7 @@ SEPARATION = 0.7  # beams between components
 ROUNDS, SWEEPS = 16, 12
 HALVINGS = 4  # of a step that explains less
 TURNS = 3  # of fitting sources and PSF, at most
-IGNORED = 1.0, 2.0, 4.0  # standard deviations of the noise: what an image shows of sidelobes that is not more
+COUNTED = 4.0, 2.0, 1.0, 0.5  # times as much as by its noise: how much counts what an image shows of sidelobes
 MOST_TAKEN = 0.2  # of what is not known yet, for sidelobes
 
 
@@ -149,9 +149,9 @@ def _with_sidelobes_seen(dirty, found):
     IEEE Trans. Image Process. 17, 1540).
     """
     shape, noise, loud = dirty.shape, found.rms * _noise_like(dirty), found.unknown > UNKNOWN * found.rms
-    for ignored in IGNORED:
+    for factor in COUNTED:
         shown, more = (
-            replace(dirty, psf=continue_psf(dirty.psf, shape, Seen(data, found.gaussians, found.rms, ignored)))
+            replace(dirty, psf=continue_psf(dirty.psf, shape, Seen(data, found.gaussians, found.rms / factor)))
             for data in (dirty.data, dirty.data + noise)
         )
         taken = more.see(found.gaussians) - shown.see(found.gaussians)

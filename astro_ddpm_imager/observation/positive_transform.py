@@ -27,16 +27,13 @@ class Seen:
     gaussians : `~astro_ddpm_imager.observation.components.Components`
         The sources, on its pixels.
     noise : float
-        Of the image, in its unit, which is that of the fluxes per beam.
-    ignored : float, optional
-        What of it is not more than so many standard deviations of its noise
-        would make of a weight in the uv plane is ignored.
+        Of the image, in its unit, which is that of the fluxes per beam. The
+        lower it is, the more the image counts beside the known part of the PSF.
     """
 
     image: np.ndarray
     gaussians: Components
     noise: float
-    ignored: float = 1.0
 
 
 def positive_transform(psf, period, sides):
@@ -69,8 +66,8 @@ def explain_image(weights, psf, period, sides, seen):
     """A positive transform changed by what an image shows of the PSF.
 
     It is to explain the image as well, but is changed only as far as that is
-    more than noise would (soft thresholds: the proximal operator of the sum of
-    absolute changes).
+    more than a standard deviation of the noise would (soft thresholds: the
+    proximal operator of the sum of absolute changes).
 
     Parameters
     ----------
@@ -95,7 +92,7 @@ def explain_image(weights, psf, period, sides, seen):
     def towards_both(weights):
         return (rfft2(left_of(weights)).real + towards_image(weights)) / most
 
-    return _descend(weights, towards_both, seen.ignored * of_noise / most)
+    return _descend(weights, towards_both, of_noise / most)
 
 
 def _psf_on_coarse_pixels(psf, period, sides):

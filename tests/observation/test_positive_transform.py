@@ -33,11 +33,11 @@ def image_of(x, y, flux, seed=1):
     return seen.dirty(sources, 1.0, np.random.default_rng(seed))
 
 
-def shown(psfs, flux, image, ignored=1.0):
+def shown(psfs, flux, image, noise=1.0):
     """What the image shows of a PSF, and what it does not get right: both of the source, in the image."""
     psf, whole = psfs
     source = Components.points([SOURCE[0]], [SOURCE[1]], [flux])
-    continued = continue_psf(psf, (N, N), Seen(image, source, 1.0, ignored))
+    continued = continue_psf(psf, (N, N), Seen(image, source, noise))
     y, x = (round(N - at) for at in reversed(SOURCE))
     return continued, flux * (continued - whole)[y : y + N, x : x + N]
 
@@ -54,13 +54,13 @@ def test_an_image_of_a_bright_source_shows_its_sidelobes_beyond_the_psf_image(ps
     np.testing.assert_allclose(continued[known], whole[known], atol=1e-6)
 
 
-def test_what_may_be_noise_is_ignored(psfs):
-    """In a small image as many sidelobes are possible as make one source more, unless noise is ignored."""
+def test_the_less_an_image_counts_the_less_is_taken_of_other_sources(psfs):
+    """In a small image as many sidelobes are possible as make one source more."""
     x, y = 40, 150
     images = [image_of([SOURCE[0], x], [SOURCE[1], y], [1000, flux]) for flux in (0, 8)]
     taken = []
-    for ignored in (0, 1, 4):
-        without, with_it = (shown(psfs, 1000, image, ignored)[1] for image in images)
+    for noise in (0.25, 1, 4):
+        without, with_it = (shown(psfs, 1000, image, noise)[1] for image in images)
         taken.append((with_it - without)[y, x] / 8)
     assert taken[0] > taken[1] > taken[2] and taken[2] < 0.5
 
