@@ -25,7 +25,7 @@ ROUNDS, SWEEPS = 16, 12
 HALVINGS = 4  # of a step that explains less
 TURNS = 3  # of fitting sources and PSF, at most
 COUNTED = 4.0, 2.0, 1.0, 0.5  # times as much as by its noise: how much counts what an image shows of sidelobes
-MOST_TAKEN = 0.2  # of what is not known yet, for sidelobes
+MOST_TAKEN = 0.1  # of what is not known yet, for sidelobes
 
 
 @dataclass(frozen=True)

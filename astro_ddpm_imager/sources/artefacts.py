@@ -13,7 +13,7 @@ __all__ = ["doubt_artefacts", "odds_without"]
 TAIL = 3.0  # how much higher artefacts rise than noise of the same variance
 TRIALS = 8.0  # logarithm of the odds against a source at one place, before its S/N is known
 CERTAIN = 1e-6
-SIDELOBES = 4.0  # how much more the variance of unknown sidelobes counts than that of noise
+SIDELOBES = 2.0  # how much more the variance of unknown sidelobes counts than that of noise
 CROWDED = 3.0  # logarithm of the odds against a source in a beam, at least
 
 
@@ -31,8 +31,7 @@ def doubt_artefacts(sources, grid, dirty):
     none, where 0.92, 0.83 and 0.5 were found.
 
     Sidelobes that are not known (``noise_ratio``) count as noise to the network
-    already, but of a kind that it does not know, with longer tails: their
-    variance counts four times.
+    already, but of a kind that it does not know: their variance counts twice.
 
     And nowhere is a source more credible than its data allow. The odds for a
     source are those before the image is looked at, times a Bayes factor of at
