@@ -19,6 +19,7 @@ WITHIN = 2.0  # standard deviations of a source, as the beam shows it, in which 
 MOST_CHI2, LEAST_CHI2 = 4.0, -7.0  # standard deviations of that of noise
 RARE_PEAK = 1e-3  # peaks so high in a field
 MOST_PSF_ERROR = 5.5  # standard deviations
+KNOWN = 1.05  # times the noise: where more counts as noise, sidelobes are not all known, and say nothing of the PSF
 CERTAIN = 6.0  # times the noise, in a beam: what says something of the PSF
 RARE_SOURCE = (
     1e-6  # such a chi-squared around a source, in noise; the model itself leaves up to 4 sigma beneath bright ones
@@ -189,9 +190,10 @@ def _psf_error(residual, sky, gridded):
     sky = np.where(gaussian_filter(sky, sigma) * beam > CERTAIN * gridded.noise, sky, 0)
     main_lobe = gaussian_filter(sky, sigma) * beam
     wider = gaussian_laplace(sky, sigma)
+    known = residual.inside & (gridded.noise < KNOWN)
     significance = 0.0
     for template in (gridded.seen(sky) - main_lobe, wider):
-        template = np.where(residual.inside, template / gridded.noise, 0)
+        template = np.where(known, template / gridded.noise, 0)
         norm_squared = (template**2).sum() * residual.correlated
         if norm_squared > 0:
             significance = max(significance, abs(np.vdot(template, residual.image)) / np.sqrt(norm_squared))

@@ -1,6 +1,7 @@
 """Results that explain their data say so, those that do not say what is likely wrong."""
 
 import logging
+from dataclasses import replace
 
 import astropy.units as u
 import numpy as np
@@ -78,6 +79,19 @@ def test_the_psf_of_another_hour_is_found(seen, imager, caplog, seed):
         result = imager(image(seen, np.random.default_rng(seed)), psf, seen.pb, beam=seen.beam)
     assert list(result.fit.misfits) == ["psf"] and "PSF of this image" in caplog.text
     assert result.catalog.meta["misfit"] == "psf"
+
+
+def test_where_sidelobes_are_not_known_they_say_nothing_of_the_psf(seen):
+    dirty = prepare(image(seen, np.random.default_rng(0)), seen.psf, seen.pb, beam=seen.beam)
+    grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
+    gridded, sky = GriddedObservation.of(dirty, grid), np.zeros(grid.shape)
+    sky[tuple(n // 2 for n in grid.shape)] = 300
+    gridded = replace(gridded, dirty=1.3 * gridded.seen(sky))
+    errors = []
+    for noise in (1.0, 1.3):
+        of_noise = replace(gridded, noise=np.full(grid.shape, noise))
+        errors.append(measure_fit(Residual.of(sky, of_noise, grid), sky, of_noise).psf_error)
+    assert errors[0] > 20 and errors[1] == 0
 
 
 def test_absorption_is_found_and_its_neighbours_are_not_to_blame(seen, imager, caplog):
