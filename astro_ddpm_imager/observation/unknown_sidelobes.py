@@ -15,6 +15,7 @@ __all__ = [
 UNKNOWN = 0.3  # times the noise: sidelobes beyond the PSF image that may be neglected
 BINS, BEAMS = 12, 30  # parts of an image that differ by the sidelobes expected in them, at most, and their least size
 LEAST = 0.25  # of a variance
+DEEPEST = 5.0  # standard deviations: noise of an image is never more negative
 ROUNDS = 16
 
 
@@ -78,7 +79,8 @@ def loudness_of(residual, unknown, rms, beam_area, least=LEAST):
     """Noise and unknown sidelobes in each pixel, as far as these are as large as they are expected to be.
 
     In parts of an image that differ by what is expected, what is measured is
-    some factor times that. Where more is expected, no less is taken to be.
+    some factor times that. Where more is expected, no less is taken to be, and
+    so much that nothing is more negative than noise would be.
 
     Parameters
     ----------
@@ -107,7 +109,11 @@ def loudness_of(residual, unknown, rms, beam_area, least=LEAST):
     # In a narrow part the errors are those of a few sidelobes, of which most of the pixels may see none.
     factors = np.maximum(measured, np.sqrt(least))
     levels = np.maximum.accumulate(factors * middles)
-    return expected * np.interp(expected, middles, levels / middles)
+    loudness = expected * np.interp(expected, middles, levels / middles)
+    # Sources are positive: what is deeper than noise ever is, a sidelobe has made.
+    deepest = -np.min(residual[loud] / loudness[loud], initial=0)
+    loudness[loud] *= max(1, deepest / DEEPEST)
+    return loudness
 
 
 def _deviation(values):

@@ -155,8 +155,8 @@ def test_unknown_sidelobes_of_sources_outside_count_as_noise(caplog):
 
 @pytest.fixture(scope="module")
 def snapshot():
-    """A source of 800 times the noise in a corner, seen by the VLA for some minutes, and one of 25 far from it."""
-    vla = {"frequency": 1.4 * u.GHz, "cell": 1.2 * u.arcsec, "duration": 10 * u.min, "integration": 60 * u.s}
+    """A source of 800 times the noise in a corner, seen by the VLA for an hour, and one of 25 far from it."""
+    vla = {"frequency": 1.4 * u.GHz, "cell": 1.2 * u.arcsec, "duration": 1 * u.hour, "integration": 120 * u.s}
     seen = Observation(read_array("vla.b"), 150 * u.deg, 30 * u.deg, shape=(320, 320), **vla)
     x, y, flux = np.array([262.4, 80.3]), np.array([61.7, 270.8]), NOISE * np.array([800, 25])
     sources = Sources(x, y, flux / seen.primary_beam_at(x, y), 0 * x, 0 * x, 0 * x)

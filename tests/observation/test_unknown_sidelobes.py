@@ -30,6 +30,15 @@ def test_loudness_follows_what_is_measured():
     np.testing.assert_allclose(loudness, np.hypot(2, 0.5 * EXPECTED), rtol=0.1)
 
 
+def test_what_is_too_negative_for_noise_is_a_sidelobe():
+    left = residual(0.5)
+    left[-100] = -40
+    loudness = loudness_of(left, EXPECTED, 2.0, 10.0)
+    assert left[-100] / loudness[-100] == pytest.approx(-5)
+    left[-100] = 40
+    assert loudness_of(left, EXPECTED, 2.0, 10.0)[-100] < 4
+
+
 def test_each_source_has_the_doubt_of_the_psf_around_it():
     shape = 8, 10
     doubt = np.zeros((16, 20))
