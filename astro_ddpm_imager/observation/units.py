@@ -93,7 +93,7 @@ def axis_unit(text):
 
     Returns
     -------
-    `~astropy.units.UnitBase`
+    `~astropy.units.Unit`
         One that is not recognized where it is unknown.
     """
     unit = u.Unit(text, parse_strict="silent")
