@@ -123,8 +123,11 @@ def _fit_continued(dirty, grid):
     psf, inside = continue_psf(dirty.psf, dirty.shape), np.isfinite(dirty.data)
     doubt = _of_all(sidelobe_doubt(dirty.psf, dirty.shape), dirty.shape)
     found = _fit(replace(dirty, psf=psf), grid, doubt)
+    factors = COUNTED
     for _ in range(TURNS):
-        seen = _with_sidelobes_seen(dirty, found) if found.unknown.max() > UNKNOWN * found.rms else None
+        if not found.unknown.max() > UNKNOWN * found.rms:
+            break
+        seen, factors = _with_sidelobes_seen(dirty, found, factors)
         if seen is None:
             break
         expected, left = found.unknown[inside], (dirty.data - seen.see(found.gaussians))[inside]
@@ -141,23 +144,25 @@ def _fit_continued(dirty, grid):
     return found
 
 
-def _with_sidelobes_seen(dirty, found):
+def _with_sidelobes_seen(dirty, found, factors):
     """An image with the PSF that sources in it show, or None where these sidelobes would take others for their own.
+
+    And the factors that are left to be tried.
 
     How much of what is not known yet they take, more noise in the image tells
     (as it tells the degrees of freedom of a fit: Ramani, Blu & Unser 2008,
     IEEE Trans. Image Process. 17, 1540).
     """
     shape, noise, loud = dirty.shape, found.rms * _noise_like(dirty), found.unknown > UNKNOWN * found.rms
-    for factor in COUNTED:
+    for tried, factor in enumerate(factors):
         shown, more = (
             replace(dirty, psf=continue_psf(dirty.psf, shape, Seen(data, found.gaussians, found.rms / factor)))
             for data in (dirty.data, dirty.data + noise)
         )
         taken = more.see(found.gaussians) - shown.see(found.gaussians)
         if np.vdot(taken[loud], noise[loud]) < MOST_TAKEN * np.vdot(noise[loud], noise[loud]):
-            return shown
-    return None
+            return shown, factors[tried:]
+    return None, ()
 
 
 def _noise_like(dirty):
