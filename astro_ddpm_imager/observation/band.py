@@ -7,6 +7,7 @@ from scipy.fft import fftfreq, irfft2, rfft2, rfftfreq
 from scipy.ndimage import binary_dilation, binary_fill_holes, label, maximum_filter, minimum_filter, uniform_filter
 
 from ..errors import DirtyImageError
+from .ellipses import area
 from .pixels import MOST_SHARP, places
 from .psf import middle_of
 
@@ -62,11 +63,10 @@ def blank_unmeasured(data, rms, beam_covariance, psf, name):
     """
     beam_pixels = np.sqrt(8 * np.log(2)) * np.linalg.det(beam_covariance) ** 0.25
     outside = ~(_within_beam(data.shape, beam_covariance) if psf is None else _within_psf(data.shape, psf, beam_pixels))
-    area = 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance))
     if outside.mean() < LEAST_PLANE:
         return data
     window = _window(np.isfinite(data), beam_pixels)
-    if window.sum() < FEWEST_BEAMS * area:
+    if window.sum() < FEWEST_BEAMS * area(beam_covariance):
         return data
     left, found = np.nan_to_num(data) / rms, np.zeros(data.shape, dtype=bool)
     reach = int(np.ceil(beam_pixels))

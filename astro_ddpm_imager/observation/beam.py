@@ -1,8 +1,6 @@
 """The restoring beam: from headers, checked, and its moments on the pixels."""
 
 import logging
-import sys
-from numbers import Real
 
 import astropy.units as u
 import numpy as np
@@ -11,7 +9,7 @@ from radio_beam import Beam
 
 from ..errors import DirtyImageError
 from .ellipses import from_axes, to_axes
-from .headers import as_number
+from .headers import as_number, is_number
 from .history import history_beam
 
 __all__ = ["as_beam", "beam_covariance", "beam_pixels", "beam_text", "check_sampling", "checked_beam", "header_beam"]
@@ -139,7 +137,7 @@ def header_beam(image, name):
         log.warning("%s: the beam is text in the header; it is taken for %s", name, _listed(numbers))
         axes |= numbers
     major, minor, pa = keys
-    if not all(map(_is_number, axes.values())) or axes.get(minor, 0) > axes.get(major, np.inf):
+    if not all(map(is_number, axes.values())) or axes.get(minor, 0) > axes.get(major, np.inf):
         raise DirtyImageError(f"{name}: the beam in the header, {_listed(axes)}, is none; give another with beam=")
     if major not in axes:
         beam = history_beam(header) if isinstance(header, fits.Header) else None
@@ -173,11 +171,6 @@ def beam_text(beam):
     """
     major, minor = (axis.to_value(u.arcsec) for axis in (beam.major, beam.minor))
     return f"{major:.4g} x {minor:.4g} arcsec at {beam.pa.to_value(u.deg):.4g} deg"
-
-
-def _is_number(value):
-    """Whether a value is a real number of the size of those of computers."""
-    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) < sys.float_info.max
 
 
 def _in_degrees(value):

@@ -10,6 +10,7 @@ from scipy.ndimage import map_coordinates
 
 from .artefacts import Artefacts
 from .beam import beam_covariance, beam_pixels
+from .ellipses import area
 from .reach import covering
 
 __all__ = ["DirtyImage"]
@@ -112,7 +113,7 @@ class DirtyImage:
     @cached_property
     def beam_area(self):
         """Solid angle of the restoring beam, pixels."""
-        return 2 * np.pi * np.sqrt(np.linalg.det(self.beam_covariance))
+        return area(self.beam_covariance)
 
     @cached_property
     def beam_kernel(self):

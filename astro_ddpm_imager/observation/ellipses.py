@@ -3,7 +3,7 @@
 import numpy as np
 from astropy.stats import gaussian_sigma_to_fwhm
 
-__all__ = ["from_axes", "positive", "to_axes"]
+__all__ = ["area", "from_axes", "positive", "to_axes"]
 
 
 def from_axes(major, minor, pa):
@@ -44,6 +44,21 @@ def to_axes(covariance):
     variances, axes = np.linalg.eigh(covariance)
     minor, major = np.moveaxis(gaussian_sigma_to_fwhm * np.sqrt(variances.clip(0)), -1, 0)
     return major, minor, np.rad2deg(np.arctan2(axes[..., 0, 1], axes[..., 1, 1])) % 180
+
+
+def area(covariance):
+    """Solid angle of a Gaussian with a peak of 1.
+
+    Parameters
+    ----------
+    covariance : 2D array, shape (2, 2)
+
+    Returns
+    -------
+    float
+        In the unit of the moments.
+    """
+    return float(2 * np.pi * np.sqrt(np.linalg.det(covariance)))
 
 
 def positive(covariance):

@@ -2,6 +2,8 @@
 
 import logging
 import re
+import sys
+from numbers import Real
 
 import numpy as np
 from astropy.io import fits
@@ -9,7 +11,7 @@ from astropy.io import fits
 from ..errors import DirtyImageError
 from .celestial import FRAMES
 
-__all__ = ["as_number", "check_celestial_cards", "mend_velocity_cards", "mended_header"]
+__all__ = ["as_number", "check_celestial_cards", "is_number", "mend_velocity_cards", "mended_header"]
 
 log = logging.getLogger(__name__)
 
@@ -158,6 +160,20 @@ def _number(header, key, name):
     if isinstance(value, str):
         log.warning("%s: %s=%r is text in the header; it is taken for the number %r", name, key, value, number)
     return number
+
+
+def is_number(value):
+    """Whether a value is a real number of the size of those of computers.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    bool
+    """
+    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) < sys.float_info.max
 
 
 def as_number(value):

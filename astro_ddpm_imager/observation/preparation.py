@@ -11,6 +11,7 @@ from .band import blank_unmeasured
 from .beam import beam_covariance, beam_pixels, beam_text, check_sampling, checked_beam, header_beam
 from .blank import blank_constant
 from .dirty import DirtyImage
+from .ellipses import area
 from .holes import interpolate, small_holes
 from .inputs import as_companion, as_plane, origin
 from .main_lobe import psf_beam
@@ -83,8 +84,7 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2, noise=N
             values["psf"] = mosaic_psf(companions["psf"], values["pb"], image)
     if noise is not None:
         values["noise"] = noise_of(companions["noise"])
-        beam_area = 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(beam, image.wcs, image.shape)))
-        warn_inverted(companions["noise"], values["noise"], image, beam_area)
+        warn_inverted(companions["noise"], values["noise"], image, area(beam_covariance(beam, image.wcs, image.shape)))
     inputs = {name: origin(each) for name, each in {"dirty": image, **companions}.items()}
     return prepare_plane(image, values, beam, pblimit, inputs, belongs=belongs)
 
@@ -189,7 +189,7 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=
     outer = np.where(finite & beyond, data, np.nan)
     data, pb_values = np.where(inside, data, np.nan), np.where(inside, pb_values, np.nan)
     covariance = beam_covariance(beam, image.wcs, image.shape)
-    beam_area = 2 * np.pi * np.sqrt(np.linalg.det(covariance))
+    beam_area = area(covariance)
     _check_known(inside, beam_area, pblimit)
 
     data, psf_values = _without_faults(data, covariance, psf, whole, belongs or not whole)
@@ -234,7 +234,7 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=
 
 def _without_faults(data, covariance, psf, whole, belongs):
     """The pixels of a sky and noise, NaN elsewhere, and the PSF, if one is given; both are checked."""
-    beam_area = 2 * np.pi * np.sqrt(np.linalg.det(covariance))
+    beam_area = area(covariance)
     lowest, highest = np.nanmin(data), np.nanmax(data)
     if lowest == highest:
         raise DirtyImageError(f"dirty: the image is constant ({lowest:g} Jy/beam); there is no noise to measure")

@@ -82,9 +82,7 @@ def continue_psf(psf, shape, seen=None):
     The transform of a PSF, the gridded weights of the visibilities, is
     positive, and 0 in most of the uv plane. That determines much of what lies
     beyond an image: of all such transforms, one is sought that gives the known
-    part, by projected gradients with momentum (FISTA: Beck & Teboulle 2009,
-    SIAM J. Imaging Sci. 2, 183; O'Donoghue & Candes 2015, Found. Comput. Math.
-    15, 715, for the restart).
+    part, see `~astro_ddpm_imager.observation.positive_transform.positive_transform`.
 
     Parameters
     ----------

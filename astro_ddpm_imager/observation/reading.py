@@ -1,7 +1,6 @@
 """From a FITS file or a CASA image to one plane with a unit, a celestial WCS and a header."""
 
 import hashlib
-import sys
 from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
@@ -15,7 +14,7 @@ from ..errors import DirtyImageError
 from .casa_images import opened_casa_image
 from .celestial import celestial_part, read_wcs
 from .fits_files import IMAGE_HDUS, first_image, opened_fits
-from .headers import check_celestial_cards, mend_velocity_cards, mended_header
+from .headers import check_celestial_cards, is_number, mend_velocity_cards, mended_header
 from .units import axis_unit, parse_unit
 
 __all__ = [
@@ -299,23 +298,19 @@ def _of_plane(meta, axis, plane):
     value, unit, pixel = (f"{key}{axis}" for key in ("CRVAL", "CUNIT", "CRPIX"))
     step = f"CDELT{axis}" if f"CDELT{axis}" in meta else f"CD{axis}_{axis}"
     first, width, reference = (meta.get(card) for card in (value, step, pixel))
-    if not _is_number(first):
+    if not is_number(first):
         return meta
     meta, scale = meta.copy(), 1.0
     given = axis_unit(str(meta.get(unit, "")))
     for si in (u.Hz, u.m / u.s, u.m):
         if given.is_equivalent(si):
             scale, meta[unit] = given.to(si), si.to_string("fits")
-    if _is_number(width):
+    if is_number(width):
         meta[f"CDELT{axis}"] = scale * width
-        if _is_number(reference):
+        if is_number(reference):
             first, meta[pixel] = first + (plane + 1 - reference) * width, 1.0
     meta[value] = scale * first
     return meta
-
-
-def _is_number(value):
-    return isinstance(value, int | float) and abs(value) < sys.float_info.max
 
 
 def plane_axes(data, wcs):

@@ -9,6 +9,7 @@ from astropy.nddata import CCDData
 
 from ..errors import DirtyImageError, SettingError
 from .beam import beam_covariance, beam_pixels, check_sampling
+from .ellipses import area
 from .far_sidelobes import PlacedPSF, nearest_place, nearest_psf
 from .grid import tiles
 from .inputs import as_companion, origin
@@ -135,7 +136,7 @@ class StoredObservation:
 
     @property
     def _beam_area(self):
-        return 2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(self.beam, self.wcs, self.shape)))
+        return area(beam_covariance(self.beam, self.wcs, self.shape))
 
     def measured_noise(self, plane):
         """The noise of a plane of the same pixels.
@@ -227,8 +228,9 @@ class StoredObservation:
         if name == "pb":
             step = -(-max(self.shape) // COARSE)
             check_pb(companion.data[::step, ::step])
-        values = noise_of(companion) if name == "noise" else companion.data
+        values = companion.data
         if name == "noise":
+            values = noise_of(companion)
             warn_inverted(companion, values, image, self._beam_area)
         return Plane.of(self.folder / f"{name}.npy", self.shape, lambda rows: values[rows])
 

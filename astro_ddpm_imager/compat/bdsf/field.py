@@ -12,6 +12,7 @@ from radio_beam import Beam
 from ...errors import DirtyImageError
 from ...observation.beam import beam_covariance, beam_pixels, header_beam
 from ...observation.blank import blank_constant
+from ...observation.ellipses import area
 from ...observation.spectral import plane_frequency
 from ...sources.catalog import on_sky
 from .background import Background
@@ -64,7 +65,7 @@ class Field:
     @property
     def beam_area(self):
         """Area of the beam, pixels."""
-        return float(2 * np.pi * np.sqrt(np.linalg.det(beam_covariance(self.radio_beam, self.wcs, self.data.shape))))
+        return area(beam_covariance(self.radio_beam, self.wcs, self.data.shape))
 
     @property
     def beam_pixels(self):
