@@ -152,6 +152,14 @@ def ring_psf(n):
     return np.exp(-((r / 1.3) ** 2)) + 0.2 * np.exp(-(((r - 10) / 1.5) ** 2))
 
 
+def write_image(path, data, **header):
+    """A FITS file of an image in Jy/beam, with other cards."""
+    wcs_header = make_wcs(data.shape[-2:]).to_header()
+    wcs_header.update({"BUNIT": "Jy/beam", "BMAJ": 0.5 / 3600, "BMIN": 0.5 / 3600, "BPA": 0.0, **header})
+    fits.PrimaryHDU(data, wcs_header).writeto(path)
+    return path
+
+
 def gaussian_psf(fwhm=5.0, shape=(96, 96), at=None):
     """A round Gaussian PSF, ``fwhm`` in pixels; by default that of `noise_image`, in the middle."""
     y, x = np.indices(shape) - np.reshape([n // 2 for n in shape] if at is None else at, (2, 1, 1))

@@ -1,14 +1,12 @@
 """Every odd input gets an error that names what is wrong and what to do."""
 
 import copy
-import warnings
 
 import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.nddata import CCDData
-from radio_beam import Beam
 from scipy.ndimage import gaussian_filter
 
 from astro_ddpm_imager import DiffusionImager, DirtyImageError, ModelError, SettingError, read_image
@@ -16,14 +14,7 @@ from astro_ddpm_imager.observation.bright import subtract_bright
 from astro_ddpm_imager.observation.grid import ModelGrid
 from astro_ddpm_imager.observation.preparation import prepare
 
-from ..conftest import gaussian_psf, make_wcs
-
-
-def write(path, data, **header):
-    wcs_header = make_wcs(data.shape[-2:]).to_header()
-    wcs_header.update({"BUNIT": "Jy/beam", "BMAJ": 0.5 / 3600, "BMIN": 0.5 / 3600, "BPA": 0.0, **header})
-    fits.PrimaryHDU(data, wcs_header).writeto(path)
-    return path
+from ..conftest import gaussian_psf, make_wcs, write_image
 
 
 def test_no_celestial_wcs(noise_image):
@@ -31,103 +22,6 @@ def test_no_celestial_wcs(noise_image):
     bare = CCDData(image.data, unit=image.unit, meta=image.meta)
     with pytest.raises(DirtyImageError, match=r"dirty: no celestial WCS .*add it to the header"):
         prepare(bare)
-
-
-def test_no_beam(noise_image):
-    image = noise_image()
-    image.meta.clear()
-    with pytest.raises(DirtyImageError, match=r"dirty: no beam in the header .*give beam="):
-        prepare(image)
-    given = prepare(image, beam=Beam(0.6 * u.arcsec))
-    assert given.beam_pixels == pytest.approx(6)
-
-
-def test_the_beam_may_come_with_the_psf(noise_image):
-    image, psf = noise_image(), noise_image()
-    image.meta.clear()
-    psf.data[:] = gaussian_psf()
-    assert prepare(image, psf=psf).beam_pixels == pytest.approx(5)
-
-
-def test_a_beam_that_no_header_says_is_fitted_to_the_psf(noise_image, caplog):
-    """Which may peak anywhere, and at any height."""
-    image, psf = noise_image(BMAJ=0.9 / 3600, BMIN=0.6 / 3600, BPA=30.0), noise_image()
-    y, x = np.mgrid[:96, :96] - np.reshape([46, 49], (2, 1, 1))
-    power = np.einsum("iyx,ij,jyx->yx", [x, y], np.linalg.inv(prepare(image).beam_covariance), [x, y])
-    psf.data = 0.4 * np.exp(-0.5 * power)
-    for each in (image, psf):
-        each.meta.clear()
-    beam = prepare(image, psf=psf).beam
-    assert (beam.major.to_value(u.arcsec), beam.minor.to_value(u.arcsec)) == pytest.approx((0.9, 0.6), rel=0.01)
-    assert beam.pa.to_value(u.deg) == pytest.approx(30, abs=1)
-    assert "no beam in the header (BMAJ); it is fitted to the PSF: 0.9" in caplog.text
-    for none in (0.0, 1.0, np.nan):
-        with pytest.raises(DirtyImageError, match=r"dirty: no beam in the header .* or the PSF, to which it is fitted"):
-            prepare(image, psf=np.full((96, 96), none))
-
-
-def test_beam_of_no_size(noise_image):
-    with pytest.raises(DirtyImageError, match=r"dirty: the beam in the header has axes of .* 0 arcsec; give another"):
-        prepare(noise_image(BMIN=0.0))
-
-
-@pytest.mark.parametrize("unit", ["", "  "])
-def test_no_unit(tmp_path, unit):
-    path = write(tmp_path / "a.fits", np.ones((64, 64)), BUNIT=unit)
-    with pytest.raises(DirtyImageError, match=r"a\.fits: the unit is missing; set BUNIT"):
-        read_image(path)
-
-
-def test_strange_unit(tmp_path):
-    path = write(tmp_path / "a.fits", np.ones((64, 64)), BUNIT="quux")
-    with pytest.raises(DirtyImageError, match="the unit 'quux' is unknown"):
-        read_image(path)
-
-
-def test_wrong_unit(noise_image):
-    with pytest.raises(DirtyImageError, match="dirty: the unit is 'K', not Jy/beam"):
-        prepare(noise_image(unit=u.K))
-
-
-@pytest.mark.parametrize(
-    "spelling",
-    [
-        "mJy/beam", "MJY/BEAM", "mJy beam-1", "mJy.beam^-1", "mJy*beam**-1", "mJy/bm", "MJY/BM", "milliJy/beam",
-        "MILLIJANSKY/BEAM", "mJy/(beam)", "1e-3 Jy/beam", "10**-3 Jy/beam",
-    ],
-)  # fmt: skip
-def test_millijansky_are_converted(tmp_path, noise_image, spelling):
-    image = noise_image()
-    path = write(tmp_path / "a.fits", 1e3 * image.data, BUNIT=spelling)
-    assert prepare(path).rms == pytest.approx(prepare(image).rms)
-
-
-def test_megajansky_are_not_millijansky(tmp_path):
-    path = write(tmp_path / "a.fits", np.ones((64, 64)), BUNIT="MJy/beam")
-    assert read_image(path).unit.to(u.Jy / u.beam) == pytest.approx(1e6)
-
-
-@pytest.mark.parametrize("micro", [b"\xb5", b"\xc2\xb5"])
-def test_a_letter_for_micro_is_said(tmp_path, caplog, micro):
-    path = write(tmp_path / "a.fits", np.ones((64, 64)), BUNIT="xxxJy/beam")
-    content = path.read_bytes()
-    path.write_bytes(content.replace(b"'xxxJy/beam'", b"'" + micro + b"Jy/beam'" + b" " * (3 - len(micro))))
-    assert read_image(path).unit == u.uJy / u.beam
-    assert "has a letter that is not ASCII, which is taken for micro" in caplog.text
-
-
-@pytest.mark.parametrize("unit", ["2 Jy/beam", "Jy/beam km/s", "JY/BEAM.KM/S", "dJy/beam"])
-def test_other_units_are_refused_without_more_words(tmp_path, unit):
-    path = write(tmp_path / "a.fits", np.ones((64, 64)), BUNIT=unit)
-    with warnings.catch_warnings(), pytest.raises(DirtyImageError, match="the unit"):
-        warnings.simplefilter("error")
-        prepare(path)
-
-
-def test_a_number_is_no_unit(tmp_path):
-    path = write(tmp_path / "a.fits", np.ones((64, 64)), BUNIT=5)
-    with pytest.raises(DirtyImageError, match=r"a\.fits: BUNIT=5 is no unit; set it to 'Jy/beam'"):
-        read_image(path)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +33,7 @@ def test_a_number_is_no_unit(tmp_path):
     ],
 )
 def test_broken_wcs(tmp_path, cards, cause):
-    path = write(tmp_path / "a.fits", np.ones((64, 64)), **cards)
+    path = write_image(tmp_path / "a.fits", np.ones((64, 64)), **cards)
     with pytest.raises(DirtyImageError, match=rf"a\.fits: the WCS cannot be used \(.*{cause}.*correct CTYPE"):
         read_image(path)
 
@@ -161,19 +55,19 @@ def test_broken_wcs_in_memory(noise_image):
     ],
 )
 def test_frames_of_no_known_place_on_the_sky(tmp_path, cards, shown):
-    path = write(tmp_path / "a.fits", np.ones((64, 64)), **cards)
+    path = write_image(tmp_path / "a.fits", np.ones((64, 64)), **cards)
     with pytest.raises(DirtyImageError, match=rf"a\.fits: the frame .* not known, .*{shown}.*; image it, or regrid it"):
         read_image(path)
 
 
 def test_galactic_images_are_read(tmp_path):
-    path = write(tmp_path / "a.fits", np.ones((64, 64)), CTYPE1="GLON-TAN", CTYPE2="GLAT-TAN")
+    path = write_image(tmp_path / "a.fits", np.ones((64, 64)), CTYPE1="GLON-TAN", CTYPE2="GLAT-TAN")
     assert read_image(path).wcs.wcs.lngtyp == "GLON"
 
 
 def test_declination_on_the_first_axis(tmp_path, noise_image):
     header = make_wcs((96, 96)).swapaxes(0, 1).to_header()
-    path = write(tmp_path / "a.fits", noise_image().data.T, **header)
+    path = write_image(tmp_path / "a.fits", noise_image().data.T, **header)
     with pytest.raises(
         DirtyImageError, match=r"a\.fits: axis 1 is DEC and axis 2 RA; swap them.*wcs\.swapaxes\(0, 1\)"
     ):
@@ -257,11 +151,6 @@ def test_pixels_far_from_the_reference_point(noise_image, caplog):
     assert "in its middle the pixels are 0.1 x 0.1067 arcsec, at the reference point of the projection" in caplog.text
 
 
-def test_a_beam_in_arcsec(noise_image):
-    with pytest.raises(DirtyImageError, match=r"the beam, 0\.9 deg \(BMAJ\), is longer than the image .* in degrees"):
-        prepare(noise_image(BMAJ=0.9, BMIN=0.8))
-
-
 def test_hardly_a_pixel_that_is_not_blank(noise_image, imager):
     pb = np.full((96, 96), 0.1)
     pb[48, 48:50] = 1
@@ -271,7 +160,7 @@ def test_hardly_a_pixel_that_is_not_blank(noise_image, imager):
 
 
 def test_a_plane_of_an_axis_that_is_not_there(tmp_path):
-    path = write(tmp_path / "a.fits", np.zeros((64, 64)))
+    path = write_image(tmp_path / "a.fits", np.zeros((64, 64)))
     for name in ("channel", "stokes"):
         assert read_image(path, **{name: 0}).shape == (64, 64)
         with pytest.raises(DirtyImageError, match=rf"a.fits: {name}=3 does not exist; the image has no {name} axis"):
@@ -288,43 +177,10 @@ def test_polarised_emission_is_not_taken_for_sources_without_a_word(noise_image,
     assert "dirty: is of Stokes Q, which may be negative" in caplog.text
 
 
-def test_a_beam_that_is_not_all_there(noise_image, caplog):
-    image = noise_image(BMIN=0.4 / 3600)
-    del image.meta["BPA"]
-    assert prepare(image).beam.pa == 0
-    assert "no BPA in the header" in caplog.text
-    del image.meta["BMIN"]
-    assert prepare(image).beam.minor.to_value(u.arcsec) == pytest.approx(0.5)
-    assert "no BMIN in the header; the beam is taken for round" in caplog.text
-
-
-def test_a_beam_in_text_is_one(noise_image, caplog):
-    image = noise_image(BMAJ="1.6666667D-04", BMIN="1.3888889E-04", BPA="0")
-    beam = prepare(image).beam
-    assert (beam.major.to_value(u.arcsec), beam.minor.to_value(u.arcsec)) == pytest.approx((0.6, 0.5))
-    assert "dirty: the beam is text in the header; it is taken for BMAJ=0.00016666667, BMIN=" in caplog.text
-
-
-def test_the_beam_of_obit(noise_image):
-    image = noise_image(CLEANBMJ=0.6 / 3600, CLEANBMN=0.5 / 3600, CLEANBPA=20.0)
-    assert prepare(image).beam.minor.to_value(u.arcsec) == pytest.approx(0.5)
-    for key in ("BMAJ", "BMIN", "BPA"):
-        image.meta.pop(key, None)
-    beam = prepare(image).beam
-    assert beam.major.to_value(u.arcsec) == pytest.approx(0.6) and beam.pa.to_value(u.deg) == 20
-
-
-def test_a_beam_of_quantities(noise_image):
-    image = noise_image(BMAJ=0.6 * u.arcsec, BMIN=0.5 * u.arcsec, BPA=20 * u.deg)
-    assert prepare(image).beam.major.to_value(u.arcsec) == pytest.approx(0.6)
-    with pytest.raises(DirtyImageError, match=r"dirty: the beam in the header, BMAJ=<Quantity 3. mm>.* is none"):
-        prepare(noise_image(BMAJ=3 * u.mm))
-
-
 @pytest.mark.parametrize(("ctype", "name"), [("FREQ", "channel"), ("STOKES", "stokes")])
 def test_cube_says_how_to_choose_a_plane(tmp_path, ctype, name):
     cube = np.random.default_rng(0).standard_normal((3, 64, 64))
-    path = write(tmp_path / "cube.fits", cube, CTYPE3=ctype, CRVAL3=1.0, CDELT3=1.0, CRPIX3=1.0)
+    path = write_image(tmp_path / "cube.fits", cube, CTYPE3=ctype, CRVAL3=1.0, CDELT3=1.0, CRPIX3=1.0)
     with pytest.raises(
         DirtyImageError, match=rf"has 3 planes on its {name} axis; choose one with {name}=0 to 2.*--{name}"
     ):
@@ -336,13 +192,13 @@ def test_cube_says_how_to_choose_a_plane(tmp_path, ctype, name):
 
 def test_products_have_the_frequency_of_their_channel(tmp_path, imager):
     cube = 1e-4 * np.random.default_rng(0).standard_normal((3, 64, 64))
-    path = write(tmp_path / "cube.fits", cube, CTYPE3="FREQ", CRVAL3=2.3e11, CDELT3=1e9, CRPIX3=1.0)
+    path = write_image(tmp_path / "cube.fits", cube, CTYPE3="FREQ", CRVAL3=2.3e11, CDELT3=1e9, CRPIX3=1.0)
     assert imager(read_image(path, channel=2)).image.meta["FREQ"] == 2.32e11
 
 
 def test_beam_of_a_channel_comes_from_casas_table(tmp_path):
     cube = np.random.default_rng(0).standard_normal((2, 64, 64))
-    path = write(tmp_path / "cube.fits", cube, CTYPE3="FREQ", CRVAL3=1.0, CDELT3=1.0, CRPIX3=1.0, CASAMBM=True)
+    path = write_image(tmp_path / "cube.fits", cube, CTYPE3="FREQ", CRVAL3=1.0, CDELT3=1.0, CRPIX3=1.0, CASAMBM=True)
     beams = np.array([(0.5, 0.4, 0.0, 0, 0), (0.7, 0.6, 10.0, 1, 0)], dtype="f8,f8,f8,i4,i4")
     beams.dtype.names = ("BMAJ", "BMIN", "BPA", "CHAN", "POL")
     fits.append(path, beams, fits.Header({"EXTNAME": "BEAMS"}))
@@ -501,22 +357,6 @@ def test_masked_pixels_of_companions(noise_image):
     for pb in (np.ma.MaskedArray(ones, half), CCDData(ones, unit=u.one, mask=half, wcs=make_wcs())):
         np.testing.assert_array_equal(np.isnan(prepare(noise_image(), pb=pb).data), half)
     np.testing.assert_array_equal(prepare(noise_image(), mask=np.ma.MaskedArray(ones, half)).allowed, ~half)
-
-
-@pytest.mark.parametrize("axes", [(-1, -1), (np.nan, np.nan), (1, 0)])
-def test_beams_that_are_given_are_checked(noise_image, axes):
-    beam = Beam(axes[0] * u.arcsec, axes[1] * u.arcsec)
-    with pytest.raises(DirtyImageError, match=r"beam: has axes of .* arcsec"):
-        prepare(noise_image(), beam=beam)
-    with pytest.raises(TypeError, match=r"beam: expected a radio_beam\.Beam, such as .*, got Quantity"):
-        prepare(noise_image(), beam=1 * u.arcsec)
-
-
-@pytest.mark.parametrize(("key", "value"), [("BMIN", 0.9 / 3600), ("BMAJ", "0.9 arcsec")])
-def test_headers_whose_beam_is_none(noise_image, key, value):
-    with pytest.raises(DirtyImageError, match=rf"dirty: the beam in the header, .*{key}=.*; give another with beam="):
-        prepare(noise_image(**{key: value}))
-    assert prepare(noise_image(**{key: value}), beam=Beam(0.6 * u.arcsec)).beam_pixels == pytest.approx(6)
 
 
 def test_a_primary_beam_of_zero_is_blank_whatever_the_limit(noise_image):

@@ -1,14 +1,15 @@
-"""The beam on the pixels: where it is that of the header, and from which north its angle runs."""
+"""The beam: of headers, and on the pixels, where it is that of the header and from which north its angle runs."""
 
 import astropy.units as u
 import numpy as np
 import pytest
 from radio_beam import Beam
 
+from astro_ddpm_imager import DirtyImageError
 from astro_ddpm_imager.observation.beam import as_beam, beam_covariance
 from astro_ddpm_imager.observation.preparation import prepare
 
-from ..conftest import make_wcs
+from ..conftest import gaussian_psf, make_wcs
 
 BEAM = Beam(9 * u.arcsec, 6 * u.arcsec, -20 * u.deg)
 SHAPE = (120, 100)
@@ -73,3 +74,95 @@ def test_a_scale_that_changes_across_the_image_is_said(noise_image, caplog):
     image.wcs = projected("TAN", (0, 0), cell=720)
     prepare(image)
     assert "which are taken for the beam, differ by up to 6.9% at its corners" in caplog.text
+
+
+def test_no_beam(noise_image):
+    image = noise_image()
+    image.meta.clear()
+    with pytest.raises(DirtyImageError, match=r"dirty: no beam in the header .*give beam="):
+        prepare(image)
+    given = prepare(image, beam=Beam(0.6 * u.arcsec))
+    assert given.beam_pixels == pytest.approx(6)
+
+
+def test_the_beam_may_come_with_the_psf(noise_image):
+    image, psf = noise_image(), noise_image()
+    image.meta.clear()
+    psf.data[:] = gaussian_psf()
+    assert prepare(image, psf=psf).beam_pixels == pytest.approx(5)
+
+
+def test_a_beam_that_no_header_says_is_fitted_to_the_psf(noise_image, caplog):
+    """Which may peak anywhere, and at any height."""
+    image, psf = noise_image(BMAJ=0.9 / 3600, BMIN=0.6 / 3600, BPA=30.0), noise_image()
+    y, x = np.mgrid[:96, :96] - np.reshape([46, 49], (2, 1, 1))
+    power = np.einsum("iyx,ij,jyx->yx", [x, y], np.linalg.inv(prepare(image).beam_covariance), [x, y])
+    psf.data = 0.4 * np.exp(-0.5 * power)
+    for each in (image, psf):
+        each.meta.clear()
+    beam = prepare(image, psf=psf).beam
+    assert (beam.major.to_value(u.arcsec), beam.minor.to_value(u.arcsec)) == pytest.approx((0.9, 0.6), rel=0.01)
+    assert beam.pa.to_value(u.deg) == pytest.approx(30, abs=1)
+    assert "no beam in the header (BMAJ); it is fitted to the PSF: 0.9" in caplog.text
+    for none in (0.0, 1.0, np.nan):
+        with pytest.raises(DirtyImageError, match=r"dirty: no beam in the header .* or the PSF, to which it is fitted"):
+            prepare(image, psf=np.full((96, 96), none))
+
+
+def test_beam_of_no_size(noise_image):
+    with pytest.raises(DirtyImageError, match=r"dirty: the beam in the header has axes of .* 0 arcsec; give another"):
+        prepare(noise_image(BMIN=0.0))
+
+
+def test_a_beam_in_arcsec(noise_image):
+    with pytest.raises(DirtyImageError, match=r"the beam, 0\.9 deg \(BMAJ\), is longer than the image .* in degrees"):
+        prepare(noise_image(BMAJ=0.9, BMIN=0.8))
+
+
+def test_a_beam_that_is_not_all_there(noise_image, caplog):
+    image = noise_image(BMIN=0.4 / 3600)
+    del image.meta["BPA"]
+    assert prepare(image).beam.pa == 0
+    assert "no BPA in the header" in caplog.text
+    del image.meta["BMIN"]
+    assert prepare(image).beam.minor.to_value(u.arcsec) == pytest.approx(0.5)
+    assert "no BMIN in the header; the beam is taken for round" in caplog.text
+
+
+def test_a_beam_in_text_is_one(noise_image, caplog):
+    image = noise_image(BMAJ="1.6666667D-04", BMIN="1.3888889E-04", BPA="0")
+    beam = prepare(image).beam
+    assert (beam.major.to_value(u.arcsec), beam.minor.to_value(u.arcsec)) == pytest.approx((0.6, 0.5))
+    assert "dirty: the beam is text in the header; it is taken for BMAJ=0.00016666667, BMIN=" in caplog.text
+
+
+def test_the_beam_of_obit(noise_image):
+    image = noise_image(CLEANBMJ=0.6 / 3600, CLEANBMN=0.5 / 3600, CLEANBPA=20.0)
+    assert prepare(image).beam.minor.to_value(u.arcsec) == pytest.approx(0.5)
+    for key in ("BMAJ", "BMIN", "BPA"):
+        image.meta.pop(key, None)
+    beam = prepare(image).beam
+    assert beam.major.to_value(u.arcsec) == pytest.approx(0.6) and beam.pa.to_value(u.deg) == 20
+
+
+def test_a_beam_of_quantities(noise_image):
+    image = noise_image(BMAJ=0.6 * u.arcsec, BMIN=0.5 * u.arcsec, BPA=20 * u.deg)
+    assert prepare(image).beam.major.to_value(u.arcsec) == pytest.approx(0.6)
+    with pytest.raises(DirtyImageError, match=r"dirty: the beam in the header, BMAJ=<Quantity 3. mm>.* is none"):
+        prepare(noise_image(BMAJ=3 * u.mm))
+
+
+@pytest.mark.parametrize("axes", [(-1, -1), (np.nan, np.nan), (1, 0)])
+def test_beams_that_are_given_are_checked(noise_image, axes):
+    beam = Beam(axes[0] * u.arcsec, axes[1] * u.arcsec)
+    with pytest.raises(DirtyImageError, match=r"beam: has axes of .* arcsec"):
+        prepare(noise_image(), beam=beam)
+    with pytest.raises(TypeError, match=r"beam: expected a radio_beam\.Beam, such as .*, got Quantity"):
+        prepare(noise_image(), beam=1 * u.arcsec)
+
+
+@pytest.mark.parametrize(("key", "value"), [("BMIN", 0.9 / 3600), ("BMAJ", "0.9 arcsec")])
+def test_headers_whose_beam_is_none(noise_image, key, value):
+    with pytest.raises(DirtyImageError, match=rf"dirty: the beam in the header, .*{key}=.*; give another with beam="):
+        prepare(noise_image(**{key: value}))
+    assert prepare(noise_image(**{key: value}), beam=Beam(0.6 * u.arcsec)).beam_pixels == pytest.approx(6)

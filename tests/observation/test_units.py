@@ -1,0 +1,71 @@
+"""Units of brightness, as headers spell them."""
+
+import warnings
+
+import astropy.units as u
+import numpy as np
+import pytest
+
+from astro_ddpm_imager import DirtyImageError, read_image
+from astro_ddpm_imager.observation.preparation import prepare
+
+from ..conftest import write_image
+
+
+@pytest.mark.parametrize("unit", ["", "  "])
+def test_no_unit(tmp_path, unit):
+    path = write_image(tmp_path / "a.fits", np.ones((64, 64)), BUNIT=unit)
+    with pytest.raises(DirtyImageError, match=r"a\.fits: the unit is missing; set BUNIT"):
+        read_image(path)
+
+
+def test_strange_unit(tmp_path):
+    path = write_image(tmp_path / "a.fits", np.ones((64, 64)), BUNIT="quux")
+    with pytest.raises(DirtyImageError, match="the unit 'quux' is unknown"):
+        read_image(path)
+
+
+def test_wrong_unit(noise_image):
+    with pytest.raises(DirtyImageError, match="dirty: the unit is 'K', not Jy/beam"):
+        prepare(noise_image(unit=u.K))
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "mJy/beam", "MJY/BEAM", "mJy beam-1", "mJy.beam^-1", "mJy*beam**-1", "mJy/bm", "MJY/BM", "milliJy/beam",
+        "MILLIJANSKY/BEAM", "mJy/(beam)", "1e-3 Jy/beam", "10**-3 Jy/beam",
+    ],
+)  # fmt: skip
+def test_millijansky_are_converted(tmp_path, noise_image, spelling):
+    image = noise_image()
+    path = write_image(tmp_path / "a.fits", 1e3 * image.data, BUNIT=spelling)
+    assert prepare(path).rms == pytest.approx(prepare(image).rms)
+
+
+def test_megajansky_are_not_millijansky(tmp_path):
+    path = write_image(tmp_path / "a.fits", np.ones((64, 64)), BUNIT="MJy/beam")
+    assert read_image(path).unit.to(u.Jy / u.beam) == pytest.approx(1e6)
+
+
+@pytest.mark.parametrize("micro", [b"\xb5", b"\xc2\xb5"])
+def test_a_letter_for_micro_is_said(tmp_path, caplog, micro):
+    path = write_image(tmp_path / "a.fits", np.ones((64, 64)), BUNIT="xxxJy/beam")
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"'xxxJy/beam'", b"'" + micro + b"Jy/beam'" + b" " * (3 - len(micro))))
+    assert read_image(path).unit == u.uJy / u.beam
+    assert "has a letter that is not ASCII, which is taken for micro" in caplog.text
+
+
+@pytest.mark.parametrize("unit", ["2 Jy/beam", "Jy/beam km/s", "JY/BEAM.KM/S", "dJy/beam"])
+def test_other_units_are_refused_without_more_words(tmp_path, unit):
+    path = write_image(tmp_path / "a.fits", np.ones((64, 64)), BUNIT=unit)
+    with warnings.catch_warnings(), pytest.raises(DirtyImageError, match="the unit"):
+        warnings.simplefilter("error")
+        prepare(path)
+
+
+def test_a_number_is_no_unit(tmp_path):
+    path = write_image(tmp_path / "a.fits", np.ones((64, 64)), BUNIT=5)
+    with pytest.raises(DirtyImageError, match=r"a\.fits: BUNIT=5 is no unit; set it to 'Jy/beam'"):
+        read_image(path)
