@@ -118,7 +118,7 @@ def loudness_of(residual, unknown, rms, beam_area, least=LEAST):
 
 def _deviation(values):
     """Standard deviation of normal ones; of others, whose tails are longer, one that they exceed as rarely."""
-    return np.quantile(np.abs(values), 0.99) / 2.576
+    return np.quantile(np.abs(values), 0.95) / 1.96
 
 
 def _quiet_part(residual, expected, order):
