@@ -174,7 +174,7 @@ def test_an_image_shows_the_sidelobes_beyond_the_psf_image(snapshot, monkeypatch
     assert after.loudness[far].mean() < 0.8 * before.loudness[far].mean()
     # The other source is not known yet, and is no sidelobe.
     at = np.s_[265:278, 74:87]
-    assert after.reduced[at].max() > 0.6 * before.reduced[at].max() > 0.5 * 25 * NOISE
+    assert after.reduced[at].max() > 0.6 * before.reduced[at].max() > 8 * NOISE
 
 
 def test_nothing_is_subtracted_where_nothing_is_bright(one_bright):
