@@ -2,12 +2,14 @@
 
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from astropy.stats import mad_std
-from scipy.fft import irfft2, rfft2
+from scipy.fft import get_workers, irfft2, rfft2
 from scipy.ndimage import distance_transform_edt, maximum_filter
 
+from ..parallel import in_parallel
 from .components import Components
 from .fitting import improve
 from .positive_transform import Seen
@@ -154,11 +156,14 @@ def _with_sidelobes_seen(dirty, found, factors):
     IEEE Trans. Image Process. 17, 1540).
     """
     shape, noise, loud = dirty.shape, found.rms * _noise_like(dirty), found.unknown > UNKNOWN * found.rms
+    images = dirty.data, dirty.data + noise
+
+    def explained(factor, number):
+        seen = Seen(images[number], found.gaussians, found.rms / factor)
+        return replace(dirty, psf=continue_psf(dirty.psf, shape, seen))
+
     for tried, factor in enumerate(factors):
-        shown, more = (
-            replace(dirty, psf=continue_psf(dirty.psf, shape, Seen(data, found.gaussians, found.rms / factor)))
-            for data in (dirty.data, dirty.data + noise)
-        )
+        shown, more = in_parallel(partial(explained, factor), 2, get_workers())
         taken = more.see(found.gaussians) - shown.see(found.gaussians)
         if np.vdot(taken[loud], noise[loud]) < MOST_TAKEN * np.vdot(noise[loud], noise[loud]):
             return shown, factors[tried:]

@@ -12,6 +12,7 @@ from .components import Components
 __all__ = ["Seen", "explain_image", "positive_transform"]
 
 ITERATIONS = 100
+CHANGES = 70  # iterations for what an image changes: what is missing is far below what is not known
 OUTLIERS = 3.0  # standard deviations of what an image has besides: no more of it is taken for sidelobes
 NEAR_BLANKS = 3  # pixels: how far a spline sees blank ones
 
@@ -59,7 +60,8 @@ def positive_transform(psf, period, sides):
     """
     left_of = _psf_on_coarse_pixels(psf, period, sides)
     nothing = np.zeros((sides[0], sides[1] // 2 + 1), np.float32)
-    return _descend(rfft2(left_of(nothing)).real.clip(0), lambda weights: rfft2(left_of(weights)).real)
+    start = rfft2(left_of(nothing)).real.clip(0)
+    return _descend(start, lambda weights: rfft2(left_of(weights)).real, ITERATIONS)
 
 
 def explain_image(weights, psf, period, sides, seen):
@@ -92,7 +94,7 @@ def explain_image(weights, psf, period, sides, seen):
     def towards_both(weights):
         return (rfft2(left_of(weights)).real + towards_image(weights)) / most
 
-    return _descend(weights, towards_both, of_noise / most)
+    return _descend(weights, towards_both, CHANGES, of_noise / most)
 
 
 def _psf_on_coarse_pixels(psf, period, sides):
@@ -108,10 +110,10 @@ def _psf_on_coarse_pixels(psf, period, sides):
     return left_of
 
 
-def _descend(start, step, ignored=0):
+def _descend(start, step, iterations, ignored=0):
     """Positive weights, from some on; ``step`` says what they are to be changed by, of which some is ignored."""
     ahead, weights, pace = start, start, 1.0
-    for _ in range(ITERATIONS):
+    for _ in range(iterations):
         change = ahead + step(ahead) - start
         found = (start + change - change.clip(-ignored, ignored)).clip(0)
         if np.vdot(ahead - found, found - weights) > 0:
