@@ -5,6 +5,7 @@ import logging
 import math
 import warnings
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from threading import RLock
 
 import astropy.units as u
@@ -27,6 +28,7 @@ HEADER = 2**23  # bytes: no header is longer
 BEYOND = 2**26  # bytes after the first image of a compressed file that are read, to verify it
 DENSEST = 1040  # of gzip: bytes for one
 BLOCK = 2880  # bytes
+MASK = "MASK"
 PART = 2**22  # bytes, of 4 each
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 PACKED = (GZIP, b"BZh", b"\xfd7zXZ", b"\x1f\x9d")
@@ -64,10 +66,11 @@ def opened_fits(path, channel, max_pixels, verified=False):
             stream = stack.enter_context(_opened(path, max_pixels))
             hdus = stack.enter_context(fits.open(stream, memmap=False))
             number, hdu, header = _first_image(hdus, channel, path, max_pixels)
+            mask = _mask_of(hdu, hdus, path)
         if not verified and _is_summed(hdu):
             _check_sum(hdu.header["DATASUM"], _has_its_sum(stream, hdu), path)
         with _of_hdu(number, hdu):
-            yield hdu.section, header
+            yield hdu.section if mask is None else _Masked(hdu.section, mask.section), header
 
 
 @contextmanager
@@ -151,7 +154,8 @@ def first_image(hdus, channel, name, max_pixels):
         _, hdu, header = _first_image(hdus, channel, name, max_pixels)
         if _is_summed(hdu):
             _check_sum(hdu.header["DATASUM"], hdu.verify_datasum() != 0, name)
-        return hdu.data, header
+        mask = _mask_of(hdu, hdus, name)
+        return hdu.data if mask is None else _Masked(hdu.data, mask.data)[...], header
 
 
 def _first_image(hdus, channel, name, max_pixels):
@@ -173,6 +177,32 @@ def _first_image(hdus, channel, name, max_pixels):
     if header.get("CASAMBM") and "BEAMS" in all_of_them:
         _copy_beam(hdus["BEAMS"], channel or 0, header, name)
     return number, hdu, header
+
+
+@dataclass(frozen=True)
+class _Masked:
+    """Pixels that are NaN where a mask is not 0; only what is indexed is read."""
+
+    data: object
+    mask: object
+
+    @property
+    def shape(self):
+        return self.data.shape
+
+    def __getitem__(self, index):
+        return np.where(self.mask[index], np.nan, self.data[index])
+
+
+def _mask_of(image, hdus, name):
+    """The HDU in which astropy writes the mask of a CCDData, if there is one for an image."""
+    if isinstance(hdus, IMAGE_HDUS) or MASK not in hdus:
+        return None
+    mask = hdus[MASK]
+    if mask is image or not mask.is_image or mask.shape != image.shape or mask.header["BITPIX"] != 8:
+        return None
+    log.info("%s: pixels are blank where HDU %r is not 0", name, MASK)
+    return mask
 
 
 def _images(hdus, name, max_pixels):

@@ -1,5 +1,6 @@
 """What is given for an image, a path, HDUs, NDData or a slice of a cube, as one plane of numbers on the sky."""
 
+import logging
 from os import PathLike
 from typing import Protocol
 
@@ -26,6 +27,8 @@ class HasHDU(Protocol):
 
 Image = str | PathLike[str] | fits.HDUList | IMAGE_HDUS | NDData | HasHDU
 Companion = Image | np.ndarray
+
+log = logging.getLogger(__name__)
 
 TURNED = 0.02  # radians, and of the side of a pixel: less is another place, or rounding
 
@@ -72,8 +75,8 @@ def as_plane(image, name, unit=None):
             f"{name}: its WCS is a {type(image.wcs).__name__}, not an astropy.wcs.WCS; slice the WCS before the image"
         )
     plane = select_plane(image.data, image.unit, image.wcs, image.meta, name=name)
-    if image.mask is not None and np.ndim(image.mask):
-        plane.mask = np.reshape(image.mask, plane.shape)
+    if image.mask is not None:
+        plane.mask = np.broadcast_to(image.mask, image.data.shape).reshape(plane.shape).copy()
     return plane
 
 
@@ -100,7 +103,8 @@ def as_companion(image, name, dirty, dtype=float):
     TypeError
         It is no image at all.
     """
-    unit, meta = u.one, {"BUNIT": "Jy/beam"} if name == "noise" else {}  # as which an array is taken
+    unit = image.unit if isinstance(image, u.Quantity) else u.one
+    meta = {"BUNIT": "Jy/beam"} if name == "noise" else {}  # as which an array without a unit is taken
     if isinstance(image, NDData) and image.wcs is None:
         unit, meta = image.unit or u.one, image.meta
         image = np.ma.masked_array(image.data, np.ma.nomask if image.mask is None else image.mask)
@@ -128,9 +132,11 @@ def as_companion(image, name, dirty, dtype=float):
                 f"make {name} with the same cell"
             )
         _check_axes(image.wcs, dirty.wcs, name)
-        if name == "mask":
-            _check_place(image.wcs, dirty)
+        if name != "psf":
+            _check_place(image.wcs, dirty, name)
     image.data = np.asarray(image.data, dtype=dtype)
+    if name == "pb" and image.unit == u.percent:
+        image.data = image.data / 100
     if image.mask is not None:
         image.data = np.where(image.mask, np.nan, image.data)
     return image
@@ -176,16 +182,32 @@ def _check_axes(wcs, dirty, name):
         )
 
 
-def _check_place(wcs, dirty):
-    """Fail if a mask does not lie where the dirty image does; PSF and primary beam may be of another pointing."""
+def _check_place(wcs, dirty, name):
+    """Fail if a companion does not lie where the dirty image does; a primary beam may be that of another pointing."""
     ny, nx = dirty.shape
-    corners = [0, nx - 1, 0, nx - 1], [0, 0, ny - 1, ny - 1]
-    theirs, ours = wcs.pixel_to_world(*corners), dirty.wcs.pixel_to_world(*corners)
-    # Of other frames: between those of B1950 and others, angles differ, of which astropy warns in separation.
-    away = theirs.transform_to(ours.frame).separation(ours).arcsec.max()
     cell = 3600 * proj_plane_pixel_area(dirty.wcs) ** 0.5
-    if not away < cell:
-        raise DirtyImageError(
-            f"mask: lies up to {away:.4g} arcsec from the dirty image, whose pixels are {cell:.4g} arcsec; "
-            "make it with the same phase centre, or regrid it"
-        )
+    reference, *corners = (
+        _separation(wcs, dirty.wcs, pixel, other)
+        for pixel, other in [(wcs.wcs.crpix - 1, dirty.wcs.wcs.crpix - 1)]
+        + [(corner, corner) for corner in ((0, 0), (nx - 1, 0), (0, ny - 1), (nx - 1, ny - 1))]
+    )
+    if max(corners) < cell:
+        return
+    if name == "pb" and reference > cell:
+        near = reference < cell * np.hypot(ny, nx)
+        log.log(
+            logging.WARNING if near else logging.INFO,
+            "pb: is that of another pointing, by its header, %.4g arcsec away; it is used pixel by pixel", reference,
+        )  # fmt: skip
+        return
+    raise DirtyImageError(
+        f"{name}: lies up to {max(corners):.4g} arcsec from the dirty image, whose pixels are {cell:.4g} arcsec; "
+        "make it with the same phase centre, cut it to the same pixels, or regrid it"
+    )
+
+
+def _separation(wcs, other, pixel, other_pixel):
+    """Between a pixel of an image and one of another, arcsec."""
+    theirs, ours = wcs.pixel_to_world(*pixel), other.pixel_to_world(*other_pixel)
+    # Of other frames: between those of B1950 and others, angles differ, of which astropy warns in separation.
+    return theirs.transform_to(ours.frame).separation(ours).arcsec

@@ -264,6 +264,8 @@ def locate_plane(data, wcs, meta, channel=None, stokes=None, name="dirty"):
     """
     if len(data.shape) < 2:
         raise DirtyImageError(f"{name}: has {len(data.shape)} axes; an image has at least two")
+    if 0 in data.shape:
+        raise DirtyImageError(f"{name}: its shape is {data.shape}, so it has no pixel; slice it otherwise")
     celestial = celestial_part(wcs, name)
     wanted = {"channel": channel, "stokes": stokes}
     index, axes = [], plane_axes(data, wcs)

@@ -1,7 +1,5 @@
 """Every odd input gets an error that names what is wrong and what to do."""
 
-import copy
-
 import astropy.units as u
 import numpy as np
 import pytest
@@ -336,18 +334,6 @@ def test_a_zero_here_and_there_is_a_value(noise_image):
     image = noise_image()
     image.data[::3, ::5] = 0
     assert np.isfinite(prepare(image).data).all()
-
-
-def test_another_piece_of_sky(noise_image):
-    """No mask is of use there; PSF and primary beam are those of any pointing."""
-    other = noise_image()
-    other.data[:] = 1
-    other.wcs.wcs.crval = other.wcs.wcs.crval + [0, 1]
-    with pytest.raises(DirtyImageError, match=r"mask: lies up to 3600 arcsec from the dirty image, .* regrid it"):
-        prepare(noise_image(), mask=other)
-    psf = copy.deepcopy(other)
-    psf.data[:] = gaussian_psf()
-    assert np.isfinite(prepare(noise_image(), pb=other, psf=psf).data).all()
 
 
 def test_masked_pixels_of_companions(noise_image):

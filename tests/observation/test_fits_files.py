@@ -9,6 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.nddata import CCDData
 
 from astro_ddpm_imager import DirtyImageError, read_companion, read_image
 from astro_ddpm_imager.observation.preparation import prepare
@@ -173,3 +174,22 @@ def test_distortions_that_products_cannot_keep(tmp_path, caplog):
         read_image(write(tmp_path, with_card(content, "A_0_2", "1E-3")))
     straight = read_image(write(tmp_path, with_card(content, "A_0_2", "1E-9"))).wcs
     assert straight.sip is None and straight.wcs.ctype[0] == "RA---SIN" and "left out" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["a.fits", "a.fits.gz"])
+def test_what_astropy_writes_as_masked_is_blank(tmp_path, name):
+    """The mask of a CCDData is an HDU of its own."""
+    data, header = an_image()
+    image = CCDData(data.astype(">f4"), unit="Jy/beam", wcs=make_wcs((64, 64)), meta=header, mask=data > 1e-4)
+    image.write(tmp_path / name)
+    with fits.open(tmp_path / name) as hdus:
+        for given in (tmp_path / name, hdus):
+            found = read_image(given)
+            assert found.data.dtype.itemsize == 4
+            np.testing.assert_array_equal(np.isnan(found.data), image.mask)
+            np.testing.assert_array_equal(found.data[~image.mask], image.data[~image.mask])
+    # Of another shape, or of numbers, it is the mask of something else.
+    for other in (MASK[1:] + 1, np.ones((64, 64), np.float32)):
+        fits.HDUList([fits.PrimaryHDU(data, header), fits.ImageHDU(other, name="MASK")]).writeto(tmp_path / "b.fits")
+        assert np.isfinite(read_image(tmp_path / "b.fits").data).all()
+        (tmp_path / "b.fits").unlink()

@@ -153,15 +153,16 @@ def turned(wcs, by):
     ],
 )
 def test_companions_whose_axes_point_elsewhere_are_refused(noise_image, name, degrees, flip, said):
-    """Wherever they are, and with any WCS of the image."""
+    """Wherever they are, as far as they may be elsewhere, and with any WCS of the image."""
     image, (c, s) = noise_image(), (np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees)))
     image.wcs = make_wcs(angle=30)
     wcs = turned(image.wcs, np.array([[c, s], [-s, c]]) @ np.diag([1, flip]))
     companion = CCDData(gaussian_psf(), unit=u.one, wcs=wcs)
-    if said is None:
+    if said is None and name != "noise":
         assert as_companion(companion, name, image).shape == image.shape
         return
-    with pytest.raises(DirtyImageError, match=f"{name}: its header has it {said} of the dirty image, .* correct CDELT"):
+    said = "lies up to" if said is None else f"its header has it {said} of the dirty image, .* correct CDELT"
+    with pytest.raises(DirtyImageError, match=f"{name}: {said}"):
         as_companion(companion, name, image)
 
 
@@ -171,3 +172,73 @@ def test_half_a_turn_does_not_change_a_psf(noise_image):
     as_companion(companion, "psf", image)
     with pytest.raises(DirtyImageError, match="pb: its header has it rotated"):
         as_companion(companion, "pb", image)
+
+
+def cut(image, x):
+    """A companion of ones, as many pixels as an image, but cut out of a larger one by ``x`` pixels further."""
+    other = CCDData(np.ones(image.shape), unit=image.unit, wcs=image.wcs.deepcopy())
+    other.wcs.wcs.crpix -= [x, 0]
+    return other
+
+
+def pointed(image, dec):
+    """A companion of ones on the pixels of an image, but of another pointing, ``dec`` degrees further north."""
+    other = CCDData(np.ones(image.shape), unit=image.unit, wcs=image.wcs.deepcopy())
+    other.wcs.wcs.crval += [0, dec]
+    return other
+
+
+@pytest.mark.parametrize("name", ["mask", "noise", "pb"])
+def test_what_belongs_to_the_pixels_lies_where_they_do(noise_image, name):
+    image = noise_image()
+    assert np.isfinite(prepare(image, **{name: cut(image, 0.5)}).data).all()
+    with pytest.raises(DirtyImageError, match=rf"{name}: lies up to 2 arcsec from the dirty image, .* or regrid it"):
+        prepare(image, **{name: cut(image, 20)})
+
+
+def test_of_another_pointing(noise_image, caplog):
+    """No mask or noise is of use there; PSF and primary beam are those of any pointing."""
+    image = noise_image()
+    for dec, said in ((1, 3600), (2 / 3600, 2)):
+        other = pointed(image, dec)
+        for name in ("mask", "noise"):
+            with pytest.raises(DirtyImageError, match=rf"{name}: lies up to {said} arcsec from the dirty image"):
+                prepare(image, **{name: other})
+        psf = CCDData(gaussian_psf(), unit=other.unit, wcs=other.wcs)
+        caplog.clear()
+        assert np.isfinite(prepare(image, pb=other, psf=psf).data).all()
+        # Where the same sky is in both, it may be a mistake.
+        assert ("pb: is that of another pointing, by its header, 2 arcsec away" in caplog.text) == (said == 2)
+
+
+def test_a_mask_of_one_value_is_that_of_all_pixels(noise_image):
+    image = noise_image()
+    given = {value: NDData(image.data, unit=image.unit, wcs=image.wcs, meta=image.meta, mask=value) for value in (0, 1)}
+    assert not as_plane(given[0], "dirty").mask.any()
+    with pytest.raises(DirtyImageError, match="dirty: every pixel is blank"):
+        prepare(given[1])
+
+
+def test_a_slice_without_a_pixel(hdu):
+    image = CCDData(hdu.data, unit="Jy/beam", wcs=WCS(hdu.header), meta=hdu.header)
+    with pytest.raises(DirtyImageError, match=r"dirty: its shape is \(0, 1, 96, 96\), so it has no pixel"):
+        prepare(image[5:6])
+
+
+@pytest.mark.parametrize("kind", ["Quantity", "CCDData", "NDData"])
+def test_a_primary_beam_in_percent(noise_image, kind):
+    percent = 100 * np.linspace(0.5, 1, 96) * np.ones((96, 1))
+    image = noise_image()
+    given = {
+        "Quantity": percent * u.percent,
+        "CCDData": CCDData(percent, unit="percent", wcs=image.wcs),
+        "NDData": NDData(percent, unit="percent"),
+    }[kind]
+    np.testing.assert_allclose(prepare(image, pb=given).pb, percent / 100)
+
+
+def test_a_weight_without_a_wcs_has_its_unit(noise_image):
+    weight = np.linspace(1, 4, 96) * np.ones((96, 1))
+    expected = prepare(noise_image(), noise=1 / np.sqrt(weight)).noise_ratio
+    found = prepare(noise_image(), noise=weight * u.Jy**-2).noise_ratio
+    np.testing.assert_allclose(found, expected)
