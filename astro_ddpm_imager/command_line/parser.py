@@ -300,7 +300,10 @@ def _add_simulation(parser):
     parser.add_argument("--imsize", type=int, default=512, metavar="N", help="pixels on a side")
     parser.add_argument("--cell", type=float, default=0.1, metavar="ARCSEC", help="pixel")
     noise = parser.add_mutually_exclusive_group()
-    noise.add_argument("--pwv", type=float, default=1.796, metavar="MM", help="precipitable water vapour")
+    noise.add_argument(
+        "--pwv", type=float, default=1.796, metavar="MM",
+        help="precipitable water vapour, which says the noise; only of ALMA and the ACA, other arrays need --rms",
+    )  # fmt: skip
     noise.add_argument("--rms", type=float, metavar="UJY", help="noise of the naturally weighted image, instead")
     parser.add_argument("--shared-noise", action="store_true", help="the same noise in all fields, whatever the seed")
     parser.add_argument(

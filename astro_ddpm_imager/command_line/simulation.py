@@ -56,15 +56,16 @@ def simulate(args):
         percent, degrees = args.gain_errors
         gain_errors = GainErrors(percent / 100, degrees * u.deg, args.gain_nodes)
     if args.rms is None:
+        pwv = args.pwv * u.mm
         rms = thermal_rms(
-            array, observation.frequency, args.bandwidth * u.GHz, observation.time_on_source, args.pwv * u.mm,
+            array, observation.frequency, args.bandwidth * u.GHz, observation.time_on_source, pwv,
             observation.elevations,
         )  # fmt: skip
     else:
-        rms = args.rms * u.uJy
+        pwv, rms = None, args.rms * u.uJy
     truth = simulate_fields(
         observation, recipe, rms, args.output_dir, args.fields, args.seed, args.shared_noise, args.overwrite,
-        gain_errors,
+        gain_errors, pwv,
     )  # fmt: skip
     if args.json:
         for number in range(args.fields):

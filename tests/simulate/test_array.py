@@ -180,6 +180,24 @@ def test_noise_is_that_of_casa_and_grows_with_the_water_vapour():
             thermal_rms(*settings, 1 * u.mm, [60, elevation] * u.deg)
 
 
+@pytest.mark.parametrize(("name", "frequency"), [("noema.b", 230), ("sma.compact", 230), ("vla.c", 90)])
+def test_the_noise_of_other_arrays_is_asked_for(name, frequency):
+    settings = (frequency * u.GHz, 1.872 * u.GHz, 20 * u.min, 1.796 * u.mm, 60 * u.deg)
+    array = read_array(name)
+    with pytest.raises(SimulationError, match=rf"array='{name}': .*only those of ALMA.*give the noise, --rms"):
+        thermal_rms(array, *settings)
+    elsewhere = Array("other", read_array("aca").location, array.positions, array.diameter)
+    with pytest.raises(SimulationError, match="array='other': its receivers"):
+        thermal_rms(elsewhere, *settings)
+
+
+def test_the_aca_has_dishes_of_its_own():
+    settings = (230 * u.GHz, 1.872 * u.GHz, 20 * u.min, 1.796 * u.mm, 60 * u.deg)
+    aca = read_array("aca")
+    large = Array("large", aca.location, aca.positions, 12.0)
+    assert thermal_rms(aca, *settings) > 2.5 * thermal_rms(large, *settings)
+
+
 def test_noise_is_that_of_the_integrations_that_are_seen():
     """Each integration with its elevation; all have the same weight."""
 

@@ -8,6 +8,7 @@ from astropy.table import Table
 
 from astro_ddpm_imager.cli import main
 from astro_ddpm_imager.errors import SimulationError
+from astro_ddpm_imager.evaluate.fields import read_folder
 from astro_ddpm_imager.simulate import Observation, SourceRecipe, read_array
 
 VLA = ["simulate", "--array", "vla.b", "--frequency", "1.4", "--dec", "40", "--minutes", "30", "--integration", "300"]
@@ -103,6 +104,17 @@ def test_noise_of_long_waves_is_to_be_given(tmp_path, capsys):
     command = ["simulate", "--array", "vla.b", "--frequency", "1.4", "--cell", "1", "--dec", "40"]
     assert main([*command, "--output-dir", str(tmp_path / "out")]) == 1
     assert "give the noise, --rms" in capsys.readouterr().err
+
+
+def test_the_truth_says_what_made_it(simulated, tmp_path):
+    _, given, _ = simulated("--weighting", "briggs", "--robust", "-1")
+    assert given.meta["robust"] == -1 and given.meta["frequency_GHz"] == 1.4 and "pwv_mm" not in given.meta
+    alma = ["simulate", "--imsize", "128", "--integration", "600", "--pwv", "3", "--output-dir", str(tmp_path / "alma")]
+    assert main(alma) == 0
+    meta = Table.read(tmp_path / "alma/truth.ecsv").meta
+    expected = {"pwv_mm": 3, "array": "alma.cycle5.3", "declination_deg": 2.2, "duration_min": 20, "channels": 1}
+    assert expected.items() <= meta.items() and "robust" not in meta
+    assert read_folder(tmp_path / "alma")[1].meta["noise_protocol"] == "independent"
 
 
 def test_unknown_extended_sources_are_refused():
