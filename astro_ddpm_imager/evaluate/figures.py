@@ -110,7 +110,8 @@ def _by_snr(summary, table):
             axes.set_ylim(-0.03, 1.03)
         else:
             axes.axhline(0, color="0.6", lw=0.8)
-    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(methods))
+    # Names of methods are long: in one row, more than three are wider than the figure.
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=min(len(methods), 3))
     return figure
 
 
