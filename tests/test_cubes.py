@@ -77,6 +77,11 @@ def test_catalogue_and_channels(made):
     assert catalog.meta["seed"] == 1 and catalog.meta["channels"] == "0 to 3" and "chi2" not in catalog.meta
     read = read_catalog(paths[4])
     assert read["frequency"].unit == u.GHz and read.meta["channels"] == "0 to 3"
+    assert read["source_id"].info.description.endswith("by channel, and in each by falling S/N")
+    described = read_catalog(paths[5])
+    assert all(described[name].info.description for name in described.colnames)
+    assert "channel" in described["chi2"].info.description
+    assert list(channels["frequency"].value) == [230.0, 233.0, 236.0, 239.0]
     assert "4 channels" in repr(made) and "CubeResult" in made._repr_html_()
 
 
