@@ -18,7 +18,7 @@ from .region_files import reliability_color
 from .summary import brightness, fitting_unit
 
 __all__ = [
-    "EDGE", "FAINTEST", "KNEE", "PANELS", "label_axes", "plot_image", "plot_panel", "plot_result",
+    "EDGE", "FAINTEST", "KNEE", "PANELS", "asinh_ticks", "label_axes", "plot_image", "plot_panel", "plot_result",
     "result_figure",
 ]  # fmt: skip
 
@@ -157,7 +157,7 @@ def plot_image(result, axes, panel="reconstruction", labels=LABELS):
     extend = "both" if panel == "residual" else "neither"
     bar = axes.figure.colorbar(shown, ax=axes, label=f"{unit}/{per}", fraction=0.046, pad=0.03, extend=extend)
     if knee is not None:
-        bar.set_ticks(_asinh_ticks(norm))
+        bar.set_ticks(asinh_ticks(norm))
         # Over many decades a tick has a prefix of its own.
         many = top > 2e4 * knee / scale
         bar.ax.yaxis.set_major_formatter(_prefixed(scale) if many else "{x:g}")
@@ -208,8 +208,18 @@ def _prefixed(scale):
     return lambda value, _: in_jansky(value * scale)
 
 
-def _asinh_ticks(norm):
-    """Ticks at 0, and at 1, 2 and 5 times powers of ten that are not too near to each other."""
+def asinh_ticks(norm):
+    """Ticks at 0, and at 1, 2 and 5 times powers of ten that are not too near to each other.
+
+    Parameters
+    ----------
+    norm : `~matplotlib.colors.AsinhNorm`
+
+    Returns
+    -------
+    list of float
+        None is beyond the values of the norm.
+    """
     powers = 10.0 ** np.arange(
         np.floor(np.log10(norm.linear_width)) - 1, np.log10(max(norm.vmax, norm.linear_width)) + 1
     )
