@@ -70,8 +70,8 @@ def markdown(rows):
 
 def restructured(rows):
     """A table for the documentation."""
-    # A cell that begins with a dash would be a list.
-    escaped = [[f"\\{cell}" if cell.startswith("- ") else cell for cell in row] for row in rows]
+    # A cell that begins with a dash, or is one, would be a list.
+    escaped = [[f"\\{cell}" if f"{cell} ".startswith("- ") else cell for cell in row] for row in rows]
     quoted = ("   " + ", ".join(f'"{cell}"' for cell in row) for row in escaped)
     return ".. csv-table::\n   :header-rows: 1\n\n" + "\n".join(quoted) + "\n"
 
