@@ -213,12 +213,13 @@ def csv_table(rows, title=""):
 def table(protocol):
     """The table of one protocol in reStructuredText."""
     rows = [["model", "purity, %", "completeness, %", "F1, %", "flux within 50 uJy", "PSNR, dB", "MSE, (uJy/pixel)^2"]]
-    fields = set()
+    fields = {}
     for gamma in GAMMAS:
         report = read(f"{protocol}_gamma{gamma}")
         if report is None:
             continue
-        fields.add(tuple(report["settings"][name] for name in ("fields", "sources", "n_samples", "steps")))
+        measured_on = tuple(report["settings"][name] for name in ("fields", "sources", "n_samples", "steps"))
+        fields.setdefault(measured_on, []).append(gamma)
         by_label = {row["aggregate"]: row for row in report["aggregation"]}
         for name, label in LABELS.items():
             theirs = PAPER[gamma, name] if protocol == "shared" else None
@@ -231,9 +232,13 @@ def table(protocol):
     if protocol == "shared":
         name = "uv-plane network, Taran et al. 2023"
         rows.append([f"{name} (theirs)", *(f"- / {value:.1f}" for value in OTHERS[name][:3]), "-", "-", "-"])
-    sizes = "; ".join("{} fields, {} sources, {} runs of {} steps".format(*of_model) for of_model in sorted(fields))
-    title = f"{protocol.capitalize()} noise: {sizes or 'not measured yet'}"
-    return f"{title}\n{'-' * len(title)}\n\n{csv_table(rows)}"
+    title = f"{protocol.capitalize()} noise"
+    said = "; ".join(
+        f"gamma {', '.join(map(str, gammas))}: {{}} fields, {{}} sources, {{}} runs of {{}} steps".format(*measured_on)
+        for measured_on, gammas in fields.items()
+    )
+    said = said or "not measured yet"
+    return f"{title}\n{'-' * len(title)}\n\n{said[:1].upper()}{said[1:]}.\n\n{csv_table(rows)}"
 
 
 def completeness():
