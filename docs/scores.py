@@ -3,6 +3,7 @@
 python docs/scores.py
 """
 
+import argparse
 from pathlib import Path
 
 from astro_ddpm_imager import load_card
@@ -78,6 +79,7 @@ def restructured(rows):
 
 def main():
     """Command line."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     card, _ = load_card("default")
     tables = [overview(card), by_snr(card), by_reliability(card)]
     HERE.joinpath("model_scores.rst").write_text("\n".join(restructured(rows) for rows in tables))
