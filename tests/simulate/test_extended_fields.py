@@ -85,8 +85,18 @@ def test_arrays_of_long_waves_are_simulated(tmp_path, array):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--extended-flux", "3", "2"], "extended_flux=3.0 mJy to 2.0 mJy: must be positive and finite"),
-        (["--extended-size", "0", "2"], "extended_size=0.0 arcsec to 2.0 arcsec: must be positive and finite"),
+        (
+            ["--extended", "disc", "--extended-flux", "3", "2"],
+            "extended_flux=3.0 mJy to 2.0 mJy: must be",
+        ),
+        (["--robust", "-2"], "--robust -2: changes nothing without --weighting briggs; give both, or neither"),
+        (["--gain-nodes", "7"], "--gain-nodes 7: changes nothing without --gain-errors"),
+        (["--extended-flux", "1", "2.5"], "--extended-flux 1 2.5: changes nothing without --extended"),
+        (["--extended-size", "1", "2"], "--extended-size 1 2: changes nothing without --extended"),
+        (
+            ["--extended", "disc", "--extended-size", "0", "2"],
+            "extended_size=0.0 arcsec to 2.0 arcsec: must be",
+        ),
         (["--gain-errors", "-1", "0"], "amplitude=-0.01: of gain errors, must be a fraction"),
         (["--channels", "0"], "channels=0: must be at least 1"),
         (["--channels", "2", "--bandwidth", "3"], "bandwidth=3.0 GHz: must be from 0 to below twice frequency"),
