@@ -21,6 +21,9 @@ def written(tmp_path, text):
 def test_the_shipped_arrays():
     assert "alma.cycle5.3" in list_arrays() and len(list_arrays("alma")) == 24
     assert list_arrays("vla") == ["vla.a", "vla.b", "vla.c", "vla.d"]
+    assert list_arrays("alma")[-2:] == ["alma.cycle5.9", "alma.cycle5.10"]
+    observatories = [name.split(".")[0] for name in list_arrays()]
+    assert observatories == sorted(observatories)
     array = read_array("alma.cycle5.3")
     assert array.positions.shape == (43, 3) and array.diameter == 12
     assert array.location.lat.deg == pytest.approx(-23.02, abs=0.01)
