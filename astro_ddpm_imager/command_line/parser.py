@@ -215,7 +215,9 @@ def _add_image(image):
         "--scheduler", metavar="TCP",
         help="address of a Dask scheduler, such as tcp://host:8786: its workers do the work, each file on one of them",
     )  # fmt: skip
-    image.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same files (default: a new one)")
+    image.add_argument(
+        "--seed", type=int, metavar="N", help="the same seed gives the same results (default: a new one)"
+    )
 
 
 def _add_demo(demo):
