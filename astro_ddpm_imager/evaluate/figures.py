@@ -59,7 +59,7 @@ def draw_figures(summary, tables):
 def _protocol(summary):
     n, folder = len(summary.fields), printable(summary.settings["fields_in"])
     return (
-        f"{summary.settings['noise_protocol']} noise; {n} field{'s' * (n != 1)} of {folder}, "
+        f"{summary.settings['noise_protocol']} noise; {n} field{'s' * (n != 1)} of {folder}/, "
         f"{len(summary.truth)} sources; matching radius {summary.radius.value:.2f}″; 95% intervals"
     )
 

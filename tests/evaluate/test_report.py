@@ -198,7 +198,8 @@ def test_every_figure_says_its_noise(evaluated):
     figures = draw_figures(summary, make_tables(summary))
     assert set(figures) == {path.stem for path in (output / "figures").iterdir()} and len(figures) == 9
     for figure in figures.values():
-        assert "independent noise; 3 fields" in figure.get_supxlabel()
+        assert f"independent noise; 3 fields of {summary.settings['fields_in']}/," in figure.get_supxlabel()
+    assert "(flux within noise)" in (output / "report.html").read_text()
 
 
 def test_the_legend_of_many_methods_is_within_the_figure(evaluated):
