@@ -3,6 +3,7 @@
 python docs/extended.py
 """
 
+import argparse
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +60,7 @@ def cleaned(observation, seen):
 
 def main():
     """Image the three fields, and one with the PSF of another hour."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     vla = {"declination": 34 * u.deg, "frequency": 1.4 * u.GHz, "bandwidth": 0.3 * u.GHz, "channels": 5,
            "duration": 1 * u.hour, "integration": 60 * u.s, "cell": 1.2 * u.arcsec, "weighting": "briggs"}  # fmt: skip

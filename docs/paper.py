@@ -202,15 +202,24 @@ def cells(label, row, theirs):
     return [label, *scores, flux, *images]
 
 
+def csv_table(rows, title=""):
+    """A table in reStructuredText, the first row its header."""
+    # A cell that begins with a dash, or is one, would be a list.
+    escaped = [[f"\\{cell}" if f"{cell} ".startswith("- ") else cell for cell in row] for row in rows]
+    lines = "\n".join("   " + ", ".join(f'"{cell}"' for cell in row) for row in escaped)
+    return f".. csv-table::{title}\n   :header-rows: 1\n\n{lines}\n"
+
+
 def table(protocol):
     """The table of one protocol in reStructuredText."""
     rows = [["model", "purity, %", "completeness, %", "F1, %", "flux within 50 uJy", "PSNR, dB", "MSE, (uJy/pixel)^2"]]
-    fields = set()
+    fields = {}
     for gamma in GAMMAS:
         report = read(f"{protocol}_gamma{gamma}")
         if report is None:
             continue
-        fields.add(tuple(report["settings"][name] for name in ("fields", "sources", "n_samples", "steps")))
+        measured_on = tuple(report["settings"][name] for name in ("fields", "sources", "n_samples", "steps"))
+        fields.setdefault(measured_on, []).append(gamma)
         by_label = {row["aggregate"]: row for row in report["aggregation"]}
         for name, label in LABELS.items():
             theirs = PAPER[gamma, name] if protocol == "shared" else None
@@ -223,10 +232,13 @@ def table(protocol):
     if protocol == "shared":
         name = "uv-plane network, Taran et al. 2023"
         rows.append([f"{name} (theirs)", *(f"- / {value:.1f}" for value in OTHERS[name][:3]), "-", "-", "-"])
-    lines = "\n".join("   " + ", ".join(f'"{cell}"' for cell in row) for row in rows)
-    sizes = "; ".join("{} fields, {} sources, {} runs of {} steps".format(*of_model) for of_model in sorted(fields))
-    title = f"{protocol.capitalize()} noise: {sizes or 'not measured yet'}"
-    return f"{title}\n{'-' * len(title)}\n\n.. csv-table::\n   :header-rows: 1\n\n{lines}\n"
+    title = f"{protocol.capitalize()} noise"
+    said = "; ".join(
+        f"gamma {', '.join(map(str, gammas))}: {{}} fields, {{}} sources, {{}} runs of {{}} steps".format(*measured_on)
+        for measured_on, gammas in fields.items()
+    )
+    said = said or "not measured yet"
+    return f"{title}\n{'-' * len(title)}\n\n{said[:1].upper()}{said[1:]}.\n\n{csv_table(rows)}"
 
 
 def completeness():
@@ -244,8 +256,7 @@ def completeness():
         rows.append(
             [f"{low} to {high}", *(f"{row['completeness']:.2f} of {row['true']}" if row else "-" for row in found)]
         )
-    lines = "\n".join("   " + ", ".join(f'"{cell}"' for cell in row) for row in rows)
-    return f".. csv-table:: Completeness of detect-aggregate, shared noise\n   :header-rows: 1\n\n{lines}\n"
+    return csv_table(rows, " Completeness of detect-aggregate, shared noise")
 
 
 def vapour():
@@ -257,8 +268,7 @@ def vapour():
             scores, noise = report["scores"], report["rms_uJy"]
             of_each = cells(f"{factor * PWV:.3g}", scores, (None, VAPOUR_PAPER.get(factor), None, None))
             rows.append([of_each[0], f"{noise:.3g}", *of_each[1:5]])
-    lines = "\n".join("   " + ", ".join(f'"{cell}"' for cell in row) for row in rows)
-    return f".. csv-table:: Detect-aggregate of gamma 2, shared noise of other weather\n   :header-rows: 1\n\n{lines}\n"
+    return csv_table(rows, " Detect-aggregate of gamma 2, shared noise of other weather")
 
 
 def page():

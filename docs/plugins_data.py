@@ -1,4 +1,6 @@
-"""Make the MeasurementSets of docs/plugins.rst, with exact visibilities: python docs/plugins_data.py FOLDER [NAME ...].
+"""Make the MeasurementSets of docs/plugins.rst, with exact visibilities.
+
+python docs/plugins_data.py FOLDER [NAME ...]
 
 This needs CASA (the extra casa). vla: 40 sources of up to 600 times the noise and two double ones; wide: the same in a
 field where w terms matter; disc: a disc and three points seen with ALMA; gains: vla with errors of gains; channels: vla
@@ -6,8 +8,8 @@ in four channels, with spectra. There is no primary beam: fluxes are apparent. E
 with NAME-noise.ms, which holds the same noise and nothing else.
 """
 
+import argparse
 import copy
-import sys
 from pathlib import Path
 
 import astropy.units as u
@@ -15,8 +17,6 @@ import numpy as np
 from astropy.constants import c
 from astropy.coordinates import SkyCoord
 from astropy.table import QTable
-from casatasks.private.simutil import simutil
-from casatools import measures, simulator, table
 from scipy.special import j1
 
 from astro_ddpm_imager.simulate import read_array
@@ -37,10 +37,13 @@ CHANNEL = 0.5e9  # Hz
 
 def main():
     """Make the MeasurementSets that are named, or all."""
-    folder, *names = sys.argv[1:]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where they are made")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(FIELDS)} (default: all)")
+    args = parser.parse_args()
     for number, name in enumerate(FIELDS):
-        if not names or name in names:
-            make(Path(folder), name, np.random.default_rng([20, number]), **FIELDS[name])
+        if not args.names or name in args.names:
+            make(args.folder, name, np.random.default_rng([20, number]), **FIELDS[name])
 
 
 def make(folder, name, rng, array, GHz, hours, reach, channels=1, phase=0 * u.deg):  # noqa: N803
@@ -81,6 +84,9 @@ def sky(name, rng, rms, reach, beam):
 
 def observe(path, name, frequencies, hours):
     """An empty MeasurementSet; returns its number of rows."""
+    from casatasks.private.simutil import simutil  # here, so that the help needs no CASA
+    from casatools import measures, simulator, table
+
     array, tool, measure = read_array(name), simulator(), measures()
     observatory = "ALMA" if "alma" in name else "VLA"
     place = measure.observatory(observatory)
@@ -118,6 +124,8 @@ def observe(path, name, frequencies, hours):
 
 def fill(path, sources, frequencies, phase, rng):
     """Write the visibilities, with noise and, as far as wanted, errors of the phases of antennas that drift."""
+    from casatools import table
+
     opened = table()
     opened.open(str(path), nomodify=False)
     uvw, one, other, times = (opened.getcol(column) for column in ("UVW", "ANTENNA1", "ANTENNA2", "TIME"))

@@ -6,6 +6,7 @@ FOLDER holds NAME.ms and NAME.ecsv, as docs/plugins_data.py makes them. A line f
 residual, sources found and false ones, fluxes in units of the true ones, seconds. WSClean and PyBDSF are needed.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -39,10 +40,13 @@ outfile='found.fits', format='fits', catalog_type='srl', clobber=True)"
 
 def main():
     """Print a line for each MeasurementSet and way."""
-    folder, *names = sys.argv[1:]
-    for name in names or OPTIONS:
-        table = QTable.read(Path(folder) / f"{name}.ecsv")
-        measurement_set = Path(folder, f"{name}.ms").absolute()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="as docs/plugins_data.py makes it")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of fields (default: {', '.join(OPTIONS)})")
+    args = parser.parse_args()
+    for name in args.names or OPTIONS:
+        table = QTable.read(args.folder / f"{name}.ecsv")
+        measurement_set = (args.folder / f"{name}.ms").absolute()
         for way in (plugin, standalone, clean):
             with tempfile.TemporaryDirectory() as scratch:
                 started = time.perf_counter()

@@ -3,6 +3,7 @@
 python docs/scores.py
 """
 
+import argparse
 from pathlib import Path
 
 from astro_ddpm_imager import load_card
@@ -70,14 +71,15 @@ def markdown(rows):
 
 def restructured(rows):
     """A table for the documentation."""
-    # A cell that begins with a dash would be a list.
-    escaped = [[f"\\{cell}" if cell.startswith("- ") else cell for cell in row] for row in rows]
+    # A cell that begins with a dash, or is one, would be a list.
+    escaped = [[f"\\{cell}" if f"{cell} ".startswith("- ") else cell for cell in row] for row in rows]
     quoted = ("   " + ", ".join(f'"{cell}"' for cell in row) for row in escaped)
     return ".. csv-table::\n   :header-rows: 1\n\n" + "\n".join(quoted) + "\n"
 
 
 def main():
     """Command line."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     card, _ = load_card("default")
     tables = [overview(card), by_snr(card), by_reliability(card)]
     HERE.joinpath("model_scores.rst").write_text("\n".join(restructured(rows) for rows in tables))

@@ -1,9 +1,9 @@
 """Make docs/speed.rst of docs/speed.json, which benchmarks/speed.py measures."""
 
+import argparse
 import csv
 import io
 import json
-import sys
 from pathlib import Path
 from textwrap import indent
 
@@ -118,5 +118,7 @@ def page(found):
 
 
 if __name__ == "__main__":
-    measured = Path(sys.argv[1]) if len(sys.argv) > 1 else DOCS / "speed.json"
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("figures", type=Path, nargs="?", default=DOCS / "speed.json", help="default: docs/speed.json")
+    measured = parser.parse_args().figures
     measured.with_suffix(".rst").write_text(page(json.loads(measured.read_text())))

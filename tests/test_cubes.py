@@ -20,6 +20,7 @@ from astro_ddpm_imager.errors import DirtyImageError, SettingError
 from astro_ddpm_imager.products import cube_files as writing
 from astro_ddpm_imager.products.catalog_files import read_catalog
 from astro_ddpm_imager.products.cube_files import CUBE_PRODUCTS
+from astro_ddpm_imager.products.cube_plotting import plot_cube
 
 QUICK = ["--samples", "2", "--steps", "3", "--seed", "1", "--device", "cpu"]
 
@@ -77,7 +78,26 @@ def test_catalogue_and_channels(made):
     assert catalog.meta["seed"] == 1 and catalog.meta["channels"] == "0 to 3" and "chi2" not in catalog.meta
     read = read_catalog(paths[4])
     assert read["frequency"].unit == u.GHz and read.meta["channels"] == "0 to 3"
+    assert read["source_id"].info.description.endswith("by channel, and in each by falling S/N")
+    described = read_catalog(paths[5])
+    assert all(described[name].info.description for name in described.colnames)
+    assert "channel" in described["chi2"].info.description
+    assert list(channels["frequency"].value) == [230.0, 233.0, 236.0, 239.0]
     assert "4 channels" in repr(made) and "CubeResult" in made._repr_html_()
+
+
+def test_picture(made):
+    """Channels are drawn from edge to edge, and colour bars show the colours that there are."""
+    figure = plot_cube(made.catalog, made.channels, made.paths[0], made.paths[2])
+    assert figure.get_suptitle() == f"{len(made.catalog)} detections in 4 channels, 1 of them blank"
+    figure.draw_without_rendering()
+    bars = [axes for axes in figure.axes if axes.get_label() == "<colorbar>"]
+    shown = [axes.images[0].norm for axes in figure.axes if axes.images]
+    assert len(bars) == len(shown) == 2
+    for bar, norm in zip(bars, shown, strict=True):
+        assert bar.get_ylim() == pytest.approx((norm.vmin, norm.vmax))
+        assert all(norm.vmin <= tick <= norm.vmax for tick in bar.get_yticks())
+    np.testing.assert_allclose(figure.axes[-1].patches[0].get_data().edges, [228.5, 231.5, 234.5, 237.5, 240.5])
 
 
 def test_some_channels_and_the_stokes_axis(imager, cube_files, tmp_path):

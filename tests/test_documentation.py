@@ -1,10 +1,13 @@
 """What README and documentation print is run: Python, commands; what cannot be run here is parsed."""
 
 import json
+import os
 import re
 import runpy
 import shlex
 import shutil
+import subprocess
+import sys
 import textwrap
 from importlib.metadata import metadata
 from importlib.util import find_spec
@@ -25,6 +28,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.rst")), *sorted(DOCS.glob("reference/*.rst"))]
 OURS = "astro-ddpm-imager"
 OTHERS = {"pip", "python", "python3", "git", "wsclean", "dask"}
+SCRIPTS = [path for path in sorted(DOCS.glob("*.py")) if "__main__" in path.read_text()]
 QUICK = {"n_samples": 2, "steps": 3, "threads": 1, "device": "cpu", "progress": False}
 
 
@@ -169,6 +173,20 @@ def test_the_page_of_speed_is_that_of_its_figures():
     """Measured by benchmarks/speed.py; after a change of the text: python docs/speed.py."""
     script = runpy.run_path(str(DOCS / "speed.py"))
     assert (DOCS / "speed.rst").read_text() == script["page"](json.loads((DOCS / "speed.json").read_text()))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_scripts_say_what_they_do(script, tmp_path):
+    call = [sys.executable, str(script), "--help"]
+    said = subprocess.run(
+        call, capture_output=True, text=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    assert said.returncode == 0 and said.stdout.startswith("usage: ") and not any(tmp_path.iterdir()), said.stderr
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.rst")), ids=lambda page: page.name)
+def test_no_cell_of_a_table_is_a_list(page):
+    assert not re.search(r'^   .*"-[ "]', page.read_text(), re.MULTILINE)
 
 
 def test_the_reference_has_every_module():

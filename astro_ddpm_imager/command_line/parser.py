@@ -215,7 +215,9 @@ def _add_image(image):
         "--scheduler", metavar="TCP",
         help="address of a Dask scheduler, such as tcp://host:8786: its workers do the work, each file on one of them",
     )  # fmt: skip
-    image.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same files (default: a new one)")
+    image.add_argument(
+        "--seed", type=int, metavar="N", help="the same seed gives the same results (default: a new one)"
+    )
 
 
 def _add_demo(demo):
@@ -296,11 +298,16 @@ def _add_simulation(parser):
         "--channels", type=int, default=1, metavar="N", help="frequencies in the band, which fill the uv plane"
     )
     parser.add_argument("--weighting", choices=WEIGHTINGS, default="natural")
-    parser.add_argument("--robust", type=float, default=0.5, help="for briggs weighting")
-    parser.add_argument("--imsize", type=int, default=512, metavar="N", help="pixels on a side")
+    parser.add_argument("--robust", type=float, help="needs --weighting briggs (default: 0.5)")
+    parser.add_argument(
+        "--imsize", type=int, default=512, metavar="N", help="pixels on a side, an even number from 32 to 16384"
+    )
     parser.add_argument("--cell", type=float, default=0.1, metavar="ARCSEC", help="pixel")
     noise = parser.add_mutually_exclusive_group()
-    noise.add_argument("--pwv", type=float, default=1.796, metavar="MM", help="precipitable water vapour")
+    noise.add_argument(
+        "--pwv", type=float, default=1.796, metavar="MM",
+        help="precipitable water vapour, which says the noise; only of ALMA and the ACA, other arrays need --rms",
+    )  # fmt: skip
     noise.add_argument("--rms", type=float, metavar="UJY", help="noise of the naturally weighted image, instead")
     parser.add_argument("--shared-noise", action="store_true", help="the same noise in all fields, whatever the seed")
     parser.add_argument(
@@ -321,14 +328,17 @@ def _add_simulation(parser):
     parser.add_argument(
         "--extended", nargs="*", choices=SHAPES, default=(), help="extended sources in each field besides, one of each"
     )
-    parser.add_argument("--extended-flux", default=(5.0, 50.0), help="total flux of each, mJy", **low_high)
-    parser.add_argument("--extended-size", default=(2.0, 10.0), help="size of each, arcsec", **low_high)
+    parser.add_argument("--extended-flux", help="total flux of each, mJy; needs --extended (default: 5 50)", **low_high)
+    parser.add_argument("--extended-size", help="size of each, arcsec; needs --extended (default: 2 10)", **low_high)
     parser.add_argument(
         "--gain-errors", nargs=2, type=float, metavar=("PERCENT", "DEG"),
         help="standard deviation of amplitudes and phases of antennas",
     )  # fmt: skip
     parser.add_argument(
-        "--gain-nodes", type=int, default=3, metavar="N", help="moments between which gains drift; 1: they do not"
+        "--gain-nodes",
+        type=int,
+        metavar="N",
+        help="moments between which gains drift; 1: they do not; needs --gain-errors (default: 3)",
     )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="the same seed gives the same fields")
     parser.add_argument("--overwrite", action="store_true", help="replace all fields in the folder")

@@ -1,7 +1,9 @@
 """What the command simulate does."""
 
 import astropy.units as u
+import numpy as np
 
+from ..errors import SettingError
 from ..simulate import GainErrors, Observation, SourceRecipe, read_array, simulate_fields, thermal_rms
 from .printing import say, say_json
 
@@ -18,9 +20,10 @@ def simulate(args):
 
     Raises
     ------
-    SimulationError, FileExistsError
+    SettingError, SimulationError, FileExistsError
         Before any work: an argument, fields that exist.
     """
+    _check_used(args)
     array = read_array(args.array)
     observation = Observation(
         array,
@@ -35,7 +38,7 @@ def simulate(args):
         shape=(args.imsize, args.imsize),
         cell=args.cell * u.arcsec,
         weighting=args.weighting,
-        robust=args.robust,
+        **_given(robust=args.robust),
     )
     recipe = SourceRecipe(
         number=tuple(args.sources),
@@ -48,23 +51,26 @@ def simulate(args):
         clustering=None if args.clustering is None else args.clustering * u.arcsec,
         bright=args.bright * u.mJy,
         extended=tuple(args.extended),
-        extended_flux=args.extended_flux * u.mJy,
-        extended_size=args.extended_size * u.arcsec,
+        **_given(
+            extended_flux=None if args.extended_flux is None else args.extended_flux * u.mJy,
+            extended_size=None if args.extended_size is None else args.extended_size * u.arcsec,
+        ),
     )
     gain_errors = None
     if args.gain_errors is not None:
         percent, degrees = args.gain_errors
-        gain_errors = GainErrors(percent / 100, degrees * u.deg, args.gain_nodes)
+        gain_errors = GainErrors(percent / 100, degrees * u.deg, **_given(nodes=args.gain_nodes))
     if args.rms is None:
+        pwv = args.pwv * u.mm
         rms = thermal_rms(
-            array, observation.frequency, args.bandwidth * u.GHz, observation.time_on_source, args.pwv * u.mm,
+            array, observation.frequency, args.bandwidth * u.GHz, observation.time_on_source, pwv,
             observation.elevations,
         )  # fmt: skip
     else:
-        rms = args.rms * u.uJy
+        pwv, rms = None, args.rms * u.uJy
     truth = simulate_fields(
         observation, recipe, rms, args.output_dir, args.fields, args.seed, args.shared_noise, args.overwrite,
-        gain_errors,
+        gain_errors, pwv,
     )  # fmt: skip
     if args.json:
         for number in range(args.fields):
@@ -84,3 +90,21 @@ def simulate(args):
         f"{args.output_dir}: {args.fields} field(s), {len(truth)} sources, noise {truth.meta['rms_uJy']:.3g} uJy/beam, "
         f"beam {beam.major.to_value(u.arcsec):.3g} x {beam.minor.to_value(u.arcsec):.3g} arcsec"
     )
+
+
+def _given(**options):
+    """Without those that have the default of what takes them."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _check_used(args):
+    """Fail if an option would change nothing without another."""
+    for option, value, used, needed in (
+        ("robust", args.robust, args.weighting == "briggs", "--weighting briggs"),
+        ("gain-nodes", args.gain_nodes, args.gain_errors is not None, "--gain-errors"),
+        ("extended-flux", args.extended_flux, args.extended, "--extended"),
+        ("extended-size", args.extended_size, args.extended, "--extended"),
+    ):
+        if value is not None and not used:
+            shown = " ".join(f"{each:g}" for each in np.atleast_1d(value))
+            raise SettingError(f"--{option} {shown}: changes nothing without {needed}; give both, or neither")

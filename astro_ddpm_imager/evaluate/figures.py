@@ -59,7 +59,7 @@ def draw_figures(summary, tables):
 def _protocol(summary):
     n, folder = len(summary.fields), printable(summary.settings["fields_in"])
     return (
-        f"{summary.settings['noise_protocol']} noise; {n} field{'s' * (n != 1)} of {folder}, "
+        f"{summary.settings['noise_protocol']} noise; {n} field{'s' * (n != 1)} of {folder}/, "
         f"{len(summary.truth)} sources; matching radius {summary.radius.value:.2f}″; 95% intervals"
     )
 
@@ -110,7 +110,8 @@ def _by_snr(summary, table):
             axes.set_ylim(-0.03, 1.03)
         else:
             axes.axhline(0, color="0.6", lw=0.8)
-    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(methods))
+    # Names of methods are long: in one row, more than three are wider than the figure.
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=min(len(methods), 3))
     return figure
 
 

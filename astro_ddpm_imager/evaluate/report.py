@@ -28,8 +28,9 @@ SECTIONS = (
     (
         "Scores",
         "Purity, completeness and F1 of the published catalogues; of the matched sources the fraction of fluxes within "
-        f"{NOISE.value:g} µJy of the truth, the median, half of the central 68% and the root mean square of the flux "
-        "errors, and the median position error. The matched filter knows PSF, noise and mean source shape, and has "
+        f"{NOISE.value:g} µJy of the truth, the noise of Drozdova et al. 2024 (flux within noise), the median, half of "
+        "the central 68% and the root mean square of the flux errors, and the median position error. The "
+        "matched filter knows PSF, noise and mean source shape, and has "
         "the threshold that is best on these very fields; it is not told that sources are more likely near the "
         "pointing centre, which the model has learnt. With a threshold that rises with 1 - pb, pb being the primary "
         f"beam, and the best slope on these very fields, it is. PyBDSF has thresh_pix={THRESH_PIX:g} and "
@@ -237,7 +238,7 @@ def _html(about, tables, pictures):
             caption = f"{name.replace('_', ' ')}, {len(tables[name])} rows"
             folded = len(tables[name]) > LONG_TABLE
             body.append(f"<details><summary>{caption}</summary>{table}</details>" if folded else table)
-    return PAGE.substitute(title=f"How good the sources of {escape(about['fields_in'])} are", body="\n".join(body))
+    return PAGE.substitute(title=f"How good the sources in {escape(about['fields_in'])}/ are", body="\n".join(body))
 
 
 def _html_table(table):

@@ -157,7 +157,7 @@ def spectral_axis(wcs, length, name):
 def _of_values(values, kind, wcs):
     """Frequencies, and velocities if these are the values."""
     if kind == "FREQ":
-        return (values * u.Hz).to(u.GHz), None
+        return values / 1e9 * u.GHz, None  # times 1e-9, the last digits are not those of the header
     if kind == "WAVE":
         return (c / (values * u.m)).to(u.GHz), None
     velocity = values * u.m / u.s

@@ -29,6 +29,17 @@ log = logging.getLogger(__name__)
 
 CUBE_PRODUCTS = (*IMAGES, ".catalog.ecsv", ".channels.ecsv", ".reg", ".png")
 UNITS = {".model.fits": "Jy/pixel", ".uncertainty.fits": "Jy/pixel"}  # else Jy/beam
+SOURCE_ID = "Number of the source, from 1, by channel, and in each by falling S/N"
+CHANNEL_COLUMNS = {  # what those mean that a catalogue has not, or for its sources
+    "rms": "Noise of the dirty image",
+    "beam_major": "FWHM of the major axis of the restoring beam",
+    "beam_minor": "FWHM of the minor axis of the restoring beam",
+    "beam_pa": "Position angle of the restoring beam, east of north",
+    "n_sources": "Sources in the catalogue",
+    "chi2": "Reduced chi-squared of the residual of the channel",
+    "misfit": "Why the residual is not noise, empty if it is",
+    "note": "Why the channel is blank, empty if it is not",
+}
 UNFINISHED = ".unfinished"  # folder of what is done of a cube
 PIXEL = np.dtype(">f4")
 
@@ -318,7 +329,7 @@ class CubeFiles:
         meta = {name: value for name, value in parts[0].meta.items() if name not in ("rms", "chi2", "misfit")}
         catalog = vstack(parts, metadata_conflicts="silent")
         catalog.meta = meta | {"seed": self.made_of["seed"], "channels": self.made_of["channels"]}
-        catalog["source_id"] = np.arange(1, len(catalog) + 1)
+        catalog["source_id"] = Column(np.arange(1, len(catalog) + 1), description=SOURCE_ID)
         describe(catalog)
         return catalog
 
@@ -339,6 +350,8 @@ class CubeFiles:
         table["chi2"] = [record.get("chi2", np.nan) for record in in_order]
         for name in ("misfit", "note"):
             table[name] = Column([record.get(name, "") for record in in_order], dtype=str)
+        for name, description in CHANNEL_COLUMNS.items():
+            table[name].info.description = description
         describe(table)
         return table
 

@@ -8,7 +8,7 @@ from matplotlib.colors import AsinhNorm
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
-from .plotting import EDGE, FAINTEST, KNEE, label_axes, result_figure
+from .plotting import EDGE, FAINTEST, KNEE, asinh_ticks, label_axes, result_figure
 from .summary import fitting_unit
 
 __all__ = ["plot_cube"]
@@ -47,7 +47,7 @@ def plot_cube(catalog, channels, model, restored):
     figure = result_figure((13, 7.4))
     grid = figure.add_gridspec(2, 1, left=0.07, right=0.36, bottom=0.07, top=0.9, hspace=0.24)
     shown = (
-        (f"Highest of {len(channels)} channels", highest, "beam", rms),
+        ("Highest of the channels", highest, "beam", rms),
         ("Reconstruction, sum of the channels", total, "pixel", rms * np.sqrt(len(channels)) / (1.133 * beam**2)),
     )
     for cell, (title, image, per, noise) in zip(grid, shown, strict=True):
@@ -58,9 +58,9 @@ def plot_cube(catalog, channels, model, restored):
             at = catalog["x"][place], catalog["y"][place]
             axes.add_patch(Circle(at, 1.5 * beam, fill=False, color=color, lw=1.5))
     _draw_spectra(figure, channels, spectra, [catalog[place] for place in places])
-    blank = int(np.count_nonzero(channels["note"] != ""))
-    title = f"{len(catalog)} detections in {len(channels) - blank} channels"
-    figure.suptitle(title + (f" ({blank} more are blank)" if blank else ""))
+    found, number, blank = len(catalog), len(channels), int(np.count_nonzero(channels["note"] != ""))
+    title = f"{found} detection{'s' * (found != 1)} in {number} channel{'s' * (number != 1)}"
+    figure.suptitle(title + (f", {blank} of them blank" if blank else ""))
     return figure
 
 
@@ -110,7 +110,7 @@ def _draw_image(axes, image, per, noise, wcs):
     rows, columns = (np.flatnonzero(finite.any(axis)) for axis in (1, 0))
     axes.set(xlim=(columns[0] - EDGE, columns[-1] + EDGE), ylim=(rows[0] - EDGE, rows[-1] + EDGE))
     bar = axes.figure.colorbar(shown, ax=axes, label=f"{unit}/{per}", fraction=0.046, pad=0.03)
-    bar.set_ticks(MaxNLocator(5).tick_values(low / scale, top / scale))
+    bar.set_ticks(asinh_ticks(norm))
     bar.ax.yaxis.set_major_formatter("{x:g}")
     label_axes(axes, wcs)
 
@@ -119,7 +119,7 @@ def _draw_spectra(figure, channels, spectra, sources):
     """The brightness of some places in all channels, one above the other, and how many sources there are in each."""
     velocity = "velocity" in channels.colnames
     along = channels["velocity" if velocity else "frequency"]
-    rms, width = channels["rms"].value, np.gradient(along.value) if len(along) > 1 else 1.0
+    rms, edges = channels["rms"].value, _edges(along.value)
     grid = figure.add_gridspec(len(sources) + 1, 1, left=0.47, right=0.98, bottom=0.09, top=0.9, hspace=0.3)
     first = None
     for number, (row, color) in enumerate(zip(sources, COLORS, strict=False)):
@@ -127,13 +127,21 @@ def _draw_spectra(figure, channels, spectra, sources):
         first = first or axes
         values = spectra[:, number]
         scale, unit = fitting_unit(np.nanmax(np.abs(values)))
-        axes.bar(along.value, 2 * rms / scale, width, -rms / scale, color="0.88", lw=0)
+        axes.stairs(rms / scale, edges, baseline=-rms / scale, fill=True, color="0.88", lw=0)
         axes.axhline(0, color="0.5", lw=0.8)
-        axes.step(along.value, values / scale, where="mid", color=color, lw=1.6)
+        axes.stairs(values / scale, edges, baseline=None, color=color, lw=1.6)
         axes.set_ylabel(f"{unit}/beam")
         axes.set_title(f"{row['ra'].value:.5f}, {row['dec'].value:+.5f} deg", loc="left", size=9, pad=3)
         axes.tick_params(labelbottom=False)
     axes = figure.add_subplot(grid[-1], sharex=first)
-    axes.step(along.value, channels["n_sources"], where="mid", color="black")
+    axes.stairs(channels["n_sources"], edges, baseline=None, color="black")
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.set(ylabel="sources", xlabel=f"{'velocity' if velocity else 'frequency'} ({along.unit})", ylim=(0, None))
+
+
+def _edges(middles):
+    """Where channels begin and end."""
+    if len(middles) == 1:
+        return middles[0] + np.array([-0.5, 0.5])
+    inner = (middles[1:] + middles[:-1]) / 2
+    return np.concatenate([[2 * middles[0] - inner[0]], inner, [2 * middles[-1] - inner[-1]]])

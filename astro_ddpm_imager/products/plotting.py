@@ -18,7 +18,7 @@ from .region_files import reliability_color
 from .summary import brightness, fitting_unit
 
 __all__ = [
-    "EDGE", "FAINTEST", "KNEE", "PANELS", "label_axes", "plot_image", "plot_panel", "plot_result",
+    "EDGE", "FAINTEST", "KNEE", "PANELS", "asinh_ticks", "label_axes", "plot_image", "plot_panel", "plot_result",
     "result_figure",
 ]  # fmt: skip
 
@@ -29,6 +29,7 @@ FAINTEST, BRIGHTEST = -4.0, 5.0  # times the noise: what an image without source
 KNEE = 2.0  # times the noise: above, colours are logarithmic
 EDGE = 1.5  # pixels beyond those that are not blank
 RESIDUAL = 5.0  # times the noise, either way
+SIDES = np.array([(1, 1), (-1, 1), (1, -1), (-1, -1)])  # of a source, where its name may stand
 FINEST = 2048  # pixels of an image on a side that are drawn
 
 
@@ -157,7 +158,7 @@ def plot_image(result, axes, panel="reconstruction", labels=LABELS):
     extend = "both" if panel == "residual" else "neither"
     bar = axes.figure.colorbar(shown, ax=axes, label=f"{unit}/{per}", fraction=0.046, pad=0.03, extend=extend)
     if knee is not None:
-        bar.set_ticks(_asinh_ticks(norm))
+        bar.set_ticks(asinh_ticks(norm))
         # Over many decades a tick has a prefix of its own.
         many = top > 2e4 * knee / scale
         bar.ax.yaxis.set_major_formatter(_prefixed(scale) if many else "{x:g}")
@@ -208,8 +209,18 @@ def _prefixed(scale):
     return lambda value, _: in_jansky(value * scale)
 
 
-def _asinh_ticks(norm):
-    """Ticks at 0, and at 1, 2 and 5 times powers of ten that are not too near to each other."""
+def asinh_ticks(norm):
+    """Ticks at 0, and at 1, 2 and 5 times powers of ten that are not too near to each other.
+
+    Parameters
+    ----------
+    norm : `~matplotlib.colors.AsinhNorm`
+
+    Returns
+    -------
+    list of float
+        None is beyond the values of the norm.
+    """
     powers = 10.0 ** np.arange(
         np.floor(np.log10(norm.linear_width)) - 1, np.log10(max(norm.vmax, norm.linear_width)) + 1
     )
@@ -252,20 +263,28 @@ def _mark_sources(axes, result, labels, color):
     for row, radius in zip(catalog, radii, strict=True):
         paint = color or reliability_color(row["reliability"]).replace("green", "lime")
         axes.add_patch(Ellipse((row["x"], row["y"]), 2 * radius, 2 * radius, fill=False, color=paint, lw=1.2))
-    (left, right), (bottom, top), taken = axes.get_xlim(), axes.get_ylim(), []
+    centres, taken = np.column_stack([catalog["x"], catalog["y"]]), []
     # Room for a name: of the picture's width and height, for letters of this size.
-    width, height = 0.22 * (right - left), 0.045 * (top - bottom)
-    for row, radius in zip(catalog, radii, strict=True):
+    low, high = np.transpose([axes.get_xlim(), axes.get_ylim()])
+    room = [0.22, 0.045] * (high - low)
+    for row, centre, radius in zip(catalog, centres, radii, strict=True):
         if len(taken) == labels:
             break
-        x, y = row["x"] + 0.8 * radius, min(row["y"] + 0.8 * radius, top - height)
-        if x + width > right:
-            x = row["x"] - 0.8 * radius - width
-        if any(abs(x - other_x) < width and abs(y - other_y) < height for other_x, other_y in taken):
+        corners = centre + 0.8 * radius * SIDES
+        starts = corners - np.where(SIDES < 0, room, 0)
+        free = ((starts >= low) & (starts + room <= high)).all(1)
+        for other in taken:
+            free &= (np.abs(starts - other) >= room).any(1)
+        if not free.any():
             continue
-        taken.append((x, y))
+        # From the middle of each circle to the nearest of each room.
+        nearest = np.clip(centres[:, None], starts, starts + room) - centres[:, None]
+        crossed = (np.linalg.norm(nearest, axis=2) < radii[:, None]).sum(0)
+        side = np.argmin(np.where(free, crossed, np.inf))
+        taken.append(starts[side])
         axes.text(
-            x, y, f"{row['source_id']} ({row['reliability']:.2f})", color="white", size=9, weight="bold", clip_on=True,
+            corners[side, 0], starts[side, 1], f"{row['source_id']} ({row['reliability']:.2f})", color="white", size=9,
+            weight="bold", ha="left" if SIDES[side, 0] > 0 else "right", clip_on=True,
             path_effects=[withStroke(linewidth=2, foreground="black")],
         )  # fmt: skip
 
@@ -274,4 +293,9 @@ def _draw_beam(axes, dirty):
     major, minor, angle = to_axes(dirty.beam_covariance)
     corner = axes.get_xlim()[0] + 1.5 * major, axes.get_ylim()[0] + 1.5 * major
     # Matplotlib's angles run from x to y.
-    axes.add_patch(Ellipse(corner, major, minor, angle=90 - angle, color="grey"))
+    axes.add_patch(
+        Ellipse(
+            corner, major, minor, angle=90 - angle, facecolor="grey", edgecolor="white", lw=1,
+            path_effects=[withStroke(linewidth=3, foreground="black")],  # seen on light and dark, and no source
+        )
+    )  # fmt: skip

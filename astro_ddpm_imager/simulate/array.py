@@ -138,10 +138,11 @@ def list_arrays(observatory: str = "") -> list[str]:
     Returns
     -------
     list of str
+        By observatory.
     """
     names = (path.stem for path in SHIPPED.glob("*.cfg"))
     chosen = (name for name in names if observatory in ("", name.split(".")[0]))
-    return sorted(chosen, key=lambda name: [len(name), name])
+    return sorted(chosen, key=lambda name: (name.split(".")[0], len(name), name))
 
 
 def read_array(name: str | PathLike[str], location: EarthLocation | None = None) -> Array:

@@ -36,6 +36,7 @@ def simulate_fields(
     shared_noise: bool = False,
     overwrite: bool = False,
     gain_errors: GainErrors | None = None,
+    pwv: u.Quantity | None = None,
 ) -> Table:
     """Simulate fields and write them, laid out for `astro_ddpm_imager` and for CASA.
 
@@ -64,12 +65,15 @@ def simulate_fields(
         Replace the fields in the folder, all of them, by the new ones.
     gain_errors : `GainErrors`, optional
         Errors of the antennas' gains, new in each field.
+    pwv : `~astropy.units.Quantity`, optional
+        Precipitable water vapour that ``rms`` is of, for the truth's ``meta``.
 
     Returns
     -------
     `~astropy.table.Table`
-        The truth. Its ``meta`` has the noise of the images, ``rms_uJy``, which
-        is more than ``natural_rms_uJy``, the one given, unless weighting is natural.
+        The truth. Its ``meta`` has the observation, and the noise of the images,
+        ``rms_uJy``, which is more than ``natural_rms_uJy``, the one given, unless
+        weighting is natural.
 
     Raises
     ------
@@ -111,18 +115,37 @@ def simulate_fields(
     if gaussians:
         _write_table(folder / "gaussians.ecsv", vstack(gaussians))
     truth.meta = {
-        "array": observation.array.name,
+        **_meta(observation),
         "rms_uJy": float(rms.to_value(u.uJy) * observation.noise_factor),
         "natural_rms_uJy": float(rms.to_value(u.uJy)),
         "noise_protocol": "shared" if shared_noise else "independent",
         "seed": seed,
     }
+    if pwv is not None:
+        truth.meta["pwv_mm"] = float(pwv.to_value(u.mm))
     if gain_errors is not None:
         truth.meta["gain_amplitude"] = gain_errors.amplitude
         truth.meta["gain_phase_deg"] = float(gain_errors.phase.to_value(u.deg))
     _write_table(folder / "truth.ecsv", truth)
     _warn_outside(observation, truth)
     return truth
+
+
+def _meta(observation):
+    """An observation as a truth says it."""
+    meta = {
+        "array": observation.array.name,
+        "ra_deg": float(observation.ra.to_value(u.deg)),
+        "declination_deg": float(observation.declination.to_value(u.deg)),
+        "hour_angle_h": float(observation.hour_angle.to_value(u.hourangle)),
+        "duration_min": float(observation.duration.to_value(u.min)),
+        "integration_s": float(observation.integration.to_value(u.s)),
+        "frequency_GHz": float(observation.frequency.to_value(u.GHz)),
+        "bandwidth_GHz": float(observation.bandwidth.to_value(u.GHz)),
+        "channels": observation.channels,
+        "weighting": observation.weighting,
+    }
+    return meta | {"robust": float(observation.robust)} if observation.weighting == "briggs" else meta
 
 
 def _write_table(path, table):

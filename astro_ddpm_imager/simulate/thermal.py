@@ -1,14 +1,15 @@
-"""Thermal noise of an ALMA observation, from the weather."""
+"""Thermal noise of an observation with ALMA or the ACA, from the weather."""
 
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
 from astropy.constants import c, k_B
+from astropy.coordinates import EarthLocation
 from astropy.table import QTable
 
 from ..errors import SimulationError
-from .array import Array
+from .array import SITES, Array
 
 __all__ = ["PWV_LIMITS", "thermal_rms"]
 
@@ -22,6 +23,8 @@ SPILLOVER, TAPER, CORRELATOR = 0.95, 0.72, 0.845
 HOLE, SURFACE = 0.75, 25e-6  # m
 GROUND, MICROWAVE_BACKGROUND = 270.0, 2.725  # K
 AIR = 260.0  # K, effective
+DISHES = (7, 12)  # m
+SITE = 100 * u.km  # around the centre of ALMA
 
 
 def thermal_rms(
@@ -33,7 +36,7 @@ def thermal_rms(
     elevation: u.Quantity,
     polarisations: int = 2,
 ) -> u.Quantity:
-    """Noise of the naturally weighted image, by the radiometer equation.
+    """Noise of the naturally weighted image of ALMA or the ACA, by the radiometer equation.
 
     Thompson, Moran & Swenson 2017, section 6.2; receivers, efficiencies and
     opacities are those of CASA's simobserve.
@@ -41,6 +44,7 @@ def thermal_rms(
     Parameters
     ----------
     array : `~astro_ddpm_imager.simulate.Array`
+        Dishes of 12 or 7 m on the site of ALMA.
     frequency, bandwidth : `~astropy.units.Quantity`
         80 to 950 GHz.
     duration : `~astropy.units.Quantity`
@@ -58,9 +62,14 @@ def thermal_rms(
     Raises
     ------
     SimulationError
-        ``pwv`` or ``frequency`` is out of range, the source is not above the
+        ``array`` is another, ``pwv`` or ``frequency`` is out of range, the source is not above the
         horizon, or bandwidth or duration are not positive or not finite.
     """
+    if not _is_alma(array):
+        raise SimulationError(
+            f"array={array.name!r}: its receivers, dishes and weather are not known, only those of ALMA and the ACA; "
+            "give the noise, --rms"
+        )
     water, ghz = pwv.to_value(u.mm), frequency.to_value(u.GHz)
     table = QTable.read(ATMOSPHERE)
     known = table["frequency"].to_value(u.GHz)
@@ -89,3 +98,10 @@ def thermal_rms(
     # All integrations have the same weight in the image, low ones too: their variances add.
     system = np.sqrt(np.mean(system**2))
     return (2 * k_B * system / (CORRELATOR * efficiency * area) / np.sqrt(samples)).to(u.Jy)
+
+
+def _is_alma(array):
+    """Whether an array is ALMA or the ACA: other observatories have other receivers and weather."""
+    there = u.Quantity(EarthLocation.from_geodetic(*SITES["ALMA"]).to_geocentric())
+    distance = np.linalg.norm(u.Quantity(array.location.to_geocentric()) - there)
+    return array.diameter in DISHES and distance < SITE

@@ -21,9 +21,9 @@ def touching(found, smooth):
     """Number of the island that each detection of one sky is part of.
 
     As PyBDSF groups Gaussians, two belong together if the sky between them
-    does not fade away and they are hardly further apart than they are wide.
-    Sizes are those in the sky, not in the beam: two compact sources that the
-    beam blends do not touch.
+    does not fade away and they are no further apart than ``NEAR`` times the
+    mean of their FWHM. Sizes are those in the sky, not in the beam: two compact
+    sources that the beam blends do not touch.
 
     Parameters
     ----------

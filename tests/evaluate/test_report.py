@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from astropy.coordinates import Longitude
 from astropy.io import fits
-from astropy.table import QTable, Table
+from astropy.table import QTable, Table, vstack
 
 from astro_ddpm_imager import DiffusionImager, load_card
 from astro_ddpm_imager.cli import main
@@ -198,7 +198,23 @@ def test_every_figure_says_its_noise(evaluated):
     figures = draw_figures(summary, make_tables(summary))
     assert set(figures) == {path.stem for path in (output / "figures").iterdir()} and len(figures) == 9
     for figure in figures.values():
-        assert "independent noise; 3 fields" in figure.get_supxlabel()
+        assert f"independent noise; 3 fields of {summary.settings['fields_in']}/," in figure.get_supxlabel()
+    assert "(flux within noise)" in (output / "report.html").read_text()
+
+
+def test_the_legend_of_many_methods_is_within_the_figure(evaluated):
+    summary = Summary(evaluated[0])
+    tables = make_tables(summary)
+    names = ("PyBDSF, dirty image", "tclean + PyBDSF", "WSClean + PyBDSF")
+    one = tables["by_snr"][tables["by_snr"]["method"] == tables["by_snr"]["method"][0]]
+    known = tables["by_snr"][~np.isin(tables["by_snr"]["method"], names)]
+    more = [Table({**{column: one[column] for column in one.colnames}, "method": [name] * len(one)}) for name in names]
+    tables["by_snr"] = vstack([known, *more])
+    figure = draw_figures(summary, tables)["metrics_snr"]
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == 6
+    assert figure.bbox.x0 <= legend.get_window_extent().x0 and legend.get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_the_page_of_the_documentation_is_made_of_reports(evaluated, tmp_path):

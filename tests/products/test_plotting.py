@@ -81,6 +81,21 @@ def test_names_do_not_overlap_and_are_few(crowded):
     assert "1 (" in texts(axes)[0].get_text()  # the one of highest S/N
 
 
+def test_names_leave_the_circles_of_others_free(result):
+    """Two sources side by side: the name of the one does not lie on the other."""
+    pair = copy.copy(result)
+    pair.catalog = result.catalog[[0, 0]]
+    pair.catalog["source_id"] = [1, 2]
+    pair.catalog["x"], pair.catalog["y"] = [150.0, 185.0], [150.0, 160.0]
+    figure = plot_result(pair)
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    boxes, circles = [text.get_window_extent() for text in texts(axes)], axes.patches[:2]
+    assert len(boxes) == 2
+    for box, other in zip(boxes, circles[::-1], strict=True):
+        assert not box.overlaps(other.get_window_extent())
+
+
 def test_noise_is_seen_beside_a_source_of_ten_thousand_times_the_noise(crowded):
     """In colours that are linear from the noise to the brightest, all of it is of the same grey."""
     axes = Figure().add_subplot(projection=crowded.image.wcs)

@@ -21,6 +21,9 @@ def written(tmp_path, text):
 def test_the_shipped_arrays():
     assert "alma.cycle5.3" in list_arrays() and len(list_arrays("alma")) == 24
     assert list_arrays("vla") == ["vla.a", "vla.b", "vla.c", "vla.d"]
+    assert list_arrays("alma")[-2:] == ["alma.cycle5.9", "alma.cycle5.10"]
+    observatories = [name.split(".")[0] for name in list_arrays()]
+    assert observatories == sorted(observatories)
     array = read_array("alma.cycle5.3")
     assert array.positions.shape == (43, 3) and array.diameter == 12
     assert array.location.lat.deg == pytest.approx(-23.02, abs=0.01)
@@ -178,6 +181,24 @@ def test_noise_is_that_of_casa_and_grows_with_the_water_vapour():
     for elevation in (0, -5, np.nan):
         with pytest.raises(SimulationError, match=rf"elevation={elevation:.1f} deg: must be above 0, the horizon"):
             thermal_rms(*settings, 1 * u.mm, [60, elevation] * u.deg)
+
+
+@pytest.mark.parametrize(("name", "frequency"), [("noema.b", 230), ("sma.compact", 230), ("vla.c", 90)])
+def test_the_noise_of_other_arrays_is_asked_for(name, frequency):
+    settings = (frequency * u.GHz, 1.872 * u.GHz, 20 * u.min, 1.796 * u.mm, 60 * u.deg)
+    array = read_array(name)
+    with pytest.raises(SimulationError, match=rf"array='{name}': .*only those of ALMA.*give the noise, --rms"):
+        thermal_rms(array, *settings)
+    elsewhere = Array("other", read_array("aca").location, array.positions, array.diameter)
+    with pytest.raises(SimulationError, match="array='other': its receivers"):
+        thermal_rms(elsewhere, *settings)
+
+
+def test_the_aca_has_dishes_of_its_own():
+    settings = (230 * u.GHz, 1.872 * u.GHz, 20 * u.min, 1.796 * u.mm, 60 * u.deg)
+    aca = read_array("aca")
+    large = Array("large", aca.location, aca.positions, 12.0)
+    assert thermal_rms(aca, *settings) > 2.5 * thermal_rms(large, *settings)
 
 
 def test_noise_is_that_of_the_integrations_that_are_seen():

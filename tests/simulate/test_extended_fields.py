@@ -8,6 +8,7 @@ from astropy.table import Table
 
 from astro_ddpm_imager.cli import main
 from astro_ddpm_imager.errors import SimulationError
+from astro_ddpm_imager.evaluate.fields import read_folder
 from astro_ddpm_imager.simulate import Observation, SourceRecipe, read_array
 
 VLA = ["simulate", "--array", "vla.b", "--frequency", "1.4", "--dec", "40", "--minutes", "30", "--integration", "300"]
@@ -84,8 +85,18 @@ def test_arrays_of_long_waves_are_simulated(tmp_path, array):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--extended-flux", "3", "2"], "extended_flux=3.0 mJy to 2.0 mJy: must be positive and finite"),
-        (["--extended-size", "0", "2"], "extended_size=0.0 arcsec to 2.0 arcsec: must be positive and finite"),
+        (
+            ["--extended", "disc", "--extended-flux", "3", "2"],
+            "extended_flux=3.0 mJy to 2.0 mJy: must be",
+        ),
+        (["--robust", "-2"], "--robust -2: changes nothing without --weighting briggs; give both, or neither"),
+        (["--gain-nodes", "7"], "--gain-nodes 7: changes nothing without --gain-errors"),
+        (["--extended-flux", "1", "2.5"], "--extended-flux 1 2.5: changes nothing without --extended"),
+        (["--extended-size", "1", "2"], "--extended-size 1 2: changes nothing without --extended"),
+        (
+            ["--extended", "disc", "--extended-size", "0", "2"],
+            "extended_size=0.0 arcsec to 2.0 arcsec: must be",
+        ),
         (["--gain-errors", "-1", "0"], "amplitude=-0.01: of gain errors, must be a fraction"),
         (["--channels", "0"], "channels=0: must be at least 1"),
         (["--channels", "2", "--bandwidth", "3"], "bandwidth=3.0 GHz: must be from 0 to below twice frequency"),
@@ -103,6 +114,17 @@ def test_noise_of_long_waves_is_to_be_given(tmp_path, capsys):
     command = ["simulate", "--array", "vla.b", "--frequency", "1.4", "--cell", "1", "--dec", "40"]
     assert main([*command, "--output-dir", str(tmp_path / "out")]) == 1
     assert "give the noise, --rms" in capsys.readouterr().err
+
+
+def test_the_truth_says_what_made_it(simulated, tmp_path):
+    _, given, _ = simulated("--weighting", "briggs", "--robust", "-1")
+    assert given.meta["robust"] == -1 and given.meta["frequency_GHz"] == 1.4 and "pwv_mm" not in given.meta
+    alma = ["simulate", "--imsize", "128", "--integration", "600", "--pwv", "3", "--output-dir", str(tmp_path / "alma")]
+    assert main(alma) == 0
+    meta = Table.read(tmp_path / "alma/truth.ecsv").meta
+    expected = {"pwv_mm": 3, "array": "alma.cycle5.3", "declination_deg": 2.2, "duration_min": 20, "channels": 1}
+    assert expected.items() <= meta.items() and "robust" not in meta
+    assert read_folder(tmp_path / "alma")[1].meta["noise_protocol"] == "independent"
 
 
 def test_unknown_extended_sources_are_refused():
