@@ -21,6 +21,7 @@ __all__ = ["FORMATS", "ecsv_meta", "read_catalog", "write_catalog", "write_ecsv"
 FORMATS = {".ecsv": "ecsv", ".fits": "fits", ".vot": "votable", ".xml": "votable", ".csv": "csv"}
 FITS_KEYWORDS = PROVENANCE | {"RADESYS": "frame", "NOISE": "rms"}
 INTEGERS = ("source_id", "n_components", "flags")
+BLANK = {"f": np.nan, "U": ""}  # in VOTable, and in what TOPCAT writes; of text in ECSV
 DATATYPES = {bool: "boolean", int: "long", float: "double"}  # of what is not text, in VOTable
 SYSTEMS = {"icrs": ("ICRS", None), "fk5": ("eq_FK5", "J2000"), "fk4": ("eq_FK4", "B1950")}  # COOSYS of VOTable
 
@@ -134,8 +135,8 @@ def read_catalog(path: str | PathLike[str], format: str | None = None) -> QTable
     path = Path(path).expanduser()
     table = READERS[_format(path, format)](path)
     for name in table.colnames:
-        if isinstance(table[name], MaskedColumn) and table[name].dtype.kind == "f":
-            table[name].fill_value = np.nan  # NaN is blank in VOTable, and in what TOPCAT writes
+        if isinstance(table[name], MaskedColumn) and table[name].dtype.kind in BLANK:
+            table[name].fill_value = BLANK[table[name].dtype.kind]
     table = QTable(table.filled())
     describe(table)
     return table

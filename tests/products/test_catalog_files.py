@@ -72,6 +72,14 @@ def test_ecsv_says_nothing_that_only_astropy_knows(catalog, tmp_path):
     assert table["flux"].unit == u.Jy and table["peak_flux"].unit == u.Jy / u.beam and table.meta == catalog.meta
 
 
+@pytest.mark.parametrize("name", ["a.ecsv", "a.vot", "a.fits"])
+def test_empty_text_is_read_back(catalog, tmp_path, name):
+    """As it is in the tables of channels; astropy masks it in ECSV."""
+    catalog["note"] = [""] * (len(catalog) - 1) + ["blank: no pixel has a value"]
+    write_catalog(catalog, tmp_path / name)
+    assert list(read_catalog(tmp_path / name)["note"]) == list(catalog["note"])
+
+
 def test_csv_has_the_names_and_the_values(catalog, tmp_path):
     path = catalog_files.write_catalog(catalog, tmp_path / "a.csv")
     head, *lines = path.read_text().splitlines()
