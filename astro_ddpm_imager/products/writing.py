@@ -313,5 +313,5 @@ def check_not_read(prefix, inputs, products=PRODUCTS):
             if path is not None:
                 raise SettingError(
                     f"{target} would be replaced by a product, but is read in the same call (as {path}); choose "
-                    "another folder with --output-dir"
+                    "another name, or another folder (--output-dir on the command line)"
                 )
