@@ -9,7 +9,7 @@ from scipy.fft import fftfreq, irfft2, next_fast_len, rfft2, rfftfreq
 from scipy.ndimage import map_coordinates
 
 from .artefacts import Artefacts
-from .beam import beam_covariance, beam_pixels
+from .beam import beam_covariance, beam_pixels, deep_copied
 from .ellipses import area
 from .reach import covering
 
@@ -83,6 +83,8 @@ class DirtyImage:
     noise_known: bool = False
     relative_noise: np.ndarray | float = 1.0
     inputs: dict = field(default_factory=dict)
+
+    __deepcopy__ = deep_copied
 
     @property
     def files(self):
