@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from astropy.io import fits
 
 from astro_ddpm_imager import DiffusionImager, SettingError, image_cube, image_jointly
 from astro_ddpm_imager.cli import main
+from astro_ddpm_imager.products.catalog_files import read_catalog, write_catalog
 
 QUICK = ["--samples", "2", "--steps", "3", "--device", "cpu", "--quiet"]
 
@@ -109,6 +111,26 @@ def test_resume_takes_nothing_that_is_made_otherwise_for_done(demo, tmp_path, mo
     assert digests(tmp_path / "out") == made
     assert image(*call, *other, "--resume", "--overwrite") == 0
     assert digests(tmp_path / "out") != made
+
+
+@pytest.mark.parametrize("name", ["é%", "two\nlines", os.fsdecode(b"\xff")])
+def test_files_whatever_their_names(demo, tmp_path, capsys, name):
+    paths = {key: tmp_path / f"{name}.{key}.fits" for key in ("dirty", "psf", "pb")}
+    for key, path in paths.items():
+        shutil.copy(demo[key], path)
+    call = [paths["dirty"], "--psf", paths["psf"], "--pb", paths["pb"], "--seed", "1", "--output-dir", tmp_path / "out"]
+    assert image(*call) == 0
+    made = digests(tmp_path / "out")
+    header = fits.getheader(tmp_path / "out" / f"{name}.model.fits")
+    catalog = read_catalog(tmp_path / "out" / f"{name}.catalog.ecsv")
+    write_catalog(catalog, tmp_path / "c.fits")
+    for key, card, in_table in (("dirty", "DINPUT", "input"), ("psf", "DPSF", "psf"), ("pb", "DPB", "pb")):
+        assert os.fsdecode(unquote_to_bytes(header[card])) == paths[key].name
+        assert header[card] == catalog.meta[in_table] == read_catalog(tmp_path / "c.fits").meta[in_table]
+    assert header["DINPUT"] in "".join(header["HISTORY"])
+    assert image(*call, "--resume") == 0
+    assert image(*call[:-2], "--pblimit", "0.5", *call[-2:], "--resume") == 1
+    assert digests(tmp_path / "out") == made
 
 
 def test_resume_takes_nothing_of_another_image_or_seed_for_done(demo, tmp_path, capsys):

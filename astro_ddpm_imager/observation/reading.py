@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from urllib.parse import quote
@@ -16,7 +16,7 @@ from ..errors import DirtyImageError
 from .casa_images import opened_casa_image
 from .celestial import celestial_part, read_wcs
 from .fits_files import IMAGE_HDUS, first_image, opened_fits
-from .headers import check_celestial_cards, is_number, mend_velocity_cards, mended_header
+from .headers import as_card, check_celestial_cards, is_number, mend_velocity_cards, mended_header
 from .units import axis_unit, parse_unit
 
 __all__ = [
@@ -59,7 +59,8 @@ def read_image(
     `~astropy.nddata.CCDData`
         Data of shape (ny, nx); ``meta`` is the FITS header, with the beam of
         the plane where each has its own, and with the name, the SHA-256 and
-        the path (as of an URL) of the file as FILENAME, FILESHA and FILEPATH.
+        the path of the file as FILENAME, FILESHA and FILEPATH: the path as
+        in an URL, the name likewise if it has letters that FITS has not.
 
     Raises
     ------
@@ -202,8 +203,7 @@ def _with_wcs(data, header, origin, name):
     """Pixels, and the WCS and the header, mended and checked, with the name and the checksum of the file in it."""
     header = mended_header(header, name)
     for key, value in origin.items():
-        with suppress(ValueError):  # no name of letters beyond ASCII fits into a header
-            header[key] = value
+        header[key] = as_card(value)
     check_celestial_cards(header, name)
     mend_velocity_cards(header, name)
     return data, read_wcs(header, name), header

@@ -3,7 +3,6 @@
 import itertools
 import os
 from ast import literal_eval
-from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from astropy.io import fits, votable
 from astropy.table import MaskedColumn, QTable, Table
 from astropy.table.meta import YamlParseError, get_header_from_yaml
 
+from ..observation.headers import as_card
 from ..sources.catalog import COLUMNS, describe
 from .folders import scratch_folder
 from .headers import PROVENANCE
@@ -226,8 +226,7 @@ def _write_fits(catalog, path):
             hdu.header[f"TUCD{number}"] = catalog[name].info.meta["ucd"]
     for keyword, name in FITS_KEYWORDS.items():
         if name in catalog.meta:
-            with suppress(ValueError):  # names of files may have letters that FITS has not
-                hdu.header[keyword] = catalog.meta[name]
+            hdu.header[keyword] = as_card(catalog.meta[name])
     if "frame" in catalog.meta:
         hdu.header["RADESYS"] = catalog.meta["frame"].upper()
     if "rms" in catalog.meta:
