@@ -22,6 +22,7 @@ FORMATS = {".ecsv": "ecsv", ".fits": "fits", ".vot": "votable", ".xml": "votable
 FITS_KEYWORDS = PROVENANCE | {"RADESYS": "frame", "NOISE": "rms"}
 INTEGERS = ("source_id", "n_components", "flags")
 DATATYPES = {bool: "boolean", int: "long", float: "double"}  # of what is not text, in VOTable
+LONGEST = 2**63 - 1  # of VOTable's integers; what is more becomes text, as seeds may
 SYSTEMS = {"icrs": ("ICRS", None), "fk5": ("eq_FK5", "J2000"), "fk4": ("eq_FK4", "B1950")}  # COOSYS of VOTable
 
 
@@ -249,7 +250,7 @@ def _write_votable(catalog, path):
             if field.name in ("ra", "dec", "ra_err", "dec_err"):
                 field.ref = frame.ID
     for name, value in catalog.meta.items():
-        datatype = DATATYPES.get(type(value))
+        datatype = None if type(value) is int and abs(value) > LONGEST else DATATYPES.get(type(value))
         kind = {"datatype": datatype} if datatype else {"datatype": "unicodeChar", "arraysize": "*"}
         parameter = votable.tree.Param(document, name=name, value=value if datatype else str(value), **kind)
         parameter.ID = None  # which would be its name, and may be that of a column or of the frame
