@@ -26,7 +26,7 @@ from .pieces import run_pieces
 from .products.cube_files import CUBE_PRODUCTS, ChannelProducts, CubeFiles
 from .products.headers import channels_text
 from .products.summary import html_table
-from .products.writing import check_not_read, check_prefix
+from .products.writing import check_not_read, checked_prefix
 from .progress import hidden
 
 __all__ = ["BLANK", "CubeResult", "image_channel", "image_cube", "open_images", "pieces_of", "prepared"]
@@ -182,7 +182,7 @@ def image_cube(
     >>> result = image_cube(DiffusionImager(), "cube.fits", "cube", psf="psf.fits")  # doctest: +SKIP
     >>> result.catalog["channel", "frequency", "flux"]  # doctest: +SKIP
     """
-    check_prefix(prefix)
+    prefix = checked_prefix(prefix)
     beam = checked_beam(beam, "beam:")
     images, chosen = open_images(dirty, psf, pb, mask, channels, stokes)
     cube = images["dirty"]

@@ -16,7 +16,7 @@ from .observation.grid import ModelGrid
 from .observation.units import JY_PER_BEAM
 from .products.headers import product_header
 from .products.summary import brightness, result_html
-from .products.writing import PRODUCTS, WITH_AXES, check_not_read, check_prefix, write_products
+from .products.writing import PRODUCTS, WITH_AXES, check_not_read, checked_prefix, write_products
 from .sources.fit import Fit
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class ImagingResult:
         ----------
         prefix : str or path-like
             Folder and start of the names, such as ``"dir/field"``; the folder
-            is made if needed.
+            is made if needed. A ``.fits`` at its end is left out.
         overwrite : bool, optional
             Replace existing products, but never a file that the result was
             made of.
@@ -185,7 +185,7 @@ class ImagingResult:
             ``prefix`` is only a folder, or a product would replace a file
             that the result was made of; a kind of `ValueError`.
         """
-        check_prefix(prefix)
+        prefix = checked_prefix(prefix)
         check_not_read(prefix, self.dirty.files)
         return write_products(self, prefix, overwrite, WITH_AXES if keep_axes else PRODUCTS)
 
