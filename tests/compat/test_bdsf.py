@@ -89,6 +89,7 @@ def test_fits_catalogue(img, kind):
     assert str(table["Maj"].unit) == "deg" and str(table["Peak_flux"].unit) == "Jy / beam"
     assert table["Total_flux"].to_value("Jy").sum() == pytest.approx(img.total_flux_gaus)
     assert (header["INIMAGE"], header["FREQ0"], header["EQUINOX"]) == ("field.fits", 230e9, 2000.0)
+    assert "FILEPATH" not in str(header)
     assert np.all((table["Reliability"] > 0) & (table["Reliability"] <= 1))
 
 
