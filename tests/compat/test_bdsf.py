@@ -93,6 +93,13 @@ def test_fits_catalogue(img, kind):
     assert np.all((table["Reliability"] > 0) & (table["Reliability"] <= 1))
 
 
+def test_fits_catalogue_of_a_name_that_fits_has_not(img, monkeypatch):
+    monkeypatch.setattr(img, "filename", "é.fits")
+    img.write_catalog(format="fits", outfile="ascii.fits")
+    header = fits.getheader("ascii.fits", 1)
+    assert header["INIMAGE"] == "%C3%A9.fits" and "list for %C3%A9.fits" in str(header["COMMENT"])
+
+
 def test_text_catalogues_hold_what_fits_holds(img):
     img.write_catalog(outfile="a.fits", format="fits", catalog_type="srl")
     wanted = QTable.read("a.fits")

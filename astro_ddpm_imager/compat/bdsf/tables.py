@@ -149,7 +149,7 @@ def write_fits(path, things, kind, image):
     table.header["FREQ0"] = (float(image.frequency), "Reference frequency")
     table.header["EQUINOX"] = (image.equinox, "Equinox")
     for line in header_lines(kind, image):
-        table.header["COMMENT"] = line.strip()
+        table.header["COMMENT"] = as_card(line.strip())
     for card in image.header.cards:
         if card.keyword not in ("HISTORY", "COMMENT", "FILEPATH", ""):
             table.header["COMMENT"] = f"{card.keyword} = {card.value!r}"
