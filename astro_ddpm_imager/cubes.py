@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import astropy.units as u
@@ -20,14 +19,14 @@ from .imager import DiffusionImager
 from .large import image_in_tiles
 from .observation.beam import beam_text, checked_beam
 from .observation.cubes import checked_channels, open_companion, open_cube, read_plane
-from .observation.inputs import as_plane
+from .observation.inputs import as_plane, file_paths
 from .observation.preparation import prepare
 from .parallel import one_blas_thread
 from .pieces import run_pieces
 from .products.cube_files import CUBE_PRODUCTS, ChannelProducts, CubeFiles
 from .products.headers import channels_text
 from .products.summary import html_table
-from .products.writing import check_not_read, check_prefix
+from .products.writing import check_not_read, checked_prefix
 from .progress import hidden
 
 __all__ = ["BLANK", "CubeResult", "image_channel", "image_cube", "open_images", "pieces_of", "prepared"]
@@ -183,11 +182,12 @@ def image_cube(
     >>> result = image_cube(DiffusionImager(), "cube.fits", "cube", psf="psf.fits")  # doctest: +SKIP
     >>> result.catalog["channel", "frequency", "flux"]  # doctest: +SKIP
     """
-    check_prefix(prefix)
+    prefix = checked_prefix(prefix)
     beam = checked_beam(beam, "beam:")
     images, chosen = open_images(dirty, psf, pb, mask, channels, stokes)
     cube = images["dirty"]
-    check_not_read(prefix, [image.source for image in images.values() if _is_file(image)], CUBE_PRODUCTS)
+    read = [path for image in images.values() if image is not None for path in file_paths(image.header)]
+    check_not_read(prefix, read, CUBE_PRODUCTS)
     made_of = _made_of(imager, images, chosen, beam)
     files = CubeFiles(prefix, cube, chosen, made_of, overwrite, keep_axes)
     with files.claimed(resume) as done:
@@ -351,10 +351,6 @@ def _companions(channel):
     """Functions that read what belongs to the dirty image of one channel."""
     given = {name: plane for name, plane in channel.planes.items() if name != "dirty" and plane is not None}
     return {name: partial(read_plane, plane) for name, plane in given.items()}
-
-
-def _is_file(image):
-    return image is not None and isinstance(image.source, Path)
 
 
 def _is_blank(plane):

@@ -363,7 +363,7 @@ class DiffusionImager:
         ----------
         seed : int
         inputs : dict
-            As of `~astro_ddpm_imager.observation.dirty.DirtyImage`.
+            As of `~astro_ddpm_imager.observation.dirty.DirtyImage`; paths do not count.
 
         Returns
         -------
@@ -372,9 +372,9 @@ class DiffusionImager:
         given = {}
         for name in ("dirty", "psf", "pb", "mask"):
             key = "input" if name == "dirty" else name
-            given[key], given[f"{key}_sha256"] = inputs.get(name, ("none", ""))
+            given[key], given[f"{key}_sha256"] = inputs.get(name, ("none", ""))[:2]
         if "noise" in inputs:
-            given["noise_map"], given["noise_map_sha256"] = inputs["noise"]
+            given["noise_map"], given["noise_map_sha256"] = inputs["noise"][:2]
         return {
             "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
             "software": f"astro_ddpm_imager {__version__}",

@@ -23,7 +23,7 @@ from .pieces import run_pieces
 from .products.catalog_files import write_ecsv
 from .products.headers import channels_text
 from .products.summary import brightness, html_table
-from .products.writing import PRODUCTS, WITH_AXES, check_prefix, write_products
+from .products.writing import PRODUCTS, WITH_AXES, check_not_read, checked_prefix, write_products
 from .result import ImagingResult
 from .sources.catalog import describe
 from .sources.fluxes import as_components, fit_fluxes, resized
@@ -94,7 +94,8 @@ class JointResult:
         FileExistsError, NotADirectoryError, PermissionError, SettingError
             As of `~astro_ddpm_imager.ImagingResult.write`.
         """
-        check_prefix(prefix)
+        prefix = checked_prefix(prefix)
+        check_not_read(prefix, self.mean.dirty.files, JOINT_PRODUCTS)
         of_mean = WITH_AXES if keep_axes else PRODUCTS
         products = {suffix: (lambda _, path, write=write: write(self.mean, path)) for suffix, write in of_mean.items()}
         return write_products(self, prefix, overwrite, products | TABLES)

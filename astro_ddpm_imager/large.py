@@ -2,10 +2,6 @@
 
 import json
 import logging
-import shutil
-import tempfile
-import weakref
-from pathlib import Path
 
 import numpy as np
 from astropy.table import QTable
@@ -15,7 +11,7 @@ from . import __version__
 from .errors import DirtyImageError, SettingError
 from .observation.beam import beam_text
 from .observation.far_sidelobes import PixelComponents, clean_for_others, nearest_psf, unknown_sidelobes
-from .observation.planes import Plane
+from .observation.planes import Plane, PlaneFolder
 from .observation.reading import file_digest
 from .observation.stored import StoredObservation
 from .pieces import run_pieces
@@ -23,7 +19,7 @@ from .products.folders import check_made_of, locked
 from .progress import tile_progress
 from .sources.joining import join_catalogs
 from .tile import TilePiece, image_tile
-from .tiled_result import TILED, TiledResult
+from .tiled_result import KEPT, TILED, TiledResult
 
 __all__ = ["check_tile", "image_in_tiles", "in_tiles"]
 
@@ -100,27 +96,21 @@ def image_in_tiles(imager, image, companions, beam=None, folder=None):
     SettingError
         Tiles are smaller than three times what they overlap by, or what is in the folder was made otherwise.
     """
-    temporary = folder is None
-    folder = Path(tempfile.mkdtemp(prefix="tiles-")) if temporary else folder
-    folder.mkdir(parents=True, exist_ok=True)
+    planes = PlaneFolder(KEPT, folder)
     try:
-        with locked(folder):
-            result = _Work(imager, image, companions, beam, folder).run()
+        with locked(planes.path):
+            return _Work(imager, image, companions, beam, planes).run()
     except BaseException:
-        if temporary:
-            shutil.rmtree(folder, ignore_errors=True)
+        planes.remove()
         raise
-    if temporary:
-        weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)
-    return result
 
 
 class _Work:
     """The work on one image, in a folder."""
 
-    def __init__(self, imager, image, companions, beam, folder):
-        self.imager, self.folder = imager, folder
-        self.given = StoredObservation(image, companions, beam, folder, imager.pblimit, imager.tile)
+    def __init__(self, imager, image, companions, beam, planes):
+        self.imager, self.planes, self.folder = imager, planes, planes.path
+        self.given = StoredObservation(image, companions, beam, self.folder, imager.pblimit, imager.tile)
 
     def run(self):
         """Image all tiles that are not done yet, and join them."""
@@ -161,7 +151,7 @@ class _Work:
         if state is None:
             state = {"made_of": made_of, "seed": int(self.imager.drawn_seed())}
             for name in TILED:
-                Plane.blank(self.folder / f"{name}.npy", self.given.shape)
+                Plane.blank(self.planes[name].path, self.given.shape)
             path.write_text(json.dumps(state))
         check_made_of(self.folder, state.get("made_of", {}), made_of, "leave out --resume")
         return state
@@ -221,7 +211,7 @@ class _Work:
             catalog = QTable(meta={"tile": {"skipped": value["skipped"]}})
         else:
             for name in TILED:
-                Plane(self.folder / f"{name}.npy").write(piece.tile.core, value[name])
+                self.planes[name].write(piece.tile.core, value[name])
             catalog = value["catalog"]
             catalog.meta["tile"] = {name: value[name] for name in ("rms", "chi2", "misfit")}
         path = self._tile_path(piece.number)
@@ -247,6 +237,6 @@ class _Work:
         catalog = join_catalogs(catalogs, given.tiles, SAME_BEAMS * given.beam_pixels, scale)
         catalog.meta = {**meta, "rms": rms, "frame": frame}
         return TiledResult(
-            self.folder, given.shape, given.wcs, given.beam, given.meta, given.inputs, bool(given.psfs), catalog, rms,
+            self.planes, given.shape, given.wcs, given.beam, given.meta, given.inputs, bool(given.psfs), catalog, rms,
             chi2, misfits, meta,
         )  # fmt: skip

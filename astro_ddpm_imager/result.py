@@ -16,7 +16,7 @@ from .observation.grid import ModelGrid
 from .observation.units import JY_PER_BEAM
 from .products.headers import product_header
 from .products.summary import brightness, result_html
-from .products.writing import PRODUCTS, WITH_AXES, check_prefix, write_products
+from .products.writing import PRODUCTS, WITH_AXES, check_not_read, checked_prefix, write_products
 from .sources.fit import Fit
 
 if TYPE_CHECKING:
@@ -162,9 +162,10 @@ class ImagingResult:
         ----------
         prefix : str or path-like
             Folder and start of the names, such as ``"dir/field"``; the folder
-            is made if needed.
+            is made if needed. A ``.fits`` at its end is left out.
         overwrite : bool, optional
-            Replace existing products.
+            Replace existing products, but never a file that the result was
+            made of.
         keep_axes : bool, optional
             Give images the axes of length 1, frequency and Stokes, that the
             input has, as CASA exports them and spectral-cube wants them; else
@@ -181,9 +182,11 @@ class ImagingResult:
         NotADirectoryError, PermissionError
             The folder cannot be made, or not be written to.
         SettingError
-            ``prefix`` is only a folder; a kind of `ValueError`.
+            ``prefix`` is only a folder, or a product would replace a file
+            that the result was made of; a kind of `ValueError`.
         """
-        check_prefix(prefix)
+        prefix = checked_prefix(prefix)
+        check_not_read(prefix, self.dirty.files)
         return write_products(self, prefix, overwrite, WITH_AXES if keep_axes else PRODUCTS)
 
     def plot(self, ax: "Axes | None" = None, panel: str | None = None, labels: int = 12) -> "Figure | Axes":

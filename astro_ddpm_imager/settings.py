@@ -49,7 +49,7 @@ class Number(_Setting):
     Parameters
     ----------
     low, high : float
-        Both are allowed.
+        Both are allowed; infinity is not.
     whole : bool, optional
         It must be an integer.
     optional : bool, optional
@@ -101,7 +101,7 @@ def check_number(name, value, low, high, whole=False):
         Of the setting.
     value : object
     low, high : float
-        Both are allowed.
+        Both are allowed; infinity is not.
     whole : bool, optional
         It must be an integer.
 
@@ -116,7 +116,7 @@ def check_number(name, value, low, high, whole=False):
     """
     kind = "a whole number" if whole else "a number"
     number = isinstance(value, int | np.integer) or (not whole and isinstance(value, float | np.floating))
-    if isinstance(value, bool) or not number or not low <= value <= high:
-        limits = f"of at least {low}" if high == np.inf else f"from {low} to {high}"
+    if isinstance(value, bool) or not number or not low <= value <= high or value == np.inf:
+        limits = f"of at least {low}{'' if whole else ', and finite'}" if high == np.inf else f"from {low} to {high}"
         raise SettingError(f"{name}={value!r}: must be {kind} {limits}")
     return value.item() if isinstance(value, np.generic) else value

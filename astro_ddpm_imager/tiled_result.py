@@ -6,18 +6,19 @@ import numpy as np
 from astropy.nddata import CCDData, StdDevUncertainty
 
 from .errors import SettingError
+from .observation.beam import deep_copied
 from .observation.dirty import DirtyImage
-from .observation.planes import Plane
 from .observation.units import JY_PER_BEAM
 from .products.headers import product_header
 from .products.summary import brightness
 from .result import JY_PER_PIXEL, ImagingResult
 
-__all__ = ["TILED", "TiledFit", "TiledResult"]
+__all__ = ["KEPT", "TILED", "TiledFit", "TiledResult"]
 
 ROWS = 256  # at once
 NOT_KEPT = ("grid", "sky", "sky_samples", "drawn_samples")
 TILED = {"image": JY_PER_PIXEL, "uncertainty": JY_PER_PIXEL, "restored": JY_PER_BEAM, "residual": JY_PER_BEAM}
+KEPT = (*TILED, "dirty", "pb", "psf-0")  # planes of which the result is made
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,13 @@ class TiledResult(ImagingResult):
     """Result of one call of `~astro_ddpm_imager.DiffusionImager` on a large image.
 
     An `~astro_ddpm_imager.ImagingResult`, but for what does not fit into memory: images are opened on disk each
-    time they are asked for (``numpy.memmap``), and samples are not kept. The files go with the result.
+    time they are asked for (``numpy.memmap``), and samples are not kept. The files go with the result and its shallow
+    copies; pickles and deep copies have files of their own, so that a pickle is some seven times the dirty image.
 
     Parameters
     ----------
-    folder : `~pathlib.Path`
-        Where the planes are.
+    planes : `~astro_ddpm_imager.observation.planes.PlaneFolder`
+        With those of ``KEPT``, as far as there are such.
     shape : tuple of int, (ny, nx)
     wcs : `~astropy.wcs.WCS`
     beam : `~radio_beam.Beam`
@@ -63,10 +65,12 @@ class TiledResult(ImagingResult):
         Provenance.
     """
 
-    def __init__(self, folder, shape, wcs, beam, header, inputs, with_psf, catalog, rms, chi2, misfits, meta):
-        self.folder, self.catalog, self.meta, self.fit = folder, catalog, meta, TiledFit(chi2, misfits)
+    def __init__(self, planes, shape, wcs, beam, header, inputs, with_psf, catalog, rms, chi2, misfits, meta):
+        self.planes, self.catalog, self.meta, self.fit = planes, catalog, meta, TiledFit(chi2, misfits)
         self.shape, self.wcs, self.beam, self.rms = shape, wcs, beam, rms
         self.header, self.inputs, self.with_psf = header, inputs, with_psf
+
+    __deepcopy__ = deep_copied
 
     def __getattr__(self, name):
         if name in NOT_KEPT:
@@ -93,7 +97,7 @@ class TiledResult(ImagingResult):
         """As of `~astro_ddpm_imager.ImagingResult`."""
         image = self._plane("image")
         if self.meta["n_samples"] > 1:
-            image.uncertainty = StdDevUncertainty(Plane(self.folder / "uncertainty.npy").opened(), copy=False)
+            image.uncertainty = StdDevUncertainty(self.planes["uncertainty"].opened(), copy=False)
         return image
 
     @property
@@ -119,12 +123,12 @@ class TiledResult(ImagingResult):
     def _opened(self, name, otherwise):
         """A plane, or a value everywhere if there is none."""
         try:
-            return Plane(self.folder / f"{name}.npy").opened()
+            return self.planes[name].opened()
         except FileNotFoundError:
             return np.broadcast_to(np.float32(otherwise), self.shape)
 
     def _plane(self, name):
-        plane = Plane(self.folder / f"{name}.npy")
+        plane = self.planes[name]
         header, mask = product_header(self.dirty, self.meta), np.empty(self.shape, bool)
         for start in range(0, len(mask), ROWS):  # opened anew for each, so that what is read does not stay in memory
             rows = slice(start, start + ROWS)

@@ -1,7 +1,9 @@
 """Cubes: each channel for itself, products that appear whole, and what was interrupted goes on."""
 
+import copy
 import json
 import os
+import pickle
 import subprocess
 import sys
 
@@ -49,6 +51,13 @@ def test_products(made):
     assert fits.getheader(made.paths[0])["BUNIT"] == "Jy/pixel" and fits.getheader(made.paths[2])["BUNIT"] == "Jy/beam"
     assert len(Regions.read(made.paths[6])) == len(made.catalog)
     assert made.paths[7].read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("again", [lambda made: pickle.loads(pickle.dumps(made)), copy.deepcopy])
+def test_copies(made, again):
+    other = again(made)
+    assert repr(other) == repr(made) and other.meta == made.meta
+    np.testing.assert_array_equal(other.catalog["flux"], made.catalog["flux"])
 
 
 def test_each_channel_is_what_it_is_alone(made, cube_files):

@@ -2,17 +2,21 @@
 
 import hashlib
 import os
+import pickle
 import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
+from astro_ddpm_imager import DiffusionImager, SettingError, image_cube, image_jointly
 from astro_ddpm_imager.cli import main
+from astro_ddpm_imager.products.catalog_files import read_catalog, write_catalog
 
 QUICK = ["--samples", "2", "--steps", "3", "--device", "cpu", "--quiet"]
 
@@ -46,6 +50,40 @@ def test_what_is_read_is_never_replaced(demo, tmp_path, monkeypatch, capsys, kin
     assert digests(tmp_path) == before
 
 
+def test_a_result_never_replaces_what_it_is_made_of(demo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"dirty": "f.image.fits", "psf": "f.model.fits", "pb": "é.residual.fits", "mask": "f.uncertainty.fits"}
+    for name, target in names.items():
+        shutil.copy(demo.get(name, demo["pb"]), target)
+    before, imager = digests(tmp_path), DiffusionImager(n_samples=1, steps=1, seed=1, device="cpu", progress=False)
+    whole = imager(**names)
+    with fits.open("f.image.fits") as hdus:
+        of_hdus = imager(hdus, demo["psf"])
+    several = imager(demo["dirty"], [demo["psf"], "f.model.fits"])
+    monkeypatch.chdir("/")
+    for made in (whole, pickle.loads(pickle.dumps(whole)), of_hdus, several):
+        with pytest.raises(SettingError, match=r"f.*fits would be replaced by a product, but is read in the same call"):
+            made.write(tmp_path / "f", overwrite=True)
+    with pytest.raises(SettingError, match=r"é.residual.fits would be replaced by a product, but is read"):
+        whole.write(tmp_path / "é", overwrite=True)
+    assert digests(tmp_path) == before
+    whole.write(tmp_path / "g")
+    whole.write(tmp_path / "g", overwrite=True)
+    assert b"FILEPATH" not in (tmp_path / "g.model.fits").read_bytes()
+
+
+def test_what_comes_of_a_cube_never_replaces_it(cube_files, tmp_path):
+    for name, target in (("dirty", "c.image.fits"), ("psf", "c.residual.fits")):
+        shutil.copy(cube_files[name], tmp_path / target)
+    before, imager = digests(tmp_path), DiffusionImager(n_samples=1, steps=1, seed=1, device="cpu", progress=False)
+    joint = image_jointly(imager, cube_files["dirty"], tmp_path / "c.residual.fits")
+    with pytest.raises(SettingError, match=r"c.residual.fits would be replaced by a product, but is read"):
+        joint.write(tmp_path / "c", overwrite=True)
+    with fits.open(tmp_path / "c.image.fits") as hdus, pytest.raises(SettingError, match=r"c.image.fits would be"):
+        image_cube(imager, hdus, tmp_path / "c", cube_files["psf"], overwrite=True)
+    assert digests(tmp_path) == before
+
+
 @pytest.mark.parametrize(
     "other, said",
     [
@@ -73,6 +111,26 @@ def test_resume_takes_nothing_that_is_made_otherwise_for_done(demo, tmp_path, mo
     assert digests(tmp_path / "out") == made
     assert image(*call, *other, "--resume", "--overwrite") == 0
     assert digests(tmp_path / "out") != made
+
+
+@pytest.mark.parametrize("name", ["é%", "two\nlines", os.fsdecode(b"\xff")])
+def test_files_whatever_their_names(demo, tmp_path, capsys, name):
+    paths = {key: tmp_path / f"{name}.{key}.fits" for key in ("dirty", "psf", "pb")}
+    for key, path in paths.items():
+        shutil.copy(demo[key], path)
+    call = [paths["dirty"], "--psf", paths["psf"], "--pb", paths["pb"], "--seed", "1", "--output-dir", tmp_path / "out"]
+    assert image(*call) == 0
+    made = digests(tmp_path / "out")
+    header = fits.getheader(tmp_path / "out" / f"{name}.model.fits")
+    catalog = read_catalog(tmp_path / "out" / f"{name}.catalog.ecsv")
+    write_catalog(catalog, tmp_path / "c.fits")
+    for key, card, in_table in (("dirty", "DINPUT", "input"), ("psf", "DPSF", "psf"), ("pb", "DPB", "pb")):
+        assert os.fsdecode(unquote_to_bytes(header[card])) == paths[key].name
+        assert header[card] == catalog.meta[in_table] == read_catalog(tmp_path / "c.fits").meta[in_table]
+    assert header["DINPUT"] in "".join(header["HISTORY"])
+    assert image(*call, "--resume") == 0
+    assert image(*call[:-2], "--pblimit", "0.5", *call[-2:], "--resume") == 1
+    assert digests(tmp_path / "out") == made
 
 
 def test_resume_takes_nothing_of_another_image_or_seed_for_done(demo, tmp_path, capsys):

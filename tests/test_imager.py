@@ -90,6 +90,15 @@ def test_pickled_and_copied_imagers_draw_the_same_samples(demo, again):
     np.testing.assert_array_equal(other(**demo).samples, imager(**demo).samples)
 
 
+@pytest.mark.parametrize("again", [lambda thing: pickle.loads(pickle.dumps(thing)), copy.copy, copy.deepcopy])
+def test_pickled_and_copied_results_are_the_same(result, tmp_path, again):
+    other = again(result)
+    assert other.dirty.beam == again(result.dirty).beam == result.dirty.beam
+    np.testing.assert_array_equal(other.image.data, result.image.data)
+    assert other.image.meta == result.image.meta
+    assert len(other.write(tmp_path / "f")) == 7
+
+
 def test_without_a_seed_the_one_taken_is_kept(demo):
     imager = DiffusionImager(n_samples=1, steps=2, **CPU)
     first, second = imager(**demo), imager(**demo)

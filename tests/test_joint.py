@@ -1,5 +1,6 @@
 """Sources that all channels have in common."""
 
+import copy
 import json
 
 import astropy.units as u
@@ -44,6 +45,12 @@ def test_the_mean_of_velocities_has_their_frequency(imager, joint, cube_files, t
         hdus.writeto(tmp_path / "cube.fits")
     mean = image_jointly(imager, tmp_path / "cube.fits", cube_files["psf"], cube_files["pb"]).mean
     assert mean.image.header["FREQ"] == pytest.approx(joint.mean.image.header["FREQ"], rel=1e-9)
+
+
+def test_copies(joint):
+    other = copy.deepcopy(joint)
+    np.testing.assert_array_equal(other.spectra["flux"], joint.spectra["flux"])
+    np.testing.assert_array_equal(other.mean.restored.data, joint.mean.restored.data)
 
 
 def test_what_a_notebook_shows(joint):

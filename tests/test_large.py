@@ -1,7 +1,10 @@
 """Large images, in tiles."""
 
+import copy
+import gc
 import json
 import logging
+import pickle
 
 import astropy.units as u
 import numpy as np
@@ -68,6 +71,23 @@ def in_tiles():
 @pytest.fixture(scope="module")
 def result(in_tiles, field):
     return in_tiles(**field)
+
+
+@pytest.mark.parametrize("again", [lambda made: pickle.loads(pickle.dumps(made)), copy.copy, copy.deepcopy])
+def test_copies_outlive_the_result(in_tiles, field, tmp_path, again):
+    made = in_tiles.but(n_samples=1, steps=1)(**field)
+    folder, image, dirty = made.planes.path, made.image.data.copy(), made.dirty.data.copy()
+    other = again(made)
+    del made
+    gc.collect()
+    assert folder.exists() == (again is copy.copy)
+    np.testing.assert_array_equal(other.image.data, image)
+    np.testing.assert_array_equal(other.dirty.data, dirty)
+    assert other.dirty.beam == field["beam"] and len(other.write(tmp_path / "f")) == 7
+    folder = other.planes.path
+    del other
+    gc.collect()
+    assert not folder.exists()
 
 
 def fluxes(catalog):

@@ -108,7 +108,8 @@ def product_name(path):
     name = path.name.removesuffix(".image") if path.is_dir() else path.name
     while Path(name).suffix.lower() in FITS_ENDINGS:
         name = Path(name).stem
-    if not name.strip("."):
+    name = name.rstrip(".")
+    if not name:
         raise SettingError(f"{path}: leaves no name for the products; give the file another one")
     return name
 

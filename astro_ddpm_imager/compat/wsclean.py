@@ -20,7 +20,7 @@ from ..observation.reading import file_digest, read_image
 from ..observation.units import JY_PER_BEAM
 from ..products.headers import product_header
 from ..products.provenance import is_made, made_of
-from ..products.writing import PRODUCTS, check_folder, existing_products, product_path, write_products
+from ..products.writing import PRODUCTS, check_folder, check_not_read, existing_products, product_path, write_products
 
 __all__ = ["OTHERS", "PLANE", "WSCleanImages", "deconvolve", "find_images", "without_origin", "write_plane"]
 
@@ -137,6 +137,8 @@ class WSCleanImages:
         list of `~pathlib.Path`
         """
         self.check_free(overwrite)
+        companions = {name: origin for name, origin in result.dirty.inputs.items() if name != "dirty"}  # kept as a copy
+        check_not_read(self.prefix, [path for origin in companions.values() for path in origin.paths], self._endings)
         images = _images(result, read_image(self.dirty).convert_unit_to(JY_PER_BEAM).data)
         pb = unflatten(result.dirty).pb
         writers = {
@@ -193,7 +195,7 @@ def without_origin(header):
         A copy.
     """
     header = header.copy()
-    for key in ("FILENAME", "FILESHA", "HISTORY"):
+    for key in ("FILENAME", "FILESHA", "FILEPATH", "HISTORY"):
         header.remove(key, ignore_missing=True, remove_all=True)
     return header
 

@@ -1,6 +1,7 @@
 """The restoring beam: from headers, checked, and its moments on the pixels."""
 
 import logging
+import pickle
 
 import astropy.units as u
 import numpy as np
@@ -12,7 +13,10 @@ from .ellipses import from_axes, to_axes
 from .headers import as_number, is_number
 from .history import history_beam
 
-__all__ = ["as_beam", "beam_covariance", "beam_pixels", "beam_text", "check_sampling", "checked_beam", "header_beam"]
+__all__ = [
+    "as_beam", "beam_covariance", "beam_pixels", "beam_text", "check_sampling", "checked_beam", "deep_copied",
+    "header_beam",
+]  # fmt: skip
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +26,22 @@ CLEAN_BEAM = ("CLEANBMJ", "CLEANBMN", "CLEANBPA")  # Obit's
 MINIMUM_BEAM_PIXELS = 2.0
 MINIMUM_FIELD_BEAMS = 8.0
 DISTORTED = 0.02  # of the side of a pixel
+
+
+def deep_copied(thing, memo):
+    """A copy of something that has a beam: radio-beam 0.3.10's loses its axes in `copy.deepcopy`, and not in a pickle.
+
+    Parameters
+    ----------
+    thing : object
+    memo : dict
+        As of ``__deepcopy__``, which this is in a class.
+
+    Returns
+    -------
+    object
+    """
+    return pickle.loads(pickle.dumps(thing))
 
 
 def beam_covariance(beam, wcs, shape):

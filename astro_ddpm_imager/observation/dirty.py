@@ -9,7 +9,7 @@ from scipy.fft import fftfreq, irfft2, next_fast_len, rfft2, rfftfreq
 from scipy.ndimage import map_coordinates
 
 from .artefacts import Artefacts
-from .beam import beam_covariance, beam_pixels
+from .beam import beam_covariance, beam_pixels, deep_copied
 from .ellipses import area
 from .reach import covering
 
@@ -63,7 +63,7 @@ class DirtyImage:
         it, as `~astro_ddpm_imager.observation.noise_map.flatten` does it, so that the noise is ``rms`` everywhere.
     inputs : dict
         Of what was given, ``"dirty"``, ``"psf"``, ``"pb"``, ``"mask"`` and ``"noise"``, the
-        name and the SHA-256 of its file.
+        `~astro_ddpm_imager.observation.inputs.Origin`.
     """
 
     data: np.ndarray
@@ -83,6 +83,13 @@ class DirtyImage:
     noise_known: bool = False
     relative_noise: np.ndarray | float = 1.0
     inputs: dict = field(default_factory=dict)
+
+    __deepcopy__ = deep_copied
+
+    @property
+    def files(self):
+        """Paths of the files that all of it was read from."""
+        return [path for origin in self.inputs.values() for path in origin.paths]
 
     @cached_property
     def blank(self):

@@ -4,6 +4,7 @@ import logging
 import re
 import sys
 from numbers import Real
+from urllib.parse import quote
 
 import numpy as np
 from astropy.io import fits
@@ -11,7 +12,7 @@ from astropy.io import fits
 from ..errors import DirtyImageError
 from .celestial import FRAMES
 
-__all__ = ["as_number", "check_celestial_cards", "is_number", "mend_velocity_cards", "mended_header"]
+__all__ = ["as_card", "as_number", "check_celestial_cards", "is_number", "mend_velocity_cards", "mended_header"]
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +23,26 @@ DATES = {"DATE-OBS", "TIMESYS"}  # that products carry, and of which astropy war
 LARGEST_ORDER = 9  # of SIP (Shupe et al. 2005)
 AIPS_VELOCITY = re.compile(r"VELO-[A-Z]{3}")  # radio or optical, as VELREF says
 BEAM = {"BMAJ", "BMIN", "BPA"}
+PLAIN = "".join(map(chr, range(ord(" "), ord("~")))).replace("%", "")
 # CDELT is 1 where there is a matrix; the others have no default that is a position on the sky.
 NEEDED = ("CTYPE1", "CTYPE2", "CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2")
+
+
+def as_card(value):
+    """The value of a card: a text that FITS cannot hold, as of the name of a file, is percent-encoded like an URL.
+
+    Parameters
+    ----------
+    value : str or other
+
+    Returns
+    -------
+    str or other
+        Text of printable ASCII, and what is no text, as it is.
+    """
+    if not isinstance(value, str) or (value.isascii() and value.isprintable()):
+        return value
+    return quote(value.encode(errors="surrogateescape"), safe=PLAIN)
 
 
 def mended_header(header, name):

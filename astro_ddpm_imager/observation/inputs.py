@@ -1,8 +1,10 @@
 """What is given for an image, a path, HDUs, NDData or a slice of a cube, as one plane of numbers on the sky."""
 
 import logging
+import os
 from os import PathLike
-from typing import Protocol
+from typing import NamedTuple, Protocol
+from urllib.parse import unquote_to_bytes
 
 import astropy.units as u
 import numpy as np
@@ -15,7 +17,7 @@ from ..errors import DirtyImageError
 from .fits_files import IMAGE_HDUS
 from .reading import read_image, select_plane
 
-__all__ = ["Companion", "Image", "as_companion", "as_plane", "origin"]
+__all__ = ["Companion", "Image", "Origin", "as_companion", "as_plane", "file_paths", "origin"]
 
 
 class HasHDU(Protocol):
@@ -27,6 +29,25 @@ class HasHDU(Protocol):
 
 Image = str | PathLike[str] | fits.HDUList | IMAGE_HDUS | NDData | HasHDU
 Companion = Image | np.ndarray
+
+
+class Origin(NamedTuple):
+    """Where an image comes from.
+
+    Parameters
+    ----------
+    name : str
+        Of its file, without the folder; ``"in memory"`` if there is none.
+    sha256 : str
+        Of the file; empty if it is none, as a CASA image, or is not known.
+    paths : tuple of str
+        Of all files, absolute: no product may replace them.
+    """
+
+    name: str
+    sha256: str
+    paths: tuple = ()
+
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +164,7 @@ def as_companion(image, name, dirty, dtype=float):
 
 
 def origin(image):
-    """The name and the checksum of the file that an image was read from.
+    """The name, the checksum and the path of the file that an image was read from.
 
     Parameters
     ----------
@@ -152,12 +173,26 @@ def origin(image):
 
     Returns
     -------
-    name : str
-        Without its folder; ``"in memory"`` if there is no file.
-    sha256 : str
-        Of the file; empty if it is none, as a CASA image, or is not known.
+    `Origin`
     """
-    return str(image.meta.get("FILENAME", "in memory")), str(image.meta.get("FILESHA", ""))
+    meta = image.meta
+    return Origin(str(meta.get("FILENAME", "in memory")), str(meta.get("FILESHA", "")), file_paths(meta))
+
+
+def file_paths(meta):
+    """The path of the file that an image was read from.
+
+    Parameters
+    ----------
+    meta : dict-like
+        Header, as of `~astro_ddpm_imager.read_image`.
+
+    Returns
+    -------
+    tuple of str
+        Absolute; empty if there is none.
+    """
+    return (os.fsdecode(unquote_to_bytes(meta["FILEPATH"])),) if "FILEPATH" in meta else ()
 
 
 def _check_real(image, name):

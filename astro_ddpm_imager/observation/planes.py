@@ -1,11 +1,14 @@
 """Planes on disk, for images that are too large to work on at once."""
 
+import shutil
+import tempfile
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["Plane"]
+__all__ = ["Plane", "PlaneFolder"]
 
 ROWS = 256  # at once
 
@@ -96,3 +99,34 @@ class Plane:
                     stream.write(line.tobytes())
         except OSError as error:
             raise OSError(error.errno, f"{self.path}: cannot be written ({error.strerror or error})") from error
+
+
+class PlaneFolder:
+    """A folder of planes, which all copies of what is made of it share; a pickle has the planes themselves.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Of the planes that a pickle has, where there are such.
+    path : `~pathlib.Path`, optional
+        Made if needed. By default a temporary folder, which goes with the last that has it.
+    """
+
+    def __init__(self, names, path=None):
+        self.names = tuple(names)
+        self.path = Path(tempfile.mkdtemp(prefix="tiles-")) if path is None else path
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.remove = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+        if path is not None:
+            self.remove.detach()
+
+    def __getitem__(self, name):
+        return Plane(self.path / f"{name}.npy")
+
+    def __getstate__(self):
+        return {name: np.asarray(self[name].opened()) for name in self.names if self[name].path.exists()}
+
+    def __setstate__(self, planes):
+        self.__init__(planes)
+        for name, pixels in planes.items():
+            Plane.of(self[name].path, pixels.shape, pixels.__getitem__)

@@ -1,9 +1,11 @@
 """From a FITS file or a CASA image to one plane with a unit, a celestial WCS and a header."""
 
 import hashlib
-from contextlib import contextmanager, suppress
+import os
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
+from urllib.parse import quote
 
 import astropy.units as u
 import numpy as np
@@ -14,7 +16,7 @@ from ..errors import DirtyImageError
 from .casa_images import opened_casa_image
 from .celestial import celestial_part, read_wcs
 from .fits_files import IMAGE_HDUS, first_image, opened_fits
-from .headers import check_celestial_cards, is_number, mend_velocity_cards, mended_header
+from .headers import as_card, check_celestial_cards, is_number, mend_velocity_cards, mended_header
 from .units import axis_unit, parse_unit
 
 __all__ = [
@@ -56,8 +58,9 @@ def read_image(
     -------
     `~astropy.nddata.CCDData`
         Data of shape (ny, nx); ``meta`` is the FITS header, with the beam of
-        the plane where each has its own, and with the name and the SHA-256 of
-        the file as FILENAME and FILESHA.
+        the plane where each has its own, and with the name, the SHA-256 and
+        the path of the file as FILENAME, FILESHA and FILEPATH: the path as
+        in an URL, the name likewise if it has letters that FITS has not.
 
     Raises
     ------
@@ -127,6 +130,11 @@ def file_digest(path):
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def _path_card(path):
+    """The card that says where a file is, so that no product replaces it."""
+    return {"FILEPATH": quote(os.fsencode(Path(path).absolute()))}
+
+
 def called(source):
     """What an image is called in errors.
 
@@ -175,10 +183,11 @@ def opened_image(source, channel, name, max_pixels=MAX_PIXELS, sha256=None):
     _check_whole("channel", channel, name)
     if isinstance(source, fits.HDUList | IMAGE_HDUS):
         data, header = first_image(source, channel, name, max_pixels)
-        yield _with_wcs(data, header, {}, name)
+        file = (source[0] if isinstance(source, fits.HDUList) else source).fileinfo()
+        yield _with_wcs(data, header, _path_card(file["file"].name) if file else {}, name)
         return
     path, known = _expanded(source), sha256 is not None
-    origin = {"FILENAME": path.name}
+    origin = {"FILENAME": path.name} | _path_card(path)
     if path.is_file():
         origin["FILESHA"] = sha256 if known else file_digest(path)
     opened = (
@@ -194,8 +203,7 @@ def _with_wcs(data, header, origin, name):
     """Pixels, and the WCS and the header, mended and checked, with the name and the checksum of the file in it."""
     header = mended_header(header, name)
     for key, value in origin.items():
-        with suppress(ValueError):  # no name of letters beyond ASCII fits into a header
-            header[key] = value
+        header[key] = as_card(value)
     check_celestial_cards(header, name)
     mend_velocity_cards(header, name)
     return data, read_wcs(header, name), header

@@ -12,7 +12,7 @@ from .beam import beam_covariance, beam_pixels, check_sampling
 from .ellipses import area
 from .far_sidelobes import PlacedPSF, nearest_place, nearest_psf
 from .grid import tiles
-from .inputs import as_companion, origin
+from .inputs import Origin, as_companion, origin
 from .mosaic import is_flat_sky, mosaic_psf
 from .noise_map import measure_noise, noise_of, warn_inverted
 from .offset import fit_pedestal
@@ -181,7 +181,8 @@ class StoredObservation:
             found.append((position, several, psf))
         self.inputs["psf"] = origin(found[0][2])
         if len(found) > 1:
-            self.inputs["psf"] = f"{len(found)} PSFs", ""
+            paths = tuple(path for *_, psf in found for path in origin(psf).paths)
+            self.inputs["psf"] = Origin(f"{len(found)} PSFs", "", paths)
         return found
 
     def _place_of(self, position, several, psf):

@@ -3,7 +3,6 @@
 import itertools
 import os
 from ast import literal_eval
-from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from astropy.io import fits, votable
 from astropy.table import MaskedColumn, QTable, Table
 from astropy.table.meta import YamlParseError, get_header_from_yaml
 
+from ..observation.headers import as_card
 from ..sources.catalog import COLUMNS, describe
 from .folders import scratch_folder
 from .headers import PROVENANCE
@@ -23,6 +23,7 @@ FITS_KEYWORDS = PROVENANCE | {"RADESYS": "frame", "NOISE": "rms"}
 INTEGERS = ("source_id", "n_components", "flags")
 BLANK = {"f": np.nan, "U": ""}  # in VOTable, and in what TOPCAT writes; of text in ECSV
 DATATYPES = {bool: "boolean", int: "long", float: "double"}  # of what is not text, in VOTable
+LONGEST = 2**63 - 1  # of VOTable's integers; what is more becomes text, as seeds may
 SYSTEMS = {"icrs": ("ICRS", None), "fk5": ("eq_FK5", "J2000"), "fk4": ("eq_FK4", "B1950")}  # COOSYS of VOTable
 
 
@@ -227,8 +228,7 @@ def _write_fits(catalog, path):
             hdu.header[f"TUCD{number}"] = catalog[name].info.meta["ucd"]
     for keyword, name in FITS_KEYWORDS.items():
         if name in catalog.meta:
-            with suppress(ValueError):  # names of files may have letters that FITS has not
-                hdu.header[keyword] = catalog.meta[name]
+            hdu.header[keyword] = as_card(catalog.meta[name])
     if "frame" in catalog.meta:
         hdu.header["RADESYS"] = catalog.meta["frame"].upper()
     if "rms" in catalog.meta:
@@ -251,7 +251,7 @@ def _write_votable(catalog, path):
             if field.name in ("ra", "dec", "ra_err", "dec_err"):
                 field.ref = frame.ID
     for name, value in catalog.meta.items():
-        datatype = DATATYPES.get(type(value))
+        datatype = None if type(value) is int and abs(value) > LONGEST else DATATYPES.get(type(value))
         kind = {"datatype": datatype} if datatype else {"datatype": "unicodeChar", "arraysize": "*"}
         parameter = votable.tree.Param(document, name=name, value=value if datatype else str(value), **kind)
         parameter.ID = None  # which would be its name, and may be that of a column or of the frame

@@ -7,6 +7,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning
 
+from ..observation.headers import as_card
 from ..observation.history import history_lines
 from ..observation.spectral import plane_frequency
 from ..observation.units import JY_PER_BEAM
@@ -56,13 +57,13 @@ def product_header(dirty, meta):
     header["NOISE"] = (dirty.rms, "Jy/beam, of the dirty image")
     for key, name in PROVENANCE.items():
         if name in meta:
-            with suppress(ValueError):  # names of files may have letters beyond ASCII
-                header[key] = (meta[name], name if not name.endswith("sha256") else None)  # a checksum fills its card
+            # A checksum fills its card.
+            header[key] = (as_card(meta[name]), None if name.endswith("sha256") else name)
     for line in history_lines(dirty.meta):
         with suppress(ValueError):
             header.add_history(line)
-    with suppress(ValueError):
-        header.add_history("{software}: model {model} on {input}".format_map({"input": "in memory", **meta}))
+    made_of = {name: as_card(value) for name, value in {"input": "in memory", **meta}.items()}
+    header.add_history("{software}: model {model} on {input}".format_map(made_of))
     return header
 
 

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from astropy.io import fits
 
+from ..observation.headers import as_card
 from .catalog_files import ecsv_meta
 from .headers import PROVENANCE
 from .writing import PRODUCTS, existing_products
@@ -106,6 +107,6 @@ def _differences(path, origin):
 
 
 def _same(one, other):
-    """Whether values are the same; headers keep 15 digits."""
+    """Whether values are the same, as far as headers keep them: 15 digits, and ASCII."""
     numbers = all(isinstance(value, int | float) for value in (one, other))
-    return math.isclose(one, other, rel_tol=1e-12) if numbers else one == other
+    return math.isclose(one, other, rel_tol=1e-12) if numbers else as_card(one) == as_card(other)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -17,8 +18,8 @@ from .folders import locked, move_without_replacing, scratch_folder
 from .headers import to_hdu
 
 __all__ = [
-    "IMAGES", "PRODUCTS", "WITH_AXES", "check_folder", "check_free", "check_not_read", "check_prefix",
-    "existing_products", "move_all", "product_path", "put_in_place", "write_products",
+    "IMAGES", "PRODUCTS", "WITH_AXES", "check_folder", "check_free", "check_not_read",
+    "checked_prefix", "existing_products", "move_all", "product_path", "put_in_place", "write_products",
 ]  # fmt: skip
 
 
@@ -55,6 +56,7 @@ def _write_regions(result, path):
 
 
 ROWS = 256  # of an image that are written at once
+ENDING = re.compile(r"(?<=[^.])\.*(\.fits)?\.*\Z", re.IGNORECASE)  # of a prefix that is a name of a file
 LONGEST_NAME = 255  # bytes, of all file systems in use
 
 IMAGES = {
@@ -205,21 +207,26 @@ def move_all(written, scratch, gone=()):
         raise
 
 
-def check_prefix(prefix):
-    """Check that a prefix is not only a folder, beside which the products would be.
+def checked_prefix(prefix):
+    """A prefix without the ``.fits``, or the dots, that it may end in, for each product has an ending of its own.
 
     Parameters
     ----------
     prefix : str or path-like
 
+    Returns
+    -------
+    `~pathlib.Path`
+
     Raises
     ------
     SettingError
-        It is.
+        It is only a folder, beside which the products would be.
     """
     if os.fspath(prefix).endswith(("/", os.sep)) or Path(prefix).name in ("", ".."):
         example = str(Path(prefix) / "field")
         raise SettingError(f"prefix={os.fspath(prefix)!r}: is a folder; the names need a start, such as {example!r}")
+    return Path(prefix).with_name(ENDING.sub("", Path(prefix).name))
 
 
 def check_folder(prefix):
@@ -313,5 +320,5 @@ def check_not_read(prefix, inputs, products=PRODUCTS):
             if path is not None:
                 raise SettingError(
                     f"{target} would be replaced by a product, but is read in the same call (as {path}); choose "
-                    "another folder with --output-dir"
+                    "another name, or another folder (--output-dir on the command line)"
                 )

@@ -42,7 +42,10 @@ COLUMNS = {
     "pb": (None, "Primary beam at the source"),
     "sample_fraction": (None, "Fraction of the samples that contain the source"),
     "n_components": (None, "Components that touch and are counted as this one source"),
-    "chi2": (None, "Reduced chi-squared of the residual around the source"),
+    "chi2": (
+        None,
+        "Mean square of the residual around the source over that of noise; less where noise is fitted",
+    ),
     "flags": (None, "Sum of what is not right: 1 at a hole, 2 at an edge, 4 among artefacts, 8 a misfit; 0 if nothing"),
 }
 UCDS = {

@@ -123,7 +123,10 @@ class Residual:
         return cls(image, inside, max(1.0, float((gridded.psf**2).sum())), grid.pixels_per_beam)
 
     def around(self, sources):
-        """Reduced chi-squared around each source, within its size as the beam shows it.
+        """Mean square of the residual around each source, within its size as the beam shows it.
+
+        Of noise it is 1; a source has been fitted to the some two independent values that a point has there, so that
+        it is less, by how much depends on what the model knows.
 
         Parameters
         ----------
@@ -132,7 +135,7 @@ class Residual:
         Returns
         -------
         chi2 : 1D array, shape (n,)
-            NaN where all is blank.
+            In units of what counts as noise; NaN where all is blank.
         misfit : 1D array of bool, shape (n,)
             Whether noise would hardly have it.
         """

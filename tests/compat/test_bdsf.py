@@ -89,7 +89,15 @@ def test_fits_catalogue(img, kind):
     assert str(table["Maj"].unit) == "deg" and str(table["Peak_flux"].unit) == "Jy / beam"
     assert table["Total_flux"].to_value("Jy").sum() == pytest.approx(img.total_flux_gaus)
     assert (header["INIMAGE"], header["FREQ0"], header["EQUINOX"]) == ("field.fits", 230e9, 2000.0)
+    assert "FILEPATH" not in str(header)
     assert np.all((table["Reliability"] > 0) & (table["Reliability"] <= 1))
+
+
+def test_fits_catalogue_of_a_name_that_fits_has_not(img, monkeypatch):
+    monkeypatch.setattr(img, "filename", "é.fits")
+    img.write_catalog(format="fits", outfile="ascii.fits")
+    header = fits.getheader("ascii.fits", 1)
+    assert header["INIMAGE"] == "%C3%A9.fits" and "list for %C3%A9.fits" in str(header["COMMENT"])
 
 
 def test_text_catalogues_hold_what_fits_holds(img):

@@ -12,7 +12,7 @@ from regions import Regions
 
 from astro_ddpm_imager.cli import main
 from astro_ddpm_imager.compat import wsclean
-from astro_ddpm_imager.errors import DirtyImageError
+from astro_ddpm_imager.errors import DirtyImageError, SettingError
 
 QUICK = ["--samples", "2", "--steps", "3", "--seed", "1", "--device", "cpu", "--threads", "1"]
 IMAGES = ("model", "image", "residual", "uncertainty")
@@ -129,6 +129,13 @@ def test_what_exists_is_kept(run, quick, capsys):
     assert main([*call, "--resume"]) == 0
     assert main([*call, "--output-dir", str(prefix.parent / "out")]) == 0
     assert "model.fits" in names(prefix.parent / "out")
+
+
+def test_a_mask_is_not_replaced(run, quick):
+    prefix = run()
+    mask = shutil.copy(f"{prefix}-dirty.fits", f"{prefix}-model.fits")
+    with pytest.raises(SettingError, match=r"-model.fits would be replaced by a product, but is read"):
+        wsclean.deconvolve(prefix, quick, mask=mask, overwrite=True)
 
 
 def test_without_a_dirty_image(run, quick):

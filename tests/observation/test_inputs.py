@@ -100,10 +100,11 @@ def test_a_plane_of_hdus_can_be_chosen(hdu):
 
 
 def test_a_file_leaves_its_name_and_checksum(path):
-    expected = "a.fits", hashlib.sha256(path.read_bytes()).hexdigest()
+    expected = "a.fits", hashlib.sha256(path.read_bytes()).hexdigest(), (str(path),)
     assert origin(read_image(path)) == origin(read_companion(str(path))) == expected
     seen = prepare(path, psf=gaussian_psf())
-    assert seen.inputs == {"dirty": expected, "psf": ("in memory", "")}
+    assert seen.inputs == {"dirty": expected, "psf": ("in memory", "", ())}
+    assert seen.files == [str(path)]
 
 
 def test_what_holds_no_image(path):

@@ -53,6 +53,14 @@ def test_what_is_written_is_read_back(catalog, tmp_path, name, rows):
 
 
 @pytest.mark.parametrize("name", FILES[:3])
+@pytest.mark.parametrize("seed", [2**63 - 1, 2**63 + 5, 2**100])
+def test_any_seed_is_read_back(catalog, tmp_path, name, seed):
+    catalog = catalog.copy()
+    catalog.meta["seed"] = seed
+    assert catalog_files.read_catalog(catalog_files.write_catalog(catalog, tmp_path / name)).meta["seed"] == seed
+
+
+@pytest.mark.parametrize("name", FILES[:3])
 def test_qtable_reads_units_and_values_back(catalog, tmp_path, name):
     table = QTable.read(catalog_files.write_catalog(catalog, tmp_path / name))
     assert table.colnames == list(COLUMNS) and len(table) == len(catalog) > 2

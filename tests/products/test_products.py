@@ -67,6 +67,12 @@ def test_a_folder_is_no_start_of_names(result, tmp_path, monkeypatch, prefix, st
     assert [path.name for path in tmp_path.rglob("*")] == ["a"]
 
 
+@pytest.mark.parametrize("prefix", ["a.b", "a.b.fits", "a.b.FITS", "a.b..fits", "a.b..."])
+def test_each_product_has_one_ending(result, tmp_path, prefix):
+    paths = result.write(tmp_path / prefix)
+    assert sorted(path.name for path in paths) == [f"a.b.{name}" for name in NAMES]
+
+
 @pytest.mark.parametrize("folder", ["taken", "taken/below"])
 def test_a_file_is_no_folder(result, tmp_path, folder):
     (tmp_path / "taken").write_text("mine")

@@ -7,6 +7,7 @@ import numpy as np
 from astropy.io import fits
 
 from ...errors import printable
+from ...observation.headers import as_card
 
 __all__ = ["Column", "columns", "header_lines", "write_fits", "write_text"]
 
@@ -144,16 +145,13 @@ def write_fits(path, things, kind, image):
             for column in columns(kind, image.opts.aperture is not None)
         ]
     )
-    table.header["INIMAGE"] = (
-        printable(image.filename).encode("ascii", "backslashreplace").decode(),
-        "Filename of image",
-    )
+    table.header["INIMAGE"] = (as_card(image.filename), "Filename of image")
     table.header["FREQ0"] = (float(image.frequency), "Reference frequency")
     table.header["EQUINOX"] = (image.equinox, "Equinox")
     for line in header_lines(kind, image):
-        table.header["COMMENT"] = line.strip()
+        table.header["COMMENT"] = as_card(line.strip())
     for card in image.header.cards:
-        if card.keyword not in ("HISTORY", "COMMENT", ""):
+        if card.keyword not in ("HISTORY", "COMMENT", "FILEPATH", ""):
             table.header["COMMENT"] = f"{card.keyword} = {card.value!r}"
     table.writeto(path, overwrite=True)
 
