@@ -145,7 +145,8 @@ def write_products(result, prefix, overwrite=False, products=PRODUCTS):
             except OSError as error:
                 said = error.strerror or error
                 raise OSError(
-                    error.errno, f"{product_path(prefix, suffix)}: cannot be written ({said}); nothing is replaced"
+                    error.errno or errno.ENOSPC,  # of which astropy says everything but the number
+                    f"{product_path(prefix, suffix)}: cannot be written ({said}); nothing is replaced",
                 ) from error
         put_in_place(written, scratch, prefix, overwrite, products)
     return list(written)
