@@ -82,6 +82,11 @@ class Fitted:
         """Noise and unknown sidelobes, Jy/beam."""
         return np.hypot(self.rms, self.unknown)
 
+    @property
+    def lacks_sidelobes(self):
+        """Whether sidelobes that are not known matter anywhere."""
+        return bool(self.unknown.max() > UNKNOWN * self.rms)
+
 
 def fit_bright(dirty, grid):
     """Fit Gaussians to all peaks that are certain.
@@ -101,7 +106,7 @@ def fit_bright(dirty, grid):
         return _fit(dirty, grid, None)
     ended, doubt = end_psf(dirty.psf, dirty.shape)
     found = _fit(replace(dirty, psf=ended), grid, _of_all(doubt, dirty.shape))
-    if not found.unknown.max() > UNKNOWN * found.rms:
+    if not found.lacks_sidelobes:
         return replace(found, dirty=dirty)
     log.info("sidelobes of bright sources matter beyond the PSF image, which is continued")
     return _fit_continued(dirty, grid)
@@ -127,7 +132,7 @@ def _fit_continued(dirty, grid):
     found = _fit(replace(dirty, psf=psf), grid, doubt)
     factors = COUNTED
     for _ in range(TURNS):
-        if not found.unknown.max() > UNKNOWN * found.rms:
+        if not found.lacks_sidelobes:
             break
         seen, factors = _with_sidelobes_seen(dirty, found, factors)
         if seen is None:
