@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 
 import astropy.units as u
-import bdsf
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import QTable
@@ -24,6 +23,8 @@ RADIUS = 0.45 * u.arcsec  # half of the beam
 
 def found(path, truth):
     """Peak of the island over its rms of each Gaussian in a field, and whether it is true."""
+    import bdsf  # here, so that the help does not need it
+
     with tempfile.TemporaryDirectory() as outdir:
         image = bdsf.process_image(str(path), thresh_pix=3, quiet=True, ncores=1, outdir=outdir)
     islands = [image.islands[gaussian.island_id] for gaussian in image.gaussians]
