@@ -15,7 +15,7 @@ from ..errors import DirtyImageError
 from .fits_files import IMAGE_HDUS, is_packed
 from .reading import called, file_digest, locate_plane, opened_image, plane_axes, select_plane
 from .spectral import SpectralAxis, spectral_axis
-from .units import parse_unit
+from .units import in_jy_per_beam, parse_unit
 
 __all__ = ["Cube", "PlaneOfFile", "checked_channels", "count_channels", "open_companion", "open_cube", "read_plane"]
 
@@ -191,7 +191,7 @@ def open_cube(image, name="dirty", stokes=None):
     FileNotFoundError
         There is no such file.
     DirtyImageError
-        It cannot be read, or has no spectral WCS.
+        It cannot be read, has no spectral WCS, or is in another unit than Jy/beam or a multiple.
     TypeError
         It is something else.
     """
@@ -199,6 +199,8 @@ def open_cube(image, name="dirty", stokes=None):
         raise DirtyImageError(f"{name}: the {type(image).__name__} has no unit; give it unit='Jy/beam', if that it is")
     cube, data, wcs = _opened(image, name, stokes, None)
     locate_plane(data, wcs, cube.header, 0 if cube.n_channels > 1 else None, stokes, cube.name)
+    unit = parse_unit(cube.header.get("BUNIT"), cube.name) if cube.unit is None else cube.unit
+    in_jy_per_beam(CCDData([[0.0]], unit=unit), cube.name)  # said once, and not of each channel
     return replace(cube, axis=spectral_axis(wcs, cube.n_channels, cube.name))
 
 

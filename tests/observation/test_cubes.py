@@ -103,6 +103,16 @@ def test_a_cube_without_a_spectral_wcs(cube_files, tmp_path):
         open_cube(tmp_path / "cube.fits")
 
 
+def test_a_cube_in_another_unit(cube_files, tmp_path):
+    """It is said of the cube, and not of each channel."""
+    data, header = fits.getdata(cube_files["dirty"], header=True)
+    header["BUNIT"] = "K"
+    fits.writeto(tmp_path / "k.fits", data, header)
+    for given, name in ((tmp_path / "k.fits", "k.fits"), (CCDData.read(tmp_path / "k.fits", unit="K"), "dirty")):
+        with pytest.raises(DirtyImageError, match=rf"{name}: the unit is 'K', not Jy/beam"):
+            open_cube(given)
+
+
 def test_a_cube_of_a_stokes_axis_needs_a_plane(cube_files, tmp_path):
     with fits.open(cube_files["dirty"]) as hdus:
         hdus[0].data = np.repeat(hdus[0].data, 2, axis=1) * np.reshape([1, 2], (2, 1, 1)).astype("f4")
