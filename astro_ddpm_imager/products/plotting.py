@@ -214,7 +214,7 @@ def asinh_ticks(norm):
 
     Parameters
     ----------
-    norm : `~matplotlib.colors.AsinhNorm`
+    norm : ``matplotlib.colors.AsinhNorm``
 
     Returns
     -------
