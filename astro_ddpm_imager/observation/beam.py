@@ -29,7 +29,7 @@ DISTORTED = 0.02  # of the side of a pixel
 
 
 def deep_copied(thing, memo):
-    """A copy of something that has a beam: radio-beam 0.3.10's loses its axes in ``copy.deepcopy``, and not in a pickle.
+    """A copy of something that has a beam: radio-beam's (0.3.10) lose their axes in ``copy.deepcopy``, not in a pickle.
 
     Parameters
     ----------
