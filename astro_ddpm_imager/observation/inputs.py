@@ -221,12 +221,12 @@ def _check_place(wcs, dirty, name):
     """Fail if a companion does not lie where the dirty image does; a primary beam may be that of another pointing."""
     ny, nx = dirty.shape
     cell = 3600 * proj_plane_pixel_area(dirty.wcs) ** 0.5
-    reference, *corners = (
-        _separation(wcs, dirty.wcs, pixel, other)
-        for pixel, other in [(wcs.wcs.crpix - 1, dirty.wcs.wcs.crpix - 1)]
-        + [(corner, corner) for corner in ((0, 0), (nx - 1, 0), (0, ny - 1), (nx - 1, ny - 1))]
-    )
-    if max(corners) < cell:
+    places = [0, nx - 1, 0, nx - 1, nx // 2], [0, 0, ny - 1, ny - 1, ny // 2]
+    theirs, ours = (each.pixel_to_world(*np.column_stack([places, each.wcs.crpix - 1])) for each in (wcs, dirty.wcs))
+    # Of other frames: between those of B1950 and others, angles differ, of which astropy warns in separation.
+    *away, reference = theirs.transform_to(ours.frame).separation(ours).arcsec
+    away = np.nan_to_num(away).max()  # corners of images of all the sky are none of it
+    if away < cell:
         return
     if name == "pb" and reference > cell:
         near = reference < cell * np.hypot(ny, nx)
@@ -236,13 +236,6 @@ def _check_place(wcs, dirty, name):
         )  # fmt: skip
         return
     raise DirtyImageError(
-        f"{name}: lies up to {max(corners):.4g} arcsec from the dirty image, whose pixels are {cell:.4g} arcsec; "
+        f"{name}: lies up to {away:.4g} arcsec from the dirty image, whose pixels are {cell:.4g} arcsec; "
         "make it with the same phase centre, cut it to the same pixels, or regrid it"
     )
-
-
-def _separation(wcs, other, pixel, other_pixel):
-    """Between a pixel of an image and one of another, arcsec."""
-    theirs, ours = wcs.pixel_to_world(*pixel), other.pixel_to_world(*other_pixel)
-    # Of other frames: between those of B1950 and others, angles differ, of which astropy warns in separation.
-    return theirs.transform_to(ours.frame).separation(ours).arcsec

@@ -197,6 +197,16 @@ def test_what_belongs_to_the_pixels_lies_where_they_do(noise_image, name):
         prepare(image, **{name: cut(image, 20)})
 
 
+@pytest.mark.parametrize("name", ["mask", "noise", "pb"])
+def test_corners_of_all_the_sky_lie_nowhere(name):
+    """Beyond the horizon of an orthographic projection."""
+    image = CCDData(np.ones((96, 96)), unit=u.Jy / u.beam, wcs=make_wcs(cell=1.5 * 3600))
+    assert np.isnan(image.wcs.pixel_to_world(0, 0).ra)
+    assert as_companion(cut(image, 0), name, image).shape == image.shape
+    with pytest.raises(DirtyImageError, match=rf"{name}: lies up to .* regrid it"):
+        as_companion(cut(image, 5), name, image)
+
+
 def test_of_another_pointing(noise_image, caplog):
     """No mask or noise is of use there; PSF and primary beam are those of any pointing."""
     image = noise_image()
