@@ -1,9 +1,13 @@
 """One session behind one call: batches, tiles, and what runs side by side."""
 
 import numpy as np
+import onnxruntime
 import pytest
 
-from astro_ddpm_imager.diffusion.denoiser import Denoiser
+from astro_ddpm_imager import DiffusionImager
+from astro_ddpm_imager.data import demo_files
+from astro_ddpm_imager.diffusion.denoiser import QUICK_UNTIL, Denoiser, _never
+from astro_ddpm_imager.diffusion.models.card import SHIPPED
 
 SHAPE = (40, 56)
 
@@ -38,3 +42,27 @@ def test_a_gpu_gets_two_batches_that_fit(monkeypatch):
     assert denoiser.batch((128, 128), 20) == 10
     assert denoiser.batch((4096, 4096), 60) == 20  # of tiles
     assert denoiser.batch((128, 128), 1) == 1
+
+
+def test_the_quick_half_is_near_the_exact_one(monkeypatch):
+    """At the steps with little noise the default network is in whole numbers: far below what it has wrong anyway."""
+    seen, run = {}, Denoiser._run
+
+    def watched(self, inputs, options=None):
+        if options is None:  # and not the first try
+            seen[float(inputs["t"][0])] = inputs
+        return run(self, inputs, options)
+
+    monkeypatch.setattr(Denoiser, "_run", watched)
+    imager = DiffusionImager(device="cpu", n_samples=2, seed=1)
+    imager(**demo_files())
+    options = onnxruntime.SessionOptions()
+    options.add_initializer(QUICK_UNTIL, _never())
+    exact = onnxruntime.InferenceSession(SHIPPED / "default.onnx", options, providers=["CPUExecutionProvider"])
+    assert len(seen) > 3
+    for t, inputs in seen.items():
+        error = (run(imager.denoiser, inputs) - exact.run(None, inputs)[0][:, 0]).std()
+        assert (1e-4 < error < 0.04) if t < 330 else error < 1e-5, t
+    # What has more noise decides for all of a batch.
+    inputs["t"][0] = 999
+    np.testing.assert_allclose(run(imager.denoiser, inputs), exact.run(None, inputs)[0][:, 0], atol=1e-5)
