@@ -25,6 +25,7 @@ from .parallel import one_blas_thread
 from .pieces import run_pieces
 from .products.cube_files import CUBE_PRODUCTS, ChannelProducts, CubeFiles
 from .products.headers import channels_text
+from .products.provenance import what_counts
 from .products.summary import html_table
 from .products.writing import check_not_read, checked_prefix
 from .progress import hidden
@@ -363,12 +364,10 @@ def _is_blank(plane):
 
 def _made_of(imager, images, channels, beam):
     """What the products depend on."""
-    settings = {name: value for name, value in imager.settings.items() if name != "provider"}
     inputs = {name: None if image is None else image.digest() for name, image in images.items()}
-    return settings | {
-        "calibrate": bool(imager.calibrate), "insist": bool(imager.insist), "tile": imager.tile,
-        "stokes": images["dirty"].stokes,
-        "channels": channels_text(channels), "beam": None if beam is None else beam_text(beam), **inputs,
+    return what_counts(imager, {}) | {
+        "tile": imager.tile, "stokes": images["dirty"].stokes, "channels": channels_text(channels),
+        "beam": None if beam is None else beam_text(beam), **inputs,
     }  # fmt: skip
 
 

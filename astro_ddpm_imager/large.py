@@ -7,7 +7,6 @@ import numpy as np
 from astropy.table import QTable
 from astropy.wcs.utils import proj_plane_pixel_area
 
-from . import __version__
 from .errors import DirtyImageError, SettingError
 from .observation.beam import beam_text
 from .observation.far_sidelobes import PixelComponents, clean_for_others, nearest_psf, unknown_sidelobes
@@ -16,6 +15,7 @@ from .observation.reading import file_digest
 from .observation.stored import StoredObservation
 from .pieces import run_pieces
 from .products.folders import check_made_of, locked
+from .products.provenance import what_counts
 from .progress import tile_progress
 from .sources.joining import join_catalogs
 from .tile import TilePiece, image_tile
@@ -136,11 +136,8 @@ class _Work:
 
     def _state(self):
         """What the folder holds of this work: all of it goes if it was of another one."""
-        made_of = {name: value for name, value in self.imager.settings.items() if name != "provider"}
-        made_of |= {
-            "calibrate": bool(self.imager.calibrate), "tile": self.given.side, "software": __version__,
-            "beam": beam_text(self.given.beam),
-        }  # fmt: skip
+        made_of = what_counts(self.imager, self.given.inputs)
+        made_of |= {"tile": self.given.side, "beam": beam_text(self.given.beam)}
         planes = self.given.planes | {f"psf {number}": psf.plane for number, psf in enumerate(self.given.psfs)}
         made_of |= {name: file_digest(plane.path) for name, plane in planes.items()}
         path = self.folder / "state.json"

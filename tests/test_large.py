@@ -24,6 +24,8 @@ from astro_ddpm_imager.observation.components import Components
 from astro_ddpm_imager.observation.grid import tiles
 from astro_ddpm_imager.simulate import Observation, read_array
 
+from .conftest import with_another_model
+
 SHAPE = (230, 210)
 RMS = 20e-6
 # Pixels x and y and S/N of sources: the last but two are on seams of tiles of 150 pixels, the last but one is bright.
@@ -267,7 +269,10 @@ def test_tiles_that_were_made_otherwise_are_not_gone_on_with(in_tiles, field, tm
     given = {name: field[name] for name in ("psf",)}
     with pytest.raises(KeyboardInterrupt):
         large.image_in_tiles(in_tiles, field["dirty"].copy(), given, field["beam"], tmp_path / "t")
-    for other, said in ((in_tiles.but(reliability=0.5), "reliability=0.22, not 0.5"), (in_tiles, "another dirty")):
+    for other, said in (
+        (in_tiles.but(reliability=0.5), "reliability=0.22, not 0.5"), (in_tiles, "another dirty"),
+        (in_tiles.but(insist=True), "insist=False, not True"), (with_another_model(in_tiles), "another model"),
+    ):  # fmt: skip
         dirty = field["dirty"].copy()
         if other is in_tiles:
             dirty.data = 2 * dirty.data
