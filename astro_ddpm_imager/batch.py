@@ -12,6 +12,7 @@ from radio_beam import Beam
 from tqdm import tqdm
 
 from .cluster import connected
+from .command_line.imager import imager_of
 from .command_line.jobs import LARGE, Job, do_all, report_failure
 from .command_line.paths import (
     absolute,
@@ -27,7 +28,6 @@ from .compat import wsclean
 from .cubes import image_cube
 from .data import demo_files
 from .errors import DirtyImageError, SettingError
-from .imager import DiffusionImager
 from .joint import JOINT_PRODUCTS, image_jointly
 from .large import image_in_tiles, in_tiles
 from .observation.cubes import count_channels
@@ -364,22 +364,8 @@ def _left(jobs, imager, args):
 def _imager(args):
     """An imager, and its one progress bar for all files."""
     with tqdm(desc="sampling", unit="step", leave=False, disable=args.quiet or None) as bar:
-        imager = DiffusionImager(
-            args.model,
-            n_samples=args.samples,
-            steps=args.steps,
-            sampler=args.sampler,
-            aggregate=args.aggregate,
-            reliability=args.reliability,
-            purity=args.purity,
-            insist=args.insist,
-            pblimit=args.pblimit,
-            # Where a cluster does the work, that is enough for what is sampled here.
-            device=args.device if getattr(args, "scheduler", None) is None else "cpu",
-            threads=args.threads,
-            seed=args.seed,
-            progress=bar,
-            tile=getattr(args, "tile", None),  # the demonstration field is small
-        )
+        # Where a cluster does the work, that is enough for what is sampled here.
+        device = args.device if getattr(args, "scheduler", None) is None else "cpu"
+        imager = imager_of(args, device=device, progress=bar)
         log.debug("%r", imager)
         yield imager, bar
