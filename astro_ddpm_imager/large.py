@@ -226,7 +226,10 @@ class _Work:
         if not done:
             raise DirtyImageError(f"none of {len(states)} tiles can be imaged; the first: {states[0]['skipped']}")
         rms, chi2 = (float(np.median([state[name] for state in done])) for name in ("rms", "chi2"))
-        misfits = sorted({name for state in done for name in state["misfit"]})
+        misfits = {}
+        for state in reversed(done):  # the first one counts
+            misfits |= state["misfit"]
+        misfits = dict(sorted(misfits.items()))
         meta = self.imager.provenance(seed, given.inputs)
         meta |= {"chi2": round(chi2, 3), "misfit": ", ".join(misfits), "tiles": len(given.tiles), "tile": given.side}
         frame = next((catalog.meta["frame"] for catalog in catalogs if "frame" in catalog.meta), "icrs")

@@ -184,7 +184,8 @@ def test_a_tile_must_be_larger_than_what_overlaps(field):
 
 
 def test_samples_of_a_large_image_are_not_kept(result):
-    with pytest.raises(SettingError, match="samples: are not kept"):
+    assert not hasattr(result, "samples")
+    with pytest.raises(AttributeError, match="samples: is not kept of an image that was worked on in tiles"):
         _ = result.samples
     image, uncertainty, _ = result
     assert image.shape == uncertainty.shape == SHAPE
@@ -278,6 +279,14 @@ def test_tiles_that_were_made_otherwise_are_not_gone_on_with(in_tiles, field, tm
             dirty.data = 2 * dirty.data
         with pytest.raises(SettingError, match=f"t was made with {said}; give the same, or leave out --resume"):
             large.image_in_tiles(other, dirty, given, field["beam"], tmp_path / "t")
+
+
+def test_misfits_are_named_and_explained(in_tiles, field):
+    """Of a PSF whose sidelobes are those of another image."""
+    place, psf = field["psf"][0]
+    wrong = in_tiles(field["dirty"], [(place, psf[:, ::-1].copy())], beam=field["beam"])
+    assert wrong.fit.misfits and wrong.meta["misfit"] == ", ".join(wrong.fit.misfits)
+    assert all("?" in text for text in wrong.fit.misfits.values())
 
 
 def test_a_corner_of_a_blank_border_is_no_hole(in_tiles, field, caplog):
