@@ -12,7 +12,7 @@ from ..log_records import collected_records
 from .beam import beam_covariance, beam_pixels, check_sampling
 from .blank import blank_constant
 from .ellipses import area
-from .far_sidelobes import PlacedPSF, nearest_place, nearest_psf
+from .far_sidelobes import PlacedPSF, nearest_place
 from .grid import tiles
 from .inputs import Origin, as_companion, origin
 from .mosaic import is_flat_sky, mosaic_psf
@@ -220,7 +220,8 @@ class StoredObservation:
         return PlacedPSF(x, y, plane, peak, near)
 
     def _warn_of_unused_psfs(self):
-        used = {id(nearest_psf(self.psfs, tile.core)) for tile in self.tiles} if self.psfs else ()
+        places = [(psf.x, psf.y) for psf in self.psfs]
+        used = {nearest_place(places, tile.core) for tile in self.tiles} if places else ()
         if len(used) < len(self.psfs):
             log.warning(
                 "psf: %d of the %d that were given are the nearest one to no tile of %d pixels, and are not used; give "
