@@ -27,19 +27,13 @@ from .products.cube_files import CUBE_PRODUCTS, ChannelProducts, CubeFiles
 from .products.headers import channels_text
 from .products.provenance import what_counts
 from .products.summary import html_table
-from .products.writing import check_not_read, checked_prefix
+from .products.writing import IMAGES, check_not_read, checked_prefix
 from .progress import hidden
 
 __all__ = ["BLANK", "CubeResult", "image_channel", "image_cube", "open_images", "pieces_of", "prepared"]
 
 log = logging.getLogger(__name__)
 
-IMAGE_NAMES = {
-    ".model.fits": "image",
-    ".uncertainty.fits": "uncertainty",
-    ".image.fits": "restored",
-    ".residual.fits": "residual",
-}
 BLANK = "blank: no pixel has a value"
 
 
@@ -309,7 +303,7 @@ def image_channel(imager, channel):
             result = _reconstructed(imager.but(seed=channel.seed), channel)
             if result is None:
                 return ChannelProducts(channel.number, {}, None, {"note": BLANK})
-            products = {suffix: getattr(result, name) for suffix, name in IMAGE_NAMES.items()}
+            products = {suffix: getattr(result, name) for suffix, (name, _) in IMAGES.items()}
             images = {suffix: np.asarray(product.data, "f4") for suffix, product in products.items()}
     except DirtyImageError as error:
         log.warning("%s stays blank: %s", channel.said, error)

@@ -2,21 +2,22 @@
 
 from dataclasses import dataclass
 
+import astropy.units as u
 import numpy as np
 from astropy.nddata import CCDData, StdDevUncertainty
 
 from .observation.beam import deep_copied
 from .observation.dirty import DirtyImage
-from .observation.units import JY_PER_BEAM
 from .products.headers import product_header
 from .products.summary import brightness
-from .result import JY_PER_PIXEL, ImagingResult
+from .products.writing import IMAGES
+from .result import ImagingResult
 
 __all__ = ["KEPT", "TILED", "TiledFit", "TiledResult"]
 
 ROWS = 256  # at once
 NOT_KEPT = ("grid", "sky", "sky_samples", "drawn_samples", "samples")
-TILED = {"image": JY_PER_PIXEL, "uncertainty": JY_PER_PIXEL, "restored": JY_PER_BEAM, "residual": JY_PER_BEAM}
+TILED = {name: u.Unit(unit) for name, unit in IMAGES.values()}
 KEPT = (*TILED, "dirty", "pb", "psf-0")  # planes of which the result is made
 
 
