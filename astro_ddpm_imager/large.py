@@ -7,7 +7,7 @@ import numpy as np
 from astropy.table import QTable
 from astropy.wcs.utils import proj_plane_pixel_area
 
-from .errors import DirtyImageError, SettingError
+from .errors import DirtyImageError
 from .observation.beam import beam_text
 from .observation.far_sidelobes import PixelComponents, clean_for_others, nearest_psf, unknown_sidelobes
 from .observation.planes import Plane, PlaneFolder
@@ -21,7 +21,7 @@ from .sources.joining import join_catalogs
 from .tile import TilePiece, image_tile
 from .tiled_result import KEPT, TILED, TiledResult
 
-__all__ = ["check_tile", "image_in_tiles", "in_tiles"]
+__all__ = ["image_in_tiles", "in_tiles"]
 
 log = logging.getLogger(__name__)
 
@@ -45,28 +45,6 @@ def in_tiles(shape, tile):
     if tile == 0:
         return False
     return shape[0] * shape[1] > LARGEST if tile is None else max(shape) > tile
-
-
-def check_tile(side):
-    """Fail if the setting ``tile`` is neither None nor 0 nor a number of pixels.
-
-    Parameters
-    ----------
-    side : object
-
-    Returns
-    -------
-    int or None
-        The same as a number of Python's, which can be written as JSON.
-
-    Raises
-    ------
-    SettingError
-    """
-    whole = isinstance(side, int | np.integer) and not isinstance(side, bool)
-    if not (side is None or (whole and (side == 0 or side >= 64))):
-        raise SettingError(f"tile={side!r}: must be a number of pixels of at least 64, or 0 for none")
-    return side if side is None else int(side)
 
 
 def image_in_tiles(imager, image, companions, beam=None, folder=None):

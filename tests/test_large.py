@@ -175,6 +175,8 @@ def test_an_image_of_nothing_is_an_error(in_tiles, field):
 def test_a_tile_is_a_number_of_pixels(tile):
     with pytest.raises(SettingError, match="tile="):
         DiffusionImager(n_samples=1, steps=1, tile=tile)
+    with pytest.raises(SettingError, match="tile="):  # as of all settings
+        DiffusionImager(n_samples=1, steps=1).tile = tile
 
 
 def test_a_tile_must_be_larger_than_what_overlaps(field):
