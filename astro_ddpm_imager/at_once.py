@@ -82,7 +82,7 @@ def image_at_once(imager, observation):
     noise = None if card.protocol else uneven_noise(observation, left, grid)
     if noise is not None:
         expect_more(imager.progress, imager.n_samples * imager.steps)
-        return image_at_once(imager, flatten(given, noise))
+        return image_at_once(imager.but(seed=seed), flatten(given, noise))
     fit = measure_fit(residual, sky, gridded)
     warn_of_misfit(fit)
 

@@ -12,6 +12,7 @@ from radio_beam import Beam
 from tqdm import tqdm
 
 from .cluster import connected
+from .command_line.imager import imager_of
 from .command_line.jobs import LARGE, Job, do_all, report_failure
 from .command_line.paths import (
     absolute,
@@ -27,21 +28,20 @@ from .compat import wsclean
 from .cubes import image_cube
 from .data import demo_files
 from .errors import DirtyImageError, SettingError
-from .imager import DiffusionImager
 from .joint import JOINT_PRODUCTS, image_jointly
 from .large import image_in_tiles, in_tiles
 from .observation.cubes import count_channels
 from .observation.reading import file_digest, opened_image, read_companion, read_image
 from .products.cube_files import CUBE_PRODUCTS, check_cube_free
 from .products.headers import channels_text
-from .products.provenance import differences, is_made, left_by_interruption
+from .products.provenance import differences, is_made, left_by_interruption, what_counts
 from .products.writing import PRODUCTS, check_free, check_not_read
 
 __all__ = ["image_demo", "image_files"]
 
 log = logging.getLogger(__name__)
 
-OF_A_RUN = ("date", "software", "chi2", "misfit")  # what products say that is not known before
+OF_A_RUN = ("date", "software", "chi2", "misfit")  # what products say that may be otherwise
 
 
 def image_files(args):
@@ -138,12 +138,10 @@ def _file_jobs(args, beam):
     ]  # fmt: skip
 
 
-def _made_of(args, path, imager):
-    """What the products of a file will say of how they were made, if the seed is known."""
-    given = {"dirty": path, **given_companions(args)}
-    inputs = {name: _origin(each) for name, each in given.items()}
-    made_of = imager.provenance(0 if imager.seed is None else imager.seed, inputs)
-    others = (*OF_A_RUN, "seed") if imager.seed is None else OF_A_RUN
+def _made_of(given, imager):
+    """What the products of some files will say of how they were made, if the seed is known."""
+    made_of = what_counts(imager, {name: _origin(each) for name, each in given.items()})
+    others = ("software", "seed") if imager.seed is None else ("software",)
     return {name: value for name, value in made_of.items() if name not in others}
 
 
@@ -151,6 +149,8 @@ def _origin(given):
     """The name and the checksum of a file, as products have them."""
     if isinstance(given, list):
         return f"{len(given)} PSFs", ""
+    if isinstance(given, dict):  # of WSClean's primary beam: of several files there is no checksum
+        return ", ".join(path.name for path in given), _origin(*given)[1] if len(given) == 1 else ""
     status = given.stat() if given.is_file() else None
     return given.name, "" if status is None else _digest_once(given, status.st_mtime_ns, status.st_size)
 
@@ -160,8 +160,13 @@ def _digest_once(path, *_):
     return file_digest(path)
 
 
+def _given(args, path):
+    """A file and what belongs to it, by name."""
+    return {"dirty": path, **given_companions(args)}
+
+
 def _is_done(args, path, prefix, imager):
-    return is_made(prefix, _made_of(args, path, imager))
+    return is_made(prefix, _made_of(_given(args, path), imager))
 
 
 def _check(args, path, prefix, imager):
@@ -170,7 +175,7 @@ def _check(args, path, prefix, imager):
     check_not_read(prefix, read_paths(args))
     replaced = _replaced(args, path, prefix, imager)
     if args.resume and not replaced:
-        _check_the_same(prefix, _made_of(args, path, imager))
+        _check_the_same(prefix, _made_of(_given(args, path), imager))
     check_free(prefix, replaced)
 
 
@@ -188,7 +193,7 @@ def _check_the_same(prefix, made_of, products=PRODUCTS):
 
 
 def _replaced(args, path, prefix, imager):
-    return args.overwrite or (args.resume and left_by_interruption(prefix, _made_of(args, path, imager)))
+    return args.overwrite or (args.resume and left_by_interruption(prefix, _made_of(_given(args, path), imager)))
 
 
 def _image(args, beam, path, prefix, imager):
@@ -291,7 +296,7 @@ def _cube_job(name, path, prefix, to, args, beam, n_channels):
             check_cube_free(to, args.overwrite, args.resume)
 
     def made_of(imager):
-        return _made_of(args, path, imager) | {"channels": channels_text(range(start, stop))}
+        return _made_of(_given(args, path), imager) | {"channels": channels_text(range(start, stop))}
 
     def is_done(imager):
         return is_made(to, made_of(imager), products)
@@ -316,23 +321,31 @@ def _wsclean_jobs(args, beam):
             raise SettingError(f"--{name}: with --wsclean {said}; leave it out")
     there = located(args) if args.scheduler else args
     runs = [run for prefix in there.files for run in wsclean.find_images(prefix, there.pb, there.output_dir)]
-    # With --resume nothing more is replaced: an image of that name may be WSClean's own.
+    # With --resume nothing is replaced: an image of that name may be WSClean's own.
     return [
         Job(
-            run.prefix, run.dirty, run.dirty, run.prefix, partial(_run_is_done, run),
-            partial(_check_run, run, args.overwrite),
+            run.prefix, run.dirty, run.dirty, run.prefix,
+            partial(_run_is_done, run, there), partial(_check_run, run, there),
             partial(run.image, mask=there.mask, beam=beam), partial(run.write, overwrite=args.overwrite),
         )
         for run in runs
     ]  # fmt: skip
 
 
-def _run_is_done(run, _):
-    return run.is_done()
+def _made_of_run(run, args, imager):
+    """What the products of a run of WSClean will say; the dirty image may be called otherwise by now."""
+    made_of = _made_of(given_companions(args) | run.inputs, imager)
+    return {name: value for name, value in made_of.items() if name != "input"}
 
 
-def _check_run(run, overwrite, _):
-    run.check_free(overwrite)
+def _run_is_done(run, args, imager):
+    return is_made(run.prefix, _made_of_run(run, args, imager), run.products)
+
+
+def _check_run(run, args, imager):
+    if args.resume and not args.overwrite:
+        _check_the_same(run.prefix, _made_of_run(run, args, imager), run.products)
+    run.check_free(args.overwrite)
 
 
 def _left(jobs, imager, args):
@@ -351,22 +364,8 @@ def _left(jobs, imager, args):
 def _imager(args):
     """An imager, and its one progress bar for all files."""
     with tqdm(desc="sampling", unit="step", leave=False, disable=args.quiet or None) as bar:
-        imager = DiffusionImager(
-            args.model,
-            n_samples=args.samples,
-            steps=args.steps,
-            sampler=args.sampler,
-            aggregate=args.aggregate,
-            reliability=args.reliability,
-            purity=args.purity,
-            insist=args.insist,
-            pblimit=args.pblimit,
-            # Where a cluster does the work, that is enough for what is sampled here.
-            device=args.device if getattr(args, "scheduler", None) is None else "cpu",
-            threads=args.threads,
-            seed=args.seed,
-            progress=bar,
-            tile=getattr(args, "tile", None),  # the demonstration field is small
-        )
+        # Where a cluster does the work, that is enough for what is sampled here.
+        device = args.device if getattr(args, "scheduler", None) is None else "cpu"
+        imager = imager_of(args, device=device, progress=bar)
         log.debug("%r", imager)
         yield imager, bar

@@ -25,20 +25,15 @@ from .parallel import one_blas_thread
 from .pieces import run_pieces
 from .products.cube_files import CUBE_PRODUCTS, ChannelProducts, CubeFiles
 from .products.headers import channels_text
+from .products.provenance import what_counts
 from .products.summary import html_table
-from .products.writing import check_not_read, checked_prefix
+from .products.writing import IMAGES, check_not_read, checked_prefix
 from .progress import hidden
 
 __all__ = ["BLANK", "CubeResult", "image_channel", "image_cube", "open_images", "pieces_of", "prepared"]
 
 log = logging.getLogger(__name__)
 
-IMAGE_NAMES = {
-    ".model.fits": "image",
-    ".uncertainty.fits": "uncertainty",
-    ".image.fits": "restored",
-    ".residual.fits": "residual",
-}
 BLANK = "blank: no pixel has a value"
 
 
@@ -308,7 +303,7 @@ def image_channel(imager, channel):
             result = _reconstructed(imager.but(seed=channel.seed), channel)
             if result is None:
                 return ChannelProducts(channel.number, {}, None, {"note": BLANK})
-            products = {suffix: getattr(result, name) for suffix, name in IMAGE_NAMES.items()}
+            products = {suffix: getattr(result, name) for suffix, (name, _) in IMAGES.items()}
             images = {suffix: np.asarray(product.data, "f4") for suffix, product in products.items()}
     except DirtyImageError as error:
         log.warning("%s stays blank: %s", channel.said, error)
@@ -363,12 +358,10 @@ def _is_blank(plane):
 
 def _made_of(imager, images, channels, beam):
     """What the products depend on."""
-    settings = {name: value for name, value in imager.settings.items() if name != "provider"}
     inputs = {name: None if image is None else image.digest() for name, image in images.items()}
-    return settings | {
-        "calibrate": bool(imager.calibrate), "insist": bool(imager.insist), "tile": imager.tile,
-        "stokes": images["dirty"].stokes,
-        "channels": channels_text(channels), "beam": None if beam is None else beam_text(beam), **inputs,
+    return what_counts(imager, {}) | {
+        "tile": imager.tile, "stokes": images["dirty"].stokes, "channels": channels_text(channels),
+        "beam": None if beam is None else beam_text(beam), **inputs,
     }  # fmt: skip
 
 

@@ -16,14 +16,14 @@ from .diffusion.denoiser import Denoiser
 from .diffusion.reconstruction import AGGREGATES
 from .diffusion.sampling import SAMPLERS
 from .errors import SettingError
-from .large import check_tile, image_in_tiles, in_tiles
+from .large import image_in_tiles, in_tiles
 from .many import map_images
 from .observation.inputs import Companion, Image, as_plane
 from .observation.preparation import prepare
 from .parallel import one_blas_thread
 from .products.summary import html_table
 from .result import ImagingResult
-from .settings import Choice, Flag, Number, check_number
+from .settings import Choice, Flag, Number, TileSide, check_number
 
 __all__ = ["DiffusionImager"]
 
@@ -127,6 +127,7 @@ class DiffusionImager:
     pblimit = Number(0, 1)
     calibrate = Flag()
     insist = Flag()
+    tile = TileSide()
     # Modules that are imported while samples are drawn, for the network lets others run Python.
     needed_later = ("photutils.detection",)
 
@@ -154,14 +155,13 @@ class DiffusionImager:
     ) -> None:
         self.sampler, self.aggregate, self.catalog = sampler, aggregate, catalog
         self.n_samples, self.pblimit, self.seed, self.threads = n_samples, pblimit, seed, threads
-        self.calibrate, self.insist = calibrate, insist
+        self.calibrate, self.insist, self.tile = calibrate, insist, tile
         if not (progress is None or isinstance(progress, bool) or hasattr(progress, "update")):
             raise SettingError(f"progress={progress!r}: must be True, False, None or a progress bar")
         if not (client is None or hasattr(client, "submit")):
             raise SettingError(f"client={client!r}: must be a distributed.Client; for one, distributed.Client(address)")
         if not isinstance(model, str | PathLike):
             raise SettingError(f"model={model!r}: must be a name or a path")
-        self.tile = check_tile(tile)
         self.denoiser = Denoiser(model, device, threads)
         self.model, self.device, self.progress, self.client = model, device, progress, client
         card = self.card

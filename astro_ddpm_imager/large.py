@@ -7,8 +7,7 @@ import numpy as np
 from astropy.table import QTable
 from astropy.wcs.utils import proj_plane_pixel_area
 
-from . import __version__
-from .errors import DirtyImageError, SettingError
+from .errors import DirtyImageError
 from .observation.beam import beam_text
 from .observation.far_sidelobes import PixelComponents, clean_for_others, nearest_psf, unknown_sidelobes
 from .observation.planes import Plane, PlaneFolder
@@ -16,12 +15,13 @@ from .observation.reading import file_digest
 from .observation.stored import StoredObservation
 from .pieces import run_pieces
 from .products.folders import check_made_of, locked
+from .products.provenance import what_counts
 from .progress import tile_progress
 from .sources.joining import join_catalogs
 from .tile import TilePiece, image_tile
 from .tiled_result import KEPT, TILED, TiledResult
 
-__all__ = ["check_tile", "image_in_tiles", "in_tiles"]
+__all__ = ["image_in_tiles", "in_tiles"]
 
 log = logging.getLogger(__name__)
 
@@ -45,28 +45,6 @@ def in_tiles(shape, tile):
     if tile == 0:
         return False
     return shape[0] * shape[1] > LARGEST if tile is None else max(shape) > tile
-
-
-def check_tile(side):
-    """Fail if the setting ``tile`` is neither None nor 0 nor a number of pixels.
-
-    Parameters
-    ----------
-    side : object
-
-    Returns
-    -------
-    int or None
-        The same as a number of Python's, which can be written as JSON.
-
-    Raises
-    ------
-    SettingError
-    """
-    whole = isinstance(side, int | np.integer) and not isinstance(side, bool)
-    if not (side is None or (whole and (side == 0 or side >= 64))):
-        raise SettingError(f"tile={side!r}: must be a number of pixels of at least 64, or 0 for none")
-    return side if side is None else int(side)
 
 
 def image_in_tiles(imager, image, companions, beam=None, folder=None):
@@ -136,11 +114,8 @@ class _Work:
 
     def _state(self):
         """What the folder holds of this work: all of it goes if it was of another one."""
-        made_of = {name: value for name, value in self.imager.settings.items() if name != "provider"}
-        made_of |= {
-            "calibrate": bool(self.imager.calibrate), "tile": self.given.side, "software": __version__,
-            "beam": beam_text(self.given.beam),
-        }  # fmt: skip
+        made_of = what_counts(self.imager, self.given.inputs)
+        made_of |= {"tile": self.given.side, "beam": beam_text(self.given.beam)}
         planes = self.given.planes | {f"psf {number}": psf.plane for number, psf in enumerate(self.given.psfs)}
         made_of |= {name: file_digest(plane.path) for name, plane in planes.items()}
         path = self.folder / "state.json"
@@ -229,7 +204,10 @@ class _Work:
         if not done:
             raise DirtyImageError(f"none of {len(states)} tiles can be imaged; the first: {states[0]['skipped']}")
         rms, chi2 = (float(np.median([state[name] for state in done])) for name in ("rms", "chi2"))
-        misfits = sorted({name for state in done for name in state["misfit"]})
+        misfits = {}
+        for state in reversed(done):  # the first one counts
+            misfits |= state["misfit"]
+        misfits = dict(sorted(misfits.items()))
         meta = self.imager.provenance(seed, given.inputs)
         meta |= {"chi2": round(chi2, 3), "misfit": ", ".join(misfits), "tiles": len(given.tiles), "tile": given.side}
         frame = next((catalog.meta["frame"] for catalog in catalogs if "frame" in catalog.meta), "icrs")

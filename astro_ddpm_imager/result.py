@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["JY_PER_PIXEL", "ImagingResult"]
+__all__ = ["ImagingResult"]
 
 JY_PER_PIXEL = u.Jy / u.pix
 

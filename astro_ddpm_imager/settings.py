@@ -4,7 +4,9 @@ import numpy as np
 
 from .errors import SettingError
 
-__all__ = ["Choice", "Flag", "Number", "check_choice", "check_number"]
+__all__ = ["Choice", "Flag", "Number", "TileSide", "check_choice", "check_number"]
+
+SMALLEST_TILE = 64  # pixels
 
 
 class _Setting:
@@ -62,6 +64,19 @@ class Number(_Setting):
     def checked(self, value):
         """The value, or a `~astro_ddpm_imager.SettingError`."""
         return None if value is None and self.optional else check_number(self.name, value, *self.limits)
+
+
+class TileSide(_Setting):
+    """Side of tiles in pixels, 0 for none, or None."""
+
+    def checked(self, value):
+        """The value, or a `~astro_ddpm_imager.SettingError`."""
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not (value is None or (whole and (value == 0 or value >= SMALLEST_TILE))):
+            raise SettingError(
+                f"{self.name}={value!r}: must be a number of pixels of at least {SMALLEST_TILE}, or 0 for none"
+            )
+        return value if value is None else int(value)
 
 
 class Flag(_Setting):

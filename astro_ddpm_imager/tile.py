@@ -121,7 +121,7 @@ def image_tile(imager, piece):
     for name, window in zip(("y", "x"), piece.tile.window, strict=True):
         catalog[name] += window.start
     values = {name: getattr(result, name).data[piece.tile.inner].astype(np.float32) for name in TILED}
-    fit = {"rms": result.dirty.rms, "chi2": result.fit.chi2, "misfit": list(result.fit.misfits)}
+    fit = {"rms": result.dirty.rms, "chi2": result.fit.chi2, "misfit": result.fit.misfits}
     return values | fit | {"catalog": catalog, "warnings": _texts(records)}
 
 

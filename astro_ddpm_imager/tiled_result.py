@@ -2,22 +2,22 @@
 
 from dataclasses import dataclass
 
+import astropy.units as u
 import numpy as np
 from astropy.nddata import CCDData, StdDevUncertainty
 
-from .errors import SettingError
 from .observation.beam import deep_copied
 from .observation.dirty import DirtyImage
-from .observation.units import JY_PER_BEAM
 from .products.headers import product_header
 from .products.summary import brightness
-from .result import JY_PER_PIXEL, ImagingResult
+from .products.writing import IMAGES
+from .result import ImagingResult
 
 __all__ = ["KEPT", "TILED", "TiledFit", "TiledResult"]
 
 ROWS = 256  # at once
-NOT_KEPT = ("grid", "sky", "sky_samples", "drawn_samples")
-TILED = {"image": JY_PER_PIXEL, "uncertainty": JY_PER_PIXEL, "restored": JY_PER_BEAM, "residual": JY_PER_BEAM}
+NOT_KEPT = ("grid", "sky", "sky_samples", "drawn_samples", "samples")
+TILED = {name: u.Unit(unit) for name, unit in IMAGES.values()}
 KEPT = (*TILED, "dirty", "pb", "psf-0")  # planes of which the result is made
 
 
@@ -29,12 +29,12 @@ class TiledFit:
     ----------
     chi2 : float
         Median of the tiles.
-    misfits : list of str
-        What is wrong in any of them, by name.
+    misfits : dict
+        What is wrong in any of them, by name, in the words of the first that has it.
     """
 
     chi2: float
-    misfits: list
+    misfits: dict
 
 
 class TiledResult(ImagingResult):
@@ -59,7 +59,7 @@ class TiledResult(ImagingResult):
     rms : float
         Median of the noise of the tiles, Jy/beam.
     chi2 : float
-    misfits : list of str
+    misfits : dict
         As of `TiledFit`.
     meta : dict
         Provenance.
@@ -74,7 +74,9 @@ class TiledResult(ImagingResult):
 
     def __getattr__(self, name):
         if name in NOT_KEPT:
-            raise AttributeError(f"{name}: is not kept of an image that was worked on in tiles; give tile=0 to have it")
+            raise AttributeError(
+                f"{name}: is not kept of an image that was worked on in tiles; give tile=0, or cut out a part of it"
+            )
         return super().__getattribute__(name)
 
     def __repr__(self):
@@ -86,7 +88,11 @@ class TiledResult(ImagingResult):
 
     @property
     def dirty(self):
-        """The dirty image, as `~astro_ddpm_imager.observation.dirty.DirtyImage`; blank once its files are gone."""
+        """The dirty image, as `~astro_ddpm_imager.observation.dirty.DirtyImage`; blank once its files are gone.
+
+        Its ``allowed`` is True everywhere, whatever mask was given, and its ``psf`` the first one as it was given,
+        whose peak may lie elsewhere than in the middle.
+        """
         data, pb = self._opened("dirty", np.nan), self._opened("pb", 1)
         psf = self._opened("psf-0", 0) if self.with_psf else None
         allowed = np.broadcast_to(np.True_, self.shape)
@@ -114,11 +120,6 @@ class TiledResult(ImagingResult):
     def residual(self):
         """As of `~astro_ddpm_imager.ImagingResult`."""
         return self._plane("residual")
-
-    @property
-    def samples(self):
-        """Are not kept."""
-        raise SettingError("samples: are not kept of an image in tiles; give tile=0, or cut out a part of the image")
 
     def _opened(self, name, otherwise):
         """A plane, or a value everywhere if there is none."""

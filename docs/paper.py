@@ -20,12 +20,11 @@ from astropy.io import fits
 from astropy.table import QTable, vstack
 
 from astro_ddpm_imager.cli import main as command_line
-from astro_ddpm_imager.evaluate import OURS
+from astro_ddpm_imager.evaluate import OURS, scores_with_intervals
 from astro_ddpm_imager.evaluate.bootstrap import FieldBootstrap
 from astro_ddpm_imager.evaluate.fields import read_folder
 from astro_ddpm_imager.evaluate.finders import FINDERS
 from astro_ddpm_imager.evaluate.images import true_sky
-from astro_ddpm_imager.evaluate.summary import scores_with_intervals
 from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.simulate import Observation, SourceRecipe, read_array, simulate_fields
 from astro_ddpm_imager.sources.detection import SHARP, detect

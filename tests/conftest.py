@@ -4,7 +4,9 @@ import functools
 import shutil
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import astropy.units as u
 import numpy as np
@@ -132,6 +134,11 @@ def ecsv_head(path):
     """The head of an ECSV file as any reader of YAML sees it, who stops at what is of Python only."""
     lines = [line.removeprefix("# ") for line in path.read_text().splitlines() if line.startswith("# ")]
     return yaml.safe_load("\n".join(lines[1:]))
+
+
+def with_another_model(imager):
+    """An imager whose model has the same name and other weights; it cannot run."""
+    return imager.but(denoiser=SimpleNamespace(card=replace(imager.card, sha256="0" * 64)))
 
 
 def make_wcs(shape=(96, 96), cell=0.1, angle=0.0):

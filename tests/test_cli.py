@@ -99,7 +99,7 @@ def test_a_missing_file_stops_before_the_work(demo, tmp_path, capsys):
 
 @pytest.mark.parametrize("option", ["--psf", "--pb", "--mask"])
 def test_a_missing_companion_stops_before_the_work(option, demo, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("astro_ddpm_imager.batch.DiffusionImager", None)
+    monkeypatch.setattr("astro_ddpm_imager.batch.imager_of", None)
     assert main(["image", str(demo["dirty"]), str(demo["dirty"]), option, str(tmp_path / "none.fits")]) == 1
     assert f"error: {option} {tmp_path / 'none.fits'}: there is no such file" in capsys.readouterr().err
 

@@ -24,6 +24,8 @@ from astro_ddpm_imager.products.catalog_files import read_catalog
 from astro_ddpm_imager.products.cube_files import CUBE_PRODUCTS
 from astro_ddpm_imager.products.cube_plotting import plot_cube
 
+from .conftest import with_another_model
+
 QUICK = ["--samples", "2", "--steps", "3", "--seed", "1", "--device", "cpu"]
 
 
@@ -171,6 +173,8 @@ def test_what_is_interrupted_goes_on(imager, cube_files, tmp_path, monkeypatch, 
     other = DiffusionImager(n_samples=3, steps=3, seed=1, device="cpu", progress=False)
     with pytest.raises(SettingError, match=r"c\.unfinished was made with n_samples=2, not 3; give the same, or"):
         image_cube(other, *call, resume=True)
+    with pytest.raises(SettingError, match=r"c\.unfinished was made with another model; give the same, or"):
+        image_cube(with_another_model(imager), *call, resume=True)
     monkeypatch.setattr(cubes, "image_channel", real)
     result = image_cube(imager, *call, resume=True)
     for ours, theirs in zip(result.paths[:4], made.paths[:4], strict=True):

@@ -24,6 +24,8 @@ from astro_ddpm_imager.observation.components import Components
 from astro_ddpm_imager.observation.grid import tiles
 from astro_ddpm_imager.simulate import Observation, read_array
 
+from .conftest import with_another_model
+
 SHAPE = (230, 210)
 RMS = 20e-6
 # Pixels x and y and S/N of sources: the last but two are on seams of tiles of 150 pixels, the last but one is bright.
@@ -173,6 +175,8 @@ def test_an_image_of_nothing_is_an_error(in_tiles, field):
 def test_a_tile_is_a_number_of_pixels(tile):
     with pytest.raises(SettingError, match="tile="):
         DiffusionImager(n_samples=1, steps=1, tile=tile)
+    with pytest.raises(SettingError, match="tile="):  # as of all settings
+        DiffusionImager(n_samples=1, steps=1).tile = tile
 
 
 def test_a_tile_must_be_larger_than_what_overlaps(field):
@@ -182,7 +186,8 @@ def test_a_tile_must_be_larger_than_what_overlaps(field):
 
 
 def test_samples_of_a_large_image_are_not_kept(result):
-    with pytest.raises(SettingError, match="samples: are not kept"):
+    assert not hasattr(result, "samples")
+    with pytest.raises(AttributeError, match="samples: is not kept of an image that was worked on in tiles"):
         _ = result.samples
     image, uncertainty, _ = result
     assert image.shape == uncertainty.shape == SHAPE
@@ -267,12 +272,23 @@ def test_tiles_that_were_made_otherwise_are_not_gone_on_with(in_tiles, field, tm
     given = {name: field[name] for name in ("psf",)}
     with pytest.raises(KeyboardInterrupt):
         large.image_in_tiles(in_tiles, field["dirty"].copy(), given, field["beam"], tmp_path / "t")
-    for other, said in ((in_tiles.but(reliability=0.5), "reliability=0.22, not 0.5"), (in_tiles, "another dirty")):
+    for other, said in (
+        (in_tiles.but(reliability=0.5), "reliability=0.22, not 0.5"), (in_tiles, "another dirty"),
+        (in_tiles.but(insist=True), "insist=False, not True"), (with_another_model(in_tiles), "another model"),
+    ):  # fmt: skip
         dirty = field["dirty"].copy()
         if other is in_tiles:
             dirty.data = 2 * dirty.data
         with pytest.raises(SettingError, match=f"t was made with {said}; give the same, or leave out --resume"):
             large.image_in_tiles(other, dirty, given, field["beam"], tmp_path / "t")
+
+
+def test_misfits_are_named_and_explained(in_tiles, field):
+    """Of a PSF whose sidelobes are those of another image."""
+    place, psf = field["psf"][0]
+    wrong = in_tiles(field["dirty"], [(place, psf[:, ::-1].copy())], beam=field["beam"])
+    assert wrong.fit.misfits and wrong.meta["misfit"] == ", ".join(wrong.fit.misfits)
+    assert all("?" in text for text in wrong.fit.misfits.values())
 
 
 def test_a_corner_of_a_blank_border_is_no_hole(in_tiles, field, caplog):

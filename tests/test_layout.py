@@ -1,6 +1,7 @@
 """The package is built in one direction: observation, diffusion, sources, products, and what calls them."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,27 @@ def test_modules_import_what_others_have_for_them(path):
         file = ROOT.joinpath(*module.split(".")).with_suffix(".py")
         if module and file.is_file():
             assert taken in exported(file), name
+
+
+def named_in_readme():
+    """By the first cell of each row of README's table, the files and folders that it names."""
+    text = (ROOT.parent / "README.md").read_text().partition("## Where things are")[2].partition("`export/`")[0]
+    rows = [line.split("|")[1:4] for line in text.splitlines() if line.startswith("| `")]
+    return {first.strip(" `"): re.findall(r"`(\w+?)(?:\.py|/)?`", files) for first, _, files in rows}
+
+
+def there(folder):
+    """Modules and packages in a folder."""
+    packages = [path.parent.name for path in folder.glob("*/__init__.py")]
+    return sorted({*packages, *(path.stem for path in folder.glob("*.py"))} - {"__init__", "__main__"})
+
+
+def test_readme_names_what_there_is():
+    named = named_in_readme()
+    wings = {row: files for row, files in named.items() if row.endswith("/")}
+    for wing, files in wings.items():
+        assert sorted(files) == there(ROOT / wing), wing
+    # `command_line/` has no row of its own.
+    rest = [*named.keys() - wings, *(file for row in named.keys() - wings for file in named[row])]
+    ground = {*there(ROOT), *there(ROOT / "command_line")} - {wing.rstrip("/") for wing in wings}
+    assert sorted({name.removesuffix(".py") for name in rest}) == sorted(ground)

@@ -7,7 +7,7 @@ import astropy.units as u
 
 from ..errors import SettingError
 from ..evaluate import run_fields, write_report
-from ..imager import DiffusionImager
+from .imager import imager_of
 from .printing import say, say_json
 
 __all__ = ["evaluate"]
@@ -29,11 +29,7 @@ def evaluate(args):
     if args.radius is not None and not 0 < args.radius < math.inf:
         raise SettingError(f"radius={args.radius:g}: must be positive and finite")
     # Every candidate is wanted; thresholds come later.
-    imager = DiffusionImager(
-        args.model, n_samples=args.samples, steps=args.steps, sampler=args.sampler, reliability=0,
-        pblimit=args.pblimit, device=args.device, threads=args.threads, seed=args.seed, progress=False,
-        calibrate=not args.raw, insist=args.insist,
-    )  # fmt: skip
+    imager = imager_of(args, reliability=0, calibrate=not args.raw, progress=False)
     progress = False if args.quiet else None
     evaluation = run_fields(args.folder, args.output, imager, args.truth, args.fields, progress, args.noise_protocol)
     path = write_report(evaluation, args.output, None if args.radius is None else args.radius * u.arcsec)

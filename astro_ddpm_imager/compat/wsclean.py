@@ -16,10 +16,9 @@ from astropy.nddata import CCDData
 from ..errors import DirtyImageError
 from ..imager import DiffusionImager
 from ..observation.noise_map import unflatten
-from ..observation.reading import file_digest, read_image
+from ..observation.reading import read_image
 from ..observation.units import JY_PER_BEAM
 from ..products.headers import product_header
-from ..products.provenance import is_made, made_of
 from ..products.writing import PRODUCTS, check_folder, check_not_read, existing_products, product_path, write_products
 
 __all__ = ["OTHERS", "PLANE", "WSCleanImages", "deconvolve", "find_images", "without_origin", "write_plane"]
@@ -86,21 +85,15 @@ class WSCleanImages:
         except DirtyImageError as error:
             raise DirtyImageError(f"{self.dirty.name}: {error}") from error
 
-    def is_done(self):
-        """Whether all products are there.
+    @property
+    def inputs(self):
+        """What the products are made of, by name."""
+        return {"dirty": self.dirty, "psf": self.psf} | ({} if self.pb is None else {"pb": self.pb})
 
-        Returns
-        -------
-        bool
-        """
-        dirty = self.dirty
-        if dirty.name.endswith("-image.fits"):  # replaced by the restored image; what it was is beside it
-            dirty = product_path(self.prefix, "-dirty.fits")
-        origin = {"input_sha256": file_digest(dirty)} if dirty.is_file() else {}
-        own = [product_path(self.prefix, f"-{kind}.fits") for kind in KINDS]
-        return is_made(self.prefix, {}, {end: None for end in self._endings if end in OTHERS}) and (
-            len(existing_products(self.prefix, self._endings)) == len(self._endings) and made_of(own, origin)
-        )
+    @property
+    def products(self):
+        """Ends of the names of what is made, and not copied."""
+        return [ending for ending in self._endings if ending != "-dirty.fits"]
 
     def check_free(self, overwrite):
         """Raise OSError if the products cannot be written, or exist and must not be replaced.

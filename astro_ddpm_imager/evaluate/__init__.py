@@ -15,8 +15,8 @@ from .matched_filter import matched_filter
 from .matching import match_positions
 from .report import write_report
 from .run import MATCHED_FILTER, OURS, RISING_FILTER, Evaluation, run_fields
-from .scores import match_catalogs, score_catalog
-from .summary import Summary, scores_with_intervals
+from .scores import match_catalogs, score_catalog, scores_with_intervals
+from .summary import Summary
 
 __all__ = [
     "MATCHED_FILTER",

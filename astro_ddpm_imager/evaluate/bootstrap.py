@@ -19,13 +19,12 @@ class FieldBootstrap:
     fields : sequence of int
         Numbers of all fields, also of those without sources.
     draws : int, optional
-    seed : int, optional
     """
 
-    def __init__(self, fields, draws=1000, seed=0):
+    def __init__(self, fields, draws=1000):
         self.fields = np.unique(fields)
         n = len(self.fields)
-        drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws)
+        drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=draws)
         self.weights = np.vstack([np.ones(n, dtype=int), drawn])
 
     def _weights(self, field):
@@ -55,14 +54,12 @@ class FieldBootstrap:
         # Where no row was drawn there is no quantile.
         return np.where(total[:, 0] > 0, (values[order][low] + values[order][high]) / 2, np.nan)
 
-    def interval(self, estimates, level=0.95):
-        """Value and interval of an estimate.
+    def interval(self, estimates):
+        """Value and interval (95%) of an estimate, that of the percentiles.
 
         Parameters
         ----------
         estimates : 1D array, shape (draws + 1,)
-        level : float, optional
-            Probability of the interval, which is that of the percentiles.
 
         Returns
         -------
@@ -78,7 +75,7 @@ class FieldBootstrap:
         # Sources in one of the fields, or all of them found: drawing again does not show what else might have come.
         if not len(drawn) or np.ptp(drawn) <= 1e-12 * abs(value):
             return float(value), None, None
-        low, high = np.percentile(drawn, [50 * (1 - level), 50 * (1 + level)])
+        low, high = np.percentile(drawn, [2.5, 97.5])
         return float(value), float(low), float(high)
 
 

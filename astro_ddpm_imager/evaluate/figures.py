@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from ..errors import printable
 from .run import MATCHED_FILTER, OURS, RISING_FILTER
-from .summary import BLEND_BEAMS, FAINT_SNR, NOISE
+from .scores import NOISE
+from .summary import BLEND_BEAMS, FAINT_SNR
 
 __all__ = ["STYLE", "draw_figures"]
 

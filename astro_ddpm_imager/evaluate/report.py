@@ -19,7 +19,8 @@ from . import calibration_tables
 from .figures import STYLE, draw_figures
 from .finders import DEPTH, THRESH_ISL, THRESH_PIX
 from .run import Evaluation
-from .summary import AUTHORS_RADIUS, BLEND_BEAMS, FAINT_SNR, NOISE, Summary
+from .scores import NOISE
+from .summary import AUTHORS_RADIUS, BLEND_BEAMS, FAINT_SNR, Summary
 
 __all__ = ["SECTIONS", "make_tables", "rounded", "write_report"]
 

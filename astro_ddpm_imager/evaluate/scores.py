@@ -5,9 +5,15 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
+from .bootstrap import FieldBootstrap, ratio
 from .matching import match_in_order, match_positions
 
-__all__ = ["match_catalogs", "score_catalog"]
+__all__ = [
+    "NOISE", "flux_estimates", "intervals", "match_catalogs", "score_catalog", "scores_with_intervals", "with_ends",
+]  # fmt: skip
+
+NOISE = 50 * u.uJy  # the noise amplitude that the flux fractions of Drozdova et al. 2024 refer to
+FEWEST = 3  # errors, for a scatter
 
 
 def match_catalogs(
@@ -47,7 +53,7 @@ def match_catalogs(
 
 
 def score_catalog(
-    truth: Table, catalog: Table, radius: u.Quantity = 0.45 * u.arcsec, noise: u.Quantity = 50 * u.uJy
+    truth: Table, catalog: Table, radius: u.Quantity = 0.45 * u.arcsec, noise: u.Quantity = NOISE
 ) -> dict:
     """Scores over all fields (Drozdova et al. 2024, section 4).
 
@@ -65,28 +71,114 @@ def score_catalog(
     dict
         Counts ``true``, ``found``, ``matched``; ``purity``, ``completeness``,
         ``f1``; of the matched sources the fraction of fluxes within the noise
-        amplitude, the median flux bias, the root-mean-square flux error (uJy)
-        and the median position error (arcsec), or None where none matched.
+        amplitude, the median flux bias, half of the central 68% and the
+        root-mean-square of the flux errors (uJy) and the median position error
+        (arcsec). What is not defined is None: a purity without sources found,
+        a completeness without true ones, errors without matched ones.
+    """
+    fields = np.union1d(truth["field"], catalog["field"])
+    bootstrap = FieldBootstrap(fields if len(fields) else [0], draws=0)
+    scores = scores_with_intervals(truth, catalog, radius, bootstrap, noise)
+    return {name: value for name, value in scores.items() if not name.endswith(("_low", "_high"))}
+
+
+def scores_with_intervals(
+    truth: Table, catalog: Table, radius: u.Quantity, bootstrap: FieldBootstrap, noise: u.Quantity = NOISE
+) -> dict:
+    """Scores over all fields, with intervals; the same scores as `score_catalog`.
+
+    Parameters
+    ----------
+    truth, catalog : `~astropy.table.QTable`
+        With columns ``field``, ``ra``, ``dec`` and ``flux``.
+    radius : `~astropy.units.Quantity`
+        Matching radius.
+    bootstrap : `~astro_ddpm_imager.evaluate.bootstrap.FieldBootstrap`
+    noise : `~astropy.units.Quantity`, optional
+        As of `score_catalog`.
+
+    Returns
+    -------
+    dict
+        Counts ``true``, ``found`` and ``matched``; of each score ``NAME``,
+        ``NAME_low`` and ``NAME_high`` (95%). What is not defined is None: a
+        purity without sources found, a completeness without true ones.
     """
     i, j = match_catalogs(truth, catalog, radius)
-    purity, completeness = len(i) / max(len(catalog), 1), len(i) / max(len(truth), 1)
+    there, seen = np.asarray(truth["field"]), np.asarray(catalog["field"])
+    true, found = bootstrap.total(np.ones(len(there)), there), bootstrap.total(np.ones(len(seen)), seen)
+    matched = bootstrap.total(np.ones(len(i)), there[i])
+    some = np.where(true > 0, true + found, 0)  # without true sources there is no F1
     scores = {
-        "true": len(truth),
-        "found": len(catalog),
-        "matched": len(i),
-        "purity": purity,
-        "completeness": completeness,
-        "f1": 2 * purity * completeness / max(purity + completeness, 1e-9),
+        "purity": ratio(matched, found),
+        "completeness": ratio(matched, true),
+        "f1": ratio(2 * matched, some),
+        **flux_estimates((catalog["flux"][j] - truth["flux"][i]).to_value(u.uJy), there[i], bootstrap, noise),
     }
-    names = ("flux_within_noise", "flux_bias_uJy", "flux_rms_uJy", "position_error_arcsec")
-    if not len(i):
-        return scores | dict.fromkeys(names)
-    error = (catalog["flux"][j] - truth["flux"][i]).to_value(u.uJy)
     apart = SkyCoord(truth["ra"][i], truth["dec"][i]).separation(SkyCoord(catalog["ra"][j], catalog["dec"][j]))
-    values = (
-        np.mean(np.abs(error) < noise.to_value(u.uJy)),
-        np.median(error),
-        np.sqrt(np.mean(error**2)),
-        np.median(apart.arcsec),
-    )
-    return scores | {name: float(value) for name, value in zip(names, values, strict=True)}
+    scores["position_error_arcsec"] = bootstrap.quantile(apart.arcsec, there[i], 0.5)
+    return {"true": len(truth), "found": len(catalog), "matched": len(i), **intervals(scores, bootstrap)}
+
+
+def flux_estimates(error, field, bootstrap, noise=NOISE):
+    """Of flux errors: fraction within the noise, median, half of the central 68%, root mean square.
+
+    Parameters
+    ----------
+    error : 1D array
+        uJy.
+    field : 1D array of int
+        Of each.
+    bootstrap : `~astro_ddpm_imager.evaluate.bootstrap.FieldBootstrap`
+    noise : `~astropy.units.Quantity`, optional
+
+    Returns
+    -------
+    dict of 1D array
+        Estimates, by name.
+    """
+    low, high = (bootstrap.quantile(error, field, q) for q in (0.16, 0.84))
+    if len(error) < FEWEST:
+        low = np.full(len(low), np.nan)
+    return {
+        "flux_within_noise": bootstrap.mean(np.abs(error) < noise.to_value(u.uJy), field),
+        "flux_bias_uJy": bootstrap.quantile(error, field, 0.5),
+        "flux_scatter_uJy": (high - low) / 2,
+        "flux_rms_uJy": bootstrap.rms(error, field),
+    }
+
+
+def intervals(estimates, bootstrap):
+    """Values and the ends of their intervals.
+
+    Parameters
+    ----------
+    estimates : dict of 1D array
+        By name.
+    bootstrap : `~astro_ddpm_imager.evaluate.bootstrap.FieldBootstrap`
+
+    Returns
+    -------
+    dict
+        Of each ``NAME``, ``NAME_low`` and ``NAME_high``.
+    """
+    parts = {}
+    for name, estimate in estimates.items():
+        parts |= with_ends(name, bootstrap.interval(estimate))
+    return parts
+
+
+def with_ends(name, interval):
+    """A value and the ends of its interval, by name.
+
+    Parameters
+    ----------
+    name : str
+    interval : tuple
+        Value, low and high.
+
+    Returns
+    -------
+    dict
+    """
+    return dict(zip((name, f"{name}_low", f"{name}_high"), interval, strict=True))

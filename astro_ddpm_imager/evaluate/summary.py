@@ -9,21 +9,19 @@ from astropy.table import MaskedColumn, QTable, Table
 
 from ..diffusion.reconstruction import AGGREGATES
 from ..errors import EvaluationError
-from .bootstrap import FieldBootstrap, fraction_with_interval, ratio
+from .bootstrap import FieldBootstrap, fraction_with_interval
 from .calibration import reliability_threshold
 from .run import MATCHED_FILTER, OURS, RISING_FILTER
-from .scores import match_catalogs
+from .scores import flux_estimates, intervals, match_catalogs, scores_with_intervals, with_ends
 
-__all__ = ["AUTHORS_RADIUS", "BLEND_BEAMS", "FAINT_SNR", "NOISE", "Summary", "as_table", "scores_with_intervals"]
+__all__ = ["AUTHORS_RADIUS", "BLEND_BEAMS", "FAINT_SNR", "Summary", "as_table"]
 
 AUTHORS_RADIUS = 0.18 * u.arcsec  # Drozdova et al. 2024
-NOISE = 50 * u.uJy  # the noise amplitude their flux fractions refer to
 SNR_EDGES = (0, 2, 3, 4, 5, 6, 10, 30, 10000)
 BLEND_BEAMS = 1.5
 FAINT_SNR = 4
 EDGE_PB = 0.5
 SLOPES = np.arange(0, 10.25, 0.25)  # of a threshold that rises with 1 - pb
-FEWEST = 3  # errors, for a scatter
 USUAL_SIGNIFICANCE = 4.0  # where there are no true sources to choose the best for
 FILTERS = (MATCHED_FILTER, RISING_FILTER)
 
@@ -50,64 +48,6 @@ def as_table(rows, **meta):
         filled = [type(filler)() if gone else value for gone, value in zip(absent, values, strict=True)]
         table[name] = MaskedColumn(filled, mask=absent) if any(absent) else filled
     return table
-
-
-def scores_with_intervals(truth: Table, catalog: Table, radius: u.Quantity, bootstrap: FieldBootstrap) -> dict:
-    """Scores over all fields, with intervals; the same scores as `score_catalog`.
-
-    Parameters
-    ----------
-    truth, catalog : `~astropy.table.QTable`
-        With columns ``field``, ``ra``, ``dec`` and ``flux``.
-    radius : `~astropy.units.Quantity`
-        Matching radius.
-    bootstrap : `~astro_ddpm_imager.evaluate.bootstrap.FieldBootstrap`
-
-    Returns
-    -------
-    dict
-        Counts ``true``, ``found`` and ``matched``; of each score ``NAME``,
-        ``NAME_low`` and ``NAME_high`` (95%). What is not defined is None: a
-        purity without sources found, a completeness without true ones.
-    """
-    i, j = match_catalogs(truth, catalog, radius)
-    there, seen = np.asarray(truth["field"]), np.asarray(catalog["field"])
-    true, found = bootstrap.total(np.ones(len(there)), there), bootstrap.total(np.ones(len(seen)), seen)
-    matched = bootstrap.total(np.ones(len(i)), there[i])
-    some = np.where(true > 0, true + found, 0)  # without true sources there is no F1
-    scores = {
-        "purity": ratio(matched, found),
-        "completeness": ratio(matched, true),
-        "f1": ratio(2 * matched, some),
-        **_flux_estimates((catalog["flux"][j] - truth["flux"][i]).to_value(u.uJy), there[i], bootstrap),
-    }
-    apart = SkyCoord(truth["ra"][i], truth["dec"][i]).separation(SkyCoord(catalog["ra"][j], catalog["dec"][j]))
-    scores["position_error_arcsec"] = bootstrap.quantile(apart.arcsec, there[i], 0.5)
-    return {"true": len(truth), "found": len(catalog), "matched": len(i), **_intervals(scores, bootstrap)}
-
-
-def _flux_estimates(error, field, bootstrap):
-    """Of errors in uJy: fraction within the noise, median, half of the central 68%, root mean square."""
-    low, high = (bootstrap.quantile(error, field, q) for q in (0.16, 0.84))
-    if len(error) < FEWEST:
-        low = np.full(len(low), np.nan)
-    return {
-        "flux_within_noise": bootstrap.mean(np.abs(error) < NOISE.to_value(u.uJy), field),
-        "flux_bias_uJy": bootstrap.quantile(error, field, 0.5),
-        "flux_scatter_uJy": (high - low) / 2,
-        "flux_rms_uJy": bootstrap.rms(error, field),
-    }
-
-
-def _intervals(estimates, bootstrap):
-    parts = {}
-    for name, estimate in estimates.items():
-        parts |= _with_ends(name, bootstrap.interval(estimate))
-    return parts
-
-
-def _with_ends(name, interval):
-    return dict(zip((name, f"{name}_low", f"{name}_high"), interval, strict=True))
 
 
 def _checked_radius(radius):
@@ -233,7 +173,7 @@ class Summary:
                 measured = {n: m["images"].get(name, {}).get(score) for n, m in self.evaluation.measured.items()}
                 known = {n: value for n, value in measured.items() if value is not None}
                 estimate = self.bootstrap.mean(list(known.values()), np.array(list(known), dtype=int))
-                rows[-1] |= _intervals({score: estimate}, self.bootstrap)
+                rows[-1] |= intervals({score: estimate}, self.bootstrap)
         return as_table(rows)
 
     def by_snr(self):
@@ -261,10 +201,10 @@ class Summary:
                 rows.append(
                     {"method": method, "snr_from": low, "snr_to": high}
                     | {"true": int(true.sum()), "matched": int(chosen.sum())}
-                    | _with_ends("completeness", fraction_with_interval(was_found[true]))
-                    | _intervals(_flux_estimates(error[chosen], there[i][chosen], self.bootstrap), self.bootstrap)
+                    | with_ends("completeness", fraction_with_interval(was_found[true]))
+                    | intervals(flux_estimates(error[chosen], there[i][chosen], self.bootstrap), self.bootstrap)
                     | {"catalogued": int(listed.sum()), "catalogued_true": int(is_true[listed].sum())}
-                    | _with_ends("purity", fraction_with_interval(is_true[listed]))
+                    | with_ends("purity", fraction_with_interval(is_true[listed]))
                 )
         table = as_table(rows)
         return table[(table["true"] > 0) | (table["catalogued"] > 0)]
@@ -343,7 +283,7 @@ class Summary:
             error = (matched["found_flux"] - matched["flux"]).to_value(u.uJy)
             rows.append({"cause": cause, "true": len(those), "matched": len(matched)})
             field = np.asarray(matched["field"])
-            rows[-1] |= _intervals(_flux_estimates(error, field, self.bootstrap), self.bootstrap)
+            rows[-1] |= intervals(flux_estimates(error, field, self.bootstrap), self.bootstrap)
         return as_table(rows)
 
     def blends(self):

@@ -7,6 +7,8 @@ import numpy as np
 from astropy.stats import mad_std
 from scipy.ndimage import label
 
+from .components import nearest_pixels
+
 __all__ = ["Artefacts", "measure_artefacts"]
 
 log = logging.getLogger(__name__)
@@ -48,8 +50,7 @@ class Artefacts:
         -------
         1D array, shape (n,), Jy/beam
         """
-        y, x = (np.round(p).astype(int).clip(0, n - 1) for p, n in zip((y, x), self.level.shape, strict=True))
-        return self.level[y, x]
+        return self.level[nearest_pixels(x, y, self.level.shape)]
 
 
 def measure_artefacts(dirty):

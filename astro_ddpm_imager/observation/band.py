@@ -7,7 +7,7 @@ from scipy.fft import fftfreq, irfft2, rfft2, rfftfreq
 from scipy.ndimage import binary_dilation, binary_fill_holes, label, maximum_filter, minimum_filter, uniform_filter
 
 from ..errors import DirtyImageError
-from .ellipses import area
+from .ellipses import area, fwhm
 from .pixels import MOST_SHARP, places
 from .psf import middle_of
 
@@ -61,7 +61,7 @@ def blank_unmeasured(data, rms, beam_covariance, psf, name):
     DirtyImageError
         Such pixels are many.
     """
-    beam_pixels = np.sqrt(8 * np.log(2)) * np.linalg.det(beam_covariance) ** 0.25
+    beam_pixels = fwhm(beam_covariance)
     outside = ~(_within_beam(data.shape, beam_covariance) if psf is None else _within_psf(data.shape, psf, beam_pixels))
     if outside.mean() < LEAST_PLANE:
         return data

@@ -12,7 +12,7 @@ from astropy.wcs import FITSFixedWarning
 from ..errors import DirtyImageError
 from .fits_files import check_size
 
-__all__ = ["is_casa_image", "opened_casa_image", "read_casa_header"]
+__all__ = ["is_casa_image", "opened_casa_image"]
 
 SAID = rb"(?:gridder|normtype)\s*=\s*\"\w+\""  # of the parameters of tclean
 
@@ -69,25 +69,6 @@ def opened_casa_image(path, channel=0, max_pixels=np.inf):
             mask = image_to_dask(str(path), mask=keywords["Image_defaultmask"])
             data = dask.array.where(mask, data, np.nan)
         yield data.astype(data.dtype.newbyteorder("=")), _header(path, keywords, data.shape, channel)
-
-
-def read_casa_header(path):
-    """Read the header of a CASA image.
-
-    Parameters
-    ----------
-    path : path-like
-
-    Returns
-    -------
-    `~astropy.io.fits.Header`
-        As of `opened_casa_image`.
-    """
-    from casa_formats_io import image_to_dask  # as above
-
-    keywords = _keywords(path)
-    with _readable(path):
-        return _header(path, keywords, image_to_dask(str(path)).shape, 0)
 
 
 @contextmanager

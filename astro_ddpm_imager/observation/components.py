@@ -5,11 +5,27 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import fftfreq, irfft2, rfft2, rfftfreq
 
-__all__ = ["Components"]
+__all__ = ["Components", "nearest_pixels"]
 
 WINDOW = 8  # pixels: half the side of what a point is drawn on
 KAISER = 6.0  # shape of its window
 SUBPIXELS = 4  # on each axis, where a pixel is an area
+
+
+def nearest_pixels(x, y, shape):
+    """The pixels of an image that are nearest to some places.
+
+    Parameters
+    ----------
+    x, y : 1D arrays
+        0-based pixels.
+    shape : tuple of int, (ny, nx)
+
+    Returns
+    -------
+    tuple of 1D array of int, (y, x)
+    """
+    return tuple(np.round(p).astype(int).clip(0, n - 1) for p, n in zip((y, x), shape, strict=True))
 
 
 @dataclass(frozen=True)
@@ -45,7 +61,7 @@ class Components:
 
     def nearest(self, shape):
         """The pixels (y, x) of an image that are nearest to the centres, two 1D arrays of int."""
-        return tuple(np.round(p).astype(int).clip(0, n - 1) for p, n in zip((self.y, self.x), shape, strict=True))
+        return nearest_pixels(self.x, self.y, shape)
 
     def joined(self, other):
         """These and others."""

@@ -170,15 +170,13 @@ def count_channels(path):
         return _count(data, wcs, str(path))
 
 
-def open_cube(image, name="dirty", stokes=None):
+def open_cube(image, stokes=None):
     """A cube, without reading its pixels.
 
     Parameters
     ----------
     image : path, `~astropy.io.fits.HDUList`, image HDU, `~astropy.nddata.NDData` or SpectralCube
         Axes are those of `~astro_ddpm_imager.read_image`.
-    name : str, optional
-        What it is called in errors, if it is no file.
     stokes : int, optional
         0-based plane of a Stokes axis longer than 1.
 
@@ -196,8 +194,8 @@ def open_cube(image, name="dirty", stokes=None):
         It is something else.
     """
     if isinstance(image, NDData) and image.unit is None:
-        raise DirtyImageError(f"{name}: the {type(image).__name__} has no unit; give it unit='Jy/beam', if that it is")
-    cube, data, wcs = _opened(image, name, stokes, None)
+        raise DirtyImageError(f"dirty: the {type(image).__name__} has no unit; give it unit='Jy/beam', if that it is")
+    cube, data, wcs = _opened(image, "dirty", stokes, None)
     locate_plane(data, wcs, cube.header, 0 if cube.n_channels > 1 else None, stokes, cube.name)
     unit = parse_unit(cube.header.get("BUNIT"), cube.name) if cube.unit is None else cube.unit
     in_jy_per_beam(CCDData([[0.0]], unit=unit), cube.name)  # said once, and not of each channel

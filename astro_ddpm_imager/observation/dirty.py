@@ -10,6 +10,7 @@ from scipy.ndimage import map_coordinates
 
 from .artefacts import Artefacts
 from .beam import beam_covariance, beam_pixels, deep_copied
+from .components import nearest_pixels
 from .ellipses import area
 from .reach import covering
 
@@ -211,8 +212,7 @@ class DirtyImage:
         """
         if not np.ndim(self.relative_noise):
             return self.relative_noise
-        y, x = (np.round(p).astype(int).clip(0, n - 1) for p, n in zip((y, x), self.shape, strict=True))
-        return self.relative_noise[y, x]
+        return self.relative_noise[nearest_pixels(x, y, self.shape)]
 
 
 def _convolve(sky, kernel):

@@ -3,7 +3,7 @@
 import numpy as np
 from astropy.stats import gaussian_sigma_to_fwhm
 
-__all__ = ["area", "from_axes", "positive", "to_axes"]
+__all__ = ["area", "from_axes", "fwhm", "positive", "to_axes"]
 
 
 def from_axes(major, minor, pa):
@@ -59,6 +59,21 @@ def area(covariance):
         In the unit of the moments.
     """
     return float(2 * np.pi * np.sqrt(np.linalg.det(covariance)))
+
+
+def fwhm(covariance):
+    """Geometric mean of the axes.
+
+    Parameters
+    ----------
+    covariance : array, shape (..., 2, 2)
+
+    Returns
+    -------
+    float or array, shape (...)
+        0 of what is no ellipse.
+    """
+    return gaussian_sigma_to_fwhm * np.linalg.det(covariance).clip(0) ** 0.25
 
 
 def positive(covariance):

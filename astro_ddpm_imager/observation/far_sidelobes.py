@@ -379,4 +379,5 @@ def _owners(components, psfs):
     """Number of the PSF of each component, the nearest one."""
     cells, of_cell = np.unique(np.stack([components.y, components.x], 1) // SIDE, axis=0, return_inverse=True)
     windows = [tuple(slice(k * SIDE, (k + 1) * SIDE) for k in cell) for cell in cells]
-    return np.array([psfs.index(nearest_psf(psfs, window)) for window in windows], int)[of_cell.ravel()]
+    places = [(psf.x, psf.y) for psf in psfs]
+    return np.array([nearest_place(places, window) for window in windows], int)[of_cell.ravel()]

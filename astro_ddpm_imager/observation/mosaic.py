@@ -9,6 +9,7 @@ import numpy as np
 from astropy.stats import gaussian_fwhm_to_sigma
 from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
 
+from .components import nearest_pixels
 from .history import history_lines
 
 __all__ = ["MosaicOverlap", "is_flat_sky", "mosaic_overlap", "mosaic_psf"]
@@ -221,7 +222,7 @@ def mosaic_overlap(pb):
     width *= stride
     step, margin = width / PARTS, width
     axes = [np.arange(-margin, n + margin, step) for n in pb.shape]
-    nearest = np.ix_(*(np.round(axis).astype(int).clip(0, n - 1) for axis, n in zip(axes, pb.shape, strict=True)))
+    nearest = np.ix_(*nearest_pixels(*axes[::-1], pb.shape))
     inside = [(axis > -0.5) & (axis < n - 0.5) for axis, n in zip(axes, pb.shape, strict=True)]
     coarse = np.nan_to_num(pb[nearest]) / strided.max()
     known = (coarse > EDGE) & np.logical_and.outer(*inside)

@@ -9,7 +9,7 @@ from astropy.stats import mad_std
 from scipy.ndimage import distance_transform_edt, map_coordinates, median_filter
 
 from ..errors import DirtyImageError
-from .units import JY_PER_BEAM
+from .units import is_brightness
 
 __all__ = ["NoiseMap", "flatten", "measure_noise", "noise_of", "uneven_noise", "unflatten", "warn_inverted"]
 
@@ -233,10 +233,8 @@ def noise_of(image):
 
 def _unit_of(image):
     """The unit of a map, as text, and whether it is Jy/beam or a multiple."""
-    unit = image.meta.get("BUNIT", "") if image.unit in (None, u.one) else image.unit
-    text = str(unit).lower().replace(" ", "")
-    known = unit != "" and u.Unit(unit, parse_strict="silent").is_equivalent(JY_PER_BEAM)
-    return str(unit), known or ("jy" in text and "beam" in text[2:])
+    unit = str(image.meta.get("BUNIT", "") if image.unit in (None, u.one) else image.unit)
+    return unit, is_brightness(unit)
 
 
 def warn_inverted(image, noise, dirty, beam_area):

@@ -19,10 +19,11 @@ from .mosaic import is_flat_sky, mosaic_psf
 from .noise_map import flatten, noise_of, warn_inverted
 from .offset import subtract_pedestal
 from .pixels import blank_infinite, blank_sharp_pixels, check_range
-from .primary_beam import check_pb, check_uncorrected, warn_corrected
+from .primary_beam import check_pb, check_uncorrected
 from .psf import checked_psf
-from .restored import fitting_beam, warn_restored
+from .restored import warn_restored
 from .units import in_jy_per_beam
+from .whole import Part, check_whole
 
 __all__ = ["beam_of", "brightness_of", "of_one_run", "prepare", "prepare_plane", "warn_polarised"]
 
@@ -30,7 +31,6 @@ log = logging.getLogger(__name__)
 
 SMALLEST = 10  # beams of pixels that are not blank
 MOST_HOLES = 0.1  # of an image
-NEGATIVE = 10.0  # times the noise
 RUN = ("ORIGIN", "BMAJ", "BMIN", "BPA", "WSCENVIS")  # WSClean writes them into the PSF and the images of a run
 STOKES = {2: "Q", 3: "U", 4: "V", -3: "RL", -4: "LR", -7: "XY", -8: "YX"}  # where sources may be negative
 
@@ -156,8 +156,8 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=
     inputs : dict
         As of `~astro_ddpm_imager.observation.dirty.DirtyImage`.
     whole : bool, optional
-        Whether it is no tile of an image that has been checked as a whole: for its pedestal, and its beam and
-        primary beam.
+        Whether it is no tile of an image that has been checked as a whole: for its pedestal, and as of
+        `~astro_ddpm_imager.observation.whole.check_whole`.
     belongs : bool, optional
         As of `~astro_ddpm_imager.observation.psf.checked_psf`.
 
@@ -196,14 +196,11 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=
     inside = np.isfinite(data)
     _check_known(inside, beam_area, pblimit)
     pb_values = np.where(inside, pb_values, np.nan)
-    rms = float(mad_std(data[inside]))
     if whole:
-        if noise is None:
-            warn_corrected(data, pb_values, beam_area)
-        _warn_negative(data, rms)
-    if whole and psf is None:
-        beam, ratio = fitting_beam(data, rms, beam, covariance, image.wcs)
-        data, rms, covariance = ratio * data, ratio * rms, beam_covariance(beam, image.wcs, image.shape)
+        part = Part(data, (slice(None), slice(None)), pb_values, companions.get("mask"))
+        beam, ratio = check_whole([part], beam, image.wcs, image.shape, psf is not None, noise is not None)
+        data, covariance = ratio * data, beam_covariance(beam, image.wcs, image.shape)
+    rms = float(mad_std(data[inside]))
     pixels = beam_pixels(beam, image.wcs, image.shape)
     holes = small_holes(inside, pixels, whole) & ~beyond
     if holes.sum() > MOST_HOLES * inside.sum():
@@ -222,8 +219,6 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=
         noise = noise if noise is None else np.where(holes, _beside(noise), noise)
 
     allowed = inside & (np.nan_to_num(companions["mask"]) != 0) if "mask" in companions else inside
-    if whole and not allowed.any():
-        log.warning("mask: is 0 or blank wherever the image is not, so that no source will be in the catalogue")
     observation = DirtyImage(
         data, image.wcs, beam, rms, psf_values, pb_values, allowed, image.meta,
         holes=holes if holes.any() else None, inputs=inputs,
@@ -259,16 +254,6 @@ def _check_known(inside, beam_area, pblimit):
             f"dirty: hardly a pixel is not blank; lower pblimit={pblimit}, or check pb ({inside.sum()} are left, or "
             f"{inside.sum() / beam_area:.2g} beams, and at least {SMALLEST} are needed)"
         )
-
-
-def _warn_negative(data, rms):
-    """Say if the deepest negative is beyond what sidelobes of positive sources make."""
-    lowest, highest = np.nanmin(data) / rms, np.nanmax(data) / rms
-    if -lowest > max(NEGATIVE, highest):
-        log.warning(
-            "dirty: reaches %.3g times the noise, and only %.3g above 0; if sources are negative, as in absorption or "
-            "with the wrong sign, the model does not know them", lowest, highest,
-        )  # fmt: skip
 
 
 def _beside(image):

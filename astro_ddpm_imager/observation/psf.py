@@ -3,11 +3,11 @@
 import logging
 
 import numpy as np
-from astropy.stats import gaussian_sigma_to_fwhm
-from scipy.ndimage import binary_dilation, map_coordinates
+from scipy.ndimage import binary_dilation, map_coordinates, shift
 
 from ..errors import DirtyImageError
 from .blank import filled_with_zeros
+from .ellipses import fwhm
 from .pixels import blank_sharp_pixels
 
 __all__ = ["checked_psf", "half_power", "middle_of"]
@@ -53,7 +53,7 @@ def checked_psf(psf, beam_covariance, belongs=False):
     """
     centre = tuple(n // 2 for n in psf.shape)
     offsets = np.ogrid[tuple(slice(-c, n - c) for c, n in zip(centre, psf.shape, strict=True))]
-    beam_pixels = gaussian_sigma_to_fwhm * np.linalg.det(beam_covariance) ** 0.25
+    beam_pixels = fwhm(beam_covariance)
     beams = np.hypot(*offsets) / beam_pixels
     psf = np.where(np.isfinite(psf), psf, np.nan)
     _check_size(psf.shape, beam_pixels)
@@ -68,7 +68,7 @@ def checked_psf(psf, beam_covariance, belongs=False):
     found = np.unravel_index(np.nanargmax(psf), psf.shape)
     if tuple(found) != centre:
         log.warning("psf: peaks at pixel (x, y) = %s instead of %s; moved", tuple(map(int, found[::-1])), centre[::-1])
-        psf = _moved(psf, np.subtract(centre, found))
+        psf = shift(psf, np.subtract(centre, found), order=0, cval=np.nan)
     psf = psf / peak
     if np.nanmin(psf) < -1:
         raise DirtyImageError(
@@ -182,17 +182,6 @@ def _check_size(shape, beam_pixels, known=""):
             f"psf: has {shape[1]} x {shape[0]} pixels{known}; it needs at least {least:g} beams, "
             f"{int(np.ceil(least * beam_pixels))} pixels, a side, and as many as the image to show its sidelobes"
         )
-
-
-def _moved(psf, step):
-    """An image moved by whole pixels; NaN where nothing comes from."""
-    moved = np.full_like(psf, np.nan)
-    target, source = (
-        tuple(slice(max(sign * d, 0), n + min(sign * d, 0)) for d, n in zip(step, psf.shape, strict=True))
-        for sign in (1, -1)
-    )
-    moved[target] = psf[source]
-    return moved
 
 
 def _check_symmetry(psf, centre):

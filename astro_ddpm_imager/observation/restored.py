@@ -10,7 +10,7 @@ from .beam import as_beam, beam_text
 from .history import cleaned_by
 from .inputs import origin
 
-__all__ = ["fitting_beam", "warn_restored"]
+__all__ = ["fitting_beam", "narrow_peaks", "warn_restored"]
 
 log = logging.getLogger(__name__)
 
@@ -36,21 +36,55 @@ def warn_restored(image):
         )  # fmt: skip
 
 
-def fitting_beam(data, rms, beam, covariance, wcs):
-    """The restoring beam, or a narrower one if certain sources are narrower, as nothing is that was restored with it.
+def narrow_peaks(data, rms, covariance, own):
+    """Certain sources that are narrower than the restoring beam, as nothing is that was restored with it.
 
     Parameters
     ----------
     data : 2D array, shape (ny, nx)
-        A CLEANed image, Jy/beam; NaN where blank.
+        A CLEANed image, or a part of it, Jy/beam; NaN where blank.
     rms : float
         Noise, Jy/beam.
+    covariance : 2D array, shape (2, 2)
+        Second moments of the beam, pixels squared, order x, y.
+    own : tuple of slice
+        Where the peaks may lie.
+
+    Returns
+    -------
+    list of tuple
+        Of each the second moments, and a weight.
+    """
+    found, known = [], np.nan_to_num(data)
+    reach = int(np.ceil(REACH * gaussian_sigma_to_fwhm * np.sqrt(np.diag(covariance).max())))
+    certain = np.zeros(data.shape, dtype=bool)
+    certain[own] = (known > CERTAIN * rms)[own]
+    if not certain.any():
+        return found
+    for y, x in np.argwhere(certain & (known == maximum_filter(known, 2 * reach + 1))):
+        if min(y, x) < reach or y + reach >= data.shape[0] or x + reach >= data.shape[1]:
+            continue
+        shape = _shape(data[y - reach : y + reach + 1, x - reach : x + reach + 1], covariance)
+        snr = data[y, x] / rms
+        if shape is not None and _ratios(shape, covariance).min() < 1 - max(NARROWER, ERRORS / snr):
+            found.append((shape, snr**2))
+    return found
+
+
+def fitting_beam(peaks, beam, covariance, wcs, shape):
+    """The restoring beam, or a narrower one if there are sources that are narrower.
+
+    Parameters
+    ----------
+    peaks : list of tuple
+        As of `narrow_peaks`.
     beam : `~radio_beam.Beam`
         Of the header.
     covariance : 2D array, shape (2, 2)
         Its second moments, pixels squared, order x, y.
     wcs : `~astropy.wcs.WCS`
         Celestial, two axes.
+    shape : tuple of int, (ny, nx)
 
     Returns
     -------
@@ -58,29 +92,17 @@ def fitting_beam(data, rms, beam, covariance, wcs):
     ratio : float
         Its area in units of that of the header's.
     """
-    shapes, weights = [], []
-    reach = int(np.ceil(REACH * gaussian_sigma_to_fwhm * np.sqrt(np.diag(covariance).max())))
-    certain = np.nan_to_num(data) > CERTAIN * rms
-    peaks = np.argwhere(certain & (np.nan_to_num(data) == maximum_filter(np.nan_to_num(data), 2 * reach + 1)))
-    for y, x in peaks:
-        if min(y, x) < reach or y + reach >= data.shape[0] or x + reach >= data.shape[1]:
-            continue
-        shape = _shape(data[y - reach : y + reach + 1, x - reach : x + reach + 1], covariance)
-        snr = data[y, x] / rms
-        if shape is None or not _ratios(shape, covariance).min() < 1 - max(NARROWER, ERRORS / snr):
-            continue
-        shapes.append(shape)
-        weights.append(snr**2)
-    if not shapes:
+    if not peaks:
         return beam, 1.0
+    shapes, weights = zip(*peaks, strict=True)
     narrow = np.average(shapes, axis=0, weights=weights)
     ratio = float(np.sqrt(np.linalg.det(narrow) / np.linalg.det(covariance)))
-    found = as_beam(narrow, wcs, data.shape)
+    found = as_beam(narrow, wcs, shape)
     log.warning(
         "dirty: %d sources above %.0f times the noise are narrower than the restoring beam, %s, as nothing can be; "
         "they are taken for points of a beam of %s, but Jy/beam for that of the restoring beam, so that fluxes are "
         "multiplied by %.3g, the ratio of the areas; give the right beam with beam=, and they are not; or the PSF",
-        len(shapes), CERTAIN, beam_text(beam), beam_text(found), ratio,
+        len(peaks), CERTAIN, beam_text(beam), beam_text(found), ratio,
     )  # fmt: skip
     return found, ratio
 

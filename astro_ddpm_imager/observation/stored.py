@@ -8,19 +8,23 @@ from astropy.coordinates import SkyCoord
 from astropy.nddata import CCDData
 
 from ..errors import DirtyImageError, SettingError
+from ..log_records import collected_records
 from .beam import beam_covariance, beam_pixels, check_sampling
+from .blank import blank_constant
 from .ellipses import area
-from .far_sidelobes import PlacedPSF, nearest_place, nearest_psf
+from .far_sidelobes import PlacedPSF, nearest_place
 from .grid import tiles
 from .inputs import Origin, as_companion, origin
 from .mosaic import is_flat_sky, mosaic_psf
 from .noise_map import measure_noise, noise_of, warn_inverted
 from .offset import fit_pedestal
+from .pixels import blank_sharp_pixels
 from .planes import Plane
 from .preparation import beam_of, brightness_of, of_one_run, warn_polarised
 from .primary_beam import check_pb, check_uncorrected
 from .psf import checked_psf, middle_of
 from .restored import warn_restored
+from .whole import Part, check_whole
 
 __all__ = ["StoredObservation"]
 
@@ -93,6 +97,7 @@ class StoredObservation:
             for number, (place, (*_, psf)) in enumerate(zip(places, psfs, strict=True))
         ]
         self.planes["dirty"] = self._store_dirty(image)
+        self._check_as_a_whole()
         self._warn_of_unused_psfs()
 
     @cached_property
@@ -215,7 +220,8 @@ class StoredObservation:
         return PlacedPSF(x, y, plane, peak, near)
 
     def _warn_of_unused_psfs(self):
-        used = {id(nearest_psf(self.psfs, tile.core)) for tile in self.tiles} if self.psfs else ()
+        places = [(psf.x, psf.y) for psf in self.psfs]
+        used = {nearest_place(places, tile.core) for tile in self.tiles} if places else ()
         if len(used) < len(self.psfs):
             log.warning(
                 "psf: %d of the %d that were given are the nearest one to no tile of %d pixels, and are not used; give "
@@ -273,6 +279,32 @@ class StoredObservation:
             for tile in self.tiles:
                 plane.write(tile.core, plane.read(tile.core) - level[tile.core])
         return plane
+
+    def _check_as_a_whole(self):
+        """What `check_whole` says, whose beam is that of the image from then on."""
+        dirty, step = self.planes["dirty"], -(-max(self.shape) // COARSE)
+        parts = filter(None, map(self._part, self.tiles))
+        self.beam, ratio = check_whole(
+            parts, self.beam, self.wcs, self.shape, bool(self.psfs), "noise" in self.planes, step
+        )
+        if ratio != 1:
+            self.beam_pixels = beam_pixels(self.beam, self.wcs, self.shape)
+            for tile in self.tiles:
+                dirty.write(tile.core, ratio * dirty.read(tile.core))
+
+    def _part(self, tile):
+        """A tile without what is no sky and noise, which is said when it is imaged; None if there is nothing else."""
+        values = {name: self.planes[name].read(tile.window) for name in ("dirty", "pb", "mask") if name in self.planes}
+        data = np.where(self.is_imaged(tile.window), values.pop("dirty"), np.nan).astype(float)
+        if not np.isfinite(data).any():
+            return None
+        covariance = beam_covariance(self.beam, self.wcs, self.shape)
+        with collected_records(alone=True):
+            try:
+                data = blank_sharp_pixels(blank_constant(data, area(covariance), "dirty"), covariance, "dirty")
+            except DirtyImageError:
+                return None
+        return Part(data, tile.inner, **values)
 
 
 def _side(wanted, overlap, beam_pixels, longest):

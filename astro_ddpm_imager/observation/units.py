@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import DirtyImageError
 
-__all__ = ["JY_PER_BEAM", "axis_unit", "in_jy_per_beam", "parse_unit"]
+__all__ = ["JY_PER_BEAM", "axis_unit", "in_jy_per_beam", "is_brightness", "parse_unit"]
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +59,7 @@ def parse_unit(text, name):
         if "?" in text:
             log.warning("%s: BUNIT=%r has a letter that is not ASCII, which is taken for micro", name, text)
         return u.Unit(prefix + "Jy") / u.beam
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", u.UnitsWarning)  # of two slashes: what it is taken for is said in errors
-        unit = u.Unit(text, parse_strict="silent")
+    unit = _unit_of_astropy(text)
     if isinstance(unit, u.UnrecognizedUnit) or (_is_convertible(unit) and not _is_multiple(unit)):
         said = "is unknown" if isinstance(unit, u.UnrecognizedUnit) else "is not Jy/beam as images have it"
         raise DirtyImageError(
@@ -69,6 +67,26 @@ def parse_unit(text, name):
             "or convert the image"
         )
     return unit
+
+
+def is_brightness(text):
+    """Whether a unit is Jy/beam or a multiple of it, in any of its spellings.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    bool
+    """
+    return bool(UNIT.fullmatch(text.strip())) or _is_convertible(_unit_of_astropy(text))
+
+
+def _unit_of_astropy(text):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", u.UnitsWarning)  # of two slashes: what it is taken for is said
+        return u.Unit(text, parse_strict="silent")
 
 
 def _is_convertible(unit):

@@ -152,7 +152,7 @@ def _read_csv(path):
         if file.readline().startswith("# %ECSV"):  # as older versions wrote it
             return _read_ecsv(path)
     table = Table.read(path, format="ascii.csv")
-    if not len(table):  # all columns are text then
+    if not len(table):  # of which kind a column was, nothing says then
         for name in set(COLUMNS).intersection(table.colnames):
             table[name] = np.zeros(0, int if name in INTEGERS else float)
     return table

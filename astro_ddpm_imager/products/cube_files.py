@@ -28,7 +28,6 @@ __all__ = ["CUBE_PRODUCTS", "ChannelProducts", "CubeFiles", "check_cube_free", "
 log = logging.getLogger(__name__)
 
 CUBE_PRODUCTS = (*IMAGES, ".catalog.ecsv", ".channels.ecsv", ".reg", ".png")
-UNITS = {".model.fits": "Jy/pixel", ".uncertainty.fits": "Jy/pixel"}  # else Jy/beam
 SOURCE_ID = "Number of the source, from 1, by channel, and in each by falling S/N"
 CHANNEL_COLUMNS = {  # what those mean that a catalogue has not, or for its sources
     "rms": "Noise of the dirty image",
@@ -232,8 +231,8 @@ class CubeFiles:
             value.wcs, value.header, self.cube.header, self.cube.axis.cards, self.channels, self.keep_axes
         )
         header["DSEED"] = self.made_of["seed"]
-        for suffix in IMAGES:
-            header["BUNIT"], header["BTYPE"] = UNITS.get(suffix, "Jy/beam"), "Intensity"
+        for suffix, (_, unit) in IMAGES.items():
+            header["BUNIT"], header["BTYPE"] = unit, "Intensity"
             full = fits.PrimaryHDU(header=header).header
             full["BITPIX"], full["NAXIS"] = -32, 2 + len(others)
             for number, length in enumerate((*others, *self.shape)[::-1], 1):

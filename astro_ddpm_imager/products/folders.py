@@ -77,7 +77,8 @@ def check_made_of(folder, before, now, again):
         was, wanted = before.get(name), now.get(name)
         if was != wanted:
             sums = [value for value in (was, wanted) if isinstance(value, str) and len(value) == SHA256]
-            said = f"another {name}" if len(sums) == 2 else f"{name}={_said(was)}, not {_said(wanted)}"
+            another, other = f"another {name.removesuffix('_sha256')}", f"{name}={_said(was)}, not {_said(wanted)}"
+            said = another if len(sums) == 2 else other
             raise SettingError(f"{folder} was made with {said}; give the same, or {again} to start again")
 
 

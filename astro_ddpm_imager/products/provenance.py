@@ -10,7 +10,25 @@ from .catalog_files import ecsv_meta
 from .headers import PROVENANCE
 from .writing import PRODUCTS, existing_products
 
-__all__ = ["differences", "is_made", "left_by_interruption", "made_of"]
+__all__ = ["differences", "is_made", "left_by_interruption", "made_of", "what_counts"]
+
+
+def what_counts(imager, inputs):
+    """What decides on a result and is known before it: with anything else work is not gone on with.
+
+    Parameters
+    ----------
+    imager : `~astro_ddpm_imager.DiffusionImager`
+    inputs : dict
+        As of `~astro_ddpm_imager.observation.dirty.DirtyImage`.
+
+    Returns
+    -------
+    dict
+        Names of the provenance, and ``insist``, and their values; ``seed`` is None if any will do.
+    """
+    provenance = imager.provenance(0, inputs) | {"insist": bool(imager.insist), "seed": imager.seed}
+    return {name: value for name, value in provenance.items() if name != "date"}
 
 
 def is_made(prefix, origin, products=PRODUCTS):

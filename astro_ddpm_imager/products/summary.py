@@ -14,13 +14,13 @@ ROWS = 15  # of a catalogue in a notebook
 PREFIXES = {1e-9: "nJy", 1e-6: "µJy", 1e-3: "mJy", 1.0: "Jy", 1e3: "kJy"}
 
 
-def brightness(value, unit="Jy/beam"):
+def brightness(value):
     """A brightness as people write it.
 
     Parameters
     ----------
     value : float
-    unit : str, optional
+        Jy/beam.
 
     Returns
     -------
@@ -29,7 +29,7 @@ def brightness(value, unit="Jy/beam"):
     """
     from matplotlib.ticker import EngFormatter  # here, because it takes a third of a second
 
-    return EngFormatter(unit, places=1)(value)
+    return EngFormatter("Jy/beam", places=1)(value)
 
 
 def fitting_unit(value):

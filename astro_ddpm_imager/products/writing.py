@@ -59,11 +59,12 @@ ROWS = 256  # of an image that are written at once
 ENDING = re.compile(r"(?<=[^.])\.*(\.fits)?\.*\Z", re.IGNORECASE)  # of a prefix that is a name of a file
 LONGEST_NAME = 255  # bytes, of all file systems in use
 
-IMAGES = {
-    ".model.fits": "image", ".uncertainty.fits": "uncertainty", ".image.fits": "restored", ".residual.fits": "residual",
+IMAGES = {  # of a result: its attribute, and the unit
+    ".model.fits": ("image", "Jy/pixel"), ".uncertainty.fits": ("uncertainty", "Jy/pixel"),
+    ".image.fits": ("restored", "Jy/beam"), ".residual.fits": ("residual", "Jy/beam"),
 }  # fmt: skip
 PRODUCTS = {
-    **{suffix: partial(_write_image, name=name) for suffix, name in IMAGES.items()},
+    **{suffix: partial(_write_image, name=name) for suffix, (name, _) in IMAGES.items()},
     ".catalog.ecsv": lambda result, path: write_ecsv(result.catalog, path),
     ".reg": _write_regions,
     ".png": _write_png,
@@ -71,7 +72,7 @@ PRODUCTS = {
 
 
 # The same, where images have the axes of their input.
-WITH_AXES = PRODUCTS | {suffix: partial(_write_image, name=name, keep_axes=True) for suffix, name in IMAGES.items()}
+WITH_AXES = PRODUCTS | {suffix: partial(PRODUCTS[suffix], keep_axes=True) for suffix in IMAGES}
 
 
 def product_path(prefix, suffix):

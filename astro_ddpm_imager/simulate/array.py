@@ -71,16 +71,14 @@ class Array:
                 f"array={self.name!r}: antennas {first} and {second}, counted from 1, are at one place; remove one"
             )
 
-    def uv_coverage(self, declination, hour_angles, min_elevation=MIN_ELEVATION):
+    def uv_coverage(self, declination, hour_angles):
         """Baselines as a source sees them (Thompson, Moran & Swenson 2017, equation 4.1).
 
         Parameters
         ----------
         declination : `~astropy.units.Quantity`
         hour_angles : `~astropy.units.Quantity`, shape (n_times,)
-            Hour angle of the source in the middle of each integration.
-        min_elevation : `~astropy.units.Quantity`, optional
-            Integrations with the source below it are left out.
+            Hour angle of the source in the middle of each integration; those with it too low are left out.
 
         Returns
         -------
@@ -95,11 +93,11 @@ class Array:
         latitude, dec = self.location.lat.to_value(u.rad), declination.to_value(u.rad)
         hour = np.atleast_1d(hour_angles.to_value(u.rad))
         elevation = np.atleast_1d(self.elevation(declination, hour_angles))
-        up = elevation >= min_elevation
+        up = elevation >= MIN_ELEVATION
         if not up.any():
             raise SimulationError(
                 f"declination={declination.to_value(u.deg):g} deg: seen from {self.name} (latitude "
-                f"{self.location.lat.to_value(u.deg):.1f} deg) the source is never above {min_elevation:g} within the "
+                f"{self.location.lat.to_value(u.deg):.1f} deg) the source is never above {MIN_ELEVATION:g} within the "
                 f"hour angles given; the highest is {elevation.max().to_value(u.deg):.1f} deg"
             )
         hour = hour[up, None]

@@ -24,6 +24,7 @@ CHANNELS = 4  # of a broad band
 FREQUENCY = 230 * u.GHz  # a model knows beams only, so that any will do
 LONGEST_BEAM = 3.2  # axis ratio
 LEAST_KEPT = 0.8  # of the weights, on the pixels of a model
+PER_BEAM = 2.1, 2.32  # pixels: range they are drawn from
 TRIES = 100
 
 
@@ -125,7 +126,6 @@ class Instrument:
 def draw_instrument(
     rng: np.random.Generator,
     n: int = 128,
-    pixels_per_beam: tuple[float, float] = (2.1, 2.32),
     observatory: str = "alma",
 ) -> Instrument:
     """Draw an observation of one of the `~astro_ddpm_imager.simulate.OBSERVATORIES`: configuration, hours, weighting.
@@ -135,8 +135,6 @@ def draw_instrument(
     rng : `numpy.random.Generator`
     n : int, optional
         Side of the PSF, pixels.
-    pixels_per_beam : tuple of float, optional
-        Range it is drawn from.
     observatory : str, optional
         One of `~astro_ddpm_imager.simulate.OBSERVATORIES`.
 
@@ -155,7 +153,7 @@ def draw_instrument(
         warnings.simplefilter("error", AstropyUserWarning)  # of a fit of the beam that may be unsuccessful
         for _ in range(TRIES):
             try:
-                return _draw(rng, n, rng.uniform(*pixels_per_beam), observatory)
+                return _draw(rng, n, rng.uniform(*PER_BEAM), observatory)
             except (SimulationError, AstropyUserWarning) as error:
                 last = error  # the source does not rise, or makes no beam
     raise last

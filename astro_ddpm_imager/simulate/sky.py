@@ -7,6 +7,8 @@ from astropy.stats import gaussian_sigma_to_fwhm
 
 __all__ = ["Sources", "sky_pixels", "sky_spectrum"]
 
+SUBPIXELS = 3  # points a pixel on each axis
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -112,7 +114,7 @@ def sky_spectrum(sources: Sources, shape: tuple[int, int]) -> np.ndarray:
     return spectrum
 
 
-def sky_pixels(sources: Sources, shape: tuple[int, int], subpixels: int = 3) -> np.ndarray:
+def sky_pixels(sources: Sources, shape: tuple[int, int]) -> np.ndarray:
     """Flux of the sources in each pixel.
 
     The Gaussian is averaged over a grid of points in each pixel, broadened by
@@ -122,17 +124,15 @@ def sky_pixels(sources: Sources, shape: tuple[int, int], subpixels: int = 3) -> 
     ----------
     sources : `Sources`
     shape : tuple of int, (ny, nx)
-    subpixels : int, optional
-        Points a pixel on each axis.
 
     Returns
     -------
     2D array, shape ``shape``, flux per pixel.
     """
     image = np.zeros(shape)
-    offsets = (np.arange(subpixels) + 0.5) / subpixels - 0.5
-    broadening = 1 / (12 * subpixels**2)
-    narrowest = 0.25 / subpixels**2  # that the points still add up
+    offsets = (np.arange(SUBPIXELS) + 0.5) / SUBPIXELS - 0.5
+    broadening = 1 / (12 * SUBPIXELS**2)
+    narrowest = 0.25 / SUBPIXELS**2  # that the points still add up
     for x, y, flux, xx, xy, yy in zip(sources.x, sources.y, sources.flux, *sources.covariance, strict=True):
         thinnest = (xx + yy) / 2 - np.hypot((xx - yy) / 2, xy)  # variance along the minor axis
         more = max(broadening, narrowest - thinnest)
@@ -147,7 +147,7 @@ def sky_pixels(sources: Sources, shape: tuple[int, int], subpixels: int = 3) -> 
         dy = ((rows[:, None] + offsets).ravel() - y)[:, None]
         determinant = xx * yy - xy**2
         density = np.exp(-0.5 * (yy * dx**2 - 2 * xy * dx * dy + xx * dy**2) / determinant)
-        patch = sum(density[i::subpixels] for i in range(subpixels))
-        patch = sum(patch[:, i::subpixels] for i in range(subpixels)) / subpixels**2
+        patch = sum(density[i::SUBPIXELS] for i in range(SUBPIXELS))
+        patch = sum(patch[:, i::SUBPIXELS] for i in range(SUBPIXELS)) / SUBPIXELS**2
         image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] += flux * patch / (2 * np.pi * np.sqrt(determinant))
     return image

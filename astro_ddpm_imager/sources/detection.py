@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from astropy.stats import gaussian_sigma_to_fwhm
 from scipy.ndimage import gaussian_filter, label, map_coordinates
 from scipy.spatial import cKDTree
 
+from ..observation.ellipses import fwhm
 from .aggregation import Detections
 from .islands import connected, touching
 
@@ -181,12 +181,12 @@ def _whole(found, apart):
     Gaussians so near to each other have hardly a saddle between them: a sample
     that has one there has noise on one source.
     """
-    fwhm = gaussian_sigma_to_fwhm * np.linalg.det(found.covariance).clip(0) ** 0.25
+    sizes = fwhm(found.covariance)
     places = np.column_stack([found.x, found.y])
-    pairs = cKDTree(places).query_pairs(apart * fwhm.max(), output_type="ndarray")
-    close = np.hypot(*(places[pairs[:, 0]] - places[pairs[:, 1]]).T) < apart * fwhm[pairs].min(1)
+    pairs = cKDTree(places).query_pairs(apart * sizes.max(), output_type="ndarray")
+    close = np.hypot(*(places[pairs[:, 0]] - places[pairs[:, 1]]).T) < apart * sizes[pairs].min(1)
     one, other = pairs[close].T
-    return connected(one, other, len(fwhm))
+    return connected(one, other, len(sizes))
 
 
 def _separate(smooth, peaks, saddle):

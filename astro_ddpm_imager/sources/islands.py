@@ -9,6 +9,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from ..observation.ellipses import fwhm
+
 __all__ = ["connected", "join", "only_extended", "touching", "whole_fluxes", "wholes"]
 
 BRIDGE = 0.5  # of the lower of two peaks, that the sky between them must have
@@ -142,7 +144,7 @@ def only_extended(sources, compact):
     for index in np.flatnonzero(np.bincount(whole) > 1):
         chosen = np.flatnonzero(whole == index)
         parts = sources.select(chosen)
-        size = gaussian_sigma_to_fwhm * np.linalg.det(_moments(parts)).clip(0) ** 0.25
+        size = fwhm(_moments(parts))
         if size < compact or parts.flux.max() > DOMINANT * np.median(parts.whole_flux[0][parts.whole_flux[0] > 0]):
             whole[chosen] = whole.max() + 1 + np.arange(len(chosen))
     return whole

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.nddata import CCDData, NDData
 from astropy.wcs import WCS
 
 import astro_ddpm_imager.compat.bdsf as bdsf
@@ -144,3 +145,27 @@ def test_exported_images_are_in_the_frame_of_the_image(tmp_path, monkeypatch):
     img.export_image(outfile="rms.fits", img_type="rms")
     ours = fits.getheader("rms.fits")
     assert (ours["RADESYS"], ours["EQUINOX"], img.equinox) == ("FK4", 1950.0, 1950.0)
+
+
+@pytest.mark.parametrize("kind", ["wide", "NDData"])
+def test_a_psf_is_what_the_imager_takes_for_one(run, img, kind):
+    psf = fits.getdata(demo_files()["psf"]).squeeze()
+    given = {"wide": np.pad(psf, 160), "NDData": NDData(psf)}[kind]
+    other = run(thresh_pix=4.0, psf=given, pb=demo_files()["pb"])
+    assert [source.total_flux for source in other.sources] == pytest.approx(
+        [source.total_flux for source in img.sources], rel=0.02
+    )
+
+
+def test_a_masked_primary_beam_is_blank_there(run):
+    pb = fits.getdata(demo_files()["pb"]).squeeze()
+    img = run(thresh_pix=4.0, pb=CCDData(pb, unit="", mask=np.indices(pb.shape)[0] < 100))
+    assert np.isnan(img.resid_gaus_arr[:, :100]).all() and np.isfinite(img.resid_gaus_arr[160, 160])
+
+
+def test_a_primary_beam_of_another_place_is_refused(run, field):
+    data, header = fits.getdata(demo_files()["pb"], header=True)
+    header["CDELT1"] *= -1
+    fits.writeto("pb.fits", data, header)
+    with pytest.raises(RuntimeError, match="pb: its header has it flipped"):
+        run(pb="pb.fits")

@@ -164,6 +164,19 @@ def test_images_without_a_unit_or_with_another(field, caplog):
         read(field)
 
 
+@pytest.mark.parametrize("inherits", [False, True])
+def test_the_header_is_that_of_the_pixels(field, inherits):
+    """An image in mJy/beam after a mask of bytes, or with its unit in the primary header."""
+    expected = read(field).ch0_arr
+    data, header = fits.getdata(field), fits.getheader(field)
+    header["BUNIT"] = "mJy/beam"
+    first = fits.PrimaryHDU(None if inherits else np.zeros(data.shape[-2:], np.uint8))
+    if inherits:
+        first.header["BUNIT"], header["INHERIT"] = header.pop("BUNIT"), True
+    fits.HDUList([first, fits.ImageHDU(1e3 * data, header)]).writeto("second.fits")
+    np.testing.assert_allclose(read("second.fits").ch0_arr, expected, rtol=1e-6)
+
+
 def test_maps_of_noise_and_mean_have_units_and_are_cut(run, field):
     data = fits.getdata(field)
     header = fits.getheader(field)

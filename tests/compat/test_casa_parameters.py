@@ -72,7 +72,10 @@ def test_threshold_that_is_none(given):
         ({"imagename": "no/where/a"}, "imagename='no/where/a': there is no folder 'no/where'"),
         ({"niter": -1}, "niter=-1: must be a whole number of at least 0"),
         ({"niter": "1000"}, "niter='1000': must be a whole number"),
+        ({"imagename": "."}, "imagename='.': give the start"),
         ({"nsigma": -1}, "nsigma=-1: must be a number of at least 0"),
+        ({"nsigma": float("nan")}, "nsigma=nan: must be a number of at least 0"),
+        ({"pbmask": np.nan}, "pbmask=nan: must be a number of at least 0"),
         ({"usemask": "auto"}, "usemask='auto': choose 'user', 'pb' or 'auto-multithresh'"),
         ({"gridder": "awproject"}, r"gridder='awproject': noise and PSF vary .*gridder='standard', .*give niter=0"),
         ({"nmajor": -2}, "nmajor=-2: must be a whole number of at least -1"),
@@ -116,6 +119,8 @@ def test_what_casa_gets():
     ("setting", "message"),
     [
         ({"niter": -1}, "niter=-1: must be a whole number of at least 0"),
+        ({"imagename": ""}, "imagename='': give the start"),
+        ({"nsigma": np.nan}, "nsigma=nan: must be a number of at least 0"),
         ({"usemask": "auto"}, "usemask='auto': choose"),
         ({"threshold": "1K"}, "threshold='1K': must"),
         ({"deconvolver": "mtmfs"}, "deconvolver='mtmfs', nterms=2: there are no Taylor terms here"),
@@ -128,7 +133,7 @@ def test_refused_by_deconvolve(setting, message, tmp_path, monkeypatch):
     for name in ("x.residual", "x.psf", "a", "b"):
         Path(name).mkdir()
     with pytest.raises(SettingError, match=message):
-        deconvolve("x", **setting)
+        deconvolve(**({"imagename": "x"} | setting))
     with pytest.raises(FileNotFoundError, match=r"y\.residual: there is no such image; make it with tclean"):
         deconvolve("y")
 

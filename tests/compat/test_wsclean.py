@@ -131,6 +131,21 @@ def test_what_exists_is_kept(run, quick, capsys):
     assert "model.fits" in names(prefix.parent / "out")
 
 
+@pytest.mark.parametrize("beams, kinds", [(False, ("dirty", "image")), (True, ("image",))])
+def test_resume_takes_nothing_that_is_made_otherwise_for_done(run, capsys, beams, kinds):
+    prefix = run(beams=beams, kinds=kinds)
+    call = ["image", "--wsclean", str(prefix), *QUICK, "--overwrite"]
+    assert main(call) == 0
+    capsys.readouterr()
+    call[-1] = "--resume"
+    assert main([*call, "--json"]) == 0 and '"skipped": true' in capsys.readouterr().out
+    assert main([*call, "--samples", "3"]) == 1
+    assert "field: its products were made with samples=2, not 3; give the same" in capsys.readouterr().err
+    fits.setval(prefix.with_name("field-psf.fits"), "OBJECT", value="another")
+    assert main(call) == 1
+    assert "its products were made with another psf" in capsys.readouterr().err
+
+
 def test_a_mask_is_not_replaced(run, quick):
     prefix = run()
     mask = shutil.copy(f"{prefix}-dirty.fits", f"{prefix}-model.fits")

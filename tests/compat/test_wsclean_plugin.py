@@ -118,6 +118,9 @@ def test_settings(tmp_path):
     ):
         with pytest.raises(SettingError, match=message):
             read_plugin_settings({PREFIX + name: value})
+    config.write_text('[image]\nsamples = 7\noutput-dir = "out"\n')
+    with pytest.raises(SettingError, match=r"CONFIG=.*settings\.toml: \[image\] output-dir: is not used by the plugin"):
+        read_plugin_settings({PREFIX + "CONFIG": str(config)})
 
 
 def test_it_stops_by_itself(folder, arrays, quick):

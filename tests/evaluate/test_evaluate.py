@@ -75,7 +75,7 @@ def test_scores_by_hand():
 def test_nothing_found_is_no_number():
     truth = table([0], np.array([150.0]), np.zeros(1), np.array([1e-4]))
     scores = score_catalog(truth, truth[:0])
-    assert scores["f1"] == 0 and scores["flux_bias_uJy"] is None
+    assert scores["f1"] == 0 and scores["purity"] is None and scores["flux_bias_uJy"] is None
 
 
 def test_scores_are_those_of_the_development_script(casa_fields, tmp_path):

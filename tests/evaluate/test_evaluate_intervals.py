@@ -51,6 +51,9 @@ def test_nothing_there_or_nothing_found_has_no_score():
     assert (no_truth["purity"], no_truth["completeness"], no_truth["f1"]) == (0, None, None)
     none_found = scores_with_intervals(truth, found[:0], RADIUS, bootstrap)
     assert (none_found["purity"], none_found["completeness"], none_found["f1"]) == (None, 0, 0)
+    for given in ((truth[:0], found), (truth, found[:0]), (truth[:0], found[:0])):  # and so without intervals
+        expected = scores_with_intervals(*given, RADIUS, bootstrap)
+        assert score_catalog(*given, RADIUS).items() <= expected.items()
     neither = scores_with_intervals(truth[:0], found[:0], RADIUS, bootstrap)
     assert {neither.pop(name) for name in ("true", "found", "matched")} == {0}
     assert set(neither.values()) == {None}

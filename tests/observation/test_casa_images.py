@@ -15,7 +15,7 @@ import astro_ddpm_imager.compat.bdsf as bdsf
 from astro_ddpm_imager import read_image
 from astro_ddpm_imager.cli import main
 from astro_ddpm_imager.errors import DirtyImageError
-from astro_ddpm_imager.observation.casa_images import is_casa_image, read_casa_header
+from astro_ddpm_imager.observation.casa_images import is_casa_image, opened_casa_image
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -50,7 +50,8 @@ def test_channels_of_a_cube_have_their_own_beams():
     assert beams[0] != beams[1]
     with pytest.raises(DirtyImageError, match=r"cube\.image: has 2 planes on its channel axis; choose one"):
         read_image(DATA / "cube.image")
-    assert [read_casa_header(DATA / "cube.image")[f"NAXIS{axis}"] for axis in (1, 2, 3, 4)] == [32, 32, 1, 2]
+    with opened_casa_image(DATA / "cube.image") as (_, header):
+        assert [header[f"NAXIS{axis}"] for axis in (1, 2, 3, 4)] == [32, 32, 1, 2]
 
 
 def test_what_tclean_said_of_the_gridder_is_history_as_in_fits(tmp_path):
@@ -80,9 +81,8 @@ def test_pybdsf_call(tmp_path, quick):
     img = bdsf.process_image(tmp_path / "field.image", quiet=True, imager=quick, rms_map=False, thresh_pix=3.0)
     assert img.parentname == "field" and img.frequency == pytest.approx(230e9) and img.ch0_arr.shape == (48, 48)
     cube = bdsf.process_image(DATA / "cube.image", quiet=True, outdir=str(tmp_path), stop_at="read")
-    assert cube.frequency == pytest.approx(
-        read_casa_header(DATA / "cube.image")["CRVAL4"] + 0.5 * read_casa_header(DATA / "cube.image")["CDELT4"]
-    )
+    with opened_casa_image(DATA / "cube.image") as (_, header):
+        assert cube.frequency == pytest.approx(header["CRVAL4"] + 0.5 * header["CDELT4"])
 
 
 def test_folders_that_are_no_image(tmp_path):

@@ -97,7 +97,13 @@ def test_a_weight_is_the_inverse_of_a_variance():
     np.testing.assert_allclose(noise_of(weight), [[0.5, 1], [np.nan, np.nan]])
 
 
-@pytest.mark.parametrize("unit", ["Jy/beam", "JY/BEAM", "mJy/beam", "uJy beam-1"])
+@pytest.mark.parametrize("unit", ["Jy-2 beam2", "(Jy/beam)^-2", "1/(Jy/beam)^2", "beam^2/Jy^2", "odd", "mag", 1.0])
+def test_a_map_in_another_unit_is_a_weight(unit):
+    image = a_plane(np.array([[4.0, 1.0]]), u.one, BUNIT=unit)
+    np.testing.assert_allclose(noise_of(image), [[0.5, 1]])
+
+
+@pytest.mark.parametrize("unit", ["Jy/beam", "JY/BEAM", "mJy/beam", "uJy beam-1", "JY/BM", "Jy/bm"])
 def test_a_map_in_jansky_per_beam_is_the_noise(unit):
     image = a_plane(np.array([[4.0, 1.0]]), u.one, BUNIT=unit)
     np.testing.assert_array_equal(noise_of(image), [[4, 1]])
@@ -178,6 +184,13 @@ def test_fluxes_in_an_image_of_noise_that_varies(uneven):
     place = Components.points([brightest["x"]], [brightest["y"]], [1.0])
     flux, _, _ = fit_fluxes(unflatten(result.dirty), place)
     assert flux[0] == pytest.approx(5e-3, rel=0.1)
+
+
+def test_the_seed_of_noise_that_was_measured_reproduces_the_result(uneven, quick):
+    dirty, psf, _ = uneven
+    drawn = quick.but(seed=None)(dirty, psf)
+    again = quick.but(seed=drawn.meta["seed"])(dirty, psf)
+    np.testing.assert_array_equal(again.image.data, drawn.image.data)
 
 
 def test_the_noise_of_a_small_hole_is_that_beside_it():

@@ -4,15 +4,13 @@ import logging
 from dataclasses import dataclass, replace
 from numbers import Real
 
-import astropy.units as u
 import numpy as np
 from astropy.nddata import CCDData
 from astropy.wcs.utils import proj_plane_pixel_area
 from photutils.aperture import CircularAperture, aperture_photometry
 
 from ...imager import DiffusionImager
-from ...observation.psf import middle_of
-from ...observation.reading import read_image
+from ...observation.inputs import as_companion
 from ...observation.units import JY_PER_BEAM
 from .background import measure_background
 from .certainty import select_certain, select_near
@@ -60,8 +58,8 @@ def analyse(field, options, psf=None, pb=None, reliability=None, imager=None):
     ----------
     field : `~astro_ddpm_imager.compat.bdsf.field.Field`
     options : `~astro_ddpm_imager.compat.bdsf.parameters.Options`
-    psf, pb : path-like, `~astropy.nddata.CCDData` or 2D array, optional
-        On the pixels of the file.
+    psf, pb : 2D array, or as of `~astro_ddpm_imager.observation.inputs.as_plane`, optional
+        On the pixels of the file; the PSF may be larger or smaller.
     reliability : float, optional
         Lowest reliability, instead of what ``thresh_pix`` asks for.
     imager : `~astro_ddpm_imager.DiffusionImager`, optional
@@ -74,12 +72,14 @@ def analyse(field, options, psf=None, pb=None, reliability=None, imager=None):
     ------
     RuntimeError
         A parameter, or an image that it names, cannot be used.
+    DirtyImageError
+        ``psf`` or ``pb`` cannot.
     """
     if reliability is not None and not (isinstance(reliability, Real) and 0 <= reliability <= 1):
         raise RuntimeError(f"reliability={reliability!r}: must be a number from 0 to 1")
     imager = (DiffusionImager(threads=options.ncores) if imager is None else imager).but(reliability=0.0)
-    psf = None if psf is None else middle_of(_companion(psf, "psf", field), field.data.shape)
-    given = None if pb is None else field.cut(_companion(pb, "pb", field))
+    psf = None if psf is None else as_companion(psf, "psf", field.plane).data
+    given = None if pb is None else field.cut(as_companion(pb, "pb", field.plane).data)
     if given is not None:
         with np.errstate(invalid="ignore"):
             data = np.where(given >= imager.pblimit, field.data, np.nan)
@@ -102,18 +102,6 @@ def analyse(field, options, psf=None, pb=None, reliability=None, imager=None):
     if options.aperture is not None:
         _measure_apertures(sources, field, options)
     return Analysis(field, result, islands, sources, gaussians, rank, model, residual)
-
-
-def _companion(image, name, field):
-    """A PSF or primary beam as an array, checked against the image."""
-    if not isinstance(image, np.ndarray):
-        image = image.data if isinstance(image, CCDData) else read_image(image, unit=u.one).data
-    image = np.squeeze(image)
-    if image.shape != field.full_shape:
-        raise RuntimeError(
-            f"{name}: has shape {image.shape} (ny, nx), the image {field.full_shape}; make it on the same pixels"
-        )
-    return image
 
 
 def _image(field, imager, psf):

@@ -7,6 +7,7 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
+from astropy.nddata import CCDData
 from radio_beam import Beam
 
 from ...errors import DirtyImageError
@@ -39,8 +40,8 @@ class Field:
         Hz.
     origin : tuple of int
         Pixel (x, y) of the file that is pixel (0, 0) here.
-    full_shape : tuple of int
-        Shape (ny, nx) of the file's planes.
+    plane : `~astropy.nddata.CCDData`
+        That of the file, of which this may be a part.
     background : `~astro_ddpm_imager.compat.bdsf.background.Background` or None
     pb : 2D array, shape (ny, nx), or None
         Primary beam that the sky was multiplied with, 1 if none was given.
@@ -52,9 +53,14 @@ class Field:
     beam: tuple
     frequency: float
     origin: tuple
-    full_shape: tuple
+    plane: CCDData
     background: Background | None = None
     pb: np.ndarray | None = None
+
+    @property
+    def full_shape(self):
+        """Shape (ny, nx) of the file's planes."""
+        return self.plane.shape
 
     @property
     def radio_beam(self):
@@ -128,7 +134,7 @@ def read_field(path, options):
         data = np.where(np.abs(data) < options.blank_limit, np.nan, data)
     field = Field(
         data, image.wcs, image.meta, options.beam or _beam(image, path),
-        options.frequency or _header_frequency(image.meta, path), (0, 0), data.shape,
+        options.frequency or _header_frequency(image.meta, path), (0, 0), image,
     )  # fmt: skip
     field = replace(field, data=blank_constant(data, field.beam_area, path))
     return field if options.trim_box is None else _trim(field, options.trim_box)

@@ -1,17 +1,14 @@
 """Planes of images as PyBDSF reads them: in Jy/beam, the channels of a cube averaged."""
 
 import logging
-import math
-from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.stats import mad_std
 
-from ...observation.casa_images import read_casa_header
-from ...observation.headers import mended_header
-from ...observation.reading import read_image
+from ...errors import DirtyImageError
+from ...observation.cubes import count_channels
+from ...observation.reading import opened_image, read_image
 from ...observation.units import JY_PER_BEAM, in_jy_per_beam
 
 __all__ = ["collapse", "read_planes"]
@@ -37,7 +34,8 @@ def read_planes(path, channels):
     DirtyImageError
         The unit is another one.
     """
-    unit = None if str(_header(path).get("BUNIT") or "").strip() else JY_PER_BEAM
+    with opened_image(path, None, str(path), sha256="") as (_, _, header):
+        unit = None if str(header.get("BUNIT") or "").strip() else JY_PER_BEAM
     if unit:
         log.warning("%s: no BUNIT in the header; the pixels are taken for Jy/beam", path)
     planes = []
@@ -65,9 +63,12 @@ def collapse(path, options):
     Raises
     ------
     RuntimeError
-        The channels do not exist, or are blank.
+        The file cannot be read; the channels do not exist, or are blank.
     """
-    number = _count_channels(path)
+    try:
+        number = count_channels(path)
+    except (DirtyImageError, OSError) as error:
+        raise RuntimeError(f"Cannot open file '{path}': {error}") from error
     channels = list(range(number))
     if options.collapse_mode == "single":
         channels = [options.collapse_ch0]
@@ -105,23 +106,6 @@ def _in_the_middle(header, steps):
         if not _is_stokes(header, axis) and all(isinstance(number, int | float) for number in (value, step)):
             header[f"CRVAL{axis}"] = value + steps * step
     return header
-
-
-def _count_channels(path):
-    try:
-        header = _header(path)
-    except OSError as error:
-        raise RuntimeError(f"Cannot open file '{path}': {error}") from error
-    axes = [axis for axis in range(3, header.get("NAXIS", 0) + 1) if not _is_stokes(header, axis)]
-    return math.prod(header[f"NAXIS{axis}"] for axis in axes)
-
-
-def _header(path):
-    if Path(path).is_dir():
-        return read_casa_header(path)
-    with fits.open(path) as hdus:
-        header = next((hdu.header for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2), fits.Header())
-        return mended_header(header, path)
 
 
 def _is_stokes(header, axis):

@@ -1,12 +1,12 @@
 """The parameters of CASA's tclean: names in its order, defaults, and what becomes of each here."""
 
 from dataclasses import dataclass
-from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import SettingError
+from ...settings import check_number
 
 __all__ = ["MOSAICS", "PARAMETERS", "Parameter", "check", "check_kinds", "ignored", "passed_on"]
 
@@ -174,8 +174,6 @@ def check(values):
         With the parameter, its value and the way out.
     """
     check_kinds(values)
-    if not values["imagename"]:
-        raise SettingError("imagename='': give the start of the names of the products")
     folder = Path(values["imagename"]).parent
     if not (folder.is_dir() or folder.parent.is_dir()):  # CASA makes one folder, not two
         raise SettingError(f"imagename={values['imagename']!r}: there is no folder {str(folder)!r}; make it first")
@@ -215,17 +213,10 @@ def check_kinds(values):
     ------
     SettingError
     """
-    for name, kind, least in (
-        ("niter", Integral, 0),
-        ("nmajor", Integral, -1),
-        ("nsigma", Real, 0),
-        ("pbmask", Real, 0),
-    ):
-        value = values.get(name, 0)
-        if isinstance(value, bool) or not isinstance(value, kind) or value < least:
-            raise SettingError(
-                f"{name}={value!r}: must be a {'whole ' if kind is Integral else ''}number of at least {least}"
-            )
+    if not Path(values["imagename"]).name:
+        raise SettingError(f"imagename={values['imagename']!r}: give the start of the names of the products")
+    for name, least, whole in (("niter", 0, True), ("nmajor", -1, True), ("nsigma", 0, False), ("pbmask", 0, False)):
+        check_number(name, values.get(name, 0), least, np.inf, whole)
     if values["usemask"] not in ("user", "pb", "auto-multithresh"):
         raise SettingError(f"usemask={values['usemask']!r}: choose 'user', 'pb' or 'auto-multithresh'")
 

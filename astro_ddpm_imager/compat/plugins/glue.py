@@ -5,14 +5,11 @@ import numpy as np
 
 from ...observation.reading import read_image
 from ...products.catalog_files import read_catalog
-from ...products.writing import product_path
+from ...products.writing import IMAGES, product_path
 
 __all__ = ["add_result", "read_products", "setup"]
 
-IMAGES = {
-    "reconstruction": (".model.fits", "image"), "uncertainty": (".uncertainty.fits", "uncertainty"),
-    "restored": (".image.fits", "restored"), "residual": (".residual.fits", "residual"),
-}  # fmt: skip
+CALLED = {"image": "reconstruction"}  # else as the attribute
 
 
 def add_result(data_collection, result, label="field"):
@@ -31,7 +28,7 @@ def add_result(data_collection, result, label="field"):
     images : `~glue.core.Data`
     catalog : `~glue.core.Data`
     """
-    images = {name: getattr(result, attribute) for name, (_, attribute) in IMAGES.items()}
+    images = {CALLED.get(name, name): getattr(result, name) for name, _ in IMAGES.values()}
     made = _data(images, result.catalog, label)
     data_collection.extend(made)
     for link in _links(*made):
@@ -51,7 +48,7 @@ def read_products(path):
     list of `~glue.core.Data`
     """
     prefix = str(path).removesuffix(".model.fits")
-    images = {name: read_image(product_path(prefix, suffix)) for name, (suffix, _) in IMAGES.items()}
+    images = {CALLED.get(name, name): read_image(product_path(prefix, suffix)) for suffix, (name, _) in IMAGES.items()}
     label = prefix.rpartition("/")[2]
     return list(_data(images, read_catalog(product_path(prefix, ".catalog.ecsv")), label))
 
@@ -64,7 +61,7 @@ def setup():
 
 
 def _is_product(path, **_):
-    others = (*(suffix for suffix, _ in IMAGES.values()), ".catalog.ecsv")
+    others = (*IMAGES, ".catalog.ecsv")
     path = str(path)
     prefix = path.removesuffix(".model.fits")
     return path != prefix and all(product_path(prefix, suffix).exists() for suffix in others)

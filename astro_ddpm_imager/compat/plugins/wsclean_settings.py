@@ -5,9 +5,10 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...command_line.settings_file import parse
+from ...command_line.imager import imager_of
+from ...command_line.parser import build_parser, commands_of
+from ...command_line.settings_file import parse, read_settings
 from ...errors import SettingError
-from ...imager import DiffusionImager
 from ...settings import check_number
 from ..major_cycles import MOST
 
@@ -45,12 +46,7 @@ class PluginSettings:
 
     def imager(self):
         """The `~astro_ddpm_imager.DiffusionImager` that was asked for."""
-        options = self.options
-        return DiffusionImager(
-            options.model, n_samples=options.samples, steps=options.steps, sampler=options.sampler,
-            aggregate=options.aggregate, reliability=options.reliability, purity=options.purity,
-            pblimit=options.pblimit, device=options.device, threads=options.threads, seed=options.seed, progress=False,
-        )  # fmt: skip
+        return imager_of(self.options, progress=False)
 
 
 def read_plugin_settings(environment):
@@ -71,7 +67,7 @@ def read_plugin_settings(environment):
     Raises
     ------
     SettingError
-        A variable is unknown, or has a value that cannot be used.
+        A variable, or a setting of the file, is unknown, or has a value that cannot be used.
     """
     given = {key.removeprefix(PREFIX): value for key, value in environment.items() if key.startswith(PREFIX) and value}
     unknown = sorted(given.keys() - {*OPTIONS, *OTHERS})
@@ -86,12 +82,25 @@ def read_plugin_settings(environment):
     except SystemExit as error:
         words = said.getvalue().strip().splitlines()[-1].partition("error: ")[2]
         raise SettingError(f"variables {PREFIX}...: {words}") from error
+    if options.config is not None:
+        _check_used(options.config)
     return PluginSettings(
         options,
         cycles=_whole_number(given.get("CYCLES", MOST)),
         name=given.get("NAME"),
         output=Path(given["OUTPUT"]).expanduser() if "OUTPUT" in given else None,
     )
+
+
+def _check_used(path):
+    """Fail if a settings file has what the command takes, and the plugin does not."""
+    taken = {name.lower() for name in OPTIONS}
+    for name in read_settings(path, commands_of(build_parser()))["image"]:
+        if name not in taken:
+            raise SettingError(
+                f"{PREFIX}CONFIG={path}: [image] {name.replace('_', '-')}: is not used by the plugin, which takes "
+                f"{', '.join(sorted(taken - {'config'}))}; leave it out"
+            )
 
 
 def _whole_number(text):
