@@ -149,6 +149,14 @@ def test_without_a_dirty_image(run, quick):
         wsclean.find_images(cleaned)
 
 
+@pytest.mark.parametrize(("option", "said"), [("-continue", "-continue"), ("--subtract-model", "-subtract-model")])
+def test_without_a_model_that_was_subtracted(run, option, said):
+    # FITS drops the blank at the end of the first card.
+    prefix = run(HISTORY=f"{'wsclean -name field -size 512 512 -niter 0 -make-psf':71} {option} a.ms")
+    with pytest.raises(DirtyImageError, match=rf"field-dirty.fits: .* a model from it \({said} in its"):
+        wsclean.find_images(prefix)
+
+
 def test_errors(run, demo, quick, tmp_path, noise_image, capsys):
     assert main(["image", "--wsclean", str(tmp_path / "none"), *QUICK]) == 1
     assert "none-dirty.fits: there is no such file, nor a channel such as none-0000-dirty" in capsys.readouterr().err
