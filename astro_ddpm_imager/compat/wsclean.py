@@ -181,7 +181,7 @@ def _images(result, dirty):
     model = np.nan_to_num(result.image.data * observation.pb)
     residual = dirty - observation.convolve_psf(model)
     restored = observation.convolve_beam(model) + residual
-    uncertainty = result.uncertainty.data * observation.pb
+    uncertainty = np.nan_to_num(result.uncertainty.data * observation.pb)
     return {"model": model, "image": restored, "residual": residual, "uncertainty": uncertainty}
 
 

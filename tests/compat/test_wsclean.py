@@ -90,7 +90,9 @@ def test_primary_beam(run, quick, demo, given):
         np.testing.assert_allclose(corrected[seen], (apparent / result.dirty.pb)[seen], rtol=1e-5, atol=1e-15)
         assert np.isnan(corrected[~seen]).all()
     # As WSClean's: not blank outside the primary beam, where the residual is the dirty image.
-    assert not seen.all() and (plane(f"{prefix}-model.fits")[~seen] == 0).all()
+    assert not seen.all()
+    for kind in ("model", "uncertainty"):
+        assert (plane(f"{prefix}-{kind}.fits")[~seen] == 0).all()
     assert np.isfinite(plane(f"{prefix}-image.fits")).all()
     np.testing.assert_allclose(plane(f"{prefix}-model-pb.fits"), result.image.data, rtol=1e-5, atol=1e-12)
 
