@@ -230,6 +230,13 @@ def test_a_border_stays_empty(folder, demo):
     assert run.mask.meta["FILENAME"] == "m.fits"
 
 
+def test_what_is_read_is_not_replaced(folder, arrays):
+    fits.writeto("x-uncertainty.fits", np.ones((320, 320)), fits.getheader("x-psf.fits"))
+    with pytest.raises(SettingError, match=r"x-uncertainty\.fits would be replaced by a product, but is read"):
+        deconvolver()(*arrays, request("-name x -fits-mask x-uncertainty.fits"))
+    assert fits.getdata("x-uncertainty.fits").min() == 1
+
+
 def test_options_without_counterpart_are_named(folder, demo, caplog):
     command = "-name x -auto-mask 3 -local-rms -horizon-mask 5deg -spectral-correction 150e6 80,-0.7"
     WSCleanRun.of(request(command), (1, 1, 320, 320), read_plugin_settings(SETTINGS))
