@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import ascii as ascii_tables
 from astropy.io import fits
 from astropy.table import QTable
@@ -151,6 +152,27 @@ def test_sky_models_of_gaussians(img):
     assert img.write_catalog(outfile="p", bbs_patches="source", srcroot="abc") is True
     text = Path("p").read_text()
     assert text.count(", , abc_patch_s") == img.nsrc and "abc_w0_" in text
+
+
+def test_sky_models_are_of_j2000(tmp_path, monkeypatch, quick, caplog):
+    monkeypatch.chdir(tmp_path)
+    data, header = fits.getdata(demo_files()["dirty"], header=True)
+    header["RADESYS"], header["EQUINOX"] = "FK4", 1950.0
+    fits.writeto("b.fits", data, header)
+    img = bdsf.process_image("b.fits", quiet=True, imager=quick)
+    brightest = max(img.gaussians, key=lambda gaussian: gaussian.total_flux)
+    img.write_catalog(outfile="b.sky", format="bbs")
+    ra, dec = Path("b.sky").read_text().splitlines()[2].split(", ")[2:4]
+    found = SkyCoord(ra, dec.replace(".", ":", 2), unit=("hourangle", "deg"))
+    wanted = SkyCoord(*brightest.centre_sky, unit="deg", frame="fk4")
+    assert found.separation(wanted.icrs).arcsec < 0.1 and "precessed to J2000" in caplog.text
+    for name in ("kvis", "star"):  # drawn on the image
+        img.write_catalog(outfile="b." + name, format=name)
+    degrees = [float(line.split()[1]) for line in Path("b.kvis").read_text().splitlines() if line.startswith("ell")]
+    assert brightest.centre_sky[0] == pytest.approx(min(degrees, key=lambda ra: abs(ra - wanted.ra.deg)), abs=1e-5)
+    assert Path("b.star").read_text().startswith(" 9 58")
+    img.write_catalog(outfile="b.reg", format="ds9")
+    assert Path("b.reg").read_text().splitlines()[2] == "fk4"
 
 
 def test_export_image(img):

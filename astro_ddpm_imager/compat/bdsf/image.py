@@ -12,7 +12,7 @@ from ...observation.celestial import read_wcs
 from .analysis import analyse
 from .conversions import Conversions
 from .exports import Exports
-from .field import read_field
+from .field import catalog_frame, read_field
 from .outputs import output_folder, read_parameters, save_parameters, write_output
 from .parameters import PARAMETERS, Options
 from .runlog import RunLog
@@ -157,9 +157,7 @@ class Image(Conversions, Exports):
         self.field = field
         self.header, self.beam, self.frequency = field.header, tuple(map(float, field.beam)), float(field.frequency)
         self.equinox = float(np.nan_to_num(field.wcs.wcs.equinox, nan=2000.0))
-        self.frame = (field.wcs.wcs.radesys or "ICRS").lower()
-        if self.frame not in ("fk5", "icrs", "fk4"):
-            self.frame = "icrs"
+        self.frame = catalog_frame(field.wcs)
         self.ch0_arr = field.data.T.astype(np.float32)
         self.image_arr = self.ch0_arr[None, None]
         self.shape, (self.nstokes, self.nchan) = self.image_arr.shape, self.image_arr.shape[:2]
