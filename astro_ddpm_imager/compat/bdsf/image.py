@@ -134,8 +134,13 @@ class Image(Conversions, Exports):
             run.say("--> No PSF: the restoring beam takes its place; give psf= if the image is not CLEANed")
         self.analysis = analyse(field, opts, **self.extras)
         self._take_analysis()
-        run.say("Value of background rms ................. : %.2e Jy/beam", self.clipped_rms)
-        run.say("Value of background mean ................ : %.2e Jy/beam", self.clipped_mean)
+        for name, values in (("rms", self.rms_arr), ("mean", self.mean_arr)):
+            lowest, highest = np.nanmin(values), np.nanmax(values)
+            if lowest == highest:
+                run.say("%s : %.2e Jy/beam", f"Value of background {name} ".ljust(41, "."), lowest)
+            else:
+                title = f"Min/max values of background {name} map "
+                run.say("%s : (%.2e, %.2e) Jy/beam", title.ljust(41, "."), lowest, highest)
         run.say("Number of islands found ................. : %d", self.nisl)
         run.say("Total number of Gaussians fit to image .. : %d", self.ngaus)
         run.say("Total flux density in model ............. : %.3g Jy", self.total_flux_gaus)
