@@ -6,10 +6,16 @@ from scipy.ndimage import label, maximum, maximum_filter
 __all__ = ["deep_model", "deep_sources"]
 
 EDGE = 0.1  # of the threshold: where an island of emission ends
+NOTHING = 1e-3  # of the noise: pixels of which a beam full makes no more are empty
 
 
 def deep_model(sky, dirty, seen, peak):
     """The emission of a sky that CLEAN would go deep enough for, and that lies where it may.
+
+    A sky has no pixel without a trace of emission; here those are 0 of which a
+    whole beam would be far below the noise. Negatives next to sharp sources
+    remain: they make the source as sharp as the data have it, see
+    `~astro_ddpm_imager.observation.grid.ModelGrid.to_image`.
 
     Parameters
     ----------
@@ -25,7 +31,7 @@ def deep_model(sky, dirty, seen, peak):
     -------
     2D array, shape (ny, nx), Jy/pixel; 0 where blank
     """
-    sky = np.where(dirty.allowed, sky, 0)
+    sky = np.where(dirty.allowed & (np.abs(sky) * dirty.beam_area > NOTHING * dirty.rms), sky, 0)
     if peak == 0:
         return sky
     islands, number = label(dirty.convolve_beam(sky) > EDGE * peak)

@@ -15,6 +15,7 @@ from astropy.nddata import CCDData
 
 from ..errors import DirtyImageError
 from ..imager import DiffusionImager
+from ..observation.history import history_lines
 from ..observation.noise_map import unflatten
 from ..observation.reading import read_image
 from ..observation.units import JY_PER_BEAM
@@ -30,6 +31,8 @@ PLANE = r"(?P<plane>(-t\d{4})?(-(\d{4}|MFS))?)(-(?P<polarization>[IQUV]|[XYRL]{2
 # Elements of the Mueller matrix that make its response to Stokes I; the others cancel. WSClean leaves out those it does
 # not need, but never the first two.
 MUELLER = {0: 0.5, 15: 0.5, 9: 1.0}
+LINE = 72  # characters of a HISTORY card, of which FITS drops blanks at the end
+SUBTRACTED = re.compile(" -?(-(?:continue|subtract-model)) ")  # in WSClean's command: a model, from the data
 KINDS = {"model": "pixel", "image": "beam", "residual": "beam", "uncertainty": "pixel"}
 OTHERS = {"-catalog.ecsv": ".catalog.ecsv", "-catalog.reg": ".reg", "-plot.png": ".png"}
 
@@ -171,7 +174,7 @@ def _images(result, dirty):
     model = np.nan_to_num(result.image.data * observation.pb)
     residual = dirty - observation.convolve_psf(model)
     restored = observation.convolve_beam(model) + residual
-    uncertainty = result.uncertainty.data * observation.pb
+    uncertainty = np.nan_to_num(result.uncertainty.data * observation.pb)
     return {"model": model, "image": restored, "residual": residual, "uncertainty": uncertainty}
 
 
@@ -244,7 +247,7 @@ def find_images(prefix, pb=None, folder=None):
     FileNotFoundError
         There is no dirty image, or no PSF.
     `~astro_ddpm_imager.errors.DirtyImageError`
-        The primary beam is incomplete.
+        The primary beam is incomplete, or a model was subtracted.
     """
     prefix = Path(prefix).expanduser()
     pattern = re.compile(f"(?P<start>{re.escape(prefix.name)}{PLANE})-(dirty|image)[.]fits")
@@ -264,6 +267,7 @@ def find_images(prefix, pb=None, folder=None):
         if fits.getheader(dirty).get("WSCIMGWG") == 0:
             log.warning("%s is left out: WSClean had no data for it", start)
             continue
+        _check_whole(dirty)
         plane = prefix.parent / (prefix.name + match["plane"])  # PSF and beam are the same for all polarizations
         psf = product_path(plane, "-psf.fits")
         if not psf.exists():
@@ -285,6 +289,18 @@ def _dirty_image(start):
             f"{dirty}: there is no such file, and {image.name} is no dirty image; run wsclean again without -no-dirty"
         )
     return image
+
+
+def _check_whole(dirty):
+    """Fail if a model was subtracted from the data of a dirty image: its emission would be in no product."""
+    command = "".join(line.ljust(LINE) for line in history_lines(fits.getheader(dirty))) + " "
+    found = SUBTRACTED.search(command)
+    if found:
+        raise DirtyImageError(
+            f"{dirty.name}: WSClean has subtracted a model from it ({found[1]} in its HISTORY), whose emission would "
+            "be missing; run wsclean again without that option, under another -name; to go on from a model use "
+            "wsclean -continue -python-deconvolution (astro-ddpm-imager plugin wsclean)"
+        )
 
 
 def _beam_images(start):

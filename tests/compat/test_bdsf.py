@@ -2,12 +2,14 @@
 
 import logging
 import pickle
+import re
 import runpy
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import ascii as ascii_tables
 from astropy.io import fits
 from astropy.table import QTable
@@ -153,11 +155,33 @@ def test_sky_models_of_gaussians(img):
     assert text.count(", , abc_patch_s") == img.nsrc and "abc_w0_" in text
 
 
+def test_sky_models_are_of_j2000(tmp_path, monkeypatch, quick, caplog):
+    monkeypatch.chdir(tmp_path)
+    data, header = fits.getdata(demo_files()["dirty"], header=True)
+    header["RADESYS"], header["EQUINOX"] = "FK4", 1950.0
+    fits.writeto("b.fits", data, header)
+    img = bdsf.process_image("b.fits", quiet=True, imager=quick)
+    brightest = max(img.gaussians, key=lambda gaussian: gaussian.total_flux)
+    img.write_catalog(outfile="b.sky", format="bbs")
+    ra, dec = Path("b.sky").read_text().splitlines()[2].split(", ")[2:4]
+    found = SkyCoord(ra, dec.replace(".", ":", 2), unit=("hourangle", "deg"))
+    wanted = SkyCoord(*brightest.centre_sky, unit="deg", frame="fk4")
+    assert found.separation(wanted.icrs).arcsec < 0.1 and "precessed to J2000" in caplog.text
+    for name in ("kvis", "star"):  # drawn on the image
+        img.write_catalog(outfile="b." + name, format=name)
+    degrees = [float(line.split()[1]) for line in Path("b.kvis").read_text().splitlines() if line.startswith("ell")]
+    assert brightest.centre_sky[0] == pytest.approx(min(degrees, key=lambda ra: abs(ra - wanted.ra.deg)), abs=1e-5)
+    assert Path("b.star").read_text().startswith(" 9 58")
+    img.write_catalog(outfile="b.reg", format="ds9")
+    assert Path("b.reg").read_text().splitlines()[2] == "fk4"
+
+
 def test_export_image(img):
     for name in ("ch0", "rms", "mean", "gaus_resid", "gaus_model", "island_mask"):
         assert img.export_image(img_type=name) is True
         with fits.open(f"field.pybdsf_{name}.fits") as hdus:
-            assert hdus[0].data.shape == (1, 1, 320, 320) and hdus[0].header["BUNIT"] == "Jy/beam"
+            assert hdus[0].data.shape == (1, 1, 320, 320)
+            assert hdus[0].header.get("BUNIT") == (None if name == "island_mask" else "Jy/beam")
     wcs_keys = ("CRVAL1", "CRPIX1", "CDELT1", "CTYPE1", "CRVAL2", "CDELT2", "BMAJ", "EQUINOX")
     ours, input_header = fits.getheader("field.pybdsf_rms.fits"), fits.getheader("field.fits")
     for key in wcs_keys:
@@ -277,6 +301,22 @@ def test_loggers_are_left_alone_and_quiet_is_quiet(run, capsys):
     assert before == {name: (logging.getLogger(name).level, list(logging.getLogger(name).handlers)) for name in before}
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            {"rms_map": False, "mean_map": "zero"},
+            r"rms \.+ : 4\.\d+e-05 .*\nValue of background mean \.+ : 0.00e\+00",
+        ),
+        ({"rms_map": True, "mean_map": "map"}, r"rms map \.* *: \(.*\) Jy/beam\nMin/max values of background mean map"),
+        ({"rms_map": False, "rms_value": 1e-3, "mean_map": "const"}, r"Value of background rms \.+ : 1.00e-03 Jy/beam"),
+    ],
+)
+def test_the_background_that_counts_is_told(run, capsys, options, told):
+    run(thresh_pix=50.0, quiet=False, **options)
+    assert re.search(told, capsys.readouterr().out)
+
+
 def test_output_all(run):
     img = run(thresh_pix=4.0, output_all=True, outdir="out", solnname="_1")
     names = {str(path.relative_to(img.basedir)) for path in Path(img.basedir).rglob("*") if path.is_file()}
@@ -288,6 +328,9 @@ def test_output_all(run):
         "residual/field.pybdsf.resid_gaus.fits", "model/field.pybdsf.model.fits", "misc/field.pybdsf_pyrank.fits",
         "misc/parameters_used", "misc/parameters.sav",
     }  # fmt: skip
+    for path in Path(img.basedir).rglob("*.fits"):
+        counts = "pyrank" in path.name or "norm" in path.name  # islands, or the noise
+        assert fits.getheader(path).get("BUNIT") == (None if counts else "Jy/beam"), path.name
     again = run(output_all=True, outdir="out", solnname="_1", opdir_overwrite="append", thresh_pix=50.0)
     assert Path(again.basedir).parent == Path(img.basedir)
 

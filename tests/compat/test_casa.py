@@ -196,6 +196,7 @@ def test_mask(clean, caplog):
     np.testing.assert_array_equal(pixels("pb.mask")[0] == 1, pixels("pb.pb")[0] > 0.9)
     clean(usemask="auto-multithresh", imagename="auto")
     np.testing.assert_array_equal(pixels("auto.mask")[0] == 1, pixels("auto.model")[0] != 0)
+    assert 0 < pixels("auto.mask")[0].mean() < 0.1
 
 
 def test_bad_mask_leaves_what_is_there(clean, tmp_path):

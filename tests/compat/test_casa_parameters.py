@@ -138,6 +138,27 @@ def test_refused_by_deconvolve(setting, message, tmp_path, monkeypatch):
         deconvolve("y")
 
 
+def test_products_do_not_replace_what_they_are_made_of(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("x.residual", "x.psf", "x.mask", "x.image"):
+        Path(name).mkdir()
+    Path("x.reg").write_text("#CRTFv0")
+    Path("link").symlink_to("x.reg")
+    defaults = {name: parameter.default for name, parameter in PARAMETERS.items()} | {"imagename": "x"}
+    for mask in ("x.reg", "link", ["circle[[5pix,5pix],2pix]", "x.image"]):
+        message = r"mask=.*, imagename='x': .*x\.(reg|image) would be replaced by a product, .*; choose another name"
+        with pytest.raises(SettingError, match=message):
+            check(defaults | {"mask": mask})
+        with pytest.raises(SettingError, match=message):
+            deconvolve("x", mask=mask)
+    with pytest.raises(SettingError, match=r"startmodel='x\.image', imagename='x': "):
+        deconvolve("x", startmodel="x.image")
+    check(defaults | {"mask": "x.mask"})
+    check(defaults | {"mask": "x.reg", "restart": False})
+    check(defaults | {"mask": "x.reg", "imagename": "y"})
+    assert Path("x.reg").read_text() == "#CRTFv0"
+
+
 def course(peaks, fluxes, kept, threshold=1e-4):
     """What is noted of some models, of which one is kept."""
     image = np.zeros((2, 2))

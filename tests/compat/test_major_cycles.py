@@ -90,6 +90,16 @@ def test_depth(framework, quick):
     assert all_of_it.model.sum() > bright.model.sum() > none.model.sum() == 0
 
 
+def test_a_model_has_no_pixels_without_meaning(framework, quick):
+    residual, psf = framework
+    cycle, _ = MajorCycles(quick, psf).step(residual())
+    dirty, drawn = cycle.result.dirty, np.nan_to_num(cycle.result.image.data)
+    assert np.count_nonzero(drawn) > 0.5 * drawn.size > 10 * np.count_nonzero(cycle.model)
+    assert cycle.model.sum() == pytest.approx(drawn.sum(), rel=1e-3)
+    changed = dirty.convolve_psf(cycle.model - drawn)[~dirty.blank]
+    assert np.abs(changed).max() < 3e-3 * dirty.rms
+
+
 def test_noise_that_varies_does_not_make_the_model_fainter(uneven, quick):
     dirty, psf, result = uneven
     assert np.ndim(result.dirty.relative_noise)  # it was divided by its noise

@@ -90,7 +90,9 @@ def test_primary_beam(run, quick, demo, given):
         np.testing.assert_allclose(corrected[seen], (apparent / result.dirty.pb)[seen], rtol=1e-5, atol=1e-15)
         assert np.isnan(corrected[~seen]).all()
     # As WSClean's: not blank outside the primary beam, where the residual is the dirty image.
-    assert not seen.all() and (plane(f"{prefix}-model.fits")[~seen] == 0).all()
+    assert not seen.all()
+    for kind in ("model", "uncertainty"):
+        assert (plane(f"{prefix}-{kind}.fits")[~seen] == 0).all()
     assert np.isfinite(plane(f"{prefix}-image.fits")).all()
     np.testing.assert_allclose(plane(f"{prefix}-model-pb.fits"), result.image.data, rtol=1e-5, atol=1e-12)
 
@@ -162,6 +164,14 @@ def test_without_a_dirty_image(run, quick):
     cleaned = run(kinds=["image"], start="field-0001", WSCNITER=1000.0)
     with pytest.raises(FileNotFoundError, match=r"field-0001-image\.fits is no dirty image"):
         wsclean.find_images(cleaned)
+
+
+@pytest.mark.parametrize(("option", "said"), [("-continue", "-continue"), ("--subtract-model", "-subtract-model")])
+def test_without_a_model_that_was_subtracted(run, option, said):
+    # FITS drops the blank at the end of the first card.
+    prefix = run(HISTORY=f"{'wsclean -name field -size 512 512 -niter 0 -make-psf':71} {option} a.ms")
+    with pytest.raises(DirtyImageError, match=rf"field-dirty.fits: .* a model from it \({said} in its"):
+        wsclean.find_images(prefix)
 
 
 def test_errors(run, demo, quick, tmp_path, noise_image, capsys):

@@ -188,6 +188,8 @@ def test_spectra_are_fitted_source_by_source():
         ("-name x -channels-out 2", "-channels-out 2: .*add -join-channels"),
         ("-name x -pol I,Q", "-pol I,Q: .*add -join-polarizations"),
         ("-name x -pol Q", "-pol Q: only total intensity"),
+        ("-name x -multiscale -auto-mask 3", "-multiscale -auto-mask: WSClean 3.1.0 crashes .*; leave out -multiscale"),
+        ("-name x -multiscale -save-source-list", "-multiscale -save-source-list: .* leave out -multiscale"),
     ],
 )
 def test_refused(folder, arrays, command, message):
@@ -215,6 +217,35 @@ def test_mask_and_depth_come_from_the_command_line(folder, demo):
     assert run.mask.name == "m.fits" and run.depth(1e-3) == (0.0, 3.0) and run.prefix.name == "x"
     run = WSCleanRun.of(request("-name x -threshold 1e-3"), (1, 1, 320, 320), read_plugin_settings(SETTINGS))
     assert run.mask is None and run.depth(1e-3) == (1e-3, 0.0)
+
+
+def test_a_border_stays_empty(folder, demo):
+    settings = read_plugin_settings(SETTINGS)
+    run = WSCleanRun.of(request("-name x -clean-border 5"), (1, 1, 320, 320), settings)
+    expected = np.zeros((320, 320))
+    expected[16:-16, 16:-16] = 1
+    np.testing.assert_array_equal(run.mask.data, expected)
+    given = np.zeros((320, 320))
+    given[:40, 100:200] = 1
+    fits.writeto("m.fits", given, fits.getheader("x-psf.fits"))
+    run = WSCleanRun.of(request("-name x -clean-border 5 -fits-mask m.fits"), (1, 1, 320, 320), settings)
+    np.testing.assert_array_equal(run.mask.data, given * expected)
+    assert run.mask.meta["FILENAME"] == "m.fits"
+
+
+def test_what_is_read_is_not_replaced(folder, arrays):
+    fits.writeto("x-uncertainty.fits", np.ones((320, 320)), fits.getheader("x-psf.fits"))
+    with pytest.raises(SettingError, match=r"x-uncertainty\.fits would be replaced by a product, but is read"):
+        deconvolver()(*arrays, request("-name x -fits-mask x-uncertainty.fits"))
+    assert fits.getdata("x-uncertainty.fits").min() == 1
+
+
+def test_options_without_counterpart_are_named(folder, demo, caplog):
+    command = "-name x -auto-mask 3 -local-rms -horizon-mask 5deg -spectral-correction 150e6 80,-0.7"
+    WSCleanRun.of(request(command), (1, 1, 320, 320), read_plugin_settings(SETTINGS))
+    for option in ("-auto-mask", "-local-rms", "-horizon-mask", "-spectral-correction"):
+        assert f"{option}: has no counterpart" in caplog.text
+    assert "-multiscale" not in caplog.text
 
 
 @pytest.mark.wsclean

@@ -88,7 +88,7 @@ def analyse(field, options, psf=None, pb=None, reliability=None, imager=None):
     field = replace(field, background=background, pb=np.ones(field.data.shape) if given is None else given)
     result = _image(field, imager, psf)
     catalog = _select(result.catalog, field, options, psf, reliability, imager)
-    gaussians = _unflagged(make_gaussians(catalog, field), field, options)
+    gaussians = _unflagged(make_gaussians(catalog, field, result.restored.data), field, options)
     islands, rank = find_islands(gaussians, field, options.thresh_isl, options.minpix_isl, options.maxpix_isl)
     sources = group_sources(islands, field, options.group_by_isl)
     gaussians = [gaussian for island in islands for gaussian in island.gaul]

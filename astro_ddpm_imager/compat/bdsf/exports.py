@@ -177,7 +177,8 @@ class Exports:
         path = Path(outfile or f"{self.imagename}_{img_type}.fits")
         if path.exists() and not clobber:
             return _error(f"File exists and clobber = False: {path}")
-        write_image(path, images[img_type](self.analysis), self.analysis.field, pad_image)
+        unit = None if img_type == "island_mask" else "Jy/beam"
+        write_image(path, images[img_type](self.analysis), self.analysis.field, pad_image, unit)
         print(f"--> Wrote file '{path}'")
         return True
 

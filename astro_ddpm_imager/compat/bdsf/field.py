@@ -19,7 +19,7 @@ from ...sources.catalog import on_sky
 from .background import Background
 from .planes import collapse
 
-__all__ = ["Field", "pixels_at", "read_field"]
+__all__ = ["Field", "catalog_frame", "pixels_at", "read_field"]
 
 
 @dataclass(frozen=True)
@@ -155,8 +155,22 @@ def pixels_at(wcs, ra, dec):
         0-based pixels.
     y : float or 1D array
     """
-    frame = on_sky(wcs, *np.reshape(wcs.wcs.crpix, (2, 1)))[0].frame.replicate_without_data()
-    return wcs.world_to_pixel(SkyCoord(ra, dec, unit="deg", frame=frame))
+    return wcs.world_to_pixel(SkyCoord(ra, dec, unit="deg", frame=catalog_frame(wcs)))
+
+
+def catalog_frame(wcs):
+    """The frame of catalogues of an image.
+
+    Parameters
+    ----------
+    wcs : `~astropy.wcs.WCS`
+
+    Returns
+    -------
+    str
+        ``"icrs"``, ``"fk5"`` or ``"fk4"``, of J2000 or B1950.
+    """
+    return on_sky(wcs, *np.reshape(wcs.wcs.crpix, (2, 1)))[0].frame.name
 
 
 def _beam(image, path):

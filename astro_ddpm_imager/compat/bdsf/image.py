@@ -12,7 +12,7 @@ from ...observation.celestial import read_wcs
 from .analysis import analyse
 from .conversions import Conversions
 from .exports import Exports
-from .field import read_field
+from .field import catalog_frame, read_field
 from .outputs import output_folder, read_parameters, save_parameters, write_output
 from .parameters import PARAMETERS, Options
 from .runlog import RunLog
@@ -134,8 +134,13 @@ class Image(Conversions, Exports):
             run.say("--> No PSF: the restoring beam takes its place; give psf= if the image is not CLEANed")
         self.analysis = analyse(field, opts, **self.extras)
         self._take_analysis()
-        run.say("Value of background rms ................. : %.2e Jy/beam", self.clipped_rms)
-        run.say("Value of background mean ................ : %.2e Jy/beam", self.clipped_mean)
+        for name, values in (("rms", self.rms_arr), ("mean", self.mean_arr)):
+            lowest, highest = np.nanmin(values), np.nanmax(values)
+            if lowest == highest:
+                run.say("%s : %.2e Jy/beam", f"Value of background {name} ".ljust(41, "."), lowest)
+            else:
+                title = f"Min/max values of background {name} map "
+                run.say("%s : (%.2e, %.2e) Jy/beam", title.ljust(41, "."), lowest, highest)
         run.say("Number of islands found ................. : %d", self.nisl)
         run.say("Total number of Gaussians fit to image .. : %d", self.ngaus)
         run.say("Total flux density in model ............. : %.3g Jy", self.total_flux_gaus)
@@ -157,9 +162,7 @@ class Image(Conversions, Exports):
         self.field = field
         self.header, self.beam, self.frequency = field.header, tuple(map(float, field.beam)), float(field.frequency)
         self.equinox = float(np.nan_to_num(field.wcs.wcs.equinox, nan=2000.0))
-        self.frame = (field.wcs.wcs.radesys or "ICRS").lower()
-        if self.frame not in ("fk5", "icrs", "fk4"):
-            self.frame = "icrs"
+        self.frame = catalog_frame(field.wcs)
         self.ch0_arr = field.data.T.astype(np.float32)
         self.image_arr = self.ch0_arr[None, None]
         self.shape, (self.nstokes, self.nchan) = self.image_arr.shape, self.image_arr.shape[:2]

@@ -16,7 +16,7 @@ CARRIED = ("SPECSYS", "TELESCOP", "INSTRUME", "OBJECT", "DATE-OBS")
 LARGEST = 2**20  # bytes of a save file
 
 
-def write_image(path, data, field, pad=False):
+def write_image(path, data, field, pad=False, unit="Jy/beam"):
     """Write an image as FITS with the four axes PyBDSF writes.
 
     Parameters
@@ -27,6 +27,8 @@ def write_image(path, data, field, pad=False):
     field : `~astro_ddpm_imager.compat.bdsf.field.Field`
     pad : bool, optional
         Fill with zeros up to the size of the file, if the image was cut.
+    unit : str or None, optional
+        BUNIT; None for numbers without one.
     """
     wcs = field.wcs
     if pad and data.shape != field.full_shape:
@@ -37,10 +39,10 @@ def write_image(path, data, field, pad=False):
         wcs.wcs.crpix += field.origin
     header = wcs.to_header()
     # Always these two, in this order, whatever there is in the file.
-    for axis, (kind, value, step, unit) in enumerate(
+    for axis, (kind, value, step, of_axis) in enumerate(
         [("STOKES", 1.0, 1.0, ""), ("FREQ", field.frequency, _channel_width(field.header), "Hz")], 3
     ):
-        cards = {"CTYPE": kind, "CRVAL": value, "CRPIX": 1.0, "CDELT": step, "CUNIT": unit}
+        cards = {"CTYPE": kind, "CRVAL": value, "CRPIX": 1.0, "CDELT": step, "CUNIT": of_axis}
         header.update({f"{key}{axis}": card for key, card in cards.items()})
     header["WCSAXES"], header["RESTFRQ"] = 4, field.frequency
     for key in CARRIED:
@@ -48,7 +50,8 @@ def write_image(path, data, field, pad=False):
             header[key] = field.header[key]
     header["BMAJ"], header["BMIN"], header["BPA"] = field.beam
     header.setdefault("EQUINOX", 2000.0)
-    header["BUNIT"] = "Jy/beam"
+    if unit:
+        header["BUNIT"] = unit
     kind = "int32" if data.dtype.kind == "i" else "float32"
     fits.PrimaryHDU(data.astype(kind)[None, None], header).writeto(path, overwrite=True)
 
@@ -115,7 +118,8 @@ def write_output(image):
         if opts.output_all or getattr(opts, option):
             written.append(folder / path)
             written[-1].parent.mkdir(parents=True, exist_ok=True)
-            write_image(written[-1], data, field)
+            without_unit = option in ("savefits_normim", "savefits_rankim")
+            write_image(written[-1], data, field, unit=None if without_unit else "Jy/beam")
     if opts.output_all:
         for path, (kind, catalog_type) in catalogs.items():
             if image.sources:

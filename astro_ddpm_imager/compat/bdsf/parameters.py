@@ -125,7 +125,11 @@ EFFECTIVE = {
     "flag_maxsize_bm": (25.0, "float", "drops Gaussians larger than this many beam areas"),
     "flag_minsize_bm": (0.7, "float", "drops smaller Gaussians, if ``flag_smallsrc``"),
     "flag_smallsrc": (False, "bool", "whether ``flag_minsize_bm`` counts"),
-    "frequency": (None, "above0?", "frequency written to the catalogues, instead of the header's; Hz"),
+    "frequency": (
+        None, "above0?",
+        "frequency of image and catalogues, Hz, instead of the header's; of the collapsed cube, too, for which PyBDSF "
+        "takes ``frequency_sp``",
+    ),
     "group_by_isl": (False, "bool", "all Gaussians of an island become one source"),
     "indir": (None, "str?", "folder of the image, if its name has none"),
     "kappa_clip": (None, "float?", "clipping of background mean and rms, in sigma; None is 3"),

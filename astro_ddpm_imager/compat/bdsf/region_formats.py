@@ -1,8 +1,10 @@
 """Region files and sky models as PyBDSF writes them: DS9, CASA boxes, kvis, AIPS star, BBS."""
 
+import logging
+
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import Angle
+from astropy.coordinates import Angle, SkyCoord
 from astropy.stats import gaussian_sigma_to_fwhm
 
 from ...errors import printable
@@ -11,6 +13,8 @@ from ...observation.reading import read_image
 from ...products.region_files import reliability_color
 
 __all__ = ["bbs_text", "casabox_text", "ds9_text", "kvis_text", "star_text"]
+
+log = logging.getLogger(__name__)
 
 BOX_FWHM = 3.0  # half of a CASA box's sides, in FWHM of the source
 
@@ -92,7 +96,7 @@ def casabox_text(things, kind, image):
 
 
 def kvis_text(gaussians):
-    """Annotations for kvis: the number of the island, and the FWHM as semi-axes.
+    """Annotations for kvis: the number of the island, and the FWHM as semi-axes, in frame and plane of the image.
 
     Parameters
     ----------
@@ -104,14 +108,14 @@ def kvis_text(gaussians):
     """
     lines = ["### KVis annotation file", "", "color green", ""]
     for gaussian in gaussians:
-        (ra, dec), (major, minor, pa) = gaussian.centre_sky, gaussian.size_sky
+        (ra, dec), (major, minor, pa) = gaussian.centre_sky, gaussian.size_sky_uncorr
         lines.append(f"text   {ra:10.5f} {dec:10.5f}   {gaussian.island_id}")
         lines.append(f"ellipse {ra:10.5f} {dec:10.5f}   {major:10.7f} {minor:10.7f}  {pa:10.4f}")
     return "\n".join(lines) + "\n"
 
 
 def star_text(gaussians):
-    """AIPS star file: position, axes in arcsec, position angle, symbol and peak.
+    """AIPS star file: position, axes in arcsec, position angle, in frame and plane of the image; symbol and peak.
 
     Parameters
     ----------
@@ -123,7 +127,7 @@ def star_text(gaussians):
     """
     lines = []
     for gaussian in gaussians:
-        (ra, dec), (major, minor, pa) = gaussian.centre_sky, gaussian.size_sky
+        (ra, dec), (major, minor, pa) = gaussian.centre_sky, gaussian.size_sky_uncorr
         hms, dms = Angle(ra, u.deg).hms, Angle(abs(dec), u.deg).dms
         lines.append(
             f"{int(hms.h):2d} {int(hms.m):2d} {hms.s:6.3f} {'-' if dec < 0 else '+'}{int(dms.d):2d} {int(dms.m):2d} "
@@ -136,7 +140,8 @@ def bbs_text(gaussians, image, root, patches=None, mask=None):
     """BBS sky model, brightest first.
 
     The spectral index is left empty, because none is measured; a Gaussian
-    whose deconvolved size is below its error is a point.
+    whose deconvolved size is below its error is a point. Positions are of
+    J2000, as BBS takes them.
 
     Parameters
     ----------
@@ -152,6 +157,8 @@ def bbs_text(gaussians, image, root, patches=None, mask=None):
     -------
     str
     """
+    if image.frame == "fk4":
+        log.warning("the image is of B1950: the positions of the sky model are precessed to J2000")
     patch_column = "Patch, " if patches else ""
     lines = [
         f"format = Name, Type, {patch_column}Ra, Dec, I, Q, U, V, MajorAxis, MinorAxis, Orientation, "
@@ -184,7 +191,11 @@ def _bbs_line(gaussian, image, root, patch):
     major, minor, pa = gaussian.deconv_size_sky
     resolved = major > gaussian.deconv_size_skyE[0]
     shape = (major * 3600, minor * 3600, pa) if resolved else (0.0, 0.0, 0.0)
-    ra, dec = _sexagesimal(*gaussian.centre_sky, (":", "."), 6)
+    place = gaussian.centre_sky
+    if image.frame == "fk4":
+        there = SkyCoord(*place, unit="deg", frame="fk4").fk5
+        place = (there.ra.deg, there.dec.deg)
+    ra, dec = _sexagesimal(*place, (":", "."), 6)
     fields = [_name(gaussian, "gaul", root), "GAUSSIAN" if resolved else "POINT", *([patch] if patch else []), ra, dec]
     fields += [f"{gaussian.total_flux:.3e}", "0.0", "0.0", "0.0", *(f"{value:.5e}" for value in shape)]
     return ", ".join([*fields, f"{image.frequency:.5e}", "[]"])

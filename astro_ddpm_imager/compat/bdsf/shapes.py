@@ -1,10 +1,13 @@
-"""Errors of the shapes of Gaussians, and where north is."""
+"""Shapes of Gaussians: their sizes, errors, and where north is."""
 
 import numpy as np
 
 from ...sources.catalog import on_sky
 
-__all__ = ["condon_errors", "north_angle"]
+__all__ = ["condon_errors", "deconvolved_errors", "north_angle", "size_factor"]
+
+LARGEST = 1.5  # times as large, the second moments
+HALVINGS = 7
 
 
 def condon_errors(major, minor, noise_fwhm, snr):
@@ -36,6 +39,69 @@ def condon_errors(major, minor, noise_fwhm, snr):
     unround = major**2 - minor**2
     pa_err = np.rad2deg(2 / across * major * minor / unround) if unround > 0 else np.inf
     return float(np.sqrt(2) * major / along), float(np.sqrt(2) * minor / across), float(min(pa_err, 90.0))
+
+
+def deconvolved_errors(shape, errors, deconvolved):
+    """Errors of a deconvolved shape.
+
+    Variances are what is subtracted, so that a size D of a source that is seen
+    with M has the error M E / D, if E is that of M. One that is smaller than
+    its error has the error with which it would be as large.
+
+    Parameters
+    ----------
+    shape, deconvolved : tuple of float
+        FWHM of the axes and position angle, as seen and without the beam.
+    errors : tuple of float
+        Of the shape as seen.
+
+    Returns
+    -------
+    tuple of float
+        Of major and minor axis and position angle (degrees, at most 90).
+    """
+    blurred = [seen * error for seen, error in zip(shape[:2], errors[:2], strict=True)]
+    axes = [product / max(size, np.sqrt(product)) for product, size in zip(blurred, deconvolved[:2], strict=True)]
+    seen, left = (major**2 - minor**2 for major, minor, _ in (shape, deconvolved))
+    pa_err = errors[2] * seen / left if left > 0 else np.inf
+    return *map(float, axes), float(min(pa_err, 90.0))
+
+
+def size_factor(image, offset, beam, size, flux):
+    """How many times as large a source is whose flux, in an image, is the one that it is known to have.
+
+    At the same peak, flux grows with size. The mean of what sizes may be is
+    too large for a point, for nothing is narrower; its peak would be too low.
+
+    Parameters
+    ----------
+    image : 2D array, shape (ny, nx)
+        The source alone, Jy/beam; NaN where blank.
+    offset : 3D array, shape (2, ny, nx)
+        Pixels in x and y from its centre.
+    beam, size : 2D arrays, shape (2, 2)
+        Second moments of beam and source in pixels.
+    flux : float
+        Jy.
+
+    Returns
+    -------
+    float
+        Of the second moments, from 0 to ``LARGEST``; 1 if all is blank.
+    """
+    known = np.isfinite(image)
+    if not known.any():
+        return 1.0
+    image, offset = image[known], offset[:, known]
+    low, high = 0.0, LARGEST
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        seen = beam + middle * size
+        profile = np.exp(-0.5 * np.einsum("ik,ij,jk->k", offset, np.linalg.inv(seen), offset))
+        peak = image @ profile / (profile @ profile)
+        too_much = peak * np.sqrt(np.linalg.det(seen) / np.linalg.det(beam)) > flux
+        low, high = (low, middle) if too_much else (middle, high)
+    return (low + high) / 2 if low > 0 else 0.0
 
 
 def north_angle(wcs, x=None, y=None):

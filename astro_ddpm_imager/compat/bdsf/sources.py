@@ -7,7 +7,7 @@ from astropy.stats import gaussian_fwhm_to_sigma
 from scipy.ndimage import binary_erosion, find_objects, label
 
 from ...observation.ellipses import from_axes, to_axes
-from .shapes import condon_errors, north_angle
+from .shapes import condon_errors, deconvolved_errors, north_angle, size_factor
 from .without import STARTS
 
 __all__ = ["Gaussian", "Island", "Source", "find_islands", "group_sources", "make_gaussians"]
@@ -59,44 +59,67 @@ class Island(_Attributes):
     """
 
 
-def make_gaussians(catalog, field):
+def make_gaussians(catalog, field, restored):
     """Gaussians from a catalogue.
 
     Parameters
     ----------
     catalog : `~astropy.table.QTable`
         Of `~astro_ddpm_imager.DiffusionImager`.
-    field : `~astro_ddpm_imager.compat.bdsf.analysis.Field`
+    field : `~astro_ddpm_imager.compat.bdsf.field.Field`
+    restored : 2D array, shape (ny, nx)
+        Restored image without its mean, Jy/beam. It says how large the Gaussians are that have the catalogue's fluxes.
 
     Returns
     -------
     list of `Gaussian`
     """
     beam = from_axes(*field.beam)
-    to_pixels = np.linalg.inv(field.wcs.pixel_scale_matrix)
+    to_pixels, at_reference = np.linalg.inv(field.wcs.pixel_scale_matrix), north_angle(field.wcs)
     gaussians = []
     for row in catalog:
         x, y = float(row["x"]), float(row["y"])
         pixel = tuple(np.clip(np.round([y, x]).astype(int), 0, np.array(field.data.shape) - 1))
         rms, mean, pb = (float(image[pixel]) for image in (field.background.rms, field.background.mean, field.pb))
-        peak, flux = float(row["peak_flux"].value), float(row["flux"].to_value("Jy"))
-        flux_error = float(row["flux_err"].to_value("Jy"))
+        flux, flux_error = (float(row[name].to_value("Jy")) for name in ("flux", "flux_err"))
         errors = [float(row[name].to_value("deg")) for name in ("ra_err", "dec_err")]
-        at_reference, here = north_angle(field.wcs), north_angle(field.wcs, x, y)
         major, minor, pa = (float(row[name].to_value("deg")) for name in ("major", "minor", "pa"))
-        deconvolved = from_axes(major, minor, pa + here - at_reference)
         gaussian = Gaussian(
-            total_flux=flux, total_fluxE=flux_error, peak_flux=peak, peak_fluxE=flux_error * peak / flux,
+            total_flux=flux, total_fluxE=flux_error,
             centre_sky=[float(row[name].to_value("deg")) for name in ("ra", "dec")], centre_skyE=errors,
             centre_pix=[x, y], centre_pixE=[float(e) for e in np.sqrt(to_pixels**2 @ np.square(errors))],
             rms=rms, mean=mean, wave_rms=0.0, wave_mean=0.0, jlevel=0, flag=0,
             reliability=float(row["reliability"]), sample_fraction=float(row["sample_fraction"]),
-            snr=float(row["snr"]), pb=pb, covariance=beam + deconvolved,
+            snr=float(row["snr"]), pb=pb,
         )  # fmt: skip
-        _set_shape(gaussian, beam, at_reference, here, peak * pb / rms)
-        _set_pixels(gaussian, to_pixels, peak * pb)
+        _set_size(gaussian, beam, from_axes(major, minor, pa + north_angle(field.wcs, x, y) - at_reference))
         gaussians.append(gaussian)
+    _fit_sizes(gaussians, field, restored, to_pixels)
+    for gaussian in gaussians:
+        here, peak = north_angle(field.wcs, *gaussian.centre_pix), gaussian.peak_flux * gaussian.pb
+        _set_shape(gaussian, beam, at_reference, here, peak / gaussian.rms)
+        _set_pixels(gaussian, to_pixels, peak)
     return gaussians
+
+
+def _fit_sizes(gaussians, field, restored, to_pixels):
+    """Make the Gaussians as large as their fluxes want them in an image."""
+    beam = from_axes(*field.beam)
+    left = restored - field.model(gaussians)
+    for gaussian in gaussians:
+        window, profile = field.stamp(gaussian)
+        alone = left[window] + gaussian.peak_flux * gaussian.pb * profile
+        offset = np.mgrid[window][::-1] - np.reshape(gaussian.centre_pix, (2, 1, 1))
+        size = gaussian.covariance - beam
+        in_pixels = (to_pixels @ each @ to_pixels.T for each in (beam, size))
+        _set_size(gaussian, beam, size * size_factor(alone, offset, *in_pixels, gaussian.total_flux * gaussian.pb))
+
+
+def _set_size(gaussian, beam, size):
+    """Set second moments, and the peak that a Gaussian of its flux has with them."""
+    gaussian.covariance = beam + size
+    gaussian.peak_flux = gaussian.total_flux * float(np.sqrt(np.linalg.det(beam) / np.linalg.det(gaussian.covariance)))
+    gaussian.peak_fluxE = gaussian.total_fluxE * gaussian.peak_flux / gaussian.total_flux
 
 
 def _set_shape(thing, beam, at_reference, here, snr):
@@ -107,9 +130,10 @@ def _set_shape(thing, beam, at_reference, here, snr):
         plane = (pa + at_reference) % 180
         setattr(thing, name, (major, minor, (plane - here) % 180))
         setattr(thing, f"{name}_uncorr", [major, minor, plane])
-    errors = condon_errors(*to_axes(thing.covariance)[:2], np.sqrt(beam_axes[0] * beam_axes[1]), snr)
-    for name in ("size_skyE", "size_skyE_uncorr", "deconv_size_skyE", "deconv_size_skyE_uncorr"):
-        setattr(thing, name, errors)
+    errors = condon_errors(*thing.size_sky[:2], np.sqrt(beam_axes[0] * beam_axes[1]), snr)
+    thing.size_skyE = thing.size_skyE_uncorr = errors
+    errors = deconvolved_errors(thing.size_sky, errors, thing.deconv_size_sky)
+    thing.deconv_size_skyE = thing.deconv_size_skyE_uncorr = errors
 
 
 def _set_pixels(gaussian, to_pixels, peak):

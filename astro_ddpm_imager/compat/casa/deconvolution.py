@@ -21,7 +21,7 @@ from .found import write_found
 from .log import tell, tell_ignored
 from .masks import allowed_pixels
 from .parameters import PARAMETERS, Parameter, check_kinds, ignored
-from .products import copy_image, move_products, planes, put_planes
+from .products import check_inputs, copy_image, move_products, planes, put_planes
 from .summary import Course, stop_code, summarise
 
 __all__ = ["DECONVOLVE", "deconvolve"]
@@ -117,6 +117,7 @@ def _check(values):
     if starts and (len(starts) > 1 or model.exists()):
         why = "only 'mtmfs' has several" if len(starts) > 1 else f"there is {model.name}, which goes on; remove it"
         raise SettingError(f"startmodel={values['startmodel']!r}: {why}, or leave startmodel out")
+    check_inputs(values, ("startmodel", "mask"), MADE)
 
 
 def _starts(startmodel):

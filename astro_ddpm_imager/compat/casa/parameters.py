@@ -7,6 +7,7 @@ import numpy as np
 
 from ...errors import SettingError
 from ...settings import check_number
+from .products import check_inputs
 
 __all__ = ["MOSAICS", "PARAMETERS", "Parameter", "check", "check_kinds", "ignored", "passed_on"]
 
@@ -199,6 +200,8 @@ def check(values):
             f"outlierfile={values['outlierfile']!r}: one field is imaged at a time; make the image larger (imsize), or "
             f"call tclean for each field{ALONE}"
         )
+    if values["restart"]:  # else the products get a name of their own
+        check_inputs(values, ("vis", "mask"))
 
 
 def check_kinds(values):

@@ -6,14 +6,40 @@ from pathlib import Path
 
 import numpy as np
 
-from ...products.writing import move_all, product_path
+from ...errors import SettingError
+from ...products.writing import check_not_read, move_all, product_path
 
-__all__ = ["PRODUCTS", "copy_image", "move_products", "note", "numbered", "planes", "put_planes"]
+__all__ = ["PRODUCTS", "check_inputs", "copy_image", "move_products", "note", "numbered", "planes", "put_planes"]
 
 PRODUCTS = (
     ".image", ".image.pbcor", ".model", ".residual", ".psf", ".pb", ".sumwt", ".mask", ".uncertainty",
     ".catalog.ecsv", ".reg",
 )  # fmt: skip
+
+
+def check_inputs(values, names, suffixes=PRODUCTS):
+    """Refuse what would be replaced by a product that is made of it.
+
+    Parameters
+    ----------
+    values : dict
+        All parameters of the task.
+    names : iterable of str
+        Those that files may be given to, one or a list.
+    suffixes : iterable of str, optional
+        Of the products. ``.mask`` may be read, for it is written with what it says.
+
+    Raises
+    ------
+    SettingError
+    """
+    for name in names:
+        given = values[name] if isinstance(values[name], list | tuple) else [values[name]]
+        read = [path for path in given if isinstance(path, str | Path)]
+        try:
+            check_not_read(values["imagename"], read, [suffix for suffix in suffixes if suffix != ".mask"])
+        except SettingError as error:
+            raise SettingError(f"{name}={values[name]!r}, imagename={values['imagename']!r}: {error}") from error
 
 
 def planes(path):

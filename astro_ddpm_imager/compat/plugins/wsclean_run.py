@@ -12,6 +12,7 @@ from astropy.nddata import CCDData
 from astropy.wcs.utils import proj_plane_pixel_area
 
 from ...errors import DirtyImageError, SettingError, SimulationError
+from ...observation.inputs import as_companion
 from ...observation.reading import read_image
 from ...simulate.imaging import fit_beam
 from ..wsclean import PLANE, without_origin
@@ -26,6 +27,18 @@ POLARIZATIONS = ("I", "Q", "U", "V", "RR", "RL", "LR", "LL", "XX", "XY", "YX", "
 TOTAL = ("XX", "YY", "RR", "LL")  # whose mean, where there is no I, is the total intensity
 STARTS_PYTHON_ONCE = "3.1"
 MIDDLE = 1  # pixel, by which the peak of a PSF may be off
+OF_COMPONENTS = ("-auto-mask", "-save-source-list")  # of its multiscale CLEAN, which is not there
+# Options without effect, and why.
+WITHOUT = {
+    "-save-source-list": "WSClean lists every pixel of the model; the sources are in the catalogue",
+    "-auto-mask": "has no counterpart: the model itself tells emission from noise",
+    "-multiscale": "has no counterpart: the model knows the shapes of sources",
+    "-local-rms": "has no counterpart: the noise of -auto-threshold is that of all of the image",
+    "-horizon-mask": "has no counterpart: give a mask, with -fits-mask",
+    "-spectral-correction": "has no counterpart: the channels count with their weights",
+    "-squared-channel-joining": "has no counterpart: the channels count with their weights",
+    "-force-spectrum": "has no counterpart: each source has a spectrum of its own",
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +55,7 @@ class WSCleanRun:
         Sum 1; 0 for a channel without data.
     total : list of int
         Polarizations that make the total intensity.
-    mask : `~pathlib.Path` or None
+    mask : `~pathlib.Path`, `~astropy.nddata.CCDData`, 2D array or None
         CLEAN's mask.
     nsigma : float or None
         ``-auto-threshold``.
@@ -54,7 +67,7 @@ class WSCleanRun:
     template: CCDData
     weights: np.ndarray
     total: list
-    mask: Path | None
+    mask: object
     nsigma: float | None
     fits_spectra: bool
 
@@ -93,7 +106,7 @@ class WSCleanRun:
             raise DirtyImageError("no channel has data; see -channel-range, -interval and the flags")
         prefix = _prefix(path, shape[0], settings.output)
         total = _total_intensity(options.value("-pol") or "I", shape[1])
-        mask = settings.options.mask or options.path("-fits-mask") or options.path("-casa-mask")
+        mask = _mask(settings.options.mask, options, template)
         fits_spectra = "-fit-spectral-pol" in options or "-fit-spectral-log-pol" in options
         nsigma = options.number("-auto-threshold", None)
         return cls(prefix, template, weights / weights.sum(), total, mask, nsigma, fits_spectra)
@@ -269,10 +282,27 @@ def _check_options(options, version):
                     f"{option} {options.value(option)}: WSClean {version} crashes when it deconvolves a second image "
                     f"in Python; {way}"
                 )
-    if "-save-source-list" in options:
-        log.warning("-save-source-list: WSClean lists every pixel of the model; the sources are in the catalogue")
-    if "-auto-mask" in options:
-        log.warning("-auto-mask has no counterpart: the model itself tells emission from noise")
+        together = [option for option in OF_COMPONENTS if "-multiscale" in options and option in options]
+        if together:
+            raise SettingError(
+                f"-multiscale {together[0]}: WSClean {version} crashes when it looks for multiscale components that "
+                "Python has not made; leave out -multiscale, for the model knows the shapes of sources"
+            )
+    for option, why in WITHOUT.items():
+        if option in options:
+            log.warning("%s: %s", option, why)
+
+
+def _mask(path, options, template):
+    """CLEAN's mask, without the border of the image if that is to stay empty."""
+    path = path or options.path("-fits-mask") or options.path("-casa-mask")
+    border = options.number("-clean-border", 0)
+    if border <= 0:
+        return path
+    mask = as_companion(np.ones(template.shape) if path is None else path, "mask", template)
+    y, x = (np.minimum(np.arange(n), np.arange(n)[::-1]) >= round(n * border / 100) for n in template.shape)
+    mask.data = np.where(np.outer(y, x), mask.data, 0)
+    return mask
 
 
 def _polarizations(text):

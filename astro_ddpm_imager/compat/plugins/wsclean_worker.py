@@ -18,7 +18,7 @@ from ...command_line.printing import logging_to_stderr
 from ...errors import DirtyImageError, ModelError, SettingError
 from ...observation.noise_map import unflatten
 from ...observation.reach import end_psf
-from ...products.writing import PRODUCTS, check_folder, write_products
+from ...products.writing import PRODUCTS, check_folder, check_not_read, write_products
 from ..major_cycles import MajorCycles
 from ..wsclean import OTHERS, write_plane
 from .wsclean_channels import channel_models
@@ -134,6 +134,8 @@ class Deconvolver:
         spread = np.nan_to_num(result.uncertainty.data * unflatten(result.dirty).pb)
         products = {"-uncertainty.fits": partial(write_plane, data=spread, kind="uncertainty")}
         products |= {ending: PRODUCTS[ours] for ending, ours in OTHERS.items()}
+        read = [path for origin in result.dirty.inputs.values() for path in origin.paths]
+        check_not_read(self.run.prefix, read, products)
         paths = write_products(result, self.run.prefix, True, products)
         log.info("wrote %s: %d sources", ", ".join(path.name for path in paths), len(result.catalog))
         self.written = result
