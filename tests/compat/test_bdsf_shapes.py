@@ -45,8 +45,8 @@ def test_errors_are_those_that_pybdsf_gives():
 
 def test_errors_of_deconvolved_shapes():
     shape, errors = (5.0, 4.0, 20.0), (0.1, 0.1, 5.0)
-    assert deconvolved_errors(shape, errors, (3.0, 0.1, 30.0)) == pytest.approx((5 * 0.1 / 3, 0.4**0.5, 5 * 9 / 8.99))
-    assert deconvolved_errors(shape, errors, (0.0, 0.0, 0.0)) == pytest.approx((0.5**0.5, 0.4**0.5, 90))
+    assert deconvolved_errors(shape, (3.0, 0.1, 30.0), errors) == pytest.approx((5 * 0.1 / 3, 0.4**0.5, 5 * 9 / 8.99))
+    assert deconvolved_errors(shape, (0.0, 0.0, 0.0), errors) == pytest.approx((0.5**0.5, 0.4**0.5, 90))
 
 
 def gaussian_image(covariance, offset):

@@ -41,7 +41,7 @@ def condon_errors(major, minor, noise_fwhm, snr):
     return float(np.sqrt(2) * major / along), float(np.sqrt(2) * minor / across), float(min(pa_err, 90.0))
 
 
-def deconvolved_errors(shape, errors, deconvolved):
+def deconvolved_errors(shape, deconvolved, errors):
     """Errors of a deconvolved shape.
 
     Variances are what is subtracted, so that a size D of a source that is seen

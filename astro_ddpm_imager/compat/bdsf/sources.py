@@ -132,7 +132,7 @@ def _set_shape(thing, beam, at_reference, here, snr):
         setattr(thing, f"{name}_uncorr", [major, minor, plane])
     errors = condon_errors(*thing.size_sky[:2], np.sqrt(beam_axes[0] * beam_axes[1]), snr)
     thing.size_skyE = thing.size_skyE_uncorr = errors
-    errors = deconvolved_errors(thing.size_sky, errors, thing.deconv_size_sky)
+    errors = deconvolved_errors(thing.size_sky, thing.deconv_size_sky, errors)
     thing.deconv_size_skyE = thing.deconv_size_skyE_uncorr = errors
 
 
