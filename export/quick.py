@@ -1,4 +1,4 @@
-"""Give a network a quick half for the steps that have little noise: its convolutions in whole numbers of eight bits.
+"""Give a network a quick half for the steps between: its convolutions in whole numbers of eight bits.
 
 python -m export.quick astro_ddpm_imager/diffusion/models/default.onnx runs/kinds/* --fields 3
 """
@@ -21,6 +21,7 @@ from astro_ddpm_imager.diffusion.denoiser import Denoiser
 from astro_ddpm_imager.evaluate import read_folder
 
 UNTIL = 330.0  # step of the schedule: above, activations are fifty times as large, and one scale cannot serve all
+FROM = 40.0  # likewise: below, at the last step, what rounding makes would stay in the sky
 STEPS = (5, 9)  # of the sampler, whose times are recorded
 SIDE = 96  # pixels of what is recorded of a field, around its brightest one
 NAMES = "quick/", "exact/"  # names of the two halves begin with these
@@ -44,7 +45,7 @@ BALANCED = (
 
 
 class Recorder(Denoiser):
-    """A network that keeps what it is shown of one sample of each field, at each step with little noise."""
+    """A network that keeps what it is shown of one sample of each field, at each of these steps."""
 
     def __init__(self, model):
         super().__init__(model, device="cpu")
@@ -53,7 +54,7 @@ class Recorder(Denoiser):
 
     def _run(self, inputs, options=None):
         t, shape = float(inputs["t"][0]), inputs["x"].shape[2:]
-        if options is None and t <= UNTIL and t not in self.new:
+        if options is None and FROM <= t <= UNTIL and t not in self.new:
             self.new.add(t)
             brightest = np.unravel_index(np.abs(inputs["condition"][0, 0]).argmax(), shape)
             rows, columns = (
@@ -192,15 +193,18 @@ def in_whole_numbers(model, seen):
 
 
 def joined(exact, quick):
-    """One network of two: the second one where all t are at most ``UNTIL``."""
+    """One network of two: the second one where all t are from ``FROM`` to ``UNTIL``."""
     branches = [_branch(model.graph, name) for model, name in zip((quick, exact), NAMES, strict=True)]
     nodes = [
         helper.make_node("ReduceMax", ["t"], ["latest"], keepdims=0),
-        helper.make_node("LessOrEqual", ["latest", "until"], ["is_late"]),
-        helper.make_node("If", ["is_late"], ["v"], then_branch=branches[0], else_branch=branches[1]),
+        helper.make_node("ReduceMin", ["t"], ["earliest"], keepdims=0),
+        helper.make_node("LessOrEqual", ["latest", "until"], ["is_not_above"]),
+        helper.make_node("GreaterOrEqual", ["earliest", "from"], ["is_not_below"]),
+        helper.make_node("And", ["is_not_above", "is_not_below"], ["is_between"]),
+        helper.make_node("If", ["is_between"], ["v"], then_branch=branches[0], else_branch=branches[1]),
     ]
-    until = numpy_helper.from_array(np.float32(UNTIL), "until")
-    graph = helper.make_graph(nodes, "network", exact.graph.input, exact.graph.output, [until])
+    ends = [numpy_helper.from_array(np.float32(t), name) for name, t in (("from", FROM), ("until", UNTIL))]
+    graph = helper.make_graph(nodes, "network", exact.graph.input, exact.graph.output, ends)
     model = helper.make_model(graph, opset_imports=exact.opset_import, ir_version=exact.ir_version)
     helper.set_model_props(model, {entry.key: entry.value for entry in exact.metadata_props})
     onnx.checker.check_model(model)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import astropy.units as u
 import numpy as np
+import onnxruntime
 import pytest
 import yaml
 from astropy.io import fits
@@ -19,6 +20,8 @@ from astropy.wcs import WCS
 import astro_ddpm_imager.compat.bdsf as bdsf
 from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.data import demo_files
+from astro_ddpm_imager.diffusion.denoiser import QUICK_UNTIL, _never
+from astro_ddpm_imager.diffusion.models.card import SHIPPED
 from astro_ddpm_imager.simulate import Observation, Sources, read_array
 
 BRIGHT = (149.54260274, 1.86188447)  # the demonstration field's brighter source, degrees
@@ -208,3 +211,10 @@ def run(field, quick):
 def near(sources, position=BRIGHT, radius=0.5):
     """Those of PyBDSF's sources within a radius in arcsec."""
     return [s for s in sources if np.hypot(*np.subtract(s.posn_sky_centroid, position)) * 3600 < radius]
+
+
+def exact_session():
+    """The default network without its quick half."""
+    options = onnxruntime.SessionOptions()
+    options.add_initializer(QUICK_UNTIL, _never())
+    return onnxruntime.InferenceSession(SHIPPED / "default.onnx", options, providers=["CPUExecutionProvider"])
