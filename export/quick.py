@@ -4,8 +4,6 @@ python -m export.quick astro_ddpm_imager/diffusion/models/default.onnx runs/kind
 """
 
 import argparse
-import hashlib
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,8 +15,10 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 from tqdm import tqdm
 
 from astro_ddpm_imager import DiffusionImager, load_card
-from astro_ddpm_imager.diffusion.denoiser import Denoiser
+from astro_ddpm_imager.diffusion.denoiser import QUICK_UNTIL, Denoiser
 from astro_ddpm_imager.evaluate import read_folder
+
+from .to_onnx import write_model
 
 UNTIL = 330.0  # step of the schedule: above, activations are fifty times as large, and one scale cannot serve all
 FROM = 40.0  # likewise: below, at the last step, what rounding makes would stay in the sky
@@ -57,11 +57,9 @@ class Recorder(Denoiser):
         if options is None and FROM <= t <= UNTIL and t not in self.new:
             self.new.add(t)
             brightest = np.unravel_index(np.abs(inputs["condition"][0, 0]).argmax(), shape)
-            rows, columns = (
-                slice(start, start + min(SIDE, n))
-                for n, at in zip(shape, brightest, strict=True)
-                for start in [max(0, min(at - SIDE // 2, n - SIDE)) // 2 * 2]
-            )
+            # On even pixels: the network works on blocks of two.
+            starts = [max(0, min(at - SIDE // 2, n - SIDE)) // 2 * 2 for at, n in zip(brightest, shape, strict=True)]
+            rows, columns = (slice(start, start + SIDE) for start in starts)
             self.seen.append(
                 {
                     key: images[:1] if key == "t" else images[:1, :, rows, columns].copy()
@@ -198,12 +196,12 @@ def joined(exact, quick):
     nodes = [
         helper.make_node("ReduceMax", ["t"], ["latest"], keepdims=0),
         helper.make_node("ReduceMin", ["t"], ["earliest"], keepdims=0),
-        helper.make_node("LessOrEqual", ["latest", "until"], ["is_not_above"]),
+        helper.make_node("LessOrEqual", ["latest", QUICK_UNTIL], ["is_not_above"]),
         helper.make_node("GreaterOrEqual", ["earliest", "from"], ["is_not_below"]),
         helper.make_node("And", ["is_not_above", "is_not_below"], ["is_between"]),
         helper.make_node("If", ["is_between"], ["v"], then_branch=branches[0], else_branch=branches[1]),
     ]
-    ends = [numpy_helper.from_array(np.float32(t), name) for name, t in (("from", FROM), ("until", UNTIL))]
+    ends = [numpy_helper.from_array(np.float32(t), name) for name, t in (("from", FROM), (QUICK_UNTIL, UNTIL))]
     graph = helper.make_graph(nodes, "network", exact.graph.input, exact.graph.output, ends)
     model = helper.make_model(graph, opset_imports=exact.opset_import, ir_version=exact.ir_version)
     helper.set_model_props(model, {entry.key: entry.value for entry in exact.metadata_props})
@@ -244,10 +242,8 @@ def main():
     seen = record(args.model, args.folders, args.fields)
     exact = onnx.load(args.model)
     model = balanced(in_single_precision(exact), seen)
-    content = joined(exact, in_whole_numbers(model, seen)).SerializeToString()
-    args.model.write_bytes(content)
-    replace(card, sha256=hashlib.sha256(content).hexdigest()).write(args.model.with_suffix(".json"))
-    print(f"{args.model}: {len(content) / 1e6:.1f} MB, {len(seen)} records")
+    write_model(joined(exact, in_whole_numbers(model, seen)), card, args.model)
+    print(f"{args.model}: {args.model.stat().st_size / 1e6:.1f} MB, {len(seen)} records")
 
 
 if __name__ == "__main__":

@@ -86,7 +86,24 @@ def export(model, card, path, pixels=64, outputs=("v",)):
     stored = onnx.load(path.with_suffix(".part"))
     _halve(stored.graph, dict(model.named_parameters()))
     onnx.helper.set_model_props(stored, {"astro_ddpm_imager": json.dumps(card.configuration)})
-    content = stored.SerializeToString()
+    return write_model(stored, card, path)
+
+
+def write_model(model, card, path):
+    """Write a network and its card with the checksum; both appear whole.
+
+    Parameters
+    ----------
+    model : `onnx.ModelProto`
+    card : `~astro_ddpm_imager.diffusion.models.ModelCard`
+    path : `~pathlib.Path`
+        The ONNX file; the card goes beside it, ending in ``.json``.
+
+    Returns
+    -------
+    `~astro_ddpm_imager.diffusion.models.ModelCard`, with the checksum.
+    """
+    content = model.SerializeToString()
     path.with_suffix(".part").write_bytes(content)
     card = replace(card, sha256=hashlib.sha256(content).hexdigest())
     card.write(path.with_suffix(".json"))
