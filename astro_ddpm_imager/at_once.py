@@ -2,6 +2,8 @@
 
 import logging
 import os
+from contextlib import nullcontext
+from threading import RLock
 
 import numpy as np
 from scipy.fft import set_workers
@@ -32,6 +34,9 @@ __all__ = ["image_at_once"]
 log = logging.getLogger(__name__)
 
 BYTES = 16  # of a pixel of a sample, at work
+LARGE = 2**20  # pixels of an image that needs so much memory that no other such one is worked on beside it
+
+_one_large = RLock()
 
 
 @one_blas_thread()
@@ -54,6 +59,11 @@ def image_at_once(imager, observation):
     SettingError
         The samples need more memory than there is.
     """
+    with _one_large if observation.data.size > LARGE else nullcontext():
+        return _result_of(imager, observation)
+
+
+def _result_of(imager, observation):
     card, workers = imager.card, imager.denoiser.workers
     per_beam = card.pixels_per_beam
     seed = imager.drawn_seed()
@@ -74,7 +84,7 @@ def image_at_once(imager, observation):
     log.info("noise %.4g Jy/beam, model grid %s, seed %d", observation.rms, grid.shape, seed)
 
     bar = progress_bar(imager.progress, imager.n_samples * imager.steps)
-    with importing(*imager.needed_later), bar as update:
+    with importing("photutils.detection"), bar as update:  # the network lets others run Python
         draws = draw_samples(gridded, imager.denoiser, imager.n_samples, imager.steps, imager.sampler, seed, update)
     samples, sky = reconstruct(draws.samples, gridded, imager.aggregate, per_beam, workers)
     residual = Residual.of(sky, gridded, grid)
@@ -82,7 +92,7 @@ def image_at_once(imager, observation):
     noise = None if card.protocol else uneven_noise(observation, left, grid)
     if noise is not None:
         expect_more(imager.progress, imager.n_samples * imager.steps)
-        return image_at_once(imager.but(seed=seed), flatten(given, noise))
+        return _result_of(imager.but(seed=seed), flatten(given, noise))
     fit = measure_fit(residual, sky, gridded)
     warn_of_misfit(fit)
 

@@ -128,8 +128,6 @@ class DiffusionImager:
     calibrate = Flag()
     insist = Flag()
     tile = TileSide()
-    # Modules that are imported while samples are drawn, for the network lets others run Python.
-    needed_later = ("photutils.detection",)
 
     def __init__(
         self,
@@ -275,7 +273,7 @@ class DiffusionImager:
         beam: Beam | None = None,
         noise: Companion | None = None,
     ) -> Iterator[tuple[Image, ImagingResult]]:
-        """Reconstruct many dirty images, on the workers of the ``client`` if there is one.
+        """Reconstruct many dirty images, on the workers of the ``client`` if there is one, else two at a time.
 
         Workers read paths themselves: they need the same file system. Without a ``seed`` each image has one of its
         own, which ``meta`` of its result has.

@@ -1,4 +1,4 @@
-"""Many dirty images with the same companions, imaged one by one, or by the workers of a cluster."""
+"""Many dirty images with the same companions, imaged here, or by the workers of a cluster."""
 
 from os import PathLike
 from pathlib import Path

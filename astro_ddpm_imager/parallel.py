@@ -1,14 +1,18 @@
 """Work on several cores."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from importlib import import_module
-from threading import Lock
+from itertools import islice
+from threading import Event, Lock
 
 from threadpoolctl import threadpool_limits
 
-__all__ = ["importing", "in_parallel", "one_blas_thread"]
+__all__ = ["ahead", "importing", "in_parallel", "one_blas_thread"]
+
+_given_up = ContextVar("event: nobody waits for what is done here any more", default=None)
 
 
 def in_parallel(function, number, workers):
@@ -25,11 +29,58 @@ def in_parallel(function, number, workers):
     Returns
     -------
     list
+
+    Raises
+    ------
+    concurrent.futures.CancelledError
+        This is done ahead, and not wanted any more, see `ahead`.
     """
-    executor, context = ThreadPoolExecutor(workers), copy_context()
+    executor, context, given_up = ThreadPoolExecutor(workers), copy_context(), _given_up.get()
+
+    def one(k):
+        if given_up is not None and given_up.is_set():
+            raise CancelledError("interrupted")
+        return context.copy().run(function, k)
+
     try:
-        return list(executor.map(lambda k: context.copy().run(function, k), range(number)))
+        return list(executor.map(one, range(number)))
     finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def ahead(function, items, number):
+    """Values of a function in the order of the items, of which some are under way in threads before they are asked for.
+
+    When interrupted, those that are under way end at their next work `in_parallel`.
+
+    Parameters
+    ----------
+    function : callable
+        Of one item.
+    items : iterable
+    number : int
+        How many are under way.
+
+    Yields
+    ------
+    item, value
+        A function that returns what the function returns of the item, or raises what it raises.
+    """
+    executor, context, given_up, items = ThreadPoolExecutor(number), copy_context(), Event(), iter(items)
+    context.run(_given_up.set, given_up)
+
+    def begin(item):
+        return item, executor.submit(context.copy().run, function, item)
+
+    try:
+        under_way = deque(map(begin, islice(items, number)))
+        while under_way:
+            item, future = under_way.popleft()
+            wait([future])
+            under_way.extend(map(begin, islice(items, 1)))
+            yield item, future.result
+    finally:
+        given_up.set()
         executor.shutdown(cancel_futures=True)
 
 

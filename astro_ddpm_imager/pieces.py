@@ -1,14 +1,23 @@
 """Pieces of work, such as files, the channels of a cube or the tiles of an image: done here, or by a cluster."""
 
+import logging
 from functools import partial
+from itertools import chain, islice
+
+from .log_records import collected_records, log_again
+from .parallel import ahead
 
 __all__ = ["attempts", "run_pieces"]
+
+UNDER_WAY = (
+    2  # pieces here: while one is read, searched for sources or written, on one core, another one has the others
+)
 
 
 def run_pieces(function, imager, pieces, in_order=False):
     """Do pieces of work that do not depend on each other.
 
-    The workers of the imager's ``client`` do them, if it has one.
+    The workers of the imager's ``client`` do them, if it has one; else threads, some of them ahead.
 
     Parameters
     ----------
@@ -16,9 +25,9 @@ def run_pieces(function, imager, pieces, in_order=False):
         Of a module, so that other processes find it: of the imager and a piece.
     imager : `~astro_ddpm_imager.DiffusionImager`
     pieces : iterable
-        Whatever can be pickled. A cluster asks for more as it gets on.
+        Whatever can be pickled. More are asked for as the work gets on.
     in_order : bool, optional
-        Yield them in the order of the pieces, where sums depend on it.
+        Yield them in the order of the pieces, where sums depend on it; without a cluster they always are.
 
     Yields
     ------
@@ -53,9 +62,37 @@ def attempts(function, imager, pieces, in_order=False):
         A function that returns what the function returns of the piece, or raises what it raises.
     """
     if getattr(imager, "client", None) is None:
-        for piece in pieces:
-            yield piece, partial(function, imager, piece)
+        yield from _here(function, imager, pieces)
         return
     from .cluster import on_cluster  # only here, for distributed need not be installed
 
     yield from on_cluster(function, imager, pieces, in_order)
+
+
+def _here(function, imager, pieces):
+    """The same in this process: what is logged of a piece is logged when it is its turn."""
+    pieces = iter(pieces)
+    first = list(islice(pieces, 2))
+    if len(first) < 2:
+        for piece in first:
+            yield piece, partial(function, imager, piece)
+        return
+    for piece, done in ahead(partial(_logged, function, imager), chain(first, pieces), UNDER_WAY):
+        yield piece, partial(_said, done)
+
+
+def _logged(function, imager, piece):
+    """What comes of a piece, or what is raised, and the records of its log."""
+    with collected_records(logging.NOTSET, alone=True) as records:
+        try:
+            return function(imager, piece), None, records
+        except Exception as error:
+            return None, error, records
+
+
+def _said(done):
+    value, error, records = done()
+    log_again(records)
+    if error is not None:
+        raise error
+    return value

@@ -7,6 +7,7 @@ import pytest
 
 from astro_ddpm_imager.log_records import collect_records, collected_records
 from astro_ddpm_imager.parallel import in_parallel
+from astro_ddpm_imager.pieces import run_pieces
 
 PACKAGE = logging.getLogger("astro_ddpm_imager")
 log = logging.getLogger("astro_ddpm_imager.somewhere")
@@ -87,3 +88,25 @@ def test_handlers_may_be_taken_away(monkeypatch, caplog):
     assert said(records) == ["of note"] and not caplog.messages
     collect_records()
     assert len(PACKAGE.handlers) == 1
+
+
+def test_what_pieces_log_is_logged_in_their_turn(caplog):
+    """They are under way at once, and belong to whoever asks for them."""
+    together = Barrier(2, timeout=20)
+
+    def work(_, number):
+        together.wait()
+        log.warning("%d begins", number)
+        together.wait()
+        log.info("%d ends", number)
+
+    with caplog.at_level(logging.INFO), collected_records() as records:
+        for number, _ in run_pieces(work, None, range(4)):
+            log.warning("%d is done", number)
+    expected = [f"{number} {what}" for number in range(4) for what in ("begins", "ends", "is done")]
+    assert caplog.messages == expected and said(records) == [text for text in expected if "ends" not in text]
+
+
+def test_what_the_only_piece_logs_is_logged_at_once(caplog):
+    for _ in run_pieces(lambda *_: log.warning("only %d", len(caplog.messages)), None, [1]):
+        assert caplog.messages == ["only 0"]

@@ -3,6 +3,7 @@
 import sys
 import threading
 import warnings
+from itertools import count
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from threadpoolctl import threadpool_info
 
 from astro_ddpm_imager import read_image
 from astro_ddpm_imager.observation.fits_files import opened_fits
-from astro_ddpm_imager.parallel import importing, one_blas_thread
+from astro_ddpm_imager.parallel import ahead, importing, in_parallel, one_blas_thread
 
 
 def blas_threads():
@@ -71,3 +72,47 @@ def test_modules_are_imported_beside_and_no_more_when_interrupted(tmp_path, monk
     assert "needed_later" not in sys.modules and threading.active_count() <= threads + 1
     for name in names:
         sys.modules.pop(name, None)
+
+
+def test_work_ahead_comes_in_order_with_what_it_raises():
+    """Two are under way together; one that fails does not stop the others, and none is begun long before its turn."""
+    both, begun = threading.Barrier(2, timeout=20), []
+
+    def work(item):
+        begun.append(item)
+        if item < 2:
+            both.wait()
+        return 1 / (item - 2)
+
+    values = []
+    for item, value in ahead(work, count(), 2):
+        assert max(begun) <= item + 2
+        if item == 2:
+            with pytest.raises(ZeroDivisionError):
+                value()
+        else:
+            values.append(value())
+        if item == 4:
+            break
+    assert values == [-0.5, -1, 1, 0.5]
+
+
+def test_work_ahead_that_is_not_wanted_ends():
+    """When the caller is interrupted, what is under way does not go on to its last part."""
+    begun, done = threading.Semaphore(0), []
+
+    def part(number):
+        begun.release()
+        if number == 0:
+            threading.Event().wait(0.2)
+        done.append(number)
+
+    def interrupted():
+        for _ in ahead(lambda item: in_parallel(part, 50 if item else 0, 1), range(9), 2):
+            assert begun.acquire(timeout=20)
+            raise KeyboardInterrupt
+
+    threads = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert len(done) < 50 and threading.active_count() == threads
