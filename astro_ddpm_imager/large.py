@@ -20,6 +20,7 @@ from .progress import tile_progress
 from .sources.joining import join_catalogs
 from .tile import TilePiece, image_tile
 from .tiled_result import KEPT, TILED, TiledResult
+from .whole_files import written_whole
 
 __all__ = ["image_in_tiles", "in_tiles"]
 
@@ -190,9 +191,8 @@ class _Work:
             catalog = value["catalog"]
             catalog.meta["tile"] = {name: value[name] for name in ("rms", "chi2", "misfit")}
         path = self._tile_path(piece.number)
-        new = path.with_suffix(".part")
-        catalog.write(new, format="ascii.ecsv", overwrite=True)
-        new.replace(path)
+        with written_whole(path) as part:
+            catalog.write(part, format="ascii.ecsv", overwrite=True)
 
     def _joined(self, seed):
         given, catalogs, states = self.given, [], []

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import torch
 
+from astro_ddpm_imager.whole_files import written_whole
+
 __all__ = ["INTERRUPTIONS", "follow", "log_to", "resume", "save", "share_of_rate", "uninterrupted"]
 
 INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C; queues and services stop what they run with the other one
@@ -40,9 +42,8 @@ def save(trainer, path, **counts):
         How far it has come.
     """
     state = {name: getattr(trainer, name).state_dict() for name in KEPT}
-    with uninterrupted():
-        torch.save(counts | state, path.with_suffix(".part"))
-        path.with_suffix(".part").replace(path)
+    with uninterrupted(), written_whole(path) as part:
+        torch.save(counts | state, part)
 
 
 def resume(trainer, path, device):

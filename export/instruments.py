@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from astro_ddpm_imager.simulate import OBSERVATORIES, Instrument, draw_instrument
+from astro_ddpm_imager.whole_files import written_whole
 
 
 def draw(seed, index):
@@ -27,14 +28,13 @@ def write(path, instruments):
         name: np.stack([getattr(one, name) for one in instruments]).astype(np.float16)
         for name in ("psf", "noise_covariance", "error")
     }
-    part = path.with_suffix(".part.npz")
-    np.savez_compressed(
-        part,
-        **images,
-        pixels_per_beam=[one.pixels_per_beam for one in instruments],
-        description=[one.description for one in instruments],
-    )
-    part.replace(path)
+    with written_whole(path) as part:
+        np.savez_compressed(
+            part,
+            **images,
+            pixels_per_beam=[one.pixels_per_beam for one in instruments],
+            description=[one.description for one in instruments],
+        )
 
 
 def read(path):

@@ -8,6 +8,7 @@ import datetime
 import hashlib
 import json
 from dataclasses import asdict, replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from astro_ddpm_imager.diffusion.models import ModelCard
 from astro_ddpm_imager.diffusion.sampling import LinearSchedule
 from astro_ddpm_imager.diffusion.stretch import PowerStretch
 from astro_ddpm_imager.simulate.instruments import LONGEST_BEAM
+from astro_ddpm_imager.whole_files import written_whole
 
 from .train import CLEAN
 from .unet import UNet
@@ -73,17 +75,18 @@ def export(model, card, path, pixels=64, outputs=("v",)):
         name: {0: "batch", 2: "height", 3: "width"} if values.ndim == 4 else {0: "batch"}
         for name, values in inputs.items()
     }
+    exported = BytesIO()
     torch.onnx.export(
         model,
         tuple(inputs.values()),
-        path.with_suffix(".part"),
+        exported,
         input_names=list(inputs),
         output_names=list(outputs),
         dynamic_axes=axes,
         opset_version=17,
         dynamo=False,
     )
-    stored = onnx.load(path.with_suffix(".part"))
+    stored = onnx.load_from_string(exported.getvalue())
     _halve(stored.graph, dict(model.named_parameters()))
     onnx.helper.set_model_props(stored, {"astro_ddpm_imager": json.dumps(card.configuration)})
     return write_model(stored, card, path)
@@ -104,10 +107,10 @@ def write_model(model, card, path):
     `~astro_ddpm_imager.diffusion.models.ModelCard`, with the checksum.
     """
     content = model.SerializeToString()
-    path.with_suffix(".part").write_bytes(content)
     card = replace(card, sha256=hashlib.sha256(content).hexdigest())
-    card.write(path.with_suffix(".json"))
-    path.with_suffix(".part").replace(path)
+    with written_whole(path) as part:
+        part.write_bytes(content)
+        card.write(path.with_suffix(".json"))
     return card
 
 

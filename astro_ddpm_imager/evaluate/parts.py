@@ -10,6 +10,7 @@ from astropy.table import QTable
 from ..diffusion.reconstruction import AGGREGATES
 from ..errors import EvaluationError
 from ..products.catalog_files import write_ecsv
+from ..whole_files import written_whole
 
 __all__ = [
     "FIRST_SAMPLES", "MATCHED_FILTER", "OURS", "check_files", "check_settings", "is_readable", "is_whole", "part_path",
@@ -181,9 +182,8 @@ def write_table(path, table, number):
     """
     table = QTable(table, copy=False, meta={"field": number, **{k: v for k, v in table.meta.items() if k == "seconds"}})
     table.add_column(np.full(len(table), number), name="field", index=0)
-    part = path.with_suffix(".part")
-    write_ecsv(table, part)
-    part.replace(path)
+    with written_whole(path) as part:
+        write_ecsv(table, part)
 
 
 def read_json(path):
@@ -219,6 +219,5 @@ def write_json(path, content):
     path : `~pathlib.Path`
     content : dict
     """
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=1) + "\n")
-    part.replace(path)
+    with written_whole(path) as part:
+        part.write_text(json.dumps(content, indent=1) + "\n")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..whole_files import written_whole
+
 __all__ = ["Plane", "PlaneFolder"]
 
 ROWS = 256  # at once
@@ -49,13 +51,12 @@ class Plane:
         values : function
             Of a slice of rows, with start and stop.
         """
-        new = path.with_name(f"{path.name}.part")
-        np.lib.format.open_memmap(new, "w+", np.float32, shape)  # not written to: the file has its length
-        plane = cls(new)
-        for start in range(0, shape[0], ROWS):
-            rows = slice(start, min(start + ROWS, shape[0]))
-            plane.write((rows, slice(None)), values(rows))
-        new.replace(path)
+        with written_whole(path) as part:
+            np.lib.format.open_memmap(part, "w+", np.float32, shape)  # not written to: the file has its length
+            plane = cls(part)
+            for start in range(0, shape[0], ROWS):
+                rows = slice(start, min(start + ROWS, shape[0]))
+                plane.write((rows, slice(None)), values(rows))
         return cls(path)
 
     def opened(self):

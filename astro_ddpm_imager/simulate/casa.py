@@ -16,6 +16,7 @@ import numpy as np
 from astropy.coordinates import EarthLocation, SkyCoord
 
 from ..errors import SimulationError
+from ..whole_files import written_whole
 from .array import SITES
 from .files import truth_table
 from .observation import Observation
@@ -124,9 +125,8 @@ def simulate_with_casa(
         _run(work)
         folder.mkdir(parents=True, exist_ok=True)
         for product, path in paths.items():
-            part = path.with_suffix(".part")
-            shutil.copyfile(work / f"{product}.fits", part)
-            part.replace(path)
+            with written_whole(path) as part:
+                shutil.copyfile(work / f"{product}.fits", part)
     return paths
 
 

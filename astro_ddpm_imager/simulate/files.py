@@ -14,6 +14,7 @@ from astropy.table import Table, vstack
 from .. import __version__
 from ..errors import SimulationError
 from ..progress import hidden, tqdm
+from ..whole_files import written_whole
 from .gains import GainErrors
 from .observation import Observation
 from .recipe import SourceRecipe
@@ -113,7 +114,8 @@ def simulate_fields(
             gaussians[-1]["source"] = sources.part_of
     truth = vstack(tables)
     if gaussians:
-        _write_table(folder / "gaussians.ecsv", vstack(gaussians))
+        with written_whole(folder / "gaussians.ecsv") as part:
+            vstack(gaussians).write(part, overwrite=True)
     truth.meta = {
         **_meta(observation),
         "rms_uJy": float(rms.to_value(u.uJy) * observation.noise_factor),
@@ -126,7 +128,8 @@ def simulate_fields(
     if gain_errors is not None:
         truth.meta["gain_amplitude"] = gain_errors.amplitude
         truth.meta["gain_phase_deg"] = float(gain_errors.phase.to_value(u.deg))
-    _write_table(folder / "truth.ecsv", truth)
+    with written_whole(folder / "truth.ecsv") as part:
+        truth.write(part, overwrite=True)
     _warn_outside(observation, truth)
     return truth
 
@@ -146,16 +149,6 @@ def _meta(observation):
         "weighting": observation.weighting,
     }
     return meta | {"robust": float(observation.robust)} if observation.weighting == "briggs" else meta
-
-
-def _write_table(path, table):
-    """A table, whole or not at all."""
-    part = path.with_suffix(".part.ecsv")
-    try:
-        table.write(part, overwrite=True)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _warn_outside(observation, truth):
@@ -216,7 +209,7 @@ def truth_table(observation: Observation, sources: Sources, field: int = 0) -> T
 
 
 def _write(path, observation, image, unit):
-    """One image with CASA's four axes, whole or not at all."""
+    """One image with CASA's four axes."""
     header = observation.wcs.to_header()
     frequency = observation.frequency.to_value(u.Hz)
     header.update(
@@ -229,9 +222,5 @@ def _write(path, observation, image, unit):
             "ORIGIN": f"astro_ddpm_imager {__version__}",
         }
     )  # fmt: skip
-    part = path.with_suffix(".part")
-    try:
+    with written_whole(path) as part:
         fits.PrimaryHDU(image[None, None].astype("float32"), header).writeto(part, overwrite=True)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
