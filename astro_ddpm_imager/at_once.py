@@ -34,7 +34,7 @@ __all__ = ["image_at_once"]
 log = logging.getLogger(__name__)
 
 BYTES = 16  # of a pixel of a sample, at work
-LARGE = 2**20  # pixels of an image that needs so much memory that no other such one is worked on beside it
+LARGE = 2**20  # pixels, from which on an image needs so much memory that no other such one is worked on beside it
 
 _one_large = RLock()
 
@@ -59,7 +59,7 @@ def image_at_once(imager, observation):
     SettingError
         The samples need more memory than there is.
     """
-    with _one_large if observation.data.size > LARGE else nullcontext():
+    with _one_large if observation.data.size >= LARGE else nullcontext():
         return _result_of(imager, observation)
 
 
