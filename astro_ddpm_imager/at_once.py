@@ -108,7 +108,6 @@ def _result_of(imager, observation):
         sources = calibrate(sources, card.calibration)
     if not observation.noise_known:
         sources = doubt_artefacts(sources, grid, observation)
-    if observation.psf is None:  # a CLEANed image, which may have been convolved
         sources = doubt_smooth_noise(sources, grid, observation, noise_smoothness(left, gridded, per_beam))
     meta = imager.provenance(seed, observation.inputs) | notes
     meta |= {"chi2": round(fit.chi2, 3), "misfit": ", ".join(fit.misfits)}

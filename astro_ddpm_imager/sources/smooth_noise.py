@@ -26,8 +26,9 @@ def noise_smoothness(left, gridded, pixels_per_beam):
 
     That of natural weighting has the covariance of the PSF (Briggs 1995, PhD
     thesis, section 3.2), so 1. An image that was convolved from a much sharper
-    one to its beam has 2. How much is left of the noise when it is smoothed
-    with the beam tells.
+    one to its beam has 2, and so has one with a taper much narrower than the
+    baselines reach, of which the noise has the square, and the PSF has not.
+    How much is left of the noise when it is smoothed with the beam tells.
 
     Parameters
     ----------
@@ -56,7 +57,8 @@ def noise_smoothness(left, gridded, pixels_per_beam):
         return 1.0
     log.warning(
         "the noise is smoother than that of an interferometer of this beam (correlated over %.2g times its area), as "
-        "in images that were convolved to a larger beam: faint sources that look extended are less reliable", smoothness
+        "in images that were convolved to a larger beam, or of visibilities that were tapered: faint sources that look "
+        "extended are less reliable", smoothness
     )  # fmt: skip
     return smoothness
 
