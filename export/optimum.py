@@ -89,7 +89,7 @@ def draw_sources(dirty, rng):
             drawn += [(sample, offset[p % n], offset[p // n], FLUX[k]) for p, k in filter(None, sources)]
     sample, x, y, flux = np.transpose(drawn)
     return Detections(
-        sample.astype(int), x, y, flux, np.zeros((len(x), 2, 2)), np.zeros((len(x), 3)), np.arange(len(x))
+        sample.astype(int), x, y, flux, np.zeros((len(x), 2, 2)), np.zeros((len(x), 3)), np.arange(len(x)), flux
     )
 
 

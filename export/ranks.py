@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from astropy.stats import gaussian_fwhm_to_sigma
 from tqdm import tqdm
 
 from astro_ddpm_imager.diffusion.denoiser import Denoiser
@@ -25,7 +26,8 @@ def gridded(field):
     """A simulated field as an observation on the pixels of a model."""
     # The fields are periodic, and so are the sidelobes in them.
     psf = np.tile(np.fft.ifftshift(field.instrument.psf), (2, 2))
-    return GriddedObservation(field.dirty, psf, field.pb)
+    beam = np.eye(2) * (field.instrument.pixels_per_beam * gaussian_fwhm_to_sigma) ** 2
+    return GriddedObservation(field.dirty, psf, field.pb, beam)
 
 
 def ranks_of_field(denoiser, simulator, number, seed, index):

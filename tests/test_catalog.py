@@ -9,7 +9,9 @@ from astropy.nddata import CCDData
 
 from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.imager import CATALOGS
+from astro_ddpm_imager.observation.components import Components
 from astro_ddpm_imager.simulate import Observation, Sources, read_array
+from astro_ddpm_imager.sources.fluxes import fit_fluxes
 
 NOISE = 50e-6  # Jy/beam
 SIDE = 224  # pixels of 0.1 arcsec
@@ -57,6 +59,25 @@ def test_sources_of_the_median_have_fluxes_and_errors_of_the_samples(observation
     assert len(differences) > 12
     assert np.median(differences) == pytest.approx(0, abs=0.1) and np.mean(np.abs(differences)) < 0.3
     assert np.median(errors) == pytest.approx(1, abs=0.1)
+
+
+def test_points_have_the_peak_that_the_data_have_and_no_size(observation):
+    """Of S/N 15 to 40; their flux is known less well than their peak, and their size is what flux and peak leave."""
+    ratios, fluxes, sizes = [], [], []
+    for seed in range(2):
+        rng = np.random.default_rng(40 + seed)
+        x, y = places(rng, 3)
+        flux = np.exp(rng.uniform(np.log(15), np.log(40), 9))
+        result = imager()(*dirty(observation, x, y, flux, 0.0, seed))
+        found = result.catalog
+        nearest = [np.hypot(found["x"] - x[i], found["y"] - y[i]).argmin() for i in range(9)]
+        fitted, _, _ = fit_fluxes(result.dirty, Components.points(x, y, np.ones(9)))
+        ratios.extend(found["peak_flux"].value[nearest] / fitted)
+        fluxes.extend(found["flux"].value[nearest] / fitted)
+        sizes.extend(found["major"].to_value(u.arcsec)[nearest] / (0.1 * BEAM))
+    assert np.mean(ratios) == pytest.approx(1, abs=0.015)
+    assert np.mean(fluxes) == pytest.approx(1, abs=0.04)
+    assert np.mean(np.less(sizes, 0.1)) > 0.3 and np.mean(sizes) < 0.25
 
 
 def test_a_close_pair_is_one_source_or_two_with_all_of_its_flux(observation):

@@ -31,11 +31,15 @@ class GriddedObservation:
         Peak, 1, at pixel ``(my, mx)``.
     pb : 2D array, shape (my, mx)
         Primary beam; 0 where blank.
+    beam : 2D array, shape (2, 2)
+        Second moments of the restoring beam, pixels squared, order x, y.
     noise : 2D array, shape (my, mx), or float
         What counts as noise, in units of the thermal one, at least 1.
     bright : 2D array, shape (my, mx), or 0
         What of bright sources the model is not shown, flux per pixel, smoothed
         as `~astro_ddpm_imager.observation.bright.bright_sky` says.
+    bright_seen : 2D array, shape (my, mx), or 0
+        Its dirty image, not smoothed.
     noise_known : bool
         Whether the model knows the noise by heart, of which the likelihood knows nothing.
     """
@@ -43,8 +47,10 @@ class GriddedObservation:
     dirty: np.ndarray
     psf: np.ndarray
     pb: np.ndarray
+    beam: np.ndarray
     noise: np.ndarray | float = 1.0
     bright: np.ndarray | int = 0
+    bright_seen: np.ndarray | int = 0
     noise_known: bool = False
 
     @classmethod
@@ -64,22 +70,28 @@ class GriddedObservation:
         pb = grid.sample(observation.pb)
         psf = grid.psf_to_model(observation.covering_psf)
         noise = np.maximum(grid.sample(np.broadcast_to(observation.noise_ratio, observation.shape)), 1)
-        bright = bright_sky(observation, grid)
-        return cls(np.where(pb > 0, dirty, 0), psf, pb, noise, bright, observation.noise_known)
+        bright, bright_seen = bright_sky(observation, grid), 0
+        if observation.bright is not None:
+            seen = grid.to_model(observation.bright.seen_by(observation) / observation.rms)
+            bright_seen = np.where(pb > 0, seen, 0)
+        beam = observation.beam_covariance / np.outer(grid.ratio[::-1], grid.ratio[::-1])
+        dirty = np.where(pb > 0, dirty, 0)
+        return cls(dirty, psf, pb, beam, noise, bright, bright_seen, observation.noise_known)
 
     def seen(self, sky):
         """The dirty image of a sky, without noise.
 
         Parameters
         ----------
-        sky : 2D array, shape (my, mx)
-            Flux per pixel in units of the noise, without ``bright``.
+        sky : 2D array, shape (my, mx), or up to that of the PSF
+            Flux per pixel in units of the noise, without ``bright``. What is
+            beyond the image on one side comes round from the other.
 
         Returns
         -------
         2D array, shape (my, mx); 0 where blank.
         """
-        my, mx = sky.shape
+        my, mx = self.pb.shape
         # Of twice the size, so that nothing comes round from the other side.
         spectrum = rfft2(sky, s=self.psf.shape) * self._transfer.astype(np.result_type(sky, np.complex64))
         return np.where(self.pb > 0, irfft2(spectrum, s=self.psf.shape)[:my, :mx], 0)

@@ -34,6 +34,9 @@ class Detections:
         means that `~astro_ddpm_imager.sources.refinement.refine` has put there; else 0.
     island : array of int
         In each sky, detections that touch have the same.
+    peak : array
+        Brightness in the middle, in a beam, which
+        `~astro_ddpm_imager.sources.peaks.measure_peaks` has measured; else 0.
     """
 
     sample: np.ndarray
@@ -43,6 +46,7 @@ class Detections:
     covariance: np.ndarray
     variance: np.ndarray
     island: np.ndarray
+    peak: np.ndarray
 
     def __len__(self):
         return len(self.flux)
@@ -55,7 +59,7 @@ class Detections:
     def empty(cls):
         """No detections."""
         none, whole = np.zeros(0), np.zeros(0, int)
-        return cls(whole, none, none, none, np.zeros((0, 2, 2)), np.zeros((0, 3)), whole)
+        return cls(whole, none, none, none, np.zeros((0, 2, 2)), np.zeros((0, 3)), whole, none)
 
     @classmethod
     def concatenate(cls, parts):
@@ -77,6 +81,8 @@ class MergedSources:
         NaN where there is only one.
     covariance : array, shape (n, 2, 2)
         Mean second moments, pixels squared, order x, y.
+    peak : array
+        Median brightness in the middle, in a beam.
     fraction : array
         Fraction of the samples that contain the source.
     reliability : array
@@ -96,6 +102,7 @@ class MergedSources:
     y_err: np.ndarray
     flux_err: np.ndarray
     covariance: np.ndarray
+    peak: np.ndarray
     fraction: np.ndarray
     reliability: np.ndarray
     sample_flux: np.ndarray
@@ -254,5 +261,6 @@ def _combine(detections, chosen, fraction):
         "x": x.mean(), "y": y.mean(), "flux": np.median(flux),
         "x_err": spread(x, open_x), "y_err": spread(y, open_y), "flux_err": spread(flux, open_flux),
         "covariance": np.average(detections.covariance[chosen], axis=0, weights=weight),
+        "peak": np.median(np.bincount(inverse, detections.peak[chosen])),
         "fraction": fraction, "reliability": fraction,
     }  # fmt: skip

@@ -1,5 +1,7 @@
 """The catalogue: sources on the model's pixels, in flat-noise units, become a table of the sky."""
 
+from dataclasses import replace
+
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import FK4, FK5, ICRS
@@ -9,6 +11,7 @@ from radio_beam import Beam
 from ..observation.ellipses import positive, to_axes
 from .flags import FLAGS, source_flags
 from .islands import join
+from .peaks import NARROWEST
 
 __all__ = [
     "COLUMNS",
@@ -77,7 +80,7 @@ SPECTRAL_COLUMNS = {
 }
 SPECTRAL_UCDS = {"channel": "meta.id.part;em.freq", "frequency": "em.freq", "velocity": "spect.dopplerVeloc"}
 IN_IMAGE = 0.8  # of the samples: a source that fewer have is in part left in the residual
-NARROWEST = 0.25  # area of a source convolved with the beam, in units of the beam's
+LARGEST = 1.5  # times their mean in the samples, the moments that agree with flux and peak
 FRAMES = (ICRS(), FK5(), FK4())  # of catalogues and region files: J2000, B1950
 
 
@@ -109,14 +112,16 @@ def build_catalog(sources, grid, dirty, residual, reliability, meta):
     inside = np.all([(p >= 0) & (p < n) for p, n in zip(nearest, dirty.shape, strict=True)], axis=0)
     inside[inside] = dirty.allowed[nearest[0][inside], nearest[1][inside]]
     inside = np.isin(sources.whole, sources.whole[inside])  # of a ring about a blank, too
-    peak, pb = apparent_peaks(sources, grid, dirty), dirty.primary_beam_at(x, y)
-    sources, peak, pb, n_components = join(sources.select(inside), peak[inside], pb[inside])
+    sources, pb = replace(sources, peak=apparent_peaks(sources, grid, dirty)), dirty.primary_beam_at(x, y)
+    sources, pb, n_components = join(sources.select(inside), pb[inside])
     chosen = sources.reliability >= reliability
-    sources, peak, pb, n_components = sources.select(chosen), peak[chosen], pb[chosen], n_components[chosen]
+    sources, pb, n_components = sources.select(chosen), pb[chosen], n_components[chosen]
     y, x = _on_pixels(sources, grid, dirty.shape)
 
-    ratio = np.array(grid.ratio[::-1])
-    covariance = covariance_on_image(sources, grid)
+    peak, ratio = sources.peak, np.array(grid.ratio[::-1])
+    covariance = positive(covariance_on_image(sources, grid))
+    one = n_components == 1
+    covariance[one] = _agreeing(covariance[one], sources.flux[one] / peak[one], dirty.beam_covariance)
     chi2, misfit = residual.around(sources)
     misfit &= sources.fraction > IN_IMAGE
     sky, scale = on_sky(dirty.wcs, x, y)
@@ -162,7 +167,7 @@ def describe(table):
 
 
 def apparent_peaks(sources, grid, dirty):
-    """Brightness at the centres of sources after convolution with the restoring beam, in units of the noise.
+    """Brightness in the middle of sources after convolution with the restoring beam, in units of the noise.
 
     Components of one extended source shine on each other.
 
@@ -176,18 +181,14 @@ def apparent_peaks(sources, grid, dirty):
     -------
     1D array, shape (n,)
     """
-    seen = dirty.beam_covariance + covariance_on_image(sources, grid)
-    # Of points, half seem narrower than the beam: with these cut off, their peaks would be too low on average.
-    spread = np.linalg.det(seen) / np.linalg.det(dirty.beam_covariance)
-    peaks = sources.flux / np.sqrt(spread.clip(NARROWEST))
     seen = dirty.beam_covariance + positive(covariance_on_image(sources, grid))
     places = np.stack(grid.to_image_position(sources.y, sources.x)[::-1], 1)
-    together = peaks.copy()
+    together = sources.peak.copy()
     for whole in np.flatnonzero(np.bincount(sources.whole) > 1):
         parts = np.flatnonzero(sources.whole == whole)
         offset = places[parts, None] - places[parts]  # of each from each
         squared = np.einsum("abi,bij,abj->ab", offset, np.linalg.inv(seen[parts]), offset)
-        together[parts] = np.exp(-0.5 * squared) @ peaks[parts]
+        together[parts] = np.exp(-0.5 * squared) @ sources.peak[parts]
     return together
 
 
@@ -229,6 +230,33 @@ def covariance_on_image(sources, grid):
     ratio = np.array(grid.ratio[::-1])
     # The moments hold the variance of the model's pixel, 1/12.
     return (sources.covariance - np.eye(2) / 12) * np.outer(ratio, ratio)
+
+
+def _agreeing(covariance, area, beam):
+    """Moments that agree with flux and peak, which are known better, each times a number.
+
+    Nothing is narrower than a point, so that the mean of what its size may be
+    is too large.
+
+    Parameters
+    ----------
+    covariance : array, shape (n, 2, 2)
+        No axis narrower than a point.
+    area : 1D array, shape (n,)
+        Flux over peak: that of a source as the beam shows it, in units of the beam's.
+    beam : 2D array, shape (2, 2)
+
+    Returns
+    -------
+    array, shape (n, 2, 2)
+        From 0 to ``LARGEST`` times as large.
+    """
+    # The determinant of beam + factor * covariance is that of the beam times area^2: an equation of second order.
+    more = np.linalg.det(beam) * (area**2 - 1).clip(0)
+    linear = np.linalg.det(beam) * np.trace(np.linalg.solve(beam, covariance), axis1=1, axis2=2)
+    root = linear + np.sqrt(linear**2 + 4 * more * np.linalg.det(covariance).clip(0))
+    factor = np.divide(2 * more, root, out=np.ones_like(more), where=root > 0)
+    return covariance * factor.clip(0, LARGEST)[:, None, None]
 
 
 def _on_pixels(sources, grid, shape):

@@ -172,6 +172,7 @@ def _measure(sky, segments, sample):
         covariance=covariance,
         variance=np.zeros((len(flux), 3)),
         island=np.arange(len(flux)),
+        peak=np.zeros(len(flux)),
     )
 
 

@@ -9,6 +9,7 @@ from ..observation.bright import SMOOTHING as BRIGHT_SMOOTHING
 from ..parallel import in_parallel, one_blas_thread
 from .aggregation import Detections, merge
 from .detection import DRAWN, SHARP, SMOOTHING_BEAMS, detect
+from .peaks import measure_peaks
 from .refinement import refine
 
 __all__ = ["find_in_samples", "find_sources", "merge_samples"]
@@ -44,7 +45,8 @@ def find_sources(sky, gridded, threshold, pixels_per_beam, sample=0):
         drawn = np.divide(part, whole, out=np.ones_like(whole), where=whole > 0).clip(0, 1)
         broadened = (1 - drawn)[:, None, None] * np.eye(2) * (BRIGHT_SMOOTHING * pixels_per_beam) ** 2
         detections = replace(detections, covariance=detections.covariance - broadened)
-    return detections if gridded.noise_known else refine(detections, sky, gridded, pixels_per_beam)
+    found = detections if gridded.noise_known else refine(detections, sky, gridded, pixels_per_beam)
+    return measure_peaks(found, detections, sky, gridded, pixels_per_beam)
 
 
 def find_in_samples(samples, gridded, threshold, pixels_per_beam, workers):

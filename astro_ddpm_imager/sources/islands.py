@@ -150,40 +150,39 @@ def only_extended(sources, compact):
     return whole
 
 
-def join(sources, peaks, pb):
+def join(sources, pb):
     """Make one source of the components of each extended source.
 
     Its flux is their sum in each sample, its position and moments are those of
-    their sum, it exists if one of them does.
+    their sum, its peak is their highest, it exists if one of them does.
 
     Parameters
     ----------
     sources : `~astro_ddpm_imager.sources.aggregation.MergedSources`
-    peaks, pb : 1D arrays, shape (n,)
-        Peak brightness and primary beam of the components.
+    pb : 1D array, shape (n,)
+        Primary beam of the components.
 
     Returns
     -------
     sources : `~astro_ddpm_imager.sources.aggregation.MergedSources`
-    peaks, pb : 1D arrays
-        The highest of its components; the primary beam that its total flux has seen.
+    pb : 1D array
+        The primary beam that its total flux has seen.
     n_components : 1D array of int
     """
     _, whole, n_components = np.unique(sources.whole, return_inverse=True, return_counts=True)
     order = np.argsort(whole, kind="stable")
     first = np.cumsum(n_components) - n_components
-    joined, of_peaks, of_pb = sources.select(order[first]), peaks[order[first]], pb[order[first]]
+    joined, of_pb = sources.select(order[first]), pb[order[first]]
     columns = {name: getattr(joined, name).copy() for name in joined.__dataclass_fields__}
     for index in np.flatnonzero(n_components > 1):
         parts = sources.select(whole == index)
         for name, value in _sum(parts).items():
             columns[name][index] = value
-        of_peaks[index] = peaks[whole == index].max()
         here = pb[whole == index]
         known = here > 0  # a component may lie in a blank
         if known.any():
             of_pb[index] = 1 / np.average(1 / here[known], weights=parts.sample_flux.mean(1)[known])
-    return replace(joined, **columns), of_peaks, of_pb, n_components
+    return replace(joined, **columns), of_pb, n_components
 
 
 def _sum(parts):
@@ -208,7 +207,7 @@ def _sum(parts):
     variance = _variance(totals[there]) + _sum_of_known(np.array(left_open))
     return {
         "x": centre[0], "y": centre[1], **errors, "flux": flux,
-        "flux_err": np.sqrt(variance), "covariance": _moments(parts),
+        "flux_err": np.sqrt(variance), "covariance": _moments(parts), "peak": parts.peak.max(),
         "fraction": there.mean(), "reliability": parts.reliability.max(), "sample_flux": totals,
     }  # fmt: skip
 

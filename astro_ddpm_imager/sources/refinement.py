@@ -6,7 +6,7 @@ import numpy as np
 from astropy.stats import gaussian_fwhm_to_sigma
 from scipy.fft import fftfreq, irfft2, rfftfreq
 
-__all__ = ["refine"]
+__all__ = ["patches_around", "profiles", "refine"]
 
 POSITION_DOUBT = 0.3  # beams: how far the network may be off, a standard deviation
 FLUX_DOUBT = 0.03  # relative, for each unit of S/N: of faint sources the network knows more than the data
@@ -52,8 +52,7 @@ def refine(detections, sky, gridded, pixels_per_beam):
     """
     if not len(detections):
         return detections
-    reach = min(round(REACH_BEAMS * pixels_per_beam), (min(sky.shape) - 1) // 2)
-    nearest = np.round([detections.y, detections.x]).astype(int)
+    nearest, reach = patches_around(detections, sky.shape, pixels_per_beam)
     rows, columns = (middle[:, None] + np.arange(2 * reach + 1) for middle in nearest)  # of the padded image
     left = np.pad(gridded.gradient(sky), reach)[rows[:, :, None], columns[:, None, :]].reshape(len(detections), -1, 1)
 
@@ -75,6 +74,27 @@ def refine(detections, sky, gridded, pixels_per_beam):
     variance = np.diagonal(doubt @ covariance @ doubt.transpose(0, 2, 1), axis1=1, axis2=2)
     variance = [variance[:, 1], variance[:, 2], detections.flux**2 * variance[:, 0]]
     return replace(changed, variance=np.stack(variance, axis=1))
+
+
+def patches_around(detections, shape, pixels_per_beam):
+    """Where the patches are that hold what there is to see of each detection.
+
+    Parameters
+    ----------
+    detections : `~astro_ddpm_imager.sources.aggregation.Detections`
+    shape : tuple of int, (ny, nx)
+        Of the sky.
+    pixels_per_beam : float
+
+    Returns
+    -------
+    nearest : 2D array of int, shape (2, n)
+        Pixels (y, x) in their middle.
+    reach : int
+        Half of their side.
+    """
+    reach = min(round(REACH_BEAMS * pixels_per_beam), (min(shape) - 1) // 2)
+    return np.round([detections.y, detections.x]).astype(int), reach
 
 
 def _precision(slopes, information):
@@ -126,16 +146,41 @@ def _slopes(detections, change, nearest, reach):
     a point.
     """
     changed = _changed(detections, change)
+    spectrum, (v, u) = _spectra(changed, nearest, reach)
+    by_moments = [-2 * (np.pi * u) ** 2, -4 * np.pi**2 * u * v, -2 * (np.pi * v) ** 2]
+    by = [1 / (1 + change[:, :1, None]), -2j * np.pi * u, -2j * np.pi * v, *by_moments]
+    side = 2 * reach + 1
+    patches = np.stack([irfft2(spectrum * factor, s=(side, side)) for factor in by], axis=1)
+    return patches.reshape(len(detections), 6, -1)
+
+
+def profiles(detections, nearest, reach):
+    """The Gaussians that detections are taken for, on the model's pixels.
+
+    Parameters
+    ----------
+    detections : `~astro_ddpm_imager.sources.aggregation.Detections`
+    nearest : 2D array of int, shape (2, n)
+        Pixels (y, x) in the middle of the patches.
+    reach : int
+        Half of their side.
+
+    Returns
+    -------
+    3D array, shape (n, 2 reach + 1, 2 reach + 1), flux per pixel
+    """
+    side = 2 * reach + 1
+    return irfft2(_spectra(detections, nearest, reach)[0], s=(side, side))
+
+
+def _spectra(detections, nearest, reach):
+    """Fourier transforms of patches around detections, shape (n, v, u), and the frequencies v and u."""
     side = 2 * reach + 1
     v, u = fftfreq(side)[:, None], rfftfreq(side)
     middle_y, middle_x = nearest - reach
-    x, y = changed.x - middle_x, changed.y - middle_y
-    moments = changed.covariance - np.eye(2) / 12
+    x, y = detections.x - middle_x, detections.y - middle_y
+    moments = detections.covariance - np.eye(2) / 12
     xx, xy, yy = (moments[:, i, j, None, None] for i, j in ((0, 0), (0, 1), (1, 1)))
     exponent = -2 * np.pi**2 * (xx * u**2 + 2 * xy * u * v + yy * v**2)
-    spectrum = changed.flux[:, None, None] * np.sinc(u) * np.sinc(v)
-    spectrum = spectrum * np.exp(exponent - 2j * np.pi * (u * x[:, None, None] + v * y[:, None, None]))
-    by_moments = [-2 * (np.pi * u) ** 2, -4 * np.pi**2 * u * v, -2 * (np.pi * v) ** 2]
-    by = [1 / (1 + change[:, :1, None]), -2j * np.pi * u, -2j * np.pi * v, *by_moments]
-    patches = np.stack([irfft2(spectrum * factor, s=(side, side)) for factor in by], axis=1)
-    return patches.reshape(len(detections), 6, -1)
+    spectrum = detections.flux[:, None, None] * np.sinc(u) * np.sinc(v)
+    return spectrum * np.exp(exponent - 2j * np.pi * (u * x[:, None, None] + v * y[:, None, None])), (v, u)

@@ -1,5 +1,7 @@
 """What the network is shown of an observation and of its own estimate, in each orientation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ def observed():
     pb = np.ones((32, 40))
     pb[:, :9] = 0
     noise = 1 + np.linspace(0, 1, 32)[:, None] * np.ones(40)
-    return GriddedObservation(np.where(pb > 0, rng.normal(size=(32, 40)), 0), psf, pb, noise)
+    return GriddedObservation(np.where(pb > 0, rng.normal(size=(32, 40)), 0), psf, pb, np.eye(2), noise)
 
 
 def test_an_estimate_is_looked_back_at_alike_from_all_sides(observed):
@@ -39,7 +41,7 @@ def test_what_the_truth_leaves_is_noise_in_units_of_what_counts_as_noise(observe
     views = _Views(observed, card)
     sky = np.random.default_rng(2).uniform(0, 1, views.shape(0)).astype(np.float32)
     whole = views.sky(0, card.stretch.forward(sky))
-    seen = GriddedObservation(observed.seen(whole), observed.psf, observed.pb, observed.noise)
+    seen = replace(observed, dirty=observed.seen(whole))
     ((left, estimate),) = _Views(seen, card).look_back([0], [card.stretch.forward(sky)])
     np.testing.assert_allclose(left, 0, atol=1e-3)
     np.testing.assert_allclose(card.stretch.inverse(estimate), sky, rtol=1e-4, atol=1e-6)

@@ -24,7 +24,7 @@ def observe(sky, rng=None):
     """A sky seen with a Gaussian PSF, with noise of that spectrum."""
     y, x = np.mgrid[: 2 * N, : 2 * N] - N
     psf = np.exp(-0.5 * (x**2 + y**2) / SIGMA**2)
-    empty = GriddedObservation(np.zeros((N, N)), psf, np.ones((N, N)))
+    empty = GriddedObservation(np.zeros((N, N)), psf, np.ones((N, N)), SIGMA**2 * np.eye(2))
     dirty = empty.seen(sky)
     if rng is not None:
         amplitude = np.sqrt(rfft2(np.roll(psf, (N, N), (0, 1))).real.clip(0))

@@ -23,7 +23,7 @@ def samples_with(*skies, seed=0, fwhm=0.5):
             sample += 1
     sample, x, y, flux, variance = np.array(rows).T
     covariance = variance[:, None, None] * np.eye(2)
-    return Detections(sample.astype(int), x, y, flux, covariance, np.zeros((len(x), 3)), np.arange(len(x)))
+    return Detections(sample.astype(int), x, y, flux, covariance, np.zeros((len(x), 3)), np.arange(len(x)), flux)
 
 
 def listed(*skies, **settings):
@@ -102,7 +102,7 @@ def test_given_sources_own_what_lies_within_their_size():
     found = samples_with((N, [(0.0, 400, 6)]))
     seeds = Detections(
         np.zeros(1, int), np.array([20.5 * BEAM]), np.array([20.0 * BEAM]), np.array([300.0]),
-        np.eye(2)[None] * (6 * BEAM / 2.3548) ** 2, np.zeros((1, 3)), np.zeros(1, int),
+        np.eye(2)[None] * (6 * BEAM / 2.3548) ** 2, np.zeros((1, 3)), np.zeros(1, int), np.zeros(1),
     )  # fmt: skip
     merged = merge(found, N, RADIUS, seeds)
     assert merged.fraction.item() == 1 and merged.flux.item() == pytest.approx(400, rel=0.03)

@@ -125,6 +125,7 @@ def test_the_calibration_of_a_card_changes_reliabilities_and_errors():
         np.tile(np.eye(2), (2, 1, 1)),
         np.zeros((2, 3)),
         np.arange(2),
+        np.ones(2),
     )
     merged = merge(found, n_samples=4, radius=1.0)
     calibration = {

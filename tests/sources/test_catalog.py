@@ -17,16 +17,18 @@ from astro_ddpm_imager.products.region_files import catalog_to_regions, ds9_text
 from astro_ddpm_imager.sources.aggregation import MergedSources
 from astro_ddpm_imager.sources.catalog import COLUMNS, build_catalog
 from astro_ddpm_imager.sources.fit import Residual
+from astro_ddpm_imager.sources.fluxes import as_components
 
 from ..conftest import make_wcs
 
 
-def merged(covariance, grid, y=48.0, x=48.0):
+def merged(covariance, grid, y=48.0, x=48.0, area=2.0):
+    """One source of a flux of 10, with this flux over its peak."""
     one = np.ones(1)
     return MergedSources(
         x=one * x / grid.ratio[1], y=one * y / grid.ratio[0], flux=10 * one, x_err=0.2 * one, y_err=0.1 * one,
-        flux_err=2 * one, covariance=np.asarray(covariance)[None], fraction=0.7 * one, reliability=0.8 * one,
-        sample_flux=10 * one[:, None], whole=np.zeros(1, int), whole_flux=10 * one[:, None],
+        flux_err=2 * one, covariance=np.asarray(covariance)[None], peak=10 * one / area, fraction=0.7 * one,
+        reliability=0.8 * one, sample_flux=10 * one[:, None], whole=np.zeros(1, int), whole_flux=10 * one[:, None],
     )  # fmt: skip
 
 
@@ -44,7 +46,8 @@ def test_sizes_and_angles_survive_the_way_to_pixels_and_back(noise_image, pa, ro
     grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
     shape = beam_covariance(Beam(0.9 * u.arcsec, 0.6 * u.arcsec, pa * u.deg), image.wcs, image.shape)
     on_model = shape / np.outer(grid.ratio[::-1], grid.ratio[::-1]) + np.eye(2) / 12
-    row = build_catalog(merged(on_model, grid), grid, dirty, nothing_left(grid), 0.5, {})[0]
+    area = np.sqrt(np.linalg.det(dirty.beam_covariance + shape) / np.linalg.det(dirty.beam_covariance))
+    row = build_catalog(merged(on_model, grid, area=area), grid, dirty, nothing_left(grid), 0.5, {})[0]
     assert row["major"].to_value(u.arcsec) == pytest.approx(0.9)
     assert row["minor"].to_value(u.arcsec) == pytest.approx(0.6)
     assert (row["pa"].to_value(u.deg) - pa + 90) % 180 - 90 == pytest.approx(0, abs=1e-6)
@@ -113,14 +116,16 @@ def test_half_the_primary_beam_doubles_the_fluxes(noise_image):
     assert other["snr"] == pytest.approx(one["snr"]) and (one["pb"], other["pb"]) == (0.8, 0.4)
 
 
-def test_a_point_source_peaks_at_its_flux_and_an_extended_one_below(noise_image):
-    dirty = prepare(noise_image())
+@pytest.mark.parametrize(("area", "listed"), [(0.9, 1), (1, 1), (1.2, 1.2), (1.7, 1.7), (2.2, 2.2), (9, 2.5)])
+def test_sizes_agree_with_flux_and_peak(noise_image, area, listed):
+    """The samples have the size of the beam, and so twice its area; more than 1.5 times that size is not listed."""
+    dirty = prepare(noise_image(BMAJ=0.9 / 3600, BMIN=0.6 / 3600, BPA=30.0))
     grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
-    point = build_catalog(merged(np.eye(2) / 12, grid), grid, dirty, nothing_left(grid), 0, {})[0]
-    assert point["peak_flux"].value == pytest.approx(point["flux"].value)
-    beam_sized = dirty.beam_covariance / np.outer(grid.ratio, grid.ratio) + np.eye(2) / 12
-    extended = build_catalog(merged(beam_sized, grid), grid, dirty, nothing_left(grid), 0, {})[0]
-    assert extended["peak_flux"].value == pytest.approx(extended["flux"].value / 2)
+    on_model = dirty.beam_covariance / np.outer(grid.ratio[::-1], grid.ratio[::-1]) + np.eye(2) / 12
+    table = build_catalog(merged(on_model, grid, area=area), grid, dirty, nothing_left(grid), 0, {})
+    assert (table["flux"][0] / table["peak_flux"][0]).value == pytest.approx(area)
+    seen = dirty.beam_covariance + as_components(table, dirty.wcs).covariance[0]
+    assert np.sqrt(np.linalg.det(seen) / np.linalg.det(dirty.beam_covariance)) == pytest.approx(listed, rel=1e-4)
 
 
 def test_regions_come_back_from_ds9_format(noise_image):

@@ -90,6 +90,7 @@ def detections(sample, x, y, flux):
         np.tile(np.eye(2), (len(x), 1, 1)),
         np.zeros((len(x), 3)),
         np.arange(len(x)),
+        np.array(flux, float),
     )
 
 

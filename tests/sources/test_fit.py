@@ -112,7 +112,7 @@ def test_a_source_with_more_than_noise_left_is_flagged():
     one, two = np.ones(2), np.ones((2, 2))
     sources = MergedSources(
         x=np.array([20.0, 45]), y=np.array([20.0, 45]), flux=one, x_err=one, y_err=one, flux_err=one,
-        covariance=np.tile(np.eye(2), (2, 1, 1)), fraction=one, reliability=one, sample_flux=two,
+        covariance=np.tile(np.eye(2), (2, 1, 1)), peak=one, fraction=one, reliability=one, sample_flux=two,
         whole=np.arange(2), whole_flux=two,
     )  # fmt: skip
     chi2, misfit = Residual(left, np.ones((64, 64), dtype=bool), 5.5, 2.2).around(sources)

@@ -30,12 +30,12 @@ def observe(sky, rng=None):
     """A sky seen with a Gaussian PSF, with noise of that covariance."""
     y, x = np.mgrid[: 2 * N, : 2 * N] - N
     psf = np.exp(-0.5 * (x**2 + y**2) / SIGMA**2)
-    observed = GriddedObservation(np.zeros((N, N)), psf, np.ones((N, N)))
+    observed = GriddedObservation(np.zeros((N, N)), psf, np.ones((N, N)), SIGMA**2 * np.eye(2))
     dirty = observed.seen(sky)
     if rng is not None:
         noise = gaussian_filter(rng.standard_normal((N, N)), SIGMA / np.sqrt(2), mode="wrap")
         dirty += noise * np.sqrt(2 * np.pi) * SIGMA
-    return GriddedObservation(dirty, psf, np.ones((N, N)))
+    return replace(observed, dirty=dirty)
 
 
 def test_the_dirty_image_of_a_sky_in_pixels_is_that_of_the_sky():
@@ -73,7 +73,7 @@ def test_gradient_and_information_are_derivatives_of_the_likelihood():
 def detection(x, y, flux):
     moments = np.eye(2)[None] * ((FWHM * gaussian_fwhm_to_sigma) ** 2 + 1 / 12)
     columns = (np.array([value], float) for value in (x, y, flux))
-    return Detections(np.zeros(1, int), *columns, moments, np.zeros((1, 3)), np.zeros(1, int))
+    return Detections(np.zeros(1, int), *columns, moments, np.zeros((1, 3)), np.zeros(1, int), np.zeros(1))
 
 
 def test_a_source_in_the_wrong_place_goes_to_the_right_one():
@@ -205,9 +205,7 @@ def test_what_the_data_leave_open_is_part_of_the_error():
     parts = [detection(30 + shift, 30, 5.0) for shift in (-0.1, 0.1)]
     both = Detections.concatenate(parts)
     left = np.tile([0.09, 0.09, 1.0], (2, 1))
-    merged = merge(
-        Detections(np.arange(2), both.x, both.y, both.flux, both.covariance, left, np.arange(2)), 2, radius=1.0
-    )
+    merged = merge(replace(both, sample=np.arange(2), variance=left), 2, radius=1.0)
     assert merged.x_err.item() == pytest.approx(np.sqrt(0.02 + 0.09))
     assert merged.y_err.item() == pytest.approx(0.3)
     assert merged.flux_err.item() == pytest.approx(1.0)

@@ -70,8 +70,9 @@ def deconvolved_errors(shape, deconvolved, errors):
 def size_factor(image, offset, beam, size, flux):
     """How many times as large a source is whose flux, in an image, is the one that it is known to have.
 
-    At the same peak, flux grows with size. The mean of what sizes may be is
-    too large for a point, for nothing is narrower; its peak would be too low.
+    At the same peak, flux grows with size. Sizes in a catalogue agree with its
+    flux and peak, but at a S/N below 10 the peak of the samples is lower than
+    that of the image.
 
     Parameters
     ----------

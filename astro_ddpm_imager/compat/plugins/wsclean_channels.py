@@ -61,7 +61,8 @@ def channel_models(cycle, dirty, psf, weights, pixels_per_beam):
         left = np.where(observation.blank, 0, left)
         rms = mad_std(left)
         left = grid.to_model(left / rms, observation.beam_covariance)
-        own = GriddedObservation(left, grid.psf_to_model(covering(ended, observation.shape)), gridded.pb)
+        psf_there = grid.psf_to_model(covering(ended, observation.shape))
+        own = GriddedObservation(left, psf_there, gridded.pb, gridded.beam)
         sky = total / rms
         own = replace(own, dirty=left + own.seen(sky))
         scaled = sky * _factors(sky, islands, own)
