@@ -17,7 +17,7 @@ from ..errors import DirtyImageError
 from .fits_files import IMAGE_HDUS
 from .reading import read_image, select_plane
 
-__all__ = ["Companion", "Image", "Origin", "as_companion", "as_plane", "file_paths", "origin"]
+__all__ = ["Companion", "Image", "Origin", "are_several", "as_companion", "as_plane", "file_paths", "origin"]
 
 
 class HasHDU(Protocol):
@@ -99,6 +99,20 @@ def as_plane(image, name, unit=None):
     if image.mask is not None:
         plane.mask = np.broadcast_to(image.mask, image.data.shape).reshape(plane.shape).copy()
     return plane
+
+
+def are_several(given):
+    """Whether what is given for an image are several of them, as PSFs of a mosaic.
+
+    Parameters
+    ----------
+    given : list, tuple, or as of `as_plane`
+
+    Returns
+    -------
+    bool
+    """
+    return isinstance(given, list | tuple) and not isinstance(given, fits.HDUList)  # which is a list
 
 
 def as_companion(image, name, dirty, dtype=float):
