@@ -61,6 +61,26 @@ class Job:
     divided: bool = False
     channels: int = 1
 
+    @classmethod
+    def failing(cls, name, error):
+        """A job of which is known already that it cannot be done, as it says in its turn.
+
+        Parameters
+        ----------
+        name : `~pathlib.Path`
+            What the user has called it.
+        error : Exception
+
+        Returns
+        -------
+        `Job`
+        """
+
+        def image(_):
+            raise error
+
+        return cls(name, name, name, name, lambda _: False, lambda _: None, image, write=None, divided=True)
+
 
 class _Failures:
     """Of jobs: each is said, and does not stop the others."""
