@@ -80,7 +80,7 @@ def image_files(args):
             try:
                 job.check(imager)
             except OSError as error:
-                report_failure(job, error, args)
+                report_failure(job.file, error, args)
                 raise
         bar.reset(total=sum(job.channels for job in jobs) * imager.n_samples * imager.steps)
         with nullcontext() if args.scheduler is None or not jobs else connected(args.scheduler) as client:
@@ -339,6 +339,9 @@ def _jobs_of_run(prefix, at, args, there, beam):
     """A job for each image that a run of WSClean has written."""
     try:
         runs = wsclean.find_images(at, there.pb, there.output_dir)
+    except FileNotFoundError as error:
+        report_failure(prefix, error, args)
+        raise
     except DirtyImageError as error:
         return [Job.failing(prefix, error)]
     # With --resume nothing is replaced: an image of that name may be WSClean's own.

@@ -93,7 +93,7 @@ class _Failures:
         name, said = str(job.name), error
         if isinstance(error, DirtyImageError):
             said = DirtyImageError(str(error) if name in str(error) else f"{name}: {error}")
-        report_failure(job, said, self.args)
+        report_failure(job.file, said, self.args)
         if len(self.jobs) == 1:
             if said is error:
                 raise error
@@ -240,15 +240,16 @@ def _of_channels(channels):
     return {"n_channels": len(channels), "blank": [int(channel) for channel in blank]}
 
 
-def report_failure(job, error, args):
-    """Tell a script that a job has failed.
+def report_failure(file, error, args):
+    """Tell a script that an image could not be made.
 
     Parameters
     ----------
-    job : `Job`
+    file : path-like
+        The dirty image, as the user has called it.
     error : Exception
     args : `argparse.Namespace`
         Of the command.
     """
     if args.json:
-        say_json(file=job.file, error=str(error) or type(error).__name__)
+        say_json(file=file, error=str(error) or type(error).__name__)

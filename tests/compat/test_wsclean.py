@@ -229,18 +229,22 @@ def test_a_damaged_restored_image_is_not_taken_for_the_dirty_one(run, quick, kin
         wsclean.deconvolve(prefix, quick, overwrite=True)
 
 
-@pytest.mark.parametrize("case", ["no data", "no beam", "a model"])
+@pytest.mark.parametrize("case", ["no run", "no PSF", "no data", "no beam", "a model"])
 def test_each_run_that_cannot_be_used_has_a_line_of_json(run, capsys, demo, case):
     cards = {"no data": {"WSCIMGWG": 0.0}, "a model": {"HISTORY": "wsclean -continue -name field a.ms"}}
     prefix = run(kinds=["dirty"], **cards.get(case, {}))
+    if case == "no PSF":
+        prefix.with_name("field-psf.fits").unlink()
     if case == "no beam":
         shutil.copy(demo["pb"], f"{prefix}-beam-0.fits")
-    file, said = {
-        "no data": ("field", "none of field is an image of Stokes I with data"),
-        "no beam": ("field-dirty.fits", "field-beam-15.fits: there is no such file, but others"),
-        "a model": ("field-dirty.fits", "field-dirty.fits: WSClean has subtracted a model from it"),
+    given, file, said = {
+        "no run": ("none", "none", "none-dirty.fits: there is no such file"),
+        "no PSF": ("field", "field", "field-psf.fits: there is no such file"),
+        "no data": ("field", "field", "none of field is an image of Stokes I with data"),
+        "no beam": ("field", "field-dirty.fits", "field-beam-15.fits: there is no such file, but others"),
+        "a model": ("field", "field-dirty.fits", "field-dirty.fits: WSClean has subtracted a model from it"),
     }[case]
-    assert main(["image", "--wsclean", str(prefix), *QUICK, "--json", "-q"]) == 1
+    assert main(["image", "--wsclean", str(prefix.with_name(given)), *QUICK, "--json", "-q"]) == 1
     printed = capsys.readouterr()
     (line,) = map(json.loads, printed.out.splitlines())
     assert line["file"] == str(prefix.with_name(file)) and said in line["error"]
