@@ -16,7 +16,7 @@ from ..joint import JointResult
 from ..log_records import collected_records
 from ..pieces import attempts
 from ..products.summary import fitting_unit, summary_table
-from .printing import say, say_json
+from .printing import error_text, say, say_json
 
 __all__ = ["Job", "do_all", "report_failure"]
 
@@ -99,10 +99,10 @@ class _Failures:
                 raise error
             raise said from error
         if said is error:  # a file that nobody has foreseen must not cost the night's other ones
-            log.error("%s: %s: %s", name, type(error).__name__, error)
+            log.error("%s: %s: %s", name, type(error).__name__, error_text(error))
             log.debug("where it was raised:", exc_info=error)
         else:
-            log.error("%s", said)
+            log.error("%s", error_text(said))
         self.names.append(name)
 
 
@@ -252,4 +252,4 @@ def report_failure(file, error, args):
         Of the command.
     """
     if args.json:
-        say_json(file=file, error=str(error) or type(error).__name__)
+        say_json(file=file, error=error_text(error))
