@@ -80,7 +80,7 @@ def image_files(args):
             try:
                 job.check(imager)
             except OSError as error:
-                report_failure(job, error, args)
+                report_failure(job.file, error, args)
                 raise
         bar.reset(total=sum(job.channels for job in jobs) * imager.n_samples * imager.steps)
         with nullcontext() if args.scheduler is None or not jobs else connected(args.scheduler) as client:
@@ -328,7 +328,22 @@ def _wsclean_jobs(args, beam):
             said = "is measured" if name == "noise" else "the names of the files say it"
             raise SettingError(f"--{name}: with --wsclean {said}; leave it out")
     there = located(args) if args.scheduler else args
-    runs = [run for prefix in there.files for run in wsclean.find_images(prefix, there.pb, there.output_dir)]
+    return [
+        job
+        for prefix, at in zip(args.files, there.files, strict=True)
+        for job in _jobs_of_run(prefix, at, args, there, beam)
+    ]
+
+
+def _jobs_of_run(prefix, at, args, there, beam):
+    """A job for each image that a run of WSClean has written."""
+    try:
+        runs = wsclean.find_images(at, there.pb, there.output_dir)
+    except FileNotFoundError as error:
+        report_failure(prefix, error, args)
+        raise
+    except DirtyImageError as error:
+        return [Job.failing(prefix, error)]
     # With --resume nothing is replaced: an image of that name may be WSClean's own.
     return [
         Job(

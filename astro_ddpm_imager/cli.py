@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pkgutil import resolve_name
 from threading import current_thread, main_thread
 
-from .command_line.printing import flush_streams, logging_to_stderr, open_streams, printable_lines
+from .command_line.printing import error_text, flush_streams, logging_to_stderr, open_streams, printable_lines
 from .command_line.settings_file import parse
 from .errors import DirtyImageError, EvaluationError, ModelError, SettingError, SimulationError
 
@@ -74,9 +74,7 @@ def _run(arguments):
     except (DirtyImageError, EvaluationError, ModelError, SettingError, SimulationError, OSError) as error:
         if args is not None and args.verbose:
             traceback.print_exception(error)
-        # Settings have the names of their options, but for this one.
-        said = str(error).replace("n_samples=", "samples=")
-        print(f"astro-ddpm-imager: error: {printable_lines(said)}", file=sys.stderr)
+        print(f"astro-ddpm-imager: error: {printable_lines(error_text(error))}", file=sys.stderr)
         return 1
     except MemoryError as error:
         said = str(error) or "what is asked for does not fit"

@@ -18,7 +18,7 @@ from .diffusion.sampling import SAMPLERS
 from .errors import SettingError
 from .large import image_in_tiles, in_tiles
 from .many import map_images
-from .observation.inputs import Companion, Image, as_plane
+from .observation.inputs import Companion, Image, are_several, as_plane
 from .observation.preparation import prepare
 from .parallel import one_blas_thread
 from .products.summary import html_table
@@ -259,7 +259,7 @@ class DiffusionImager:
         image = as_plane(dirty, "dirty")
         if psf is None:
             log.warning("no PSF given: the restoring beam takes its place, sidelobes are not accounted for")
-        if isinstance(psf, list | tuple) or self.works_in_tiles(image.shape):
+        if are_several(psf) or self.works_in_tiles(image.shape):
             return image_in_tiles(self, image, {"psf": psf, "pb": pb, "mask": mask, "noise": noise}, beam)
         observation = prepare(image, psf, pb, mask, beam, self.pblimit, noise)
         return self.reconstruct(observation)

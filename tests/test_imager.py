@@ -9,7 +9,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.nddata import CCDData
-from astropy.table import QTable
+from astropy.table import QTable, Table
 
 from astro_ddpm_imager import DiffusionImager, SettingError, read_image
 from astro_ddpm_imager.data import FOLDER
@@ -115,6 +115,22 @@ def test_ccddata_path_and_millijansky_are_the_same(demo, imager, result):
         CCDData(dirty.data * 1e3, unit="mJy/beam", wcs=dirty.wcs, meta=dirty.meta), demo["psf"], demo["pb"]
     )
     np.testing.assert_allclose(in_memory.image.data, result.image.data, rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize("packed", ["alone", "in tiles", "with components", "with another image"])
+def test_a_psf_of_an_open_file_is_that_of_the_path(demo, imager, result, packed, tmp_path):
+    psf, header = fits.getdata(demo["psf"], header=True)
+    hdus = {
+        "alone": [fits.PrimaryHDU(psf, header)],
+        "in tiles": [fits.PrimaryHDU(), fits.CompImageHDU(psf, header, compression_type="GZIP_2", quantize_level=0)],
+        "with components": [fits.PrimaryHDU(psf, header), fits.table_to_hdu(Table({"FLUX": [1.0]}))],
+        "with another image": [fits.PrimaryHDU(psf, header), fits.ImageHDU(psf[..., :9, :9])],
+    }[packed]
+    fits.HDUList(hdus).writeto(tmp_path / "psf.fits")
+    with fits.open(tmp_path / "psf.fits") as opened:
+        seen = imager(demo["dirty"], opened, demo["pb"])
+    assert type(seen) is type(result)
+    np.testing.assert_array_equal(seen.image.data, result.image.data)
 
 
 @pytest.mark.parametrize("aggregate", ["mean", "median", "single"])

@@ -257,6 +257,16 @@ def test_of_several_psfs_the_nearest_counts(in_tiles, field, middle, monkeypatch
     assert [piece.psf.shape[0] for piece in pieces] == [230] * 4 + [210] * 2
 
 
+def test_hdus_of_an_open_file_are_one_psf(in_tiles, field, middle, monkeypatch):
+    pieces = []
+    monkeypatch.setattr(large, "run_pieces", lambda function, imager, given: pieces.extend(given) or iter(()))
+    monkeypatch.setattr(large._Work, "_joined", lambda self, seed: type("Result", (), {})())
+    hdus = fits.HDUList([fits.PrimaryHDU(middle, field["dirty"].wcs.to_header()), fits.ImageHDU(middle[:9, :9])])
+    for psf in (middle, hdus):
+        in_tiles(field["dirty"].copy(), psf, beam=field["beam"])
+    np.testing.assert_array_equal([piece.psf for piece in pieces[6:]], [piece.psf for piece in pieces[:6]])
+
+
 def test_where_a_psf_belongs_must_be_known(in_tiles, field, middle):
     with pytest.raises(DirtyImageError, match="psf: one of several has no WCS"):
         in_tiles(field["dirty"].copy(), [middle, middle], beam=field["beam"])

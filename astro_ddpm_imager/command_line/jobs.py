@@ -16,7 +16,7 @@ from ..joint import JointResult
 from ..log_records import collected_records
 from ..pieces import attempts
 from ..products.summary import fitting_unit, summary_table
-from .printing import say, say_json
+from .printing import error_text, say, say_json
 
 __all__ = ["Job", "do_all", "report_failure"]
 
@@ -61,6 +61,26 @@ class Job:
     divided: bool = False
     channels: int = 1
 
+    @classmethod
+    def failing(cls, name, error):
+        """A job of which is known already that it cannot be done, as it says in its turn.
+
+        Parameters
+        ----------
+        name : `~pathlib.Path`
+            What the user has called it.
+        error : Exception
+
+        Returns
+        -------
+        `Job`
+        """
+
+        def image(_):
+            raise error
+
+        return cls(name, name, name, name, lambda _: False, lambda _: None, image, write=None, divided=True)
+
 
 class _Failures:
     """Of jobs: each is said, and does not stop the others."""
@@ -73,16 +93,16 @@ class _Failures:
         name, said = str(job.name), error
         if isinstance(error, DirtyImageError):
             said = DirtyImageError(str(error) if name in str(error) else f"{name}: {error}")
-        report_failure(job, said, self.args)
+        report_failure(job.file, said, self.args)
         if len(self.jobs) == 1:
             if said is error:
                 raise error
             raise said from error
         if said is error:  # a file that nobody has foreseen must not cost the night's other ones
-            log.error("%s: %s: %s", name, type(error).__name__, error)
+            log.error("%s: %s: %s", name, type(error).__name__, error_text(error))
             log.debug("where it was raised:", exc_info=error)
         else:
-            log.error("%s", said)
+            log.error("%s", error_text(said))
         self.names.append(name)
 
 
@@ -220,15 +240,16 @@ def _of_channels(channels):
     return {"n_channels": len(channels), "blank": [int(channel) for channel in blank]}
 
 
-def report_failure(job, error, args):
-    """Tell a script that a job has failed.
+def report_failure(file, error, args):
+    """Tell a script that an image could not be made.
 
     Parameters
     ----------
-    job : `Job`
+    file : path-like
+        The dirty image, as the user has called it.
     error : Exception
     args : `argparse.Namespace`
         Of the command.
     """
     if args.json:
-        say_json(file=job.file, error=str(error) or type(error).__name__)
+        say_json(file=file, error=error_text(error))

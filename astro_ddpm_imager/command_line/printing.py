@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from ..errors import printable
 
 __all__ = [
+    "error_text",
     "flush_streams",
     "logging_to_stderr",
     "open_streams",
@@ -78,6 +79,21 @@ def printable_lines(text):
     str
     """
     return "\n".join(map(printable, text.split("\n")))
+
+
+def error_text(error):
+    """What an error says, in the words of the command line.
+
+    Parameters
+    ----------
+    error : Exception
+
+    Returns
+    -------
+    str
+    """
+    # Settings have the names of their options, but for this one.
+    return (str(error) or type(error).__name__).replace("n_samples=", "samples=")
 
 
 def say_json(**entries):

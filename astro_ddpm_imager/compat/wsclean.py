@@ -2,6 +2,7 @@
 
 import glob
 import logging
+import math
 import re
 import shutil
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from astropy.nddata import CCDData
 
 from ..errors import DirtyImageError
 from ..imager import DiffusionImager
+from ..observation.fits_files import opened_fits
 from ..observation.history import history_lines
 from ..observation.noise_map import unflatten
 from ..observation.reading import read_image
@@ -75,9 +77,10 @@ class WSCleanImages:
         Raises
         ------
         DirtyImageError
-            Something given cannot be used.
+            Something given cannot be used, or a model was subtracted.
         """
         dirty = read_image(self.dirty)
+        _check_whole(dirty.meta, self.dirty)
         if dirty.meta.get("BMAJ") == 0:  # not known to a run that makes no PSF; then the PSF's counts
             del dirty.meta["BMAJ"]
         pb = self.pb
@@ -86,7 +89,7 @@ class WSCleanImages:
         try:
             return imager(dirty, self.psf, pb, mask, beam)
         except DirtyImageError as error:
-            raise DirtyImageError(f"{self.dirty.name}: {error}") from error
+            raise DirtyImageError(f"{self.dirty}: {error}") from error
 
     @property
     def inputs(self):
@@ -113,7 +116,7 @@ class WSCleanImages:
             A product exists, and ``overwrite`` is False.
         """
         check_folder(self.prefix)
-        there = [path for path in existing_products(self.prefix, self._endings) if not _uncleaned(path)]
+        there = [path for path in existing_products(self.prefix, self._endings) if not _is_uncleaned(_header(path))]
         if there and not overwrite:
             raise FileExistsError(
                 f"{there[0]} exists; give overwrite=True (--overwrite on the command line) to replace it, or another "
@@ -159,6 +162,12 @@ class WSCleanImages:
 
 def _weighted_sum(images):
     """A primary beam, with the names of the files that make it; images are their weights by their paths."""
+    missing = [path for path in images if not path.exists()]
+    if missing:
+        raise DirtyImageError(
+            f"{missing[0]}: there is no such file, but others of a primary beam, which needs -beam-0.fits and "
+            "-beam-15.fits, as WSClean 3 writes them; give the primary beam with pb= (--pb on the command line)"
+        )
     planes = [read_image(path, unit=u.one) for path in images]
     total = sum(weight * plane.data for weight, plane in zip(images.values(), planes, strict=True))
     meta = {"FILENAME": ", ".join(path.name for path in images)}
@@ -215,16 +224,22 @@ def write_plane(result, path, data, kind):
     fits.PrimaryHDU(data.astype("float32"), header).writeto(path)
 
 
-def _uncleaned(path):
-    """Whether an image is a restored image that WSClean has made without cleaning."""
-    if path.suffix != ".fits":
-        return False
-    header = fits.getheader(path)
+def _header(path):
+    """Header of an image; empty if it cannot be read, which is said when the image is."""
+    try:
+        with opened_fits(path, 0, math.inf, verified=True) as (_, header):
+            return header
+    except DirtyImageError:
+        return fits.Header()
+
+
+def _is_uncleaned(header):
+    """Whether a header is of a restored image that WSClean has made without cleaning."""
     return str(header.get("ORIGIN")).startswith("WSClean") and header.get("WSCNITER") == 0
 
 
 def find_images(prefix, pb=None, folder=None):
-    """Find what a run of WSClean has written.
+    """Find what a run of WSClean has written, by the names of its files; what is wrong with them is said in its turn.
 
     Parameters
     ----------
@@ -247,7 +262,7 @@ def find_images(prefix, pb=None, folder=None):
     FileNotFoundError
         There is no dirty image, or no PSF.
     `~astro_ddpm_imager.errors.DirtyImageError`
-        The primary beam is incomplete, or a model was subtracted.
+        None is of Stokes I with data.
     """
     prefix = Path(prefix).expanduser()
     pattern = re.compile(f"(?P<start>{re.escape(prefix.name)}{PLANE})-(dirty|image)[.]fits")
@@ -264,10 +279,9 @@ def find_images(prefix, pb=None, folder=None):
             log.warning("%s is left out: only Stokes I is reconstructed", start)
             continue
         dirty = _dirty_image(prefix.parent / start)
-        if fits.getheader(dirty).get("WSCIMGWG") == 0:
+        if _header(dirty).get("WSCIMGWG") == 0:
             log.warning("%s is left out: WSClean had no data for it", start)
             continue
-        _check_whole(dirty)
         plane = prefix.parent / (prefix.name + match["plane"])  # PSF and beam are the same for all polarizations
         psf = product_path(plane, "-psf.fits")
         if not psf.exists():
@@ -284,20 +298,21 @@ def _dirty_image(start):
     dirty, image = product_path(start, "-dirty.fits"), product_path(start, "-image.fits")
     if dirty.exists():
         return dirty
-    if not _uncleaned(image):
+    header = _header(image)
+    if header and not _is_uncleaned(header):
         raise FileNotFoundError(
             f"{dirty}: there is no such file, and {image.name} is no dirty image; run wsclean again without -no-dirty"
         )
     return image
 
 
-def _check_whole(dirty):
+def _check_whole(header, dirty):
     """Fail if a model was subtracted from the data of a dirty image: its emission would be in no product."""
-    command = "".join(line.ljust(LINE) for line in history_lines(fits.getheader(dirty))) + " "
+    command = "".join(line.ljust(LINE) for line in history_lines(header)) + " "
     found = SUBTRACTED.search(command)
     if found:
         raise DirtyImageError(
-            f"{dirty.name}: WSClean has subtracted a model from it ({found[1]} in its HISTORY), whose emission would "
+            f"{dirty}: WSClean has subtracted a model from it ({found[1]} in its HISTORY), whose emission would "
             "be missing; run wsclean again without that option, under another -name; to go on from a model use "
             "wsclean -continue -python-deconvolution (astro-ddpm-imager plugin wsclean)"
         )
@@ -308,15 +323,11 @@ def _beam_images(start):
     for ending in ("-beam.fits", "-pb.fits"):
         if product_path(start, ending).exists():
             return {product_path(start, ending): 1.0}
-    there = sorted(start.parent.glob(f"{glob.escape(start.name)}-beam-*.fits"))
+    if not any(start.parent.glob(f"{glob.escape(start.name)}-beam-*.fits")):
+        return None
     paths = {product_path(start, f"-beam-{index}.fits"): weight for index, weight in MUELLER.items()}
-    beams = {path: weight for path, weight in paths.items() if path.exists()}
-    if there and not set(list(paths)[:2]) <= set(beams):
-        raise DirtyImageError(
-            f"{there[0].name}: a primary beam needs {start.name}-beam-0.fits and -beam-15.fits, as WSClean 3 writes "
-            "them; give the primary beam with pb= (--pb on the command line)"
-        )
-    return beams or None
+    needed = list(paths)[:2]  # of which one that is missing is said when they are read
+    return {path: weight for path, weight in paths.items() if path in needed or path.exists()}
 
 
 def deconvolve(prefix, imager=None, *, pb=None, mask=None, beam=None, folder=None, overwrite=False):

@@ -9,11 +9,11 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData, NDData
-from astropy.wcs import WCS
 
 from ..errors import DirtyImageError
 from .fits_files import IMAGE_HDUS, is_packed
 from .reading import called, file_digest, locate_plane, opened_image, plane_axes, select_plane
+from .slices import with_fits_wcs
 from .spectral import SpectralAxis, spectral_axis
 from .units import in_jy_per_beam, parse_unit
 
@@ -304,8 +304,9 @@ def _opened(image, name, stokes, unit):
             f"{name}: expected a CCDData of three axes or the path of a FITS or CASA cube, got {type(image).__name__}"
             "; HDUList, image HDUs, NDData and SpectralCube can be used, too"
         )
-    if not isinstance(image.wcs, WCS):
-        raise DirtyImageError(f"{name}: its WCS is a {type(image.wcs).__name__}, not an astropy.wcs.WCS")
+    if image.wcs is None:
+        raise DirtyImageError(f"{name}: the {type(image).__name__} has no WCS; give it wcs=WCS(header)")
+    image = with_fits_wcs(image, name)
     number = _count(image.data, image.wcs, name)
     return Cube(name, number, None, image, stokes, image.unit, "", image.meta), image.data, image.wcs
 

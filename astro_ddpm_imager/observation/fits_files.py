@@ -15,6 +15,7 @@ from astropy.utils.data import get_readable_fileobj
 from astropy.utils.exceptions import AstropyWarning
 
 from ..errors import DirtyImageError
+from .scaled import scaled_pixels
 
 __all__ = ["IMAGE_HDUS", "check_size", "first_image", "is_packed", "opened_fits"]
 
@@ -67,10 +68,11 @@ def opened_fits(path, channel, max_pixels, verified=False):
             hdus = stack.enter_context(fits.open(stream, memmap=False))
             number, hdu, header = _first_image(hdus, channel, path, max_pixels)
             mask = _mask_of(hdu, hdus, path)
+            data = scaled_pixels(hdu, header, stream, path) or hdu.section
         if not verified and _is_summed(hdu):
             _check_sum(hdu.header["DATASUM"], _has_its_sum(stream, hdu), path)
         with _of_hdu(number, hdu):
-            yield hdu.section if mask is None else _Masked(hdu.section, mask.section), header
+            yield data if mask is None else _Masked(data, mask.section), header
 
 
 @contextmanager
@@ -154,8 +156,11 @@ def first_image(hdus, channel, name, max_pixels):
         _, hdu, header = _first_image(hdus, channel, name, max_pixels)
         if _is_summed(hdu):
             _check_sum(hdu.header["DATASUM"], hdu.verify_datasum() != 0, name)
-        mask = _mask_of(hdu, hdus, name)
-        return hdu.data if mask is None else _Masked(hdu.data, mask.data)[...], header
+        mask, place = _mask_of(hdu, hdus, name), hdu.fileinfo()
+        with _quiet():
+            scaled = scaled_pixels(hdu, header, place["file"], name) if place else None
+        data = hdu.data if scaled is None else scaled[...]
+        return data if mask is None else _Masked(data, mask.data)[...], header
 
 
 def _first_image(hdus, channel, name, max_pixels):

@@ -12,7 +12,15 @@ from astropy.io import fits
 from ..errors import DirtyImageError
 from .celestial import FRAMES
 
-__all__ = ["as_card", "as_number", "check_celestial_cards", "is_number", "mend_velocity_cards", "mended_header"]
+__all__ = [
+    "as_card",
+    "as_number",
+    "check_celestial_cards",
+    "is_number",
+    "mend_velocity_cards",
+    "mended_header",
+    "number_card",
+]
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +127,7 @@ def check_celestial_cards(header, name):
             raise DirtyImageError(f"{name}: {key}={header[key]!r}: distortions (SIP) are of order 0 to {LARGEST_ORDER}")
     _mend_equinox(header, name)
     for key in dict.fromkeys(key for key in header if NUMBERS.fullmatch(key)):
-        header[key] = _number(header, key, name)
+        header[key] = number_card(header, key, name)
 
 
 def _mend_equinox(header, name):
@@ -165,8 +173,25 @@ def mend_velocity_cards(header, name):
             )  # fmt: skip
 
 
-def _number(header, key, name):
-    """The one finite number that a card holds."""
+def number_card(header, key, name):
+    """The one finite number that a card holds.
+
+    Parameters
+    ----------
+    header : `~astropy.io.fits.Header`
+    key : str
+    name : str or path-like
+        What the image is called in errors and in the log, where text that is a number is said.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    DirtyImageError
+        It holds none, or is there twice with different values.
+    """
     values = [card.value for card in header.cards if card.keyword == key]
     if any(value != values[0] for value in values):
         said = " and ".join(repr(value) for value in values)

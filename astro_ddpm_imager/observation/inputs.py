@@ -10,14 +10,14 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData, NDData
-from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_area
 
 from ..errors import DirtyImageError
 from .fits_files import IMAGE_HDUS
 from .reading import read_image, select_plane
+from .slices import with_fits_wcs
 
-__all__ = ["Companion", "Image", "Origin", "as_companion", "as_plane", "file_paths", "origin"]
+__all__ = ["Companion", "Image", "Origin", "are_several", "as_companion", "as_plane", "file_paths", "origin"]
 
 
 class HasHDU(Protocol):
@@ -91,14 +91,25 @@ def as_plane(image, name, unit=None):
         )
     if image.unit is None:
         raise DirtyImageError(f"{name}: the {type(image).__name__} has no unit; give it unit='Jy/beam', if that it is")
-    if not isinstance(image.wcs, WCS | None):
-        raise DirtyImageError(
-            f"{name}: its WCS is a {type(image.wcs).__name__}, not an astropy.wcs.WCS; slice the WCS before the image"
-        )
+    image = with_fits_wcs(image, name)
     plane = select_plane(image.data, image.unit, image.wcs, image.meta, name=name)
     if image.mask is not None:
         plane.mask = np.broadcast_to(image.mask, image.data.shape).reshape(plane.shape).copy()
     return plane
+
+
+def are_several(given):
+    """Whether what is given for an image are several of them, as PSFs of a mosaic.
+
+    Parameters
+    ----------
+    given : list, tuple, or as of `as_plane`
+
+    Returns
+    -------
+    bool
+    """
+    return isinstance(given, list | tuple) and not isinstance(given, fits.HDUList)  # which is a list
 
 
 def as_companion(image, name, dirty, dtype=float):

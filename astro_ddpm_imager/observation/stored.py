@@ -14,7 +14,7 @@ from .blank import blank_constant
 from .ellipses import area
 from .far_sidelobes import PlacedPSF, nearest_place
 from .grid import tiles
-from .inputs import Origin, as_companion, origin
+from .inputs import Origin, are_several, as_companion, origin
 from .mosaic import is_flat_sky, mosaic_psf
 from .noise_map import measure_noise, noise_of, warn_inverted
 from .offset import fit_pedestal
@@ -176,7 +176,7 @@ class StoredObservation:
 
     def _read_psfs(self, given, image):
         """A list of position (SkyCoord or None), name and PSF."""
-        several = isinstance(given, list | tuple)
+        several = are_several(given)
         if several and not given:
             raise DirtyImageError("psf=[]: must hold one PSF at least; leave psf out if there is none")
         found = []

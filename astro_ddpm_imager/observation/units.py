@@ -18,10 +18,12 @@ MULTIPLES = (1e-9, 1e-6, 1e-3, 1.0, 1e3, 1e6)  # of Jy/beam, in which images are
 CAPITALS = {"HZ": u.Hz, "KHZ": u.kHz, "MHZ": u.MHz, "GHZ": u.GHz, "M/S": u.m / u.s, "KM/S": u.km / u.s}  # of axes
 PREFIXES = {"milli": "m", "micro": "u", "nano": "n", "\u00b5": "u", "\u03bc": "u", "?": "u", "??": "u"}
 JY = r"(milli|micro|nano|[mun\u00b5\u03bck]|\?{1,2})?(?:jy|janskys?)"  # astropy reads letters beyond ASCII as '?'
-BEAM = r"(?:beam|bm)"
-UNIT = re.compile(  # 'Jy/beam', 'JY/BEAM', 'mJy beam-1', 'beam-1 Jy', 'JY/BM', 'microJansky/beam'
-    rf"{JY}\s*(?:/\s*{BEAM}|[.*]?\s*{BEAM}(?:\^|\*\*)?-1)|{BEAM}(?:\^|\*\*)?-1\s*[.*]?\s*{JY}", re.IGNORECASE
+BEAM = r"(?:beam|bm|b)"
+UNIT = re.compile(  # 'Jy/beam', 'JY/BEAM (S.FLUX)', 'mJy beam-1', 'beam-1 Jy', 'JY/BM', 'mJy/b', 'microJansky/beam'
+    rf"{JY}\s*(?:/\s*{BEAM}(?:\s*\(s\.flux\))?|[.*]?\s*{BEAM}(?:\^|\*\*)?-1)|{BEAM}(?:\^|\*\*)?-1\s*[.*]?\s*{JY}",
+    re.IGNORECASE,
 )
+BITS = (u.bit, u.byte)  # which astropy takes 'b' and 'B' for
 
 
 def parse_unit(text, name):
@@ -86,7 +88,14 @@ def is_brightness(text):
 def _unit_of_astropy(text):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", u.UnitsWarning)  # of two slashes: what it is taken for is said
-        return u.Unit(text, parse_strict="silent")
+        return _of_beams(u.Unit(text, parse_strict="silent"))
+
+
+def _of_beams(unit):
+    """A unit in which beams are not taken for bits."""
+    if not (isinstance(unit, u.UnitBase) and set(BITS) & set(unit.bases)):
+        return unit
+    return u.CompositeUnit(unit.scale, [u.beam if base in BITS else base for base in unit.bases], unit.powers)
 
 
 def _is_convertible(unit):
@@ -136,7 +145,7 @@ def in_jy_per_beam(image, name):
     DirtyImageError
         It is in another unit.
     """
-    unit = image.unit
+    unit = _of_beams(image.unit)
     if not (isinstance(unit, u.UnitBase) and unit.is_equivalent(JY_PER_BEAM) and _is_multiple(unit)):
         raise DirtyImageError(
             f"{name}: the unit is {str(unit)!r}, not Jy/beam or a multiple of it; convert the image first"

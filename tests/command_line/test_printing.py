@@ -123,3 +123,13 @@ def test_the_log_is_left_as_it_was(capsys):
     before = list(logger.handlers), logger.level
     assert main(["models", "-v"]) == 0
     assert (list(logger.handlers), logger.level) == before
+
+
+def test_a_setting_has_the_name_of_its_option_in_json_too(demo, tmp_path, capsys):
+    call = ["image", str(demo["dirty"]), *QUICK, "--output-dir", str(tmp_path), "--json", "-q"]
+    assert main(call) == 0
+    capsys.readouterr()
+    assert main([*call, "--resume", "--samples", "3"]) == 1
+    printed = capsys.readouterr()
+    (line,) = map(json.loads, printed.out.splitlines())
+    assert "its products were made with samples=2, not 3" in line["error"] and line["error"] in printed.err

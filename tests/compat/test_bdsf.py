@@ -6,6 +6,7 @@ import re
 import runpy
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from regions import Regions
 import astro_ddpm_imager.compat.bdsf as bdsf
 from astro_ddpm_imager.compat.bdsf import analysis
 from astro_ddpm_imager.compat.bdsf.parameters import Options
+from astro_ddpm_imager.compat.bdsf.region_formats import casabox_text
 from astro_ddpm_imager.data import demo_files
 
 from ..conftest import near
@@ -136,6 +138,15 @@ def test_casabox_encloses_the_sources(img):
     for box, source in zip(boxes, img.sources, strict=True):
         assert box.center.dec.deg == pytest.approx(source.posn_sky_centroid[1], abs=1e-6)
         assert source.size_sky[1] * 0.99 < box.height.to_value("deg") / 6 < source.size_sky[0] * 1.01
+
+
+@pytest.mark.parametrize("ra", [1e-4, 359.9999])
+def test_a_casabox_across_0h_lies_where_its_source_does(ra):
+    source = SimpleNamespace(posn_sky_centroid=(ra, -30.0), size_sky=(1e-3, 1e-3, 0.0))
+    text = casabox_text([source], "srl", SimpleNamespace(frame="fk5"))
+    (box,) = Regions.parse(text, format="crtf")
+    assert box.center.separation(SkyCoord(ra, -30, unit="deg", frame="fk5")).arcsec < 0.1
+    assert box.height.to_value("arcsec") == pytest.approx(21.6, abs=0.01)
 
 
 def test_sky_models_of_gaussians(img):

@@ -1,5 +1,6 @@
 """WSClean's files in and out: names, units, headers, and the real WSClean where it is installed."""
 
+import json
 import shutil
 import subprocess
 import tarfile
@@ -167,11 +168,11 @@ def test_without_a_dirty_image(run, quick):
 
 
 @pytest.mark.parametrize(("option", "said"), [("-continue", "-continue"), ("--subtract-model", "-subtract-model")])
-def test_without_a_model_that_was_subtracted(run, option, said):
+def test_without_a_model_that_was_subtracted(run, quick, option, said):
     # FITS drops the blank at the end of the first card.
     prefix = run(HISTORY=f"{'wsclean -name field -size 512 512 -niter 0 -make-psf':71} {option} a.ms")
     with pytest.raises(DirtyImageError, match=rf"field-dirty.fits: .* a model from it \({said} in its"):
-        wsclean.find_images(prefix)
+        wsclean.deconvolve(prefix, quick)
 
 
 def test_errors(run, demo, quick, tmp_path, noise_image, capsys):
@@ -181,7 +182,7 @@ def test_errors(run, demo, quick, tmp_path, noise_image, capsys):
     assert main(["image", "--wsclean", str(prefix), "--psf", str(demo["psf"]), *QUICK]) == 1
     assert "--psf: with --wsclean the names of the files say it" in capsys.readouterr().err
     shutil.copy(demo["pb"], f"{prefix}-beam-XX.fits")
-    with pytest.raises(DirtyImageError, match=r"field-beam-XX\.fits: a primary beam needs field-beam-0\.fits"):
+    with pytest.raises(DirtyImageError, match=r"/field-beam-0\.fits: there is no such file, but others of a primary"):
         wsclean.deconvolve(prefix, quick)
     noise_image().write(f"{prefix}-psf.fits", overwrite=True)
     with pytest.raises(DirtyImageError, match=r"field-dirty\.fits: psf: "):
@@ -194,6 +195,60 @@ def test_errors(run, demo, quick, tmp_path, noise_image, capsys):
     run(WSCIMGWG=0.0)
     with pytest.raises(DirtyImageError, match="none of field is an image of Stokes I with data"):
         wsclean.find_images(prefix)
+
+
+def damaged(kind, path):
+    """What is left of a file."""
+    content = path.read_bytes()
+    return {"empty": b"", "junk": b"no FITS" * 999, "cut off": content[:9000], "cut off early": content[:999]}[kind]
+
+
+@pytest.mark.parametrize("kind", ["empty", "junk", "cut off", "cut off early"])
+def test_a_damaged_file_does_not_stop_the_others(run, capsys, kind):
+    for start in ("field-0000", "field-0001"):
+        prefix = run(start, kinds=["dirty"])
+    bad = prefix.with_name("field-0000-dirty.fits")
+    bad.write_bytes(damaged(kind, bad))
+    assert main(["image", "--wsclean", str(prefix), *QUICK, "--json", "-q"]) == 1
+    printed = capsys.readouterr()
+    lines = {line["file"]: line for line in map(json.loads, printed.out.splitlines())}
+    assert "field-0000-dirty.fits is not a FITS file" in lines[str(bad)]["error"] and len(lines) == 2
+    assert "1 of 2 images could not be used" in printed.err and f"{bad} is not a FITS file" in printed.err
+    assert names(prefix.parent) == sorted(f"0001-{name}" for name in [*(f"{kind}.fits" for kind in IMAGES), *REST])
+
+
+@pytest.mark.parametrize("kind", ["empty", "junk", "cut off early"])
+def test_a_damaged_restored_image_is_not_taken_for_the_dirty_one(run, quick, kind):
+    prefix = run()
+    bad = prefix.with_name("field-image.fits")
+    bad.write_bytes(damaged(kind, bad))
+    with pytest.raises(FileExistsError, match=r"field-image\.fits exists; give overwrite=True"):
+        wsclean.deconvolve(prefix, quick)
+    prefix.with_name("field-dirty.fits").unlink()
+    with pytest.raises(DirtyImageError, match=r"field-image\.fits is not a FITS file"):
+        wsclean.deconvolve(prefix, quick, overwrite=True)
+
+
+@pytest.mark.parametrize("case", ["no run", "no PSF", "no data", "no beam", "a model"])
+def test_each_run_that_cannot_be_used_has_a_line_of_json(run, capsys, demo, case):
+    cards = {"no data": {"WSCIMGWG": 0.0}, "a model": {"HISTORY": "wsclean -continue -name field a.ms"}}
+    prefix = run(kinds=["dirty"], **cards.get(case, {}))
+    if case == "no PSF":
+        prefix.with_name("field-psf.fits").unlink()
+    if case == "no beam":
+        shutil.copy(demo["pb"], f"{prefix}-beam-0.fits")
+    given, file, said = {
+        "no run": ("none", "none", "none-dirty.fits: there is no such file"),
+        "no PSF": ("field", "field", "field-psf.fits: there is no such file"),
+        "no data": ("field", "field", "none of field is an image of Stokes I with data"),
+        "no beam": ("field", "field-dirty.fits", "field-beam-15.fits: there is no such file, but others"),
+        "a model": ("field", "field-dirty.fits", "field-dirty.fits: WSClean has subtracted a model from it"),
+    }[case]
+    assert main(["image", "--wsclean", str(prefix.with_name(given)), *QUICK, "--json", "-q"]) == 1
+    printed = capsys.readouterr()
+    (line,) = map(json.loads, printed.out.splitlines())
+    assert line["file"] == str(prefix.with_name(file)) and said in line["error"]
+    assert f"{prefix.parent}/" in line["error"] and line["error"] in printed.err
 
 
 @pytest.mark.wsclean

@@ -4,11 +4,13 @@ import bz2
 import gzip
 import lzma
 import re
+import warnings
 import zipfile
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.io.fits.verify import VerifyWarning
 from astropy.nddata import CCDData
 
 from astro_ddpm_imager import DirtyImageError, read_companion, read_image
@@ -193,3 +195,63 @@ def test_what_astropy_writes_as_masked_is_blank(tmp_path, name):
         fits.HDUList([fits.PrimaryHDU(data, header), fits.ImageHDU(other, name="MASK")]).writeto(tmp_path / "b.fits")
         assert np.isfinite(read_image(tmp_path / "b.fits").data).all()
         (tmp_path / "b.fits").unlink()
+
+
+STORED = np.random.default_rng(0).integers(-3000, 3000, (64, 64))
+STORED[3, 4] = -3001
+
+
+def of_blank_nothing_is_said():
+    """Without astropy's warnings, when a file is opened, that BLANK must be an integer."""
+    return warnings.catch_warnings(action="ignore", category=VerifyWarning)
+
+
+def stored_as_integers(path, bits="i2", packed=False, **cards):
+    """A file of integers, with cards that say what they stand for."""
+    stored = STORED.astype(bits)
+    hdu = fits.CompImageHDU(stored, an_image()[1]) if packed else fits.PrimaryHDU(stored, an_image()[1])
+    hdu.writeto(path, overwrite=True, checksum=True)
+    with of_blank_nothing_is_said(), fits.open(path, mode="update", do_not_scale_image_data=True) as hdus:
+        hdus[-1].header.update(cards)
+    return path
+
+
+def opened(path, **how):
+    with of_blank_nothing_is_said(), fits.open(path, **how) as hdus:
+        return read_image(hdus)
+
+
+SCALED = {"BSCALE": 1e-5, "BZERO": 1e-3}
+AS_TEXT = {"BSCALE": "1.0E-5", "BZERO": " 1.0D-3"}
+
+
+@pytest.mark.parametrize("bits", ["i2", "i4"])
+@pytest.mark.parametrize(
+    "packed, cards",
+    [
+        *((packed, cards) for packed in (False, True) for cards in (SCALED, SCALED | {"BLANK": -3001}, AS_TEXT)),
+        (False, AS_TEXT | {"BLANK": "-3001"}),  # which astropy cannot unpack
+    ],
+)
+def test_stored_integers_are_what_they_stand_for(tmp_path, cards, bits, packed):
+    path = stored_as_integers(tmp_path / "a.fits", bits, packed, **cards)
+    kind = np.float32 if bits == "i2" else np.float64
+    expected = STORED.astype(kind) * kind(1e-5) + kind(1e-3)  # as astropy has it
+    expected[3, 4] = np.nan if "BLANK" in cards else expected[3, 4]
+    for seen in (read_image(path), opened(path), opened(path, memmap=True), opened(path, memmap=False)):
+        np.testing.assert_array_equal(seen.data, expected)
+
+
+def test_pixels_are_blank_also_where_astropy_leaves_them(tmp_path):
+    for at in ({"BLANK": 0}, {"BLANK": -3001.0}, {"BLANK": -3001, "BZERO": 2**15}):
+        path = stored_as_integers(tmp_path / "a.fits", **at)
+        np.testing.assert_array_equal(np.isnan(read_image(path).data), at["BLANK"] == STORED)
+
+
+def test_text_that_scales_pixels_is_said(tmp_path, caplog):
+    read_image(stored_as_integers(tmp_path / "a.fits", **AS_TEXT))
+    assert "a.fits: BSCALE='1.0E-5' is text in the header; it is taken for the number 1e-05" in caplog.text
+    path = stored_as_integers(tmp_path / "b.fits", BSCALE="unknown")
+    for read in (read_image, opened):
+        with pytest.raises(DirtyImageError, match=r"b\.fits: BSCALE='unknown' is no finite number; correct it in the"):
+            read(path)

@@ -10,8 +10,11 @@ from astropy.io import fits
 from astropy.nddata import CCDData, NDData, NDDataRef
 from astropy.table import Table
 from astropy.wcs import WCS
+from astropy.wcs.wcsapi import HighLevelWCSWrapper, SlicedLowLevelWCS
+from astropy.wcs.wcsapi.wrappers.base import BaseWCSWrapper
 
 from astro_ddpm_imager import DirtyImageError, read_companion, read_image
+from astro_ddpm_imager.observation.cubes import open_cube
 from astro_ddpm_imager.observation.inputs import as_companion, as_plane, origin
 from astro_ddpm_imager.observation.preparation import prepare
 
@@ -107,6 +110,12 @@ def test_a_file_leaves_its_name_and_checksum(path):
     assert seen.files == [str(path)]
 
 
+class OtherWCS(BaseWCSWrapper):
+    """Of no FITS header, as far as anyone knows."""
+
+    pixel_to_world_values = world_to_pixel_values = None
+
+
 def test_what_holds_no_image(path):
     with pytest.raises(DirtyImageError, match="dirty holds no image of two or more axes"):
         as_plane(fits.PrimaryHDU(), "dirty")
@@ -116,9 +125,45 @@ def test_what_holds_no_image(path):
         as_plane(fits.table_to_hdu(Table({"a": [1]})), "dirty")
     with pytest.raises(DirtyImageError, match="dirty: the NDData has no unit; give it unit='Jy/beam'"):
         as_plane(NDData(np.zeros((96, 96)), wcs=make_wcs()), "dirty")
-    sliced = NDDataRef(np.zeros((2, 96, 96)), unit="Jy/beam", wcs=WCS(fits.getheader(path), naxis=3))[0]
+    other = HighLevelWCSWrapper(OtherWCS(make_wcs()))
     with pytest.raises(DirtyImageError, match=r"its WCS is a .*, not an astropy\.wcs\.WCS; slice the WCS before"):
-        as_plane(sliced, "dirty")
+        as_plane(NDData(np.zeros((96, 96)), unit="Jy/beam", wcs=other), "dirty")
+    from_the_end = HighLevelWCSWrapper(SlicedLowLevelWCS(make_wcs(), np.s_[6:]))
+    from_the_end.low_level_wcs._slices_array[0] = slice(-90, None)  # as astropy before 8 leaves it
+    with pytest.raises(DirtyImageError, match="slice the WCS before the image"):
+        as_plane(NDData(np.zeros((90, 96)), unit="Jy/beam", wcs=from_the_end), "dirty")
+
+
+def a_cube(hdu):
+    """Pixels, WCS and header, with five channels."""
+    hdu = fits.PrimaryHDU(np.repeat(hdu.data, 5, axis=1) * np.arange(1, 6)[:, None, None], hdu.header)
+    return hdu.data, WCS(hdu.header), hdu.header
+
+
+@pytest.mark.parametrize("cut", [np.s_[0, 3], np.s_[0, 3:4], np.s_[:, 3], np.s_[:, 3:4]])
+def test_a_slice_is_the_part_of_the_image_that_it_shows(hdu, cut):
+    data, wcs, header = a_cube(hdu)
+    mask = data > 3e-4
+    sliced = NDDataRef(data, unit="Jy/beam", wcs=wcs, meta=header, mask=mask)[(*cut, slice(10, 90), slice(4, None))]
+    seen = as_plane(sliced, "dirty")
+    np.testing.assert_array_equal(seen.data, data[0, 3, 10:90, 4:])
+    np.testing.assert_array_equal(seen.mask, mask[0, 3, 10:90, 4:])
+    assert seen.wcs.pixel_to_world(0, 0).separation(wcs.celestial.pixel_to_world(4, 10)).arcsec < 1e-9
+    assert seen.meta["CRVAL3"] == 2.36e11 and header["CRPIX3"] == 1
+    assert as_companion(sliced, "mask", seen).shape == seen.shape
+
+
+def test_the_frequency_of_a_part_of_a_cube_is_its_own(hdu):
+    data, wcs, header = a_cube(hdu)
+    part = CCDData(data, unit="Jy/beam", wcs=wcs, meta=header)[:, 2:3, 10:90, 10:90]
+    assert as_plane(part, "dirty").meta["CRVAL3"] == 2.34e11
+
+
+def test_a_slice_may_be_a_cube(hdu):
+    data, wcs, header = a_cube(hdu)
+    cube = open_cube(NDDataRef(data, unit="Jy/beam", wcs=wcs, meta=header)[0, 1:4, 10:90])
+    assert cube.n_channels == 3 and cube.axis.frequency[0].to_value("Hz") == 2.32e11
+    np.testing.assert_array_equal(cube.plane(1).data, data[0, 2, 10:90])
 
 
 def test_a_mask_in_another_frame_is_said_nothing_of(noise_image):

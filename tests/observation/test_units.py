@@ -8,6 +8,7 @@ import pytest
 
 from astro_ddpm_imager import DirtyImageError, read_image
 from astro_ddpm_imager.observation.preparation import prepare
+from astro_ddpm_imager.observation.units import in_jy_per_beam, is_brightness
 
 from ..conftest import write_image
 
@@ -34,13 +35,21 @@ def test_wrong_unit(noise_image):
     "spelling",
     [
         "mJy/beam", "MJY/BEAM", "mJy beam-1", "mJy.beam^-1", "mJy*beam**-1", "mJy/bm", "MJY/BM", "milliJy/beam",
-        "MILLIJANSKY/BEAM", "mJy/(beam)", "1e-3 Jy/beam", "10**-3 Jy/beam",
+        "MILLIJANSKY/BEAM", "mJy/(beam)", "1e-3 Jy/beam", "10**-3 Jy/beam", "mJy/b", "mJy/B", "MJY/B", "mJy b-1",
+        "1e-3 Jy/b", "MJY/BEAM (S.FLUX)",
     ],
 )  # fmt: skip
 def test_millijansky_are_converted(tmp_path, noise_image, spelling):
     image = noise_image()
     path = write_image(tmp_path / "a.fits", 1e3 * image.data, BUNIT=spelling)
     assert prepare(path).rms == pytest.approx(prepare(image).rms)
+
+
+@pytest.mark.parametrize("letter", [u.bit, u.byte])
+def test_what_astropy_takes_for_bits_is_beams(noise_image, letter):
+    expected = in_jy_per_beam(noise_image(unit=u.mJy / u.beam), "dirty")
+    np.testing.assert_array_equal(in_jy_per_beam(noise_image(unit=u.mJy / letter), "dirty"), expected)
+    assert is_brightness(str(u.mJy / letter))
 
 
 def test_megajansky_are_not_millijansky(tmp_path):
@@ -57,7 +66,7 @@ def test_a_letter_for_micro_is_said(tmp_path, caplog, micro):
     assert "has a letter that is not ASCII, which is taken for micro" in caplog.text
 
 
-@pytest.mark.parametrize("unit", ["2 Jy/beam", "Jy/beam km/s", "JY/BEAM.KM/S", "dJy/beam"])
+@pytest.mark.parametrize("unit", ["2 Jy/beam", "Jy/beam km/s", "JY/BEAM.KM/S", "dJy/beam", "JY/BEAM (KM/S)", "bit"])
 def test_other_units_are_refused_without_more_words(tmp_path, unit):
     path = write_image(tmp_path / "a.fits", np.ones((64, 64)), BUNIT=unit)
     with warnings.catch_warnings(), pytest.raises(DirtyImageError, match="the unit"):

@@ -87,6 +87,9 @@ def casabox_text(things, kind, image):
         ra, dec = _position(thing, kind)
         east, north = BOX_FWHM * gaussian_sigma_to_fwhm * np.sqrt(np.diag(from_axes(*thing.size_sky)))
         east /= np.cos(np.deg2rad(dec))
+        # Across 0 h, hours are below 0, as CASA and regions read them: the latter warns of 24 h, and takes a corner at
+        # 23 h for the other side of the sky.
+        ra -= 360 if ra + east >= 360 else 0
         corners = [
             ", ".join(_sexagesimal(*corner, (":", "."), 3))
             for corner in ((ra + east, dec - north), (ra - east, dec + north))
