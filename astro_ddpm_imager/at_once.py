@@ -3,7 +3,6 @@
 import logging
 import os
 from contextlib import nullcontext
-from threading import RLock
 
 import numpy as np
 from scipy.fft import set_workers
@@ -17,7 +16,7 @@ from .observation.bright import subtract_beyond, subtract_bright
 from .observation.grid import ModelGrid
 from .observation.gridded import GriddedObservation
 from .observation.noise_map import flatten, uneven_noise
-from .parallel import importing, one_blas_thread
+from .parallel import importing, let_others_work, one_blas_thread
 from .progress import expect_more, progress_bar
 from .result import ImagingResult
 from .sources.aggregation import without_luck
@@ -34,9 +33,7 @@ __all__ = ["image_at_once"]
 log = logging.getLogger(__name__)
 
 BYTES = 16  # of a pixel of a sample, at work
-LARGE = 2**20  # pixels, from which on an image needs so much memory that no other such one is worked on beside it
-
-_one_large = RLock()
+LARGE = 2**20  # pixels, from which on an image needs so much memory that no other one is worked on beside it
 
 
 @one_blas_thread()
@@ -59,11 +56,6 @@ def image_at_once(imager, observation):
     SettingError
         The samples need more memory than there is.
     """
-    with _one_large if observation.data.size >= LARGE else nullcontext():
-        return _result_of(imager, observation)
-
-
-def _result_of(imager, observation):
     card, workers = imager.card, imager.denoiser.workers
     per_beam = card.pixels_per_beam
     seed = imager.drawn_seed()
@@ -84,7 +76,8 @@ def _result_of(imager, observation):
     log.info("noise %.4g Jy/beam, model grid %s, seed %d", observation.rms, grid.shape, seed)
 
     bar = progress_bar(imager.progress, imager.n_samples * imager.steps)
-    with importing("photutils.detection"), bar as update:  # the network lets others run Python
+    beside = let_others_work() if observation.data.size < LARGE else nullcontext()
+    with importing("photutils.detection"), bar as update, beside:  # the network lets others run Python
         draws = draw_samples(gridded, imager.denoiser, imager.n_samples, imager.steps, imager.sampler, seed, update)
     samples, sky = reconstruct(draws.samples, gridded, imager.aggregate, per_beam, workers)
     residual = Residual.of(sky, gridded, grid)
@@ -92,7 +85,7 @@ def _result_of(imager, observation):
     noise = None if card.protocol else uneven_noise(observation, left, grid)
     if noise is not None:
         expect_more(imager.progress, imager.n_samples * imager.steps)
-        return _result_of(imager.but(seed=seed), flatten(given, noise))
+        return image_at_once(imager.but(seed=seed), flatten(given, noise))
     fit = measure_fit(residual, sky, gridded)
     warn_of_misfit(fit)
 

@@ -273,7 +273,7 @@ class DiffusionImager:
         beam: Beam | None = None,
         noise: Companion | None = None,
     ) -> Iterator[tuple[Image, ImagingResult]]:
-        """Reconstruct many dirty images, on the workers of the ``client`` if there is one, else two at a time.
+        """Reconstruct many dirty images, on the workers of the ``client`` if there is one.
 
         Workers read paths themselves: they need the same file system. Without a ``seed`` each image has one of its
         own, which ``meta`` of its result has.

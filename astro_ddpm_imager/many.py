@@ -31,7 +31,8 @@ def map_images(imager, images, companions):
     companions = [*map(_located, companions)]
     seeded = ((image, _located(image), companions, imager.drawn_seed()) for image in images)
     failed = []
-    for (image, *_), result in attempts(_reconstruct_seeded, imager, seeded):
+    # Here one at a time: what the caller does meanwhile is not to be disturbed.
+    for (image, *_), result in attempts(_reconstruct_seeded, imager, seeded, under_way=1):
         try:
             done = result()
         except Exception as error:

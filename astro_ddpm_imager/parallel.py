@@ -10,9 +10,7 @@ from threading import Event, Lock
 
 from threadpoolctl import threadpool_limits
 
-__all__ = ["ahead", "importing", "in_parallel", "one_blas_thread"]
-
-_given_up = ContextVar("event: nobody waits for what is done here any more", default=None)
+__all__ = ["ahead", "importing", "in_parallel", "let_others_work", "one_blas_thread"]
 
 
 def in_parallel(function, number, workers):
@@ -35,10 +33,10 @@ def in_parallel(function, number, workers):
     concurrent.futures.CancelledError
         This is done ahead, and not wanted any more, see `ahead`.
     """
-    executor, context, given_up = ThreadPoolExecutor(workers), copy_context(), _given_up.get()
+    executor, context, turns = ThreadPoolExecutor(workers), copy_context(), _turns.get()
 
     def one(k):
-        if given_up is not None and given_up.is_set():
+        if turns is not None and turns.given_up.is_set():
             raise CancelledError("interrupted")
         return context.copy().run(function, k)
 
@@ -48,10 +46,22 @@ def in_parallel(function, number, workers):
         executor.shutdown(cancel_futures=True)
 
 
+class _Turns:
+    """Of what is under way ahead one has its turn, and does what `let_others_work` does not do beside others."""
+
+    def __init__(self):
+        self.turn, self.given_up = Lock(), Event()
+
+
+_turns = ContextVar("turns of what is done ahead here", default=None)
+
+
 def ahead(function, items, number):
     """Values of a function in the order of the items, of which some are under way in threads before they are asked for.
 
-    When interrupted, those that are under way end at their next work `in_parallel`.
+    They take turns, and only what they do in `let_others_work` is done beside others: much of the rest takes one core,
+    and some of it, such as what warnings are shown, is a setting of the process. When interrupted, those that are
+    under way end at their next work `in_parallel`.
 
     Parameters
     ----------
@@ -66,11 +76,15 @@ def ahead(function, items, number):
     item, value
         A function that returns what the function returns of the item, or raises what it raises.
     """
-    executor, context, given_up, items = ThreadPoolExecutor(number), copy_context(), Event(), iter(items)
-    context.run(_given_up.set, given_up)
+    executor, context, turns, items = ThreadPoolExecutor(number), copy_context(), _Turns(), iter(items)
+    context.run(_turns.set, turns)
+
+    def work(item):
+        with turns.turn:
+            return function(item)
 
     def begin(item):
-        return item, executor.submit(context.copy().run, function, item)
+        return item, executor.submit(context.copy().run, work, item)
 
     try:
         under_way = deque(map(begin, islice(items, number)))
@@ -80,8 +94,27 @@ def ahead(function, items, number):
             under_way.extend(map(begin, islice(items, 1)))
             yield item, future.result
     finally:
-        given_up.set()
+        turns.given_up.set()
         executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def let_others_work():
+    """Let others that are under way `ahead` have their turn, while this takes all cores.
+
+    Yields
+    ------
+    None
+    """
+    turns = _turns.get()
+    if turns is None:
+        yield
+        return
+    turns.turn.release()
+    try:
+        yield
+    finally:
+        turns.turn.acquire()
 
 
 @contextmanager

@@ -9,9 +9,7 @@ from .parallel import ahead
 
 __all__ = ["attempts", "run_pieces"]
 
-UNDER_WAY = (
-    2  # pieces here: while one is read, searched for sources or written, on one core, another one has the others
-)
+UNDER_WAY = 2  # pieces: while samples of one are drawn, another one is read, searched for sources and written
 
 
 def run_pieces(function, imager, pieces, in_order=False):
@@ -45,7 +43,7 @@ def run_pieces(function, imager, pieces, in_order=False):
         yield piece, value()
 
 
-def attempts(function, imager, pieces, in_order=False):
+def attempts(function, imager, pieces, in_order=False, under_way=UNDER_WAY):
     """The same, where a piece that cannot be done does not stop the others.
 
     Parameters
@@ -55,6 +53,8 @@ def attempts(function, imager, pieces, in_order=False):
     pieces : iterable
     in_order : bool, optional
         All as for `run_pieces`.
+    under_way : int, optional
+        How many at a time in this process.
 
     Yields
     ------
@@ -62,22 +62,22 @@ def attempts(function, imager, pieces, in_order=False):
         A function that returns what the function returns of the piece, or raises what it raises.
     """
     if getattr(imager, "client", None) is None:
-        yield from _here(function, imager, pieces)
+        yield from _here(function, imager, pieces, under_way)
         return
     from .cluster import on_cluster  # only here, for distributed need not be installed
 
     yield from on_cluster(function, imager, pieces, in_order)
 
 
-def _here(function, imager, pieces):
+def _here(function, imager, pieces, under_way):
     """The same in this process: what is logged of a piece is logged when it is its turn."""
     pieces = iter(pieces)
-    first = list(islice(pieces, 2))
+    first = list(islice(pieces, under_way))
     if len(first) < 2:
-        for piece in first:
+        for piece in chain(first, pieces):
             yield piece, partial(function, imager, piece)
         return
-    for piece, done in ahead(partial(_logged, function, imager), chain(first, pieces), UNDER_WAY):
+    for piece, done in ahead(partial(_logged, function, imager), chain(first, pieces), under_way):
         yield piece, partial(_said, done)
 
 

@@ -6,7 +6,7 @@ from threading import Barrier, Thread
 import pytest
 
 from astro_ddpm_imager.log_records import collect_records, collected_records
-from astro_ddpm_imager.parallel import in_parallel
+from astro_ddpm_imager.parallel import in_parallel, let_others_work
 from astro_ddpm_imager.pieces import run_pieces
 
 PACKAGE = logging.getLogger("astro_ddpm_imager")
@@ -95,9 +95,9 @@ def test_what_pieces_log_is_logged_in_their_turn(caplog):
     together = Barrier(2, timeout=20)
 
     def work(_, number):
-        together.wait()
         log.warning("%d begins", number)
-        together.wait()
+        with let_others_work():
+            together.wait()
         log.info("%d ends", number)
 
     with caplog.at_level(logging.INFO), collected_records() as records:
