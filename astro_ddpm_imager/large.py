@@ -140,7 +140,7 @@ class _Work:
                 return Plane(path), PixelComponents(found["y"], found["x"], found["flux"]), found["doubts"]
         given = self.given
         if not given.psfs or len(given.tiles) == 1:
-            return given.planes["dirty"], PixelComponents.joined([]), np.zeros(len(given.psfs))
+            return given.planes["dirty"], PixelComponents.empty(), np.zeros(len(given.psfs))
         dirty = given.divided()
         left = Plane.of(self.folder / "left.part.npy", given.shape, lambda rows: dirty.read((rows, slice(None))))
         components, doubts = clean_for_others(

@@ -204,7 +204,7 @@ def _fit(dirty, grid, doubt, start=None):
             break
         points = Components.points(peaks[:, 1], peaks[:, 0], found.residual[tuple(peaks.T)])
         without = found
-        found = _explained(found, found.gaussians.joined(points), inside)
+        found = _explained(found, Components.concatenate([found.gaussians, points]), inside)
         for _ in range(SWEEPS):
             on_grid = found.gaussians.on_grid(scale).scaled(1 / found.rms)
             fixed = at_edge[found.gaussians.nearest(dirty.shape)]

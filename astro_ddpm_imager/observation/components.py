@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import fftfreq, irfft2, rfft2, rfftfreq
 
+from ..columns import Columns
+
 __all__ = ["Components", "nearest_pixels"]
 
 WINDOW = 8  # pixels: half the side of what a point is drawn on
@@ -29,7 +31,7 @@ def nearest_pixels(x, y, shape):
 
 
 @dataclass(frozen=True)
-class Components:
+class Components(Columns):
     """Elliptical Gaussians and points.
 
     Parameters
@@ -47,26 +49,14 @@ class Components:
     flux: np.ndarray
     covariance: np.ndarray
 
-    def __len__(self):
-        return len(self.flux)
-
     @classmethod
     def points(cls, x, y, flux):
         """Points at some pixels."""
         return cls(np.array(x, float), np.array(y, float), np.array(flux, float), np.zeros((len(flux), 2, 2)))
 
-    def select(self, chosen):
-        """Only those of a boolean or index array."""
-        return Components(self.x[chosen], self.y[chosen], self.flux[chosen], self.covariance[chosen])
-
     def nearest(self, shape):
         """The pixels (y, x) of an image that are nearest to the centres, two 1D arrays of int."""
         return nearest_pixels(self.x, self.y, shape)
-
-    def joined(self, other):
-        """These and others."""
-        pairs = ((getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__)
-        return Components(*(np.concatenate(pair) for pair in pairs))
 
     def scaled(self, factor):
         """The same with other fluxes."""

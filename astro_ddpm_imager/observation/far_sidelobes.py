@@ -8,6 +8,7 @@ import numpy as np
 from scipy.fft import irfft2, rfft2, set_workers
 from scipy.ndimage import maximum_filter
 
+from ..columns import Columns
 from .clean import clean
 from .disk_convolution import DiskConvolution
 from .planes import Plane
@@ -61,7 +62,7 @@ class PlacedPSF:
 
 
 @dataclass(frozen=True)
-class PixelComponents:
+class PixelComponents(Columns):
     """CLEAN's components on pixels.
 
     Parameters
@@ -82,14 +83,9 @@ class PixelComponents:
         return cls(y + top, x + left, image[y, x])
 
     @classmethod
-    def joined(cls, parts):
-        """All of some."""
-        parts = [cls(np.zeros(0, int), np.zeros(0, int), np.zeros(0, np.float32)), *parts]
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
-
-    def select(self, chosen):
-        """Some of them."""
-        return PixelComponents(self.y[chosen], self.x[chosen], self.flux[chosen])
+    def empty(cls):
+        """None."""
+        return cls(np.zeros(0, int), np.zeros(0, int), np.zeros(0, np.float32))
 
     def are_within(self, window):
         """Which of them are in a window, a tuple of slices; 1D array of bool."""
@@ -247,7 +243,7 @@ def _major_cycles(dirty, left, cut, psfs, measured, overlap, workers):
     """The same, as far as the PSF images reach; and the noise of what is left."""
     near = max(_level(psf.near, overlap) for psf in psfs)
     faintest = max(FAINTEST, UNKNOWN / near) if near > 0 else np.inf
-    found, convolutions = PixelComponents.joined([]), []
+    found, convolutions = PixelComponents.empty(), []
     peak_before = noise_before = np.inf
     for number in range(ROUNDS):
         noise = measured()
@@ -271,7 +267,7 @@ def _major_cycles(dirty, left, cut, psfs, measured, overlap, workers):
             )
             owned = tuple(s.start for s in tile.core)
             new.append(PixelComponents.of(components[tile.inner], *owned))
-        found = PixelComponents.joined([found, *new])
+        found = PixelComponents.concatenate([found, *new])
         log.info(
             "sources of up to %.0f times the noise: CLEAN goes to %.0f, %d components", highest, threshold,
             len(found.flux),

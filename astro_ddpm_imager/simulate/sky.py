@@ -1,9 +1,11 @@
 """Elliptical Gaussian sources: their pixels and their Fourier transform."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from astropy.stats import gaussian_sigma_to_fwhm
+
+from ..columns import Columns
 
 __all__ = ["Sources", "sky_pixels", "sky_spectrum"]
 
@@ -11,7 +13,7 @@ SUBPIXELS = 3  # points a pixel on each axis
 
 
 @dataclass(frozen=True)
-class Sources:
+class Sources(Columns):
     """Elliptical Gaussians, alone or as parts of extended sources.
 
     Parameters
@@ -41,18 +43,12 @@ class Sources:
         if self.part_of is None:
             object.__setattr__(self, "part_of", np.arange(len(self.x)))
 
-    def __len__(self):
-        return len(self.x)
-
     @classmethod
     def concatenate(cls, several):
         """All of several `Sources`, each with numbers of its own, as new `Sources`."""
-        columns = {name: np.concatenate([getattr(one, name) for one in several]) for name in cls.__dataclass_fields__}
-        firsts = np.cumsum([0, *(one.part_of.max(initial=-1) + 1 for one in several)])
-        columns["part_of"] = np.concatenate(
-            [one.part_of + first for one, first in zip(several, firsts[:-1], strict=True)]
-        )
-        return cls(**columns)
+        firsts = np.cumsum([0, *(one.part_of.max(initial=-1) + 1 for one in several[:-1])])
+        numbered = [replace(one, part_of=one.part_of + first) for one, first in zip(several, firsts, strict=True)]
+        return super().concatenate(numbered)
 
     def placed(self, x, y, scale, flux):
         """The same around another place, larger by a factor and with fluxes multiplied by another."""
@@ -78,10 +74,6 @@ class Sources:
         )
         angle = np.arctan2(2 * xy, xx - yy) / 2 % np.pi
         return Sources(x, y, flux, major, minor, angle, number)
-
-    def select(self, chosen):
-        """Only the sources of a boolean or index array, as new `Sources`."""
-        return Sources(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
     @property
     def covariance(self):

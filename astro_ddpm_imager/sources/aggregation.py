@@ -7,6 +7,7 @@ from astropy.stats import gaussian_sigma_to_fwhm
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial import cKDTree
 
+from ..columns import Columns
 from .alternatives import one_hypothesis
 from .islands import only_extended, whole_fluxes, wholes
 
@@ -16,7 +17,7 @@ COMPARABLE = 3  # times the radius: what is larger is another source in the same
 
 
 @dataclass(frozen=True)
-class Detections:
+class Detections(Columns):
     """Sources found in skies; arrays have shape (n,) where no other is given.
 
     Parameters
@@ -48,28 +49,15 @@ class Detections:
     island: np.ndarray
     peak: np.ndarray
 
-    def __len__(self):
-        return len(self.flux)
-
-    def select(self, chosen):
-        """Only the detections of a boolean or index array."""
-        return Detections(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
-
     @classmethod
     def empty(cls):
         """No detections."""
         none, whole = np.zeros(0), np.zeros(0, int)
         return cls(whole, none, none, none, np.zeros((0, 2, 2)), np.zeros((0, 3)), whole, none)
 
-    @classmethod
-    def concatenate(cls, parts):
-        """Detections of several skies, one after the other."""
-        parts = [cls.empty(), *parts]
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
-
 
 @dataclass(frozen=True)
-class MergedSources:
+class MergedSources(Columns):
     """Sources merged from the samples; arrays have shape (n,) where no other is given.
 
     Parameters
@@ -108,13 +96,6 @@ class MergedSources:
     sample_flux: np.ndarray
     whole: np.ndarray
     whole_flux: np.ndarray
-
-    def __len__(self):
-        return len(self.flux)
-
-    def select(self, chosen):
-        """Only the sources of a boolean or index array."""
-        return MergedSources(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
 
 def merge(detections, n_samples, radius, seeds=None):

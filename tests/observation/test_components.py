@@ -42,7 +42,7 @@ def test_the_spectrum_is_the_transform_of_a_sampled_gaussian():
 
 
 def test_the_spectrum_of_several_is_the_sum():
-    both = one(10.2, 8.8, 2.0, WIDE).joined(one(20.1, 3.3, -1.0))
+    both = Components.concatenate([one(10.2, 8.8, 2.0, WIDE), one(20.1, 3.3, -1.0)])
     v, u_ = fftfreq(32), rfftfreq(32)
     alone = [both.select([i]).spectrum(v, u_) for i in (0, 1)]
     np.testing.assert_allclose(both.spectrum(v, u_), alone[0] + alone[1])

@@ -197,7 +197,7 @@ def test_sidelobes_are_unknown_beyond_the_psf_image(tmp_path):
     np.testing.assert_allclose(unknown[:, :3], others, rtol=1e-6)
     np.testing.assert_allclose(unknown[:, 3:], np.hypot(others, 0.02 * 3e-3), rtol=1e-6)
     assert not unknown_sidelobes(found, [psf], [0.0], window).any()
-    assert not unknown_sidelobes(PixelComponents.joined([]), [psf], [0.02], window).any()
+    assert not unknown_sidelobes(PixelComponents.empty(), [psf], [0.02], window).any()
 
 
 def test_each_source_has_the_sidelobes_of_its_nearest_psf(tmp_path):

@@ -98,8 +98,8 @@ def test_errors_are_those_of_the_likelihood(psf):
 
 
 def test_of_fixed_ones_only_the_flux_changes(psf):
-    start = gaussian(30.0, 30.0, 80.0, 0.4, 0.1, 0.3).joined(gaussian(45.2, 12.9, 80.0))
-    truth = gaussian(30.3, 29.8, 100.0, 0.9, 0.1, 0.3).joined(gaussian(45.4, 13.0, 100.0))
+    start = Components.concatenate([gaussian(30.0, 30.0, 80.0, 0.4, 0.1, 0.3), gaussian(45.2, 12.9, 80.0)])
+    truth = Components.concatenate([gaussian(30.3, 29.8, 100.0, 0.9, 0.1, 0.3), gaussian(45.4, 13.0, 100.0)])
     found = fit(start, seen(truth, psf), psf, fixed=np.array([True, False]))
     assert (found.x[0], found.y[0]) == (30.0, 30.0)
     np.testing.assert_allclose(found.covariance[0], start.covariance[0], atol=1e-12)
