@@ -13,6 +13,7 @@ from astropy.table import Table, vstack
 
 from .. import __version__
 from ..errors import SimulationError
+from ..observation.local_sky import on_sky
 from ..progress import hidden, tqdm
 from ..whole_files import written_whole
 from .gains import GainErrors
@@ -191,7 +192,8 @@ def truth_table(observation: Observation, sources: Sources, field: int = 0) -> T
         Columns field, ra, dec (deg), flux_jy (before the primary beam),
         maj_arcsec, min_arcsec (FWHM), pa_deg (east of north), pb.
     """
-    sky = observation.wcs.pixel_to_world(sources.x, sources.y)
+    sky, scale = on_sky(observation.wcs, sources.x, sources.y)
+    east, north = np.einsum("nij,jn->in", scale, [np.cos(sources.angle), np.sin(sources.angle)])
     cell = observation.cell.to_value(u.arcsec)
     return Table(
         {
@@ -201,8 +203,7 @@ def truth_table(observation: Observation, sources: Sources, field: int = 0) -> T
             "flux_jy": sources.flux,
             "maj_arcsec": sources.major * cell,
             "min_arcsec": sources.minor * cell,
-            # The x axis of the image points west.
-            "pa_deg": (np.rad2deg(sources.angle) - 90) % 180,
+            "pa_deg": np.rad2deg(np.arctan2(east, north)) % 180,
             "pb": observation.primary_beam_at(sources.x, sources.y),
         }
     )

@@ -2,19 +2,21 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import QTable, Table
 from astropy.wcs import WCS
 from radio_beam import Beam
 
 from astro_ddpm_imager import read_image
 from astro_ddpm_imager.cli import main
 from astro_ddpm_imager.errors import SimulationError
+from astro_ddpm_imager.evaluate.images import true_sky
 from astro_ddpm_imager.simulate import (
     Observation,
     SourceRecipe,
@@ -22,6 +24,7 @@ from astro_ddpm_imager.simulate import (
     fit_beam,
     read_array,
     simulate_fields,
+    sky_pixels,
     truth_table,
 )
 
@@ -30,7 +33,7 @@ CELL = 0.1 * u.arcsec
 
 def observation(**settings):
     defaults = {"ra": 150 * u.deg, "declination": -10 * u.deg, "integration": 2 * u.min, "shape": (256, 256)}
-    return Observation(read_array("alma.cycle5.3"), **defaults | settings)
+    return Observation(**{"array": read_array("alma.cycle5.3")} | defaults | settings)
 
 
 def one_source(**values):
@@ -57,6 +60,31 @@ def test_an_elongated_source_has_the_orientation_it_says():
     truth = truth_table(seen, one_source(angle=np.pi / 4))
     # x points west, y north: the axis runs from north to west, 45 deg, which is 135 deg through east.
     assert truth["pa_deg"][0] == pytest.approx(135)
+
+
+def test_position_angles_of_the_truth_are_from_the_north_of_each_source():
+    # Beside the pole, where north turns by 12 deg over the image.
+    wsrt = {"array": read_array("wsrt"), "frequency": 1.4 * u.GHz, "cell": 4 * u.arcsec}
+    near_pole = observation(declination=89.5 * u.deg, **wsrt)
+    source = one_source(x=228.0, y=100.0, major=20.0, minor=10.0, angle=0.6)
+    truth = truth_table(near_pole, source)
+    middle, along = near_pole.wcs.pixel_to_world([228.0, 228.0 + np.cos(0.6)], [100.0, 100.0 + np.sin(0.6)])
+    turned = (np.rad2deg(0.6) - 90) % 180 - truth["pa_deg"][0]
+    assert truth["pa_deg"][0] == pytest.approx(middle.position_angle(along).deg % 180, abs=0.05) and abs(turned) > 10
+    # And the evaluation takes them so.
+    columns = {
+        "ra": "ra",
+        "dec": "dec",
+        "flux": "flux_jy",
+        "major": "maj_arcsec",
+        "minor": "min_arcsec",
+        "pa": "pa_deg",
+    }
+    units = {"flux": u.Jy, "major": u.arcsec, "minor": u.arcsec}
+    known = QTable({name: truth[column] * units.get(name, u.deg) for name, column in columns.items()})
+    seen = SimpleNamespace(wcs=near_pole.wcs, shape=near_pole.shape, pb=np.ones(near_pole.shape))
+    expected = sky_pixels(source, near_pole.shape)
+    np.testing.assert_allclose(true_sky(known, seen), expected, atol=0.003 * expected.max())
 
 
 def test_the_wcs_puts_east_to_the_left():
