@@ -127,7 +127,11 @@ _TABLE = [
         "CASA image, region, region file or a list: ``.model`` and catalogue are empty elsewhere; '' takes "
         "``<imagename>.mask`` if there is one, else all of the image",
     ),
-    ("pbmask", 0.0, "here", "for ``usemask='pb'``"),
+    (
+        "pbmask", 0.0, "here",
+        "for ``usemask='pb'``; above 0 also where ``mask`` is given, and for ``'auto-multithresh'``: only where the "
+        "primary beam is above it",
+    ),
     ("sidelobethreshold", 3.0, "none", AUTOMASK),
     ("noisethreshold", 5.0, "none", AUTOMASK),
     ("lownoisethreshold", 1.5, "none", AUTOMASK),
