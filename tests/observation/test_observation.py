@@ -227,6 +227,15 @@ def test_close_and_gathered_sources_stay_within_reach_and_not_on_its_edge(settin
     assert 98 < offset.max() < 100
 
 
+@pytest.mark.parametrize(("reach", "grid", "furthest"), [(10, 6, 6), (10, 1, 10), (0.3, 0.1, 0.3), (1, 1, 1)])
+def test_a_grid_does_not_go_beyond_the_reach(reach, grid, furthest):
+    recipe = SourceRecipe(number=(500, 500), reach=reach * u.arcsec, grid=grid * u.arcsec)
+    drawn = recipe.draw(np.random.default_rng(0), (512, 512), CELL)
+    offset = np.array([drawn.x - 256, drawn.y - 256]) * 0.1
+    assert np.abs(offset).max() == pytest.approx(furthest)
+    np.testing.assert_allclose(offset / grid, np.round(offset / grid), atol=1e-9)
+
+
 def test_a_faint_source_may_be_beside_a_bright_one():
     recipe = SourceRecipe(number=(1, 1), bright=[50] * u.mJy, pairs=1)
     faint, bright = np.transpose([(s := recipe.draw(np.random.default_rng(0), (512, 512), CELL)).x, s.y])
