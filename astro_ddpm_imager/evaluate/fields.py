@@ -15,7 +15,7 @@ from astropy.wcs.utils import proj_plane_pixel_area
 from ..errors import EvaluationError
 from ..observation.dirty import DirtyImage
 
-__all__ = ["read_folder", "true_pixels", "true_snr"]
+__all__ = ["NOT_STATED", "read_folder", "true_pixels", "true_snr"]
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from ..imager import DiffusionImager
 from ..observation.reading import file_digest, read_image
 from ..progress import hidden, tqdm
 from .aggregates import aggregate_catalogs
-from .fields import read_folder, true_pixels, true_snr
+from .fields import NOT_STATED, read_folder, true_pixels, true_snr
 from .finders import FINDERS, FinderError, measurement_sets, nothing_found
 from .images import image_scores, pixel_coverage, true_brightness, true_ranks, true_sky
 from .matched_filter import matched_filter
@@ -128,7 +128,9 @@ def run_fields(
     inputs, sources = read_folder(folder, truth, noise_protocol)
     components = sources
     if truth is None and (Path(folder) / "gaussians.ecsv").is_file():  # what extended sources are made of
-        _, components = read_folder(folder, Path(folder) / "gaussians.ecsv", noise_protocol)
+        stated = sources.meta["noise_protocol"]
+        protocol = None if stated == NOT_STATED else stated  # which this table does not say
+        _, components = read_folder(folder, Path(folder) / "gaussians.ecsv", protocol)
     # Of all fields, so that a run of a few can go on with more: the matched filter knows the mean shape of the sources.
     fwhm = np.sqrt(sources["major"] * sources["minor"]).mean() if len(sources) else 0 * u.arcsec
     sources_of_all = sources
