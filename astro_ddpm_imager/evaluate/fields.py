@@ -123,6 +123,7 @@ def _inputs(folder):
     for image in sorted(folder.glob("*.dirty.fits")):
         name = image.name.removesuffix(".dirty.fits")
         if not re.fullmatch("[0-9]+", name):
+            log.warning("folder=%r: %s is left out, for fields have numbers (NNNN.dirty.fits)", str(folder), image.name)
             continue
         if int(name) in inputs:
             before = inputs[int(name)]["dirty"].name
