@@ -149,6 +149,8 @@ def test_a_beam_larger_than_the_image_is_refused(tmp_path):
         ({"duration": np.inf * u.min}, r"duration=inf min: must be positive and finite"),
         ({"shape": (10**6, 10**6)}, r"shape=\(1000000, 1000000\): must be even numbers from 32 to 16384"),
         ({"integration": 1e-9 * u.s}, r"integration=1e-09 s: makes 1.2e\+12 integrations .* take at least 0.0108 s"),
+        ({"bandwidth": -1 * u.GHz}, r"bandwidth=-1.0 GHz: must be finite and not negative"),
+        ({"bandwidth": np.nan * u.GHz}, r"bandwidth=nan GHz: must be finite and not negative"),
         ({"weighting": "briggs", "robust": np.nan}, r"robust=nan: must lie between -2 and 2"),
     ],
 )
