@@ -91,6 +91,15 @@ def test_refused(setting, message, tmp_path, monkeypatch):
         tclean("a.ms", **({"imagename": "a", "niter": 10} | setting))
 
 
+@pytest.mark.parametrize("given", [{}, {"niter": 0}, {"niter": 10, "nmajor": 0}])
+def test_without_reconstructions_it_is_casa(given, monkeypatch):
+    def theirs(vis="", imagename="", niter=0, nmajor=-1):
+        return {"niter": niter, "nmajor": nmajor}
+
+    monkeypatch.setitem(sys.modules, "casatasks", SimpleNamespace(tclean=theirs))
+    assert tclean("a.ms", imagename="a", **given) == {"niter": 0, "nmajor": -1} | given
+
+
 def test_without_casa(monkeypatch):
     monkeypatch.setitem(sys.modules, "casatasks", None)
     for niter in (0, 10):

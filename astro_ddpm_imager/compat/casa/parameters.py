@@ -115,7 +115,10 @@ _TABLE = [
     ("minpsffraction", 0.05, "none", NO_CYCLES),
     ("maxpsffraction", 0.8, "none", NO_CYCLES),
     ("interactive", False, "none", "there is nothing to interact with"),
-    ("nmajor", -1, "here", "at most so many reconstructions; -1 and 0 stand for 4"),
+    (
+        "nmajor", -1, "here",
+        "at most so many reconstructions; -1 stands for 4; 0: CASA's tclean alone, only the dirty image",
+    ),
     ("fullsummary", False, "here", "adds what was before each reconstruction to ``summaryminor``"),
     (
         "usemask", "user", "here",
