@@ -80,8 +80,9 @@ def simulate_fields(
     Raises
     ------
     FileExistsError
-        A file or another field exists and ``overwrite`` is False; nothing is
-        written.
+        A file or another field exists and ``overwrite`` is False, or a PSF or
+        primary beam of a single field, ``NNNN.psf.fits``, which would count for
+        the new one; nothing is written.
     SimulationError
         ``number``, ``seed`` or ``rms`` is out of range, or the image is smaller
         than the beam; nothing is written.
@@ -93,6 +94,7 @@ def simulate_fields(
     existing = [name for name in [*names, *fields] if (folder / name).exists()]
     if existing and not overwrite:
         raise FileExistsError(f"{folder / existing[0]}: exists already; remove it or give overwrite")
+    _check_companions(folder)
     _ = observation.beam  # which can fail
     folder.mkdir(parents=True, exist_ok=True)
     # The truth first: what is not whole after an interruption has none.
@@ -133,6 +135,17 @@ def simulate_fields(
         truth.write(part, overwrite=True)
     _warn_outside(observation, truth)
     return truth
+
+
+def _check_companions(folder):
+    """Fail if a field would have another PSF or primary beam than it is made with."""
+    for kind in ("psf", "pb"):
+        for path in sorted(folder.glob(f"*.{kind}.fits")):
+            if re.fullmatch(r"[0-9]+", path.name.partition(".")[0]):
+                raise FileExistsError(
+                    f"{path}: is of another field, and would count for the new one instead of {kind}.fits; remove it, "
+                    "or choose another folder"
+                )
 
 
 def _meta(observation):

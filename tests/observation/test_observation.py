@@ -330,6 +330,15 @@ def test_noise_is_new_in_each_field_unless_shared(tmp_path):
         assert (np.corrcoef(first, second)[0, 1] > 0.999) == shared
 
 
+@pytest.mark.parametrize("name", ["0000.psf.fits", "0001.pb.fits"])
+def test_fields_are_not_mixed_with_the_companions_of_others(tmp_path, name):
+    (tmp_path / name).touch()
+    (tmp_path / "0000.dirty.fits").touch()
+    with pytest.raises(FileExistsError, match=rf"{name}: is of another field, and would count for the new one"):
+        simulate_fields(observation(), SourceRecipe(), 30 * u.uJy, tmp_path, overwrite=True)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_command_line(tmp_path, capsys):
     command = ["simulate", "--output-dir", str(tmp_path), "--imsize", "128", "--rms", "30", "--array", "alma.cycle5.4"]
     assert main(command) == 0
