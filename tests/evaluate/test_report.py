@@ -435,6 +435,11 @@ def test_gaussians_are_of_the_noise_that_their_truth_says(folder, without_finder
     truth.write(tmp_path / "gaussians.ecsv")
     evaluation = run_fields(tmp_path, tmp_path / "out", DiffusionImager(**settings(n_samples=2, steps=2)), fields=1)
     assert "noise_protocol" not in caplog.text and evaluation.settings["noise_protocol"] == "independent"
+    truth["flux_jy"][1] *= 1.1
+    truth.write(tmp_path / "gaussians.ecsv", overwrite=True)
+    with pytest.raises(EvaluationError, match=r"gaussians.ecsv: is of another truth: in field 0 its fluxes are"):
+        run_fields(tmp_path, tmp_path / "other", DiffusionImager(**settings()))
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("change", [lambda ra: ra / 15, lambda ra: ra + 1])
