@@ -127,6 +127,8 @@ def commands_of(parser):
 class _OneOrSeveral(argparse.Action):
     """The value of an option, or all of them in a list if it is given again."""
 
+    several = True
+
     def __call__(self, parser, namespace, values, option_string=None):
         before = getattr(namespace, self.dest)
         if before is not self.default:

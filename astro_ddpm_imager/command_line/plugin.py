@@ -24,17 +24,23 @@ def print_plugin(args):
     ----------
     args : `argparse.Namespace`
         Arguments of the command ``plugin``, by their names there.
+
+    Raises
+    ------
+    FileExistsError
+        ``--output`` is a folder, or a file that is not one of this command.
     """
-    content = wsclean_deconvolver() if args.framework == "wsclean" else (FOLDER / "stimela.yml").read_text()
+    content = (wsclean_deconvolver() if args.framework == "wsclean" else (FOLDER / "stimela.yml").read_text()).encode()
     if args.output is not None:
         path = args.output.expanduser()
+        _check_output(path, content)
     elif args.framework == "stimela":
         path = FOLDER / "stimela.yml"
     else:
         # Of each environment its own, so that one does not replace that of another in the middle of a run.
-        name = f"wsclean_deconvolver_{hashlib.sha256(content.encode()).hexdigest()[:12]}.py"
+        name = f"wsclean_deconvolver_{hashlib.sha256(content).hexdigest()[:12]}.py"
         path = _cache_folder() / name
-    if not (path.exists() and path.read_text() == content):
+    if not (path.exists() and path.read_bytes() == content):
         _write(path, content)
     path = path.absolute()
     if args.json:
@@ -60,9 +66,19 @@ def _cache_folder():
     return (Path(home) if home else Path.home() / ".cache") / "astro_ddpm_imager"
 
 
+def _check_output(path, content):
+    """Fail if a file of the user would be lost; an older one of this command is replaced."""
+    if path.is_dir():
+        raise FileExistsError(f"--output {path}: is a folder; give the path of the file to write")
+    if path.exists() and path.read_bytes().partition(b"\n")[0] != content.partition(b"\n")[0]:
+        raise FileExistsError(
+            f"--output {path}: is another file, which is not replaced; remove it or give another path"
+        )
+
+
 def _write(path, content):
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, suffix=".part") as stream:
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False, suffix=".part") as stream:
         stream.write(content)
     Path(stream.name).chmod(0o644)
     Path(stream.name).replace(path)

@@ -156,6 +156,8 @@ def _converted(action, value, where):
             raise SettingError(f"{where}: must be true or false")
         return value
     types, kind = KINDS.get(action.type, TEXT)
+    if getattr(action, "several", False) and isinstance(value, list) and len(value) > 1:
+        return [_one(action, each, types, f"{where}: must be {kind}, or an array of it") for each in value]
     if action.nargs in (None, "?"):
         return _one(action, value, types, f"{where}: must be {kind}")
     count = f"of {action.nargs} values, each " if isinstance(action.nargs, int) else "of values, each "

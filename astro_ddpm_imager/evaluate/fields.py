@@ -15,7 +15,7 @@ from astropy.wcs.utils import proj_plane_pixel_area
 from ..errors import EvaluationError
 from ..observation.dirty import DirtyImage
 
-__all__ = ["read_folder", "true_pixels", "true_snr"]
+__all__ = ["NOT_STATED", "read_folder", "true_pixels", "true_snr"]
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +123,7 @@ def _inputs(folder):
     for image in sorted(folder.glob("*.dirty.fits")):
         name = image.name.removesuffix(".dirty.fits")
         if not re.fullmatch("[0-9]+", name):
+            log.warning("folder=%r: %s is left out, for fields have numbers (NNNN.dirty.fits)", str(folder), image.name)
             continue
         if int(name) in inputs:
             before = inputs[int(name)]["dirty"].name

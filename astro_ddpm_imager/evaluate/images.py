@@ -11,6 +11,7 @@ from scipy.stats import norm
 
 from ..diffusion.reconstruction import AGGREGATES
 from ..observation.bright import bright_sky
+from ..observation.local_sky import on_sky
 from ..simulate.sky import Sources, sky_pixels, sky_spectrum
 from .fields import true_pixels
 
@@ -75,16 +76,16 @@ def true_brightness(truth, dirty):
 def _on_pixels(truth, dirty):
     """True sources on the pixels of an image, Jy."""
     x, y = true_pixels(truth, dirty.wcs)
-    scale = dirty.wcs.pixel_scale_matrix
+    _, scale = on_sky(dirty.wcs, x, y)
     pa = truth["pa"].to_value(u.rad)
-    along = np.linalg.inv(scale) @ np.stack([np.sin(pa), np.cos(pa)])
-    cell = np.sqrt(abs(np.linalg.det(scale)))
+    along = np.einsum("nij,jn->in", np.linalg.inv(scale), [np.sin(pa), np.cos(pa)])
+    cell = np.sqrt(np.abs(np.linalg.det(scale)))
     return Sources(
-        x=np.atleast_1d(x),
-        y=np.atleast_1d(y),
+        x=x,
+        y=y,
         flux=truth["flux"].to_value(u.Jy),
-        major=truth["major"].to_value(u.deg) / cell,
-        minor=truth["minor"].to_value(u.deg) / cell,
+        major=truth["major"].to_value(u.arcsec) / cell,
+        minor=truth["minor"].to_value(u.arcsec) / cell,
         angle=np.arctan2(along[1], along[0]),
     )
 

@@ -20,7 +20,7 @@ from ..imager import DiffusionImager
 from ..observation.reading import file_digest, read_image
 from ..progress import hidden, tqdm
 from .aggregates import aggregate_catalogs
-from .fields import read_folder, true_pixels, true_snr
+from .fields import NOT_STATED, read_folder, true_pixels, true_snr
 from .finders import FINDERS, FinderError, measurement_sets, nothing_found
 from .images import image_scores, pixel_coverage, true_brightness, true_ranks, true_sky
 from .matched_filter import matched_filter
@@ -127,8 +127,12 @@ def run_fields(
         raise EvaluationError(f"fields={fields}: give at least 1")
     inputs, sources = read_folder(folder, truth, noise_protocol)
     components = sources
-    if truth is None and (Path(folder) / "gaussians.ecsv").is_file():  # what extended sources are made of
-        _, components = read_folder(folder, Path(folder) / "gaussians.ecsv", noise_protocol)
+    gaussians = Path(folder) / "gaussians.ecsv"
+    if truth is None and gaussians.is_file():  # what extended sources are made of
+        stated = sources.meta["noise_protocol"]
+        protocol = None if stated == NOT_STATED else stated  # which this table does not say
+        _, components = read_folder(folder, gaussians, protocol)
+        _check_components(components, sources, gaussians)
     # Of all fields, so that a run of a few can go on with more: the matched filter knows the mean shape of the sources.
     fwhm = np.sqrt(sources["major"] * sources["minor"]).mean() if len(sources) else 0 * u.arcsec
     sources_of_all = sources
@@ -178,6 +182,17 @@ def _check(imager):
         raise EvaluationError("imager.seed=None: give a seed, so that the run can be repeated")
     if imager.n_samples < 2:
         raise EvaluationError(f"imager.n_samples={imager.n_samples}: a spread needs at least 2 samples")
+
+
+def _check_components(components, sources, path):
+    """Gaussians must have the fluxes of the truth that they stand beside."""
+    for number in np.union1d(components["field"], sources["field"]):
+        made, true = (table["flux"][table["field"] == number].sum() for table in (components, sources))
+        if not np.isclose(made, true, rtol=1e-3, atol=0 * u.Jy):
+            raise EvaluationError(
+                f"{path}: is of another truth: in field {number} its fluxes are {made:.6g} in all, those of truth.ecsv "
+                f"{true:.6g}; remove it, or put its own truth back"
+            )
 
 
 def _digest(sources):

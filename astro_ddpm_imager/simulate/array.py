@@ -199,7 +199,8 @@ def read_array(name: str | PathLike[str], location: EarthLocation | None = None)
         if place is None:
             raise SimulationError(
                 f"array={str(name)!r}: observatory={header.get('observatory')!r} is none of {', '.join(SITES)}; "
-                "give location=EarthLocation(...)"
+                f"name one in a line of the file, such as # observatory={next(iter(SITES))}, or give "
+                "location=EarthLocation(...)"
             )
         location = EarthLocation.from_geodetic(*place)
     positions, system = rows[:, :3], header["coordsys"].upper()

@@ -13,6 +13,7 @@ from astropy.table import Table, vstack
 
 from .. import __version__
 from ..errors import SimulationError
+from ..observation.local_sky import on_sky
 from ..progress import hidden, tqdm
 from ..whole_files import written_whole
 from .gains import GainErrors
@@ -79,8 +80,9 @@ def simulate_fields(
     Raises
     ------
     FileExistsError
-        A file or another field exists and ``overwrite`` is False; nothing is
-        written.
+        A file or another field exists and ``overwrite`` is False, or a PSF or
+        primary beam of a single field, ``NNNN.psf.fits``, which would count for
+        the new one; nothing is written.
     SimulationError
         ``number``, ``seed`` or ``rms`` is out of range, or the image is smaller
         than the beam; nothing is written.
@@ -92,6 +94,7 @@ def simulate_fields(
     existing = [name for name in [*names, *fields] if (folder / name).exists()]
     if existing and not overwrite:
         raise FileExistsError(f"{folder / existing[0]}: exists already; remove it or give overwrite")
+    _check_companions(folder)
     _ = observation.beam  # which can fail
     folder.mkdir(parents=True, exist_ok=True)
     # The truth first: what is not whole after an interruption has none.
@@ -132,6 +135,17 @@ def simulate_fields(
         truth.write(part, overwrite=True)
     _warn_outside(observation, truth)
     return truth
+
+
+def _check_companions(folder):
+    """Fail if a field would have another PSF or primary beam than it is made with."""
+    for kind in ("psf", "pb"):
+        for path in sorted(folder.glob(f"*.{kind}.fits")):
+            if re.fullmatch(r"[0-9]+", path.name.partition(".")[0]):
+                raise FileExistsError(
+                    f"{path}: is of another field, and would count for the new one instead of {kind}.fits; remove it, "
+                    "or choose another folder"
+                )
 
 
 def _meta(observation):
@@ -191,7 +205,8 @@ def truth_table(observation: Observation, sources: Sources, field: int = 0) -> T
         Columns field, ra, dec (deg), flux_jy (before the primary beam),
         maj_arcsec, min_arcsec (FWHM), pa_deg (east of north), pb.
     """
-    sky = observation.wcs.pixel_to_world(sources.x, sources.y)
+    sky, scale = on_sky(observation.wcs, sources.x, sources.y)
+    east, north = np.einsum("nij,jn->in", scale, [np.cos(sources.angle), np.sin(sources.angle)])
     cell = observation.cell.to_value(u.arcsec)
     return Table(
         {
@@ -201,8 +216,7 @@ def truth_table(observation: Observation, sources: Sources, field: int = 0) -> T
             "flux_jy": sources.flux,
             "maj_arcsec": sources.major * cell,
             "min_arcsec": sources.minor * cell,
-            # The x axis of the image points west.
-            "pa_deg": (np.rad2deg(sources.angle) - 90) % 180,
+            "pa_deg": np.rad2deg(np.arctan2(east, north)) % 180,
             "pb": observation.primary_beam_at(sources.x, sources.y),
         }
     )

@@ -71,7 +71,9 @@ class Observation:
             value = getattr(self, name)
             if not 0 < value.to_value(unit) < np.inf:
                 raise SimulationError(f"{name}={value}: must be positive and finite")
-        if self.channels > 1 and not 0 <= self.bandwidth < 2 * self.frequency:
+        if not 0 <= self.bandwidth.to_value(u.Hz) < np.inf:
+            raise SimulationError(f"bandwidth={self.bandwidth}: must be finite and not negative")
+        if self.channels > 1 and not self.bandwidth < 2 * self.frequency:
             raise SimulationError(
                 f"bandwidth={self.bandwidth}: must be from 0 to below twice frequency={self.frequency}"
             )

@@ -142,7 +142,8 @@ class SourceRecipe:
             place_pairs(rng, offset, close, (distance / 2, distance), -reach, reach)
         if self.grid > 0:
             spacing = (self.grid / cell).to_value(u.one)
-            offset = spacing * np.round(offset / spacing)
+            most = np.floor(reach / spacing * (1 + 1e-9))
+            offset = spacing * np.round(offset / spacing).clip(-most, most)
         axes = (rng.uniform(*self.size.value, (2, total)) * self.size.unit / cell).to_value(u.one)
         fluxes = power_law(rng, number, *self.flux.to_value(u.Jy), self.slope)
         compact = Sources(

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import FK4, FK5, ICRS
 from astropy.table import QTable
 from radio_beam import Beam
 
 from ..observation.ellipses import positive, to_axes
+from ..observation.local_sky import on_sky
 from .flags import FLAGS, source_flags
 from .islands import join
 from .peaks import NARROWEST
@@ -22,7 +22,6 @@ __all__ = [
     "covariance_on_image",
     "describe",
     "filtered_snr",
-    "on_sky",
     "restoring_beams",
 ]
 
@@ -81,7 +80,6 @@ SPECTRAL_COLUMNS = {
 SPECTRAL_UCDS = {"channel": "meta.id.part;em.freq", "frequency": "em.freq", "velocity": "spect.dopplerVeloc"}
 IN_IMAGE = 0.8  # of the samples: a source that fewer have is in part left in the residual
 LARGEST = 1.5  # times their mean in the samples, the moments that agree with flux and peak
-FRAMES = (ICRS(), FK5(), FK4())  # of catalogues and region files: J2000, B1950
 
 
 def build_catalog(sources, grid, dirty, residual, reliability, meta):
@@ -290,37 +288,6 @@ def restoring_beams(wcs, beam_covariance, x, y):
     _, scale = on_sky(wcs, x, y)
     axes = np.transpose(_axes(beam_covariance, scale))
     return [Beam(major * u.arcsec, minor * u.arcsec, pa * u.deg) for major, minor, pa in axes]
-
-
-def on_sky(wcs, x, y):
-    """Where pixels are in the frame of catalogues.
-
-    The axes of the image are not those of this frame in Galactic images and
-    near the poles.
-
-    Parameters
-    ----------
-    wcs : `~astropy.wcs.WCS`
-        Celestial, two axes.
-    x, y : 1D arrays, shape (n,)
-        0-based pixels.
-
-    Returns
-    -------
-    sky : `~astropy.coordinates.SkyCoord`, shape (n,)
-        In the frame of the image if that is one of the ``FRAMES``, else in ICRS.
-    scale : 3D array, shape (n, 2, 2)
-        Arcsec east and north (rows) for each pixel in x and y (columns).
-    """
-
-    def at(x, y):
-        sky = wcs.pixel_to_world(x, y)
-        return sky if any(sky.frame.is_equivalent_frame(frame) for frame in FRAMES) else sky.icrs
-
-    steps = [at(x - 0.5, y).spherical_offsets_to(at(x + 0.5, y)), at(x, y - 0.5).spherical_offsets_to(at(x, y + 0.5))]
-    return at(x, y), np.moveaxis([[offset.to_value(u.arcsec) for offset in step] for step in steps], 2, 0).swapaxes(
-        1, 2
-    )
 
 
 def _axes(covariance, scale):

@@ -8,7 +8,7 @@ from scipy.fft import fftfreq, rfft2, rfftfreq
 
 from ..observation.components import Components
 from ..observation.ellipses import from_axes
-from .catalog import on_sky
+from ..observation.local_sky import on_sky
 
 __all__ = ["as_components", "fit_fluxes", "resized"]
 

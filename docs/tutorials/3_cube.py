@@ -34,7 +34,7 @@ velocity = np.linspace(-220, 220, 12)  # km/s
 
 
 def line(centre):
-    """A line of 1.5 mJy and 90 km/s."""
+    """A line of 1.5 mJy, 106 km/s wide (FWHM)."""
     return 1.5e-3 * np.exp(-0.5 * ((velocity - centre) / 45) ** 2)
 
 
@@ -75,7 +75,7 @@ fits.writeto(path, np.array(planes, dtype=np.float32), header)
 # Channel by channel
 # ------------------
 # `~astro_ddpm_imager.image_cube` reconstructs all channels, or some with ``channels=slice(2, 8)``, and writes cubes as
-# it goes: one channel at a time is in memory. PSF and primary beam may be cubes; here one serves all channels. On the
+# it goes: two channels at a time are in memory. PSF and primary beam may be cubes; here one serves all channels. On the
 # command line ``astro-ddpm-imager image cube.dirty.fits --psf psf.fits --pb pb.fits`` does the same.
 
 from astro_ddpm_imager import DiffusionImager, image_cube
@@ -155,8 +155,8 @@ ax.legend()
 # %%
 # Continuum sources
 # -----------------
-# The faint companion has a S/N of 2.5 in each channel, where it is found now and then only, and when the noise lifts
-# it; in all of them together it has one of 9. `~astro_ddpm_imager.image_jointly` finds the sources in the mean of the
+# The faint companion has a S/N of 2.2 in each channel, where it is found now and then only, and when the noise lifts
+# it; in all of them together it has one of 8. `~astro_ddpm_imager.image_jointly` finds the sources in the mean of the
 # channels, and measures each in every channel at that place: also where it is below the noise, with errors that are
 # right there. ``--joint`` does it on the command line.
 

@@ -91,7 +91,7 @@ ax.set(xlabel="lowest reliability in the catalogue", ylim=(0, 1))
 ax.legend()
 
 # %%
-# Completeness ends at one half or less because the rest is below what any method can find: most of these sources are
+# Completeness ends at about one half because the rest is below what any method can find: half of these sources are
 # fainter than three times the noise.
 #
 # What to take

@@ -76,6 +76,15 @@ def test_home_is_known(settings, monkeypatch, tmp_path):
     assert parse(["image", "a", "--config", settings('[image]\npsf = "~/psf.fits"\n')]).psf == tmp_path / "psf.fits"
 
 
+def test_psfs_of_several_places(settings, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = settings('[image]\npsf = ["a.fits", "~/b.fits"]\n')
+    assert parse(["image", "x", "--config", path]).psf == [Path("a.fits"), tmp_path / "b.fits"]
+    assert parse(["image", "x", "--config", path, "--psf", "c.fits"]).psf == Path("c.fits")
+    several = ["--psf", "c.fits", "--psf", "d.fits"]
+    assert parse(["image", "x", "--config", path, *several]).psf == [Path("c.fits"), Path("d.fits")]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -91,6 +100,7 @@ def test_home_is_known(settings, monkeypatch, tmp_path):
         ("[image]\nchannel = 'a:b'", "[image] channel = \"a:b\": must be a whole number, or text such as '10:20'"),
         ("[image]\nsamples = [2]", "[image] samples = [2]: must be a whole number"),
         ("[image]\npblimit = '0.2'", '[image] pblimit = "0.2": must be a number'),
+        ("[image]\npsf = ['a', 3]", "[image] psf = ['a', 3]: must be text in quotes, or an array of it"),
         ("[image]\npsf = 3", "[image] psf = 3: must be text in quotes"),
         ("[image]\noverwrite = 'yes'", '[image] overwrite = "yes": must be true or false'),
         ("[image]\nsampler = 'euler'", '[image] sampler = "euler": must be text in quotes, one of ddpm, unipc'),

@@ -192,6 +192,8 @@ def test_mask(clean, caplog):
     shutil.rmtree("x.mask")
     clean(mask=["circle[[128pix,128pix],20pix]", box])
     assert 41 * 41 < pixels("x.mask")[0].sum() < 41 * 41 + 1300
+    clean(mask=box, pbmask=0.8, imagename="both")
+    np.testing.assert_array_equal(pixels("both.mask")[0] == 1, (mask == 1) & (pixels("both.pb")[0] > 0.8))
     clean(usemask="pb", pbmask=0.9, imagename="pb")
     np.testing.assert_array_equal(pixels("pb.mask")[0] == 1, pixels("pb.pb")[0] > 0.9)
     clean(usemask="auto-multithresh", imagename="auto")

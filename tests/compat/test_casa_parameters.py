@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from astro_ddpm_imager.compat.casa import DECONVOLVE, PARAMETERS, deconvolve, tclean
+from astro_ddpm_imager.compat.casa import DECONVOLVE, PARAMETERS, deconvolve, masks, tclean
 from astro_ddpm_imager.compat.casa.calling import bind
 from astro_ddpm_imager.compat.casa.depth import parse_threshold
 from astro_ddpm_imager.compat.casa.documentation import parameter_table
@@ -89,6 +89,15 @@ def test_refused(setting, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingError, match=message):
         tclean("a.ms", **({"imagename": "a", "niter": 10} | setting))
+
+
+@pytest.mark.parametrize("given", [{}, {"niter": 0}, {"niter": 10, "nmajor": 0}])
+def test_without_reconstructions_it_is_casa(given, monkeypatch):
+    def theirs(vis="", imagename="", niter=0, nmajor=-1):
+        return {"niter": niter, "nmajor": nmajor}
+
+    monkeypatch.setitem(sys.modules, "casatasks", SimpleNamespace(tclean=theirs))
+    assert tclean("a.ms", imagename="a", **given) == {"niter": 0, "nmajor": -1} | given
 
 
 def test_without_casa(monkeypatch):
@@ -279,3 +288,27 @@ def test_scripts_of_the_documentation_differ_in_imports_only():
 
 def test_a_folder_that_will_be_made_has_no_numbers(tmp_path):
     assert numbered(str(tmp_path / "new" / "a")) == str(tmp_path / "new" / "a")
+
+
+def test_pbmask_counts_where_casa_counts_it(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(masks, "tell", lambda message, level: said.append(message))
+    pb = np.array([[[0.9, 0.6, np.nan]]])
+    monkeypatch.setattr(masks, "planes", lambda path: pb)
+    monkeypatch.setattr(masks, "_user_mask", lambda *arguments: np.array([[[False, True, True]]]))
+    (tmp_path / "a.pb").mkdir()
+
+    def allowed(usemask, mask, pbmask, name="a"):
+        values = {"usemask": usemask, "mask": mask, "pbmask": pbmask, "imagename": tmp_path / name}
+        found = masks.allowed_pixels(values, tmp_path / "made", tmp_path / "a.image", tmp_path / f"{name}.pb")
+        return None if found is None else found.ravel().tolist()
+
+    assert allowed("pb", "", 0.7) == [True, False, False]
+    assert allowed("user", "box", 0.0) == [False, True, True] and allowed("user", "box", 0.5) == [False, True, False]
+    assert allowed("auto-multithresh", "", 0.5) == [True, True, False] and allowed("auto-multithresh", "", 0.0) is None
+    with pytest.raises(SettingError, match=r"mask='box', pbmask=0.7: holds no pixel"):
+        allowed("user", "box", 0.7)
+    with pytest.raises(SettingError, match=r"usemask='user', pbmask=0.7: there is no b.pb"):
+        allowed("user", "box", 0.7, "b")
+    assert not said and allowed("user", "", 0.7) is None
+    assert said[0].startswith("pbmask=0.7: has no effect without mask, as in CASA")

@@ -26,6 +26,21 @@ def test_the_command_prints_a_path(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "a.py").read_text() == printed[0].read_text()
 
 
+@pytest.mark.parametrize("framework", ["wsclean", "stimela"])
+def test_files_of_others_are_not_replaced(tmp_path, capsys, framework):
+    older, notes = tmp_path / "older", tmp_path / "notes"
+    assert main(["plugin", framework, "--output", str(older)]) == 0
+    whole = older.read_text()
+    older.write_text(whole.partition("\n")[0] + "\n# as an older version wrote it\n")
+    assert main(["plugin", framework, "--output", str(older)]) == 0 and older.read_text() == whole
+    for content in (b"my notes", b"\xde\xad"):
+        notes.write_bytes(content)
+        assert main(["plugin", framework, "--output", str(notes)]) == 1 and notes.read_bytes() == content
+        assert "notes: is another file, which is not replaced; remove it" in capsys.readouterr().err
+    assert main(["plugin", framework, "--output", str(tmp_path)]) == 1
+    assert "is a folder; give the path of the file to write" in capsys.readouterr().err
+
+
 def test_the_cab_has_the_options_of_the_command(capsys):
     assert main(["plugin", "stimela"]) == 0
     (cab,) = yaml.safe_load(Path(capsys.readouterr().out.strip()).read_text())["cabs"].values()

@@ -114,6 +114,14 @@ def test_a_folder_gives_inputs_and_truth(folder):
     assert truth["flux"].unit == u.Jy and set(truth["field"]) == {0, 1}
 
 
+def test_images_whose_names_are_no_numbers_are_said(folder, tmp_path, caplog):
+    for path in folder.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "0001.dirty.fits").rename(tmp_path / "north.dirty.fits")
+    assert list(read_folder(tmp_path)[0]) == [0]
+    assert "north.dirty.fits is left out, for fields have numbers (NNNN.dirty.fits)" in caplog.text
+
+
 def test_true_snr_is_the_peak_of_the_dirty_image(folder):
     inputs, truth = read_folder(folder)
     dirty = prepare(**inputs[0])

@@ -426,6 +426,22 @@ def test_sources_beyond_the_images_are_said(folder, without_finders, tmp_path, c
     assert "1 of 3 true sources lie where the images are blank, and count as missed" in caplog.text
 
 
+def test_gaussians_are_of_the_noise_that_their_truth_says(folder, without_finders, tmp_path, caplog):
+    for path in folder.glob("*.fits"):
+        (tmp_path / path.name).symlink_to(path)
+    truth = Table.read(folder / "truth.ecsv")
+    truth.write(tmp_path / "truth.ecsv")
+    truth.meta = {}
+    truth.write(tmp_path / "gaussians.ecsv")
+    evaluation = run_fields(tmp_path, tmp_path / "out", DiffusionImager(**settings(n_samples=2, steps=2)), fields=1)
+    assert "noise_protocol" not in caplog.text and evaluation.settings["noise_protocol"] == "independent"
+    truth["flux_jy"][1] *= 1.1
+    truth.write(tmp_path / "gaussians.ecsv", overwrite=True)
+    with pytest.raises(EvaluationError, match=r"gaussians.ecsv: is of another truth: in field 0 its fluxes are"):
+        run_fields(tmp_path, tmp_path / "other", DiffusionImager(**settings()))
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.parametrize("change", [lambda ra: ra / 15, lambda ra: ra + 1])
 def test_a_truth_of_another_part_of_the_sky(folder, without_finders, tmp_path, change):
     """Known before anything is imaged."""

@@ -2,19 +2,21 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import QTable, Table
 from astropy.wcs import WCS
 from radio_beam import Beam
 
 from astro_ddpm_imager import read_image
 from astro_ddpm_imager.cli import main
 from astro_ddpm_imager.errors import SimulationError
+from astro_ddpm_imager.evaluate.images import true_sky
 from astro_ddpm_imager.simulate import (
     Observation,
     SourceRecipe,
@@ -22,6 +24,7 @@ from astro_ddpm_imager.simulate import (
     fit_beam,
     read_array,
     simulate_fields,
+    sky_pixels,
     truth_table,
 )
 
@@ -30,7 +33,7 @@ CELL = 0.1 * u.arcsec
 
 def observation(**settings):
     defaults = {"ra": 150 * u.deg, "declination": -10 * u.deg, "integration": 2 * u.min, "shape": (256, 256)}
-    return Observation(read_array("alma.cycle5.3"), **defaults | settings)
+    return Observation(**{"array": read_array("alma.cycle5.3")} | defaults | settings)
 
 
 def one_source(**values):
@@ -57,6 +60,31 @@ def test_an_elongated_source_has_the_orientation_it_says():
     truth = truth_table(seen, one_source(angle=np.pi / 4))
     # x points west, y north: the axis runs from north to west, 45 deg, which is 135 deg through east.
     assert truth["pa_deg"][0] == pytest.approx(135)
+
+
+def test_position_angles_of_the_truth_are_from_the_north_of_each_source():
+    # Beside the pole, where north turns by 12 deg over the image.
+    wsrt = {"array": read_array("wsrt"), "frequency": 1.4 * u.GHz, "cell": 4 * u.arcsec}
+    near_pole = observation(declination=89.5 * u.deg, **wsrt)
+    source = one_source(x=228.0, y=100.0, major=20.0, minor=10.0, angle=0.6)
+    truth = truth_table(near_pole, source)
+    middle, along = near_pole.wcs.pixel_to_world([228.0, 228.0 + np.cos(0.6)], [100.0, 100.0 + np.sin(0.6)])
+    turned = (np.rad2deg(0.6) - 90) % 180 - truth["pa_deg"][0]
+    assert truth["pa_deg"][0] == pytest.approx(middle.position_angle(along).deg % 180, abs=0.05) and abs(turned) > 10
+    # And the evaluation takes them so.
+    columns = {
+        "ra": "ra",
+        "dec": "dec",
+        "flux": "flux_jy",
+        "major": "maj_arcsec",
+        "minor": "min_arcsec",
+        "pa": "pa_deg",
+    }
+    units = {"flux": u.Jy, "major": u.arcsec, "minor": u.arcsec}
+    known = QTable({name: truth[column] * units.get(name, u.deg) for name, column in columns.items()})
+    seen = SimpleNamespace(wcs=near_pole.wcs, shape=near_pole.shape, pb=np.ones(near_pole.shape))
+    expected = sky_pixels(source, near_pole.shape)
+    np.testing.assert_allclose(true_sky(known, seen), expected, atol=0.003 * expected.max())
 
 
 def test_the_wcs_puts_east_to_the_left():
@@ -121,6 +149,8 @@ def test_a_beam_larger_than_the_image_is_refused(tmp_path):
         ({"duration": np.inf * u.min}, r"duration=inf min: must be positive and finite"),
         ({"shape": (10**6, 10**6)}, r"shape=\(1000000, 1000000\): must be even numbers from 32 to 16384"),
         ({"integration": 1e-9 * u.s}, r"integration=1e-09 s: makes 1.2e\+12 integrations .* take at least 0.0108 s"),
+        ({"bandwidth": -1 * u.GHz}, r"bandwidth=-1.0 GHz: must be finite and not negative"),
+        ({"bandwidth": np.nan * u.GHz}, r"bandwidth=nan GHz: must be finite and not negative"),
         ({"weighting": "briggs", "robust": np.nan}, r"robust=nan: must lie between -2 and 2"),
     ],
 )
@@ -197,6 +227,15 @@ def test_close_and_gathered_sources_stay_within_reach_and_not_on_its_edge(settin
     drawn = SourceRecipe(number=(2000, 2000), **settings).draw(np.random.default_rng(0), (512, 512), CELL)
     offset = np.abs([drawn.x - 256, drawn.y - 256])
     assert 98 < offset.max() < 100
+
+
+@pytest.mark.parametrize(("reach", "grid", "furthest"), [(10, 6, 6), (10, 1, 10), (0.3, 0.1, 0.3), (1, 1, 1)])
+def test_a_grid_does_not_go_beyond_the_reach(reach, grid, furthest):
+    recipe = SourceRecipe(number=(500, 500), reach=reach * u.arcsec, grid=grid * u.arcsec)
+    drawn = recipe.draw(np.random.default_rng(0), (512, 512), CELL)
+    offset = np.array([drawn.x - 256, drawn.y - 256]) * 0.1
+    assert np.abs(offset).max() == pytest.approx(furthest)
+    np.testing.assert_allclose(offset / grid, np.round(offset / grid), atol=1e-9)
 
 
 def test_a_faint_source_may_be_beside_a_bright_one():
@@ -289,6 +328,15 @@ def test_noise_is_new_in_each_field_unless_shared(tmp_path):
         simulate_fields(seen, recipe, 47 * u.uJy, tmp_path, 2, shared_noise=shared, overwrite=True)
         first, second = (fits.getdata(tmp_path / f"{i:04d}.dirty.fits").ravel() for i in range(2))
         assert (np.corrcoef(first, second)[0, 1] > 0.999) == shared
+
+
+@pytest.mark.parametrize("name", ["0000.psf.fits", "0001.pb.fits"])
+def test_fields_are_not_mixed_with_the_companions_of_others(tmp_path, name):
+    (tmp_path / name).touch()
+    (tmp_path / "0000.dirty.fits").touch()
+    with pytest.raises(FileExistsError, match=rf"{name}: is of another field, and would count for the new one"):
+        simulate_fields(observation(), SourceRecipe(), 30 * u.uJy, tmp_path, overwrite=True)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_command_line(tmp_path, capsys):

@@ -108,7 +108,10 @@ def test_geocentric_and_local_positions_are_the_same_array(tmp_path):
     [
         (TWO.replace("100 0 0 12. A2", "100 0 0"), r"line 5, '100 0 0', does not begin with four numbers"),
         (TWO.replace("100 0 0 12. A2\n", ""), r"has 1 antenna\(s\); an interferometer needs two"),
-        (TWO.replace("ALMA", "NOEMA"), r"observatory='NOEMA' is none of ALMA.*give location="),
+        (
+            TWO.replace("ALMA", "NOEMA"),
+            r"observatory='NOEMA' is none of ALMA.* in a line .*, such as # observatory=ALMA, .*location=",
+        ),
         (TWO.replace("LOC", "UTM"), r"coordsys='UTM' cannot be read; give LOC"),
         (TWO.replace("100 0 0", "100 nan 0"), r"line 5, '100 nan 0 12. A2', does not begin with four numbers"),
         (TWO.replace("100 0 0", "0 0 0"), r"antennas 1 and 2, counted from 1, are at one place"),

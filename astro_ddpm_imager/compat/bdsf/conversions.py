@@ -4,7 +4,7 @@ import numpy as np
 from astropy.stats import gaussian_sigma_to_fwhm
 from astropy.wcs.utils import proj_plane_pixel_scales
 
-from ...sources.catalog import on_sky
+from ...observation.local_sky import on_sky
 from .field import pixels_at
 from .shapes import north_angle
 

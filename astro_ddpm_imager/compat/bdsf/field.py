@@ -14,8 +14,8 @@ from ...errors import DirtyImageError
 from ...observation.beam import beam_covariance, beam_pixels, header_beam
 from ...observation.blank import blank_constant
 from ...observation.ellipses import area
+from ...observation.local_sky import on_sky
 from ...observation.spectral import plane_frequency
-from ...sources.catalog import on_sky
 from .background import Background
 from .planes import collapse
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...sources.catalog import on_sky
+from ...observation.local_sky import on_sky
 
 __all__ = ["condon_errors", "deconvolved_errors", "north_angle", "size_factor"]
 

@@ -39,8 +39,8 @@ def tclean(given, imager):
         What tclean returns, in which an iteration is a reconstruction, and
         ``imagename``, ``catalog`` (`~astropy.table.QTable`) and ``results``:
         an `~astro_ddpm_imager.ImagingResult` per channel, None where it is
-        blank. With ``niter=0``, which is the default, this is CASA's tclean
-        and nothing else.
+        blank. With ``niter=0``, which is the default, or ``nmajor=0`` this is
+        CASA's tclean and nothing else.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def tclean(given, imager):
         CASA made no image.
     """
     values = {name: parameter.default for name, parameter in PARAMETERS.items()} | given
-    wanted = values["niter"] != 0
+    wanted = values["niter"] != 0 and values["nmajor"] != 0
     if wanted:
         check(values)
     theirs = casa_task("tclean")

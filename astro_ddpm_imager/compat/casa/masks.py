@@ -1,5 +1,7 @@
 """Where emission may be: mask, usemask and pbmask of CASA's tasks."""
 
+import logging
+
 import numpy as np
 
 from ...errors import SettingError
@@ -34,19 +36,28 @@ def allowed_pixels(values, made, template, pb):
     SettingError
         There is no such mask, no pixel in it, or no primary beam.
     """
-    usemask, mask = values["usemask"], values["mask"]
-    if usemask == "auto-multithresh":
-        return None
-    if usemask == "pb":
+    usemask, mask, pbmask = values["usemask"], values["mask"], values["pbmask"]
+    inside = None
+    if usemask == "pb" or (pbmask > 0 and (mask or usemask == "auto-multithresh")):
         if not pb.exists():
-            raise SettingError(f"usemask='pb': there is no {pb.name}; make it with tclean, or choose usemask='user'")
+            raise SettingError(
+                f"usemask={usemask!r}, pbmask={pbmask:g}: there is no {pb.name}; make it with tclean, or choose "
+                "usemask='user' and pbmask=0"
+            )
         with np.errstate(invalid="ignore"):
-            return planes(pb) > values["pbmask"]
+            inside = planes(pb) > pbmask
+    if usemask != "user":
+        return inside
+    if mask:
+        allowed = _user_mask(mask, template, product_path(made, ".user"))
+        return allowed if inside is None else _not_empty(allowed & inside, f"mask={mask!r}, pbmask={pbmask:g}")
+    if pbmask > 0:
+        tell(f"pbmask={pbmask:g}: has no effect without mask, as in CASA; choose usemask='pb'", logging.WARNING)
     there = product_path(values["imagename"], ".mask")
-    if not mask and there.exists():
-        tell(f"mask='': there is {there.name} from before, sources are kept inside it; remove it to have all")
-        mask = str(there)
-    return _user_mask(mask, template, product_path(made, ".user")) if mask else None
+    if not there.exists():
+        return None
+    tell(f"mask='': there is {there.name} from before, sources are kept inside it; remove it to have all")
+    return _user_mask(str(there), template, product_path(made, ".user"))
 
 
 def _user_mask(mask, template, made):
@@ -59,9 +70,12 @@ def _user_mask(mask, template, made):
         raise SettingError(
             f"mask={mask!r}: give a CASA image, a region or a region file; CASA says: {words}"
         ) from error
-    allowed = planes(made) > 0.5
+    return _not_empty(planes(made) > 0.5, f"mask={mask!r}")
+
+
+def _not_empty(allowed, given):
     if not allowed.any():
         raise SettingError(
-            f"mask={mask!r}: holds no pixel of the image; see where it lies; remove it if an earlier run made it"
+            f"{given}: holds no pixel of the image; see where it lies; remove it if an earlier run made it"
         )
     return allowed

@@ -115,7 +115,10 @@ _TABLE = [
     ("minpsffraction", 0.05, "none", NO_CYCLES),
     ("maxpsffraction", 0.8, "none", NO_CYCLES),
     ("interactive", False, "none", "there is nothing to interact with"),
-    ("nmajor", -1, "here", "at most so many reconstructions; -1 and 0 stand for 4"),
+    (
+        "nmajor", -1, "here",
+        "at most so many reconstructions; -1 stands for 4; 0: CASA's tclean alone, only the dirty image",
+    ),
     ("fullsummary", False, "here", "adds what was before each reconstruction to ``summaryminor``"),
     (
         "usemask", "user", "here",
@@ -127,7 +130,11 @@ _TABLE = [
         "CASA image, region, region file or a list: ``.model`` and catalogue are empty elsewhere; '' takes "
         "``<imagename>.mask`` if there is one, else all of the image",
     ),
-    ("pbmask", 0.0, "here", "for ``usemask='pb'``"),
+    (
+        "pbmask", 0.0, "here",
+        "for ``usemask='pb'``; above 0 also where ``mask`` is given, and for ``'auto-multithresh'``: only where the "
+        "primary beam is above it",
+    ),
     ("sidelobethreshold", 3.0, "none", AUTOMASK),
     ("noisethreshold", 5.0, "none", AUTOMASK),
     ("lownoisethreshold", 1.5, "none", AUTOMASK),
