@@ -2,7 +2,6 @@
 
 import logging
 import os
-from contextlib import nullcontext
 
 import numpy as np
 from scipy.fft import set_workers
@@ -16,7 +15,7 @@ from .observation.bright import subtract_beyond, subtract_bright
 from .observation.grid import ModelGrid
 from .observation.gridded import GriddedObservation
 from .observation.noise_map import flatten, uneven_noise
-from .parallel import importing, let_others_work, one_blas_thread
+from .parallel import importing, one_blas_thread
 from .progress import expect_more, progress_bar
 from .result import ImagingResult
 from .sources.aggregation import without_luck
@@ -33,7 +32,6 @@ __all__ = ["image_at_once"]
 log = logging.getLogger(__name__)
 
 BYTES = 16  # of a pixel of a sample, at work
-LARGE = 2**20  # pixels, from which on an image needs so much memory that no other one is worked on beside it
 
 
 @one_blas_thread()
@@ -76,8 +74,7 @@ def image_at_once(imager, observation):
     log.info("noise %.4g Jy/beam, model grid %s, seed %d", observation.rms, grid.shape, seed)
 
     bar = progress_bar(imager.progress, imager.n_samples * imager.steps)
-    beside = let_others_work() if observation.data.size < LARGE else nullcontext()
-    with importing("photutils.detection"), bar as update, beside:  # the network lets others run Python
+    with importing(*imager.needed_later), bar as update:
         draws = draw_samples(gridded, imager.denoiser, imager.n_samples, imager.steps, imager.sampler, seed, update)
     samples, sky = reconstruct(draws.samples, gridded, imager.aggregate, per_beam, workers)
     residual = Residual.of(sky, gridded, grid)

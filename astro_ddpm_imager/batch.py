@@ -6,7 +6,6 @@ from contextlib import contextmanager, nullcontext
 from functools import lru_cache, partial
 from pathlib import Path
 from shutil import rmtree
-from threading import Lock
 
 import astropy.units as u
 from radio_beam import Beam
@@ -14,7 +13,7 @@ from tqdm import tqdm
 
 from .cluster import connected
 from .command_line.imager import imager_of
-from .command_line.jobs import Job, do_all, report_failure
+from .command_line.jobs import LARGE, Job, do_all, report_failure
 from .command_line.paths import (
     absolute,
     companion_paths,
@@ -33,7 +32,6 @@ from .joint import JOINT_PRODUCTS, image_jointly
 from .large import image_in_tiles, in_tiles
 from .observation.cubes import count_channels
 from .observation.reading import file_digest, opened_image, read_companion, read_image
-from .parallel import importing
 from .products.cube_files import CUBE_PRODUCTS, check_cube_free
 from .products.headers import channels_text
 from .products.provenance import differences, is_made, left_by_interruption, what_counts
@@ -43,8 +41,6 @@ __all__ = ["image_demo", "image_files"]
 
 log = logging.getLogger(__name__)
 
-NEEDED_LATER = ("photutils.detection", "astropy.visualization.wcsaxes", "astro_ddpm_imager.products.plotting")
-SHARED = 2**25  # bytes of a file that stays in memory for the next image
 OF_A_RUN = ("date", "software", "chi2", "misfit")  # what products say that may be otherwise
 
 
@@ -225,15 +221,11 @@ def _read_companion(name, path, channel, stokes):
     """A PSF, primary beam, mask or noise, which is read once for many images."""
     status = path.stat()
     try:
-        if path.is_dir() or status.st_size > SHARED:
+        if path.is_dir() or status.st_size > 8 * LARGE:
             return read_companion(path, channel, stokes)
-        with _reading:
-            return _read_once(path, channel, stokes, status.st_mtime_ns, status.st_size)
+        return _read_once(path, channel, stokes, status.st_mtime_ns, status.st_size)
     except DirtyImageError as error:
         raise DirtyImageError(f"--{name} {error}") from error
-
-
-_reading = Lock()  # so that of images that are under way at once none reads what another one is reading
 
 
 @lru_cache(4)
@@ -256,8 +248,8 @@ def _write(args, path, prefix, result):
 
 
 def _is_tiled(path, args):
-    """Whether a file is worked on in tiles."""
-    if not path.exists():
+    """Whether the workers of a cluster do the tiles of a file, and not all of it."""
+    if args.scheduler is None or not path.exists():
         return False
     try:
         with opened_image(path, None, str(path), sha256="") as (data, _, _):
@@ -386,8 +378,7 @@ def _left(jobs, imager, args):
 @contextmanager
 def _imager(args):
     """An imager, and its one progress bar for all files."""
-    # To open a model takes a core as long as to import half of that, and lets others run Python.
-    with importing(*NEEDED_LATER), tqdm(desc="sampling", unit="step", leave=False, disable=args.quiet or None) as bar:
+    with tqdm(desc="sampling", unit="step", leave=False, disable=args.quiet or None) as bar:
         # Where a cluster does the work, that is enough for what is sampled here.
         device = args.device if getattr(args, "scheduler", None) is None else "cpu"
         imager = imager_of(args, device=device, progress=bar)

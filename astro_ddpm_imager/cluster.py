@@ -21,7 +21,7 @@ from astropy.wcs import FITSFixedWarning
 from . import __version__
 from .diffusion.models import list_models
 from .errors import DirtyImageError, ModelError, SettingError
-from .log_records import collected_records, log_again
+from .log_records import collected_records
 
 __all__ = ["Recipe", "check_workers", "connected", "on_cluster"]
 
@@ -266,7 +266,8 @@ def _value(future):
             "more memory"
         ) from error
     value, error, records = _unpickled(done)
-    log_again(records)
+    for record in records:
+        logging.getLogger(record.name).handle(record)
     if error is not None:
         raise error
     return value

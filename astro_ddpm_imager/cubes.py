@@ -123,7 +123,7 @@ def image_cube(
 ) -> CubeResult:
     """Reconstruct the channels of a cube, each for itself, and write the products as they are made.
 
-    Two channels are in memory at a time. The cubes ``prefix.model.fits``,
+    One channel at a time is in memory. The cubes ``prefix.model.fits``,
     ``.uncertainty.fits``, ``.image.fits`` and ``.residual.fits``, one
     ``.catalog.ecsv``, ``.channels.ecsv``, ``.reg`` (DS9) and ``.png`` appear
     when all channels are done; until then they are in ``prefix.unfinished``.

@@ -128,6 +128,8 @@ class DiffusionImager:
     calibrate = Flag()
     insist = Flag()
     tile = TileSide()
+    # Modules that are imported while samples are drawn, for the network lets others run Python.
+    needed_later = ("photutils.detection",)
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
 
-__all__ = ["collect_records", "collected_records", "log_again"]
+__all__ = ["collect_records", "collected_records"]
 
 # Of this thread, and of those of `~astro_ddpm_imager.parallel.in_parallel`: lists of records, the lowest level of each,
 # and whether it keeps them to itself.
@@ -63,14 +63,3 @@ def collected_records(level=logging.WARNING, alone=False):
         yield records
     finally:
         _lists.reset(token)
-
-
-def log_again(records):
-    """Log what was collected elsewhere, now and in this thread.
-
-    Parameters
-    ----------
-    records : iterable of `logging.LogRecord`
-    """
-    for record in records:
-        logging.getLogger(record.name).handle(record)

@@ -1,4 +1,4 @@
-"""Many dirty images with the same companions, imaged here, or by the workers of a cluster."""
+"""Many dirty images with the same companions, imaged one by one, or by the workers of a cluster."""
 
 from os import PathLike
 from pathlib import Path
@@ -31,8 +31,7 @@ def map_images(imager, images, companions):
     companions = [*map(_located, companions)]
     seeded = ((image, _located(image), companions, imager.drawn_seed()) for image in images)
     failed = []
-    # Here one at a time: what the caller does meanwhile is not to be disturbed.
-    for (image, *_), result in attempts(_reconstruct_seeded, imager, seeded, under_way=1):
+    for (image, *_), result in attempts(_reconstruct_seeded, imager, seeded):
         try:
             done = result()
         except Exception as error:

@@ -6,7 +6,7 @@ import time
 import pytest
 from astropy.io import fits
 
-from astro_ddpm_imager import at_once, batch
+from astro_ddpm_imager import batch
 from astro_ddpm_imager.cli import main
 
 QUICK = ["--samples", "2", "--steps", "3", "--seed", "1", "--device", "cpu"]
@@ -51,19 +51,16 @@ def _when_read(monkeypatch, name, do):
     monkeypatch.setattr(batch, "read_image", read)
 
 
-def test_products_are_written_while_the_next_image_is_drawn(demo, tmp_path, monkeypatch):
-    files, begun, seen, draw_samples = _copies(demo, tmp_path, "a.fits", "b.fits"), [], [], at_once.draw_samples
+def test_products_are_written_beside_the_next_image(demo, tmp_path, monkeypatch):
+    files, seen = _copies(demo, tmp_path, "a.fits", "b.fits"), []
 
-    def draw(gridded, *settings):
-        begun.append(gridded)
-        drawn = draw_samples(gridded, *settings)
+    def wait():
         until = time.monotonic() + 30
-        while gridded is not begun[0] and not seen and time.monotonic() < until:
+        while not seen and time.monotonic() < until:
             seen.extend((tmp_path / "out").glob("a.png"))
             time.sleep(0.01)
-        return drawn
 
-    monkeypatch.setattr(at_once, "draw_samples", draw)
+    _when_read(monkeypatch, "b.fits", wait)
     assert main(["image", *files, *QUICK, "--output-dir", str(tmp_path / "out")]) == 0
     assert seen
 

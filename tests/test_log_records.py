@@ -6,8 +6,7 @@ from threading import Barrier, Thread
 import pytest
 
 from astro_ddpm_imager.log_records import collect_records, collected_records
-from astro_ddpm_imager.parallel import in_parallel, let_others_work
-from astro_ddpm_imager.pieces import run_pieces
+from astro_ddpm_imager.parallel import in_parallel
 
 PACKAGE = logging.getLogger("astro_ddpm_imager")
 log = logging.getLogger("astro_ddpm_imager.somewhere")
@@ -88,25 +87,3 @@ def test_handlers_may_be_taken_away(monkeypatch, caplog):
     assert said(records) == ["of note"] and not caplog.messages
     collect_records()
     assert len(PACKAGE.handlers) == 1
-
-
-def test_what_pieces_log_is_logged_in_their_turn(caplog):
-    """They are under way at once, and belong to whoever asks for them."""
-    together = Barrier(2, timeout=20)
-
-    def work(_, number):
-        log.warning("%d begins", number)
-        with let_others_work():
-            together.wait()
-        log.info("%d ends", number)
-
-    with caplog.at_level(logging.INFO), collected_records() as records:
-        for number, _ in run_pieces(work, None, range(4)):
-            log.warning("%d is done", number)
-    expected = [f"{number} {what}" for number in range(4) for what in ("begins", "ends", "is done")]
-    assert caplog.messages == expected and said(records) == [text for text in expected if "ends" not in text]
-
-
-def test_what_the_only_piece_logs_is_logged_at_once(caplog):
-    for _ in run_pieces(lambda *_: log.warning("only %d", len(caplog.messages)), None, [1]):
-        assert caplog.messages == ["only 0"]

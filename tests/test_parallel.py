@@ -3,7 +3,6 @@
 import sys
 import threading
 import warnings
-from itertools import count
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from threadpoolctl import threadpool_info
 
 from astro_ddpm_imager import read_image
 from astro_ddpm_imager.observation.fits_files import opened_fits
-from astro_ddpm_imager.parallel import ahead, importing, in_parallel, let_others_work, one_blas_thread
+from astro_ddpm_imager.parallel import importing, one_blas_thread
 
 
 def blas_threads():
@@ -72,65 +71,3 @@ def test_modules_are_imported_beside_and_no_more_when_interrupted(tmp_path, monk
     assert "needed_later" not in sys.modules and threading.active_count() <= threads + 1
     for name in names:
         sys.modules.pop(name, None)
-
-
-def test_work_ahead_comes_in_order_with_what_it_raises():
-    """While one lets others work, another one is under way; one that fails does not stop the others."""
-    both, begun = threading.Barrier(2, timeout=20), []
-
-    def work(item):
-        begun.append(item)
-        if item < 2:
-            with let_others_work():
-                both.wait()
-        return 1 / (item - 2)
-
-    values = []
-    for item, value in ahead(work, count(), 2):
-        assert max(begun) <= item + 2
-        if item == 2:
-            with pytest.raises(ZeroDivisionError):
-                value()
-        else:
-            values.append(value())
-        if item == 4:
-            break
-    assert values == [-0.5, -1, 1, 0.5]
-
-
-def test_what_is_not_for_all_cores_is_done_in_turn():
-    at_once = []
-
-    def work(item):
-        for _ in range(3):
-            at_once.append(item)
-            threading.Event().wait(0.01)
-            assert at_once == [item]
-            at_once.clear()
-            with let_others_work():
-                threading.Event().wait(0.01)
-        return item
-
-    assert [value() for _, value in ahead(work, range(6), 3)] == list(range(6))
-    with let_others_work():  # where there are none
-        pass
-
-
-def test_work_ahead_that_is_not_wanted_ends():
-    """When the caller is interrupted, what is under way does not go on to its last part."""
-    begun, done = threading.Event(), []
-
-    def part(number):
-        begun.set()
-        threading.Event().wait(0.05)
-        done.append(number)
-
-    def interrupted():
-        for _ in ahead(lambda item: in_parallel(part, 50 if item else 0, 1), range(9), 2):
-            assert begun.wait(20)
-            raise KeyboardInterrupt
-
-    threads = threading.active_count()
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert len(done) < 50 and threading.active_count() == threads

@@ -3,9 +3,10 @@
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from itertools import groupby
+from itertools import compress
+from operator import not_
 from pathlib import Path
 from socket import gethostname
 
@@ -18,9 +19,12 @@ from ..pieces import attempts
 from ..products.summary import fitting_unit, summary_table
 from .printing import error_text, say, say_json
 
-__all__ = ["Job", "do_all", "report_failure"]
+__all__ = ["LARGE", "Job", "do_all", "report_failure"]
 
 log = logging.getLogger(__name__)
+
+TO_DRAW = ("astropy.visualization.wcsaxes", "astro_ddpm_imager.products.plotting")  # what the picture of a result needs
+LARGE = 2**22  # pixels of an image that does not wait in memory for its products, while the next one is made
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Job:
     write : function
         Writes the products of the result; returns their paths.
     divided : bool
-        It is done here and alone, in pieces; what is logged of it is seen at once.
+        It is done here, and pieces of it by the workers of a cluster.
     channels : int
         How many images it is.
     """
@@ -123,16 +127,9 @@ def do_all(jobs, imager, args):
         After the others are done: some images could not be used.
     """
     failures = _Failures(jobs, args)
-    for divided, some in groupby(jobs, lambda job: job.divided):
-        if divided:
-            for job in some:
-                _settle(job, partial(_do_job, imager, (job, imager.seed)), args, failures)
-            continue
-        sent, tasks = imager.client is not None, ((job, imager.drawn_seed()) for job in some)
-        for (job, _), report in attempts(_do_sent_job if sent else _do_job, imager, tasks):
-            _settle(job, report, args, failures)
-            if sent:  # without a bar
-                imager.progress.update(imager.n_samples * imager.steps)
+    sent = [imager.client is not None and not job.divided for job in jobs]
+    _on_cluster([*compress(jobs, sent)], imager, args, failures)
+    _one_by_one([*compress(jobs, map(not_, sent))], imager, args, failures)
     if failures.names:
         raise DirtyImageError(
             f"{len(failures.names)} of {len(jobs)} images could not be used, for the reasons above: "
@@ -140,40 +137,82 @@ def do_all(jobs, imager, args):
         )
 
 
-def _settle(job, report, args, failures):
-    """Say what has come of a job."""
-    if len(failures.jobs) > 1:
-        log.info("%s", job.name)
-    try:
-        said = report()
-    except Exception as error:
-        failures.add(job, error)
-        return
-    if not all(path.exists() for path in said.paths):
-        log.warning("%s: not seen here; do the workers have the same file system?", said.paths[0].parent)
-    _report(job, said, args)
+def _one_by_one(jobs, imager, args, failures):
+    """Do jobs in this process.
+
+    The products of an image are written while the next one is made, for most of that takes one core.
+    """
+
+    def write(job, result, warnings, started):
+        with collected_records() as more:
+            paths = job.write(result)
+        _report(job, _Report.of(result, paths, warnings + more), args)
+        log.debug("%s took %.1f s", job.name, time.monotonic() - started)
+
+    def settle(job, writing):
+        try:
+            writing.result()
+        except Exception as error:
+            failures.add(job, error)
+
+    imager = imager.but(needed_later=(*imager.needed_later, *TO_DRAW))
+    written = []  # the last image that was made, while its products are written
+    with ThreadPoolExecutor(1) as writer:
+        try:
+            for job in jobs:
+                while written and job.divided:  # which writes by itself
+                    settle(*written.pop())
+                if len(failures.jobs) > 1:
+                    log.info("%s", job.name)
+                started, failing = time.monotonic(), None
+                try:
+                    with collected_records() as warnings:
+                        result = job.image(imager)
+                except Exception as error:
+                    failing = error
+                while written:  # in the order of the files
+                    settle(*written.pop())
+                if failing is not None:
+                    failures.add(job, failing)
+                    continue
+                written.append((job, writer.submit(write, job, result, warnings, started)))
+                if job.divided or result.dirty.data.size > LARGE:
+                    settle(*written.pop())
+                del result
+        finally:
+            while written:
+                settle(*written.pop())
+
+
+def _on_cluster(jobs, imager, args, failures):
+    """Do every job on some worker, which reads and writes the files; the results are the same."""
+    tasks = ((number, imager.drawn_seed(), job) for number, job in enumerate(jobs))
+    for (number, *_), report in attempts(_do_job, imager, tasks):
+        job = jobs[number]
+        if len(failures.jobs) > 1:
+            log.info("%s", job.name)
+        try:
+            said = report()
+        except DirtyImageError as error:
+            failures.add(job, DirtyImageError(str(error).replace(str(job.there), str(job.file))))
+        except Exception as error:
+            failures.add(job, error)
+        else:
+            if not all(path.exists() for path in said.paths):
+                log.warning("%s: not seen here; do the workers have the same file system?", said.paths[0].parent)
+            _report(job, said, args)
+        imager.progress.update(imager.n_samples * imager.steps)
 
 
 def _do_job(imager, task):
-    """Image and write."""
-    job, seed = task
-    started = time.monotonic()
+    """Do a job, in a worker."""
+    _, seed, job = task
+    if not job.there.exists():
+        raise DirtyImageError(f"worker on {gethostname()} sees no {job.there}; it needs the same file system")
     with collected_records() as warnings:
         result = job.image(imager.but(seed=seed))
         paths = job.write(result)
-    log.debug("%s took %.1f s", job.name, time.monotonic() - started)
     return _Report.of(result, paths, warnings)
-
-
-def _do_sent_job(imager, task):
-    """The same in a worker, which reads and writes the files itself; the results are the same."""
-    job, _ = task
-    if not job.there.exists():
-        raise DirtyImageError(f"worker on {gethostname()} sees no {job.file}; it needs the same file system")
-    try:
-        return _do_job(imager, task)
-    except DirtyImageError as error:
-        raise DirtyImageError(str(error).replace(str(job.there), str(job.file))) from error
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ fits.writeto(path, np.array(planes, dtype=np.float32), header)
 # Channel by channel
 # ------------------
 # `~astro_ddpm_imager.image_cube` reconstructs all channels, or some with ``channels=slice(2, 8)``, and writes cubes as
-# it goes: two channels at a time are in memory. PSF and primary beam may be cubes; here one serves all channels. On the
+# it goes: one channel at a time is in memory. PSF and primary beam may be cubes; here one serves all channels. On the
 # command line ``astro-ddpm-imager image cube.dirty.fits --psf psf.fits --pb pb.fits`` does the same.
 
 from astro_ddpm_imager import DiffusionImager, image_cube
