@@ -171,7 +171,12 @@ class DirtyImage:
     @cached_property
     def reduced(self):
         """``data`` without what ``bright`` looks like."""
-        return self.data if self.bright is None else self.data - self.bright.seen_by(self)
+        return self.data if self.bright is None else self.data - self.bright_seen
+
+    @cached_property
+    def bright_seen(self):
+        """What ``bright`` looks like, Jy/beam; 0 if there is nothing."""
+        return 0 if self.bright is None else self.bright.seen_by(self)
 
     def primary_beam_at(self, x, y):
         """The primary beam between pixels; of the nearest pixel where a blank one is near.
