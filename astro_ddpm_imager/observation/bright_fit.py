@@ -10,6 +10,7 @@ from scipy.fft import get_workers, irfft2, rfft2
 from scipy.ndimage import distance_transform_edt, maximum_filter
 
 from ..parallel import in_parallel
+from .common_sidelobes import with_common_sidelobes
 from .components import Components
 from .fitting import improve
 from .positive_transform import Seen
@@ -128,14 +129,16 @@ def _fit_continued(dirty, grid):
     and the better these are known, the fainter the sources that stand out.
     """
     psf, inside = continue_psf(dirty.psf, dirty.shape), np.isfinite(dirty.data)
-    doubt = _of_all(sidelobe_doubt(dirty.psf, dirty.shape), dirty.shape)
+    doubted = sidelobe_doubt(dirty.psf, dirty.shape)
+    doubt = _of_all(doubted, dirty.shape)
     found = _fit(replace(dirty, psf=psf), grid, doubt)
     factors = COUNTED
     for _ in range(TURNS):
         if not found.lacks_sidelobes:
             break
         seen, factors = _with_sidelobes_seen(dirty, found, factors)
-        if seen is None:
+        seen = with_common_sidelobes(seen or found.dirty, found.gaussians, found.loudness, doubted > 0)
+        if seen is found.dirty:
             break
         expected, left = found.unknown[inside], (dirty.data - seen.see(found.gaussians))[inside]
         now = np.sqrt((loudness_of(left, expected, found.rms, dirty.beam_area, 0) ** 2 - found.rms**2).clip(0))
