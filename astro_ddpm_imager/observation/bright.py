@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter, label, maximum
 from .bright_fit import FITTED, fit_bright
 from .clean import clean
 from .components import Components
-from .unknown_sidelobes import loudness_of, noise_beside
+from .unknown_sidelobes import measured_sidelobes, noise_beside
 
 __all__ = ["SMOOTHING", "BrightPart", "bright_sky", "subtract_beyond", "subtract_bright"]
 
@@ -97,9 +97,9 @@ def subtract_bright(dirty, grid, brightest, kept):
     found = fit_bright(dirty, grid)
     dirty = found.dirty
     inside = np.isfinite(dirty.data)
-    loudness = np.full(dirty.shape, found.rms)
-    loudness[inside] = loudness_of(found.residual[inside], found.unknown[inside], found.rms, dirty.beam_area)
-    found = replace(found, unknown=np.sqrt((loudness**2 - found.rms**2).clip(0)))
+    unknown = np.zeros(dirty.shape)
+    unknown[inside] = measured_sidelobes(found.residual[inside], found.unknown[inside], found.rms, dirty.beam_area)
+    found = replace(found, unknown=unknown)
     ratio = found.loudness / found.rms
     loud = ratio[inside] > LOUD
     if loud.any() and not np.any(dirty.unknown):  # of a tile, the whole image has been told

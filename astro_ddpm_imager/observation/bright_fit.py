@@ -15,7 +15,7 @@ from .components import Components
 from .fitting import improve
 from .positive_transform import Seen
 from .reach import continue_psf, end_psf, sidelobe_doubt
-from .unknown_sidelobes import UNKNOWN, loudness_of, noise_beside, power_of_doubt, unknown_sidelobes
+from .unknown_sidelobes import UNKNOWN, measured_sidelobes, noise_beside, power_of_doubt, unknown_sidelobes
 
 __all__ = ["FITTED", "Doubt", "Fitted", "fit_bright"]
 
@@ -141,7 +141,7 @@ def _fit_continued(dirty, grid):
         if seen is found.dirty:
             break
         expected, left = found.unknown[inside], (dirty.data - seen.see(found.gaussians))[inside]
-        now = np.sqrt((loudness_of(left, expected, found.rms, dirty.beam_area, 0) ** 2 - found.rms**2).clip(0))
+        now = measured_sidelobes(left, expected, found.rms, dirty.beam_area, 0)
         share = np.ones(dirty.shape)
         share[inside] = doubt.share[inside] * (np.minimum(now, expected) / np.where(expected, expected, 1))
         doubt = replace(doubt, share=share)

@@ -4,13 +4,7 @@ import numpy as np
 from astropy.stats import mad_std
 from scipy.fft import irfft2, rfft2
 
-__all__ = [
-    "UNKNOWN",
-    "loudness_of",
-    "noise_beside",
-    "power_of_doubt",
-    "unknown_sidelobes",
-]
+__all__ = ["UNKNOWN", "measured_sidelobes", "noise_beside", "power_of_doubt", "unknown_sidelobes"]
 
 UNKNOWN = 0.3  # times the noise: sidelobes beyond the PSF image that may be neglected
 BINS, BEAMS = 12, 30  # parts of an image that differ by the sidelobes expected in them, at most, and their least size
@@ -75,8 +69,8 @@ def noise_beside(residual, expected):
     return float(np.sqrt(max(measured**2 - sidelobes**2, LEAST * measured**2)))
 
 
-def loudness_of(residual, unknown, rms, beam_area, least=LEAST):
-    """Noise and unknown sidelobes in each pixel, as far as these are as large as they are expected to be.
+def measured_sidelobes(residual, unknown, rms, beam_area, least=LEAST):
+    """Unknown sidelobes in each pixel, a standard deviation, as far as these are as large as they are expected to be.
 
     In parts of an image that differ by what is expected, what is measured is
     some factor times that. Where more is expected, no less is taken to be, and
@@ -113,7 +107,7 @@ def loudness_of(residual, unknown, rms, beam_area, least=LEAST):
     # Sources are positive: what is deeper than noise ever is, a sidelobe has made.
     deepest = -np.min(residual[loud] / loudness[loud], initial=0)
     loudness[loud] *= max(1, deepest / DEEPEST)
-    return loudness
+    return np.sqrt((loudness**2 - rms**2).clip(0))
 
 
 def _deviation(values):

@@ -5,7 +5,7 @@ import pytest
 
 from astro_ddpm_imager.observation.components import Components
 from astro_ddpm_imager.observation.unknown_sidelobes import (
-    loudness_of,
+    measured_sidelobes,
     noise_beside,
     power_of_doubt,
     unknown_sidelobes,
@@ -25,18 +25,18 @@ def test_noise_is_that_where_no_sidelobes_are_expected(share):
     assert noise_beside(residual(share), EXPECTED) == pytest.approx(2, rel=0.05)
 
 
-def test_loudness_follows_what_is_measured():
-    loudness = loudness_of(residual(0.5), EXPECTED, 2.0, 10.0)
-    np.testing.assert_allclose(loudness, np.hypot(2, 0.5 * EXPECTED), rtol=0.1)
+def test_they_follow_what_is_measured():
+    sidelobes = measured_sidelobes(residual(0.5), EXPECTED, 2.0, 10.0)
+    np.testing.assert_allclose(np.hypot(2, sidelobes), np.hypot(2, 0.5 * EXPECTED), rtol=0.1)
 
 
 def test_what_is_too_negative_for_noise_is_a_sidelobe():
     left = residual(0.5)
     left[-100] = -40
-    loudness = loudness_of(left, EXPECTED, 2.0, 10.0)
-    assert left[-100] / loudness[-100] == pytest.approx(-5)
+    sidelobes = measured_sidelobes(left, EXPECTED, 2.0, 10.0)
+    assert left[-100] / np.hypot(2, sidelobes[-100]) == pytest.approx(-5)
     left[-100] = 40
-    assert loudness_of(left, EXPECTED, 2.0, 10.0)[-100] < 4
+    assert np.hypot(2, measured_sidelobes(left, EXPECTED, 2.0, 10.0)[-100]) < 4
 
 
 def test_each_source_has_the_doubt_of_the_psf_around_it():
