@@ -166,6 +166,29 @@ def test_sky_models_of_gaussians(img):
     assert text.count(", , abc_patch_s") == img.nsrc and "abc_w0_" in text
 
 
+@pytest.mark.parametrize("cut", [0, 80])
+def test_patches_of_a_mask_are_those_of_the_places(run, field, capsys, cut):
+    """Whatever pixels the image was cut to, and the mask has."""
+    img = run(thresh_pix=4.0, trim_box=(60, 260, 50, 250))
+    data, header = fits.getdata(field), fits.getheader(field)
+    numbers = np.indices(data.shape)[-1][..., cut:]
+    header["CRPIX1"] -= cut
+    fits.writeto("patches.fits", numbers.astype("f4"), header)
+    assert img.write_catalog(outfile="p", bbs_patches="mask", bbs_patches_mask="patches.fits") is True
+    lines = [line.split(", ") for line in Path("p").read_text().splitlines() if line.startswith("field_w")]
+    found = {line[0]: line[2] for line in lines}
+    for gaussian in img.gaussians:
+        name = f"field_w0_i{gaussian.island_id}_s{gaussian.source_id}_g{gaussian.gaus_num}"
+        assert found[name] == f"field_patch_m{round(gaussian.centre_pix[0] + 60)}"
+    small = np.full((1, 1, 9, 9), 5.0, "f4")
+    fits.writeto("small.fits", small, header)
+    for mask, said in (("small.fits", "has no number at"), ("gone.fits", "No such file")):
+        capsys.readouterr()
+        assert img.write_catalog(outfile="q", bbs_patches="mask", bbs_patches_mask=mask) is False
+        assert f"ERROR: bbs_patches_mask='{mask}': " in (told := capsys.readouterr().out) and said in told
+    assert not Path("q").exists()
+
+
 def test_sky_models_are_of_j2000(tmp_path, monkeypatch, quick, caplog):
     monkeypatch.chdir(tmp_path)
     data, header = fits.getdata(demo_files()["dirty"], header=True)
