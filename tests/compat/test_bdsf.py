@@ -77,6 +77,25 @@ def test_arrays_are_transposed_and_add_up(img, field):
     assert island.bbox[0].start <= x < island.bbox[0].stop
 
 
+def test_numbers_of_islands_are_corrected_as_fluxes_are(run):
+    img = run(reliability=0.0, psf=demo_files()["psf"], pb=demo_files()["pb"])
+    pb = fits.getdata(demo_files()["pb"]).squeeze().T
+    for thing in (*img.sources, *img.gaussians):
+        inside = img.pyrank == thing.island_id
+        above, rms, left = (values[inside] / pb[inside] for values in (img.ch0_arr, img.rms_arr, img.resid_gaus_arr))
+        above -= img.mean_arr[inside] / pb[inside]
+        assert thing.total_flux_isl == pytest.approx(above.sum() / img.pixel_beamarea(), rel=1e-3)
+        assert (thing.rms_isl, thing.gresid_rms) == pytest.approx((rms.mean(), left.std()), rel=1e-3)
+    assert min(source.pb for source in img.sources) < 0.7
+    tables = []
+    for kind in ("srl", "gaul"):
+        img.write_catalog(outfile=kind, format="fits", catalog_type=kind)
+        tables.append(QTable.read(kind, format="fits"))
+    for name in ("Isl_rms", "Isl_mean", "Resid_Isl_rms", "Isl_Total_flux"):
+        for row in tables[1]:
+            assert row[name] == tables[0][name][tables[0]["Source_id"] == row["Source_id"]]
+
+
 def test_model_holds_the_flux_of_the_catalogue(img):
     (source,) = near(img.sources)
     total = np.nansum(img.model_gaus_arr[tuple(img.islands[source.island_id].bbox)]) / img.pixel_beamarea()
