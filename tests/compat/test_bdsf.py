@@ -77,6 +77,25 @@ def test_arrays_are_transposed_and_add_up(img, field):
     assert island.bbox[0].start <= x < island.bbox[0].stop
 
 
+def test_numbers_of_islands_are_corrected_as_fluxes_are(run):
+    img = run(reliability=0.0, psf=demo_files()["psf"], pb=demo_files()["pb"])
+    pb = fits.getdata(demo_files()["pb"]).squeeze().T
+    for thing in (*img.sources, *img.gaussians):
+        inside = img.pyrank == thing.island_id
+        above, rms, left = (values[inside] / pb[inside] for values in (img.ch0_arr, img.rms_arr, img.resid_gaus_arr))
+        above -= img.mean_arr[inside] / pb[inside]
+        assert thing.total_flux_isl == pytest.approx(above.sum() / img.pixel_beamarea(), rel=1e-3)
+        assert (thing.rms_isl, thing.gresid_rms) == pytest.approx((rms.mean(), left.std()), rel=1e-3)
+    assert min(source.pb for source in img.sources) < 0.7
+    tables = []
+    for kind in ("srl", "gaul"):
+        img.write_catalog(outfile=kind, format="fits", catalog_type=kind)
+        tables.append(QTable.read(kind, format="fits"))
+    for name in ("Isl_rms", "Isl_mean", "Resid_Isl_rms", "Isl_Total_flux"):
+        for row in tables[1]:
+            assert row[name] == tables[0][name][tables[0]["Source_id"] == row["Source_id"]]
+
+
 def test_model_holds_the_flux_of_the_catalogue(img):
     (source,) = near(img.sources)
     total = np.nansum(img.model_gaus_arr[tuple(img.islands[source.island_id].bbox)]) / img.pixel_beamarea()
@@ -164,6 +183,29 @@ def test_sky_models_of_gaussians(img):
     assert img.write_catalog(outfile="p", bbs_patches="source", srcroot="abc") is True
     text = Path("p").read_text()
     assert text.count(", , abc_patch_s") == img.nsrc and "abc_w0_" in text
+
+
+@pytest.mark.parametrize("cut", [0, 80])
+def test_patches_of_a_mask_are_those_of_the_places(run, field, capsys, cut):
+    """Whatever pixels the image was cut to, and the mask has."""
+    img = run(thresh_pix=4.0, trim_box=(60, 260, 50, 250))
+    data, header = fits.getdata(field), fits.getheader(field)
+    numbers = np.indices(data.shape)[-1][..., cut:]
+    header["CRPIX1"] -= cut
+    fits.writeto("patches.fits", numbers.astype("f4"), header)
+    assert img.write_catalog(outfile="p", bbs_patches="mask", bbs_patches_mask="patches.fits") is True
+    lines = [line.split(", ") for line in Path("p").read_text().splitlines() if line.startswith("field_w")]
+    found = {line[0]: line[2] for line in lines}
+    for gaussian in img.gaussians:
+        name = f"field_w0_i{gaussian.island_id}_s{gaussian.source_id}_g{gaussian.gaus_num}"
+        assert found[name] == f"field_patch_m{round(gaussian.centre_pix[0] + 60)}"
+    small = np.full((1, 1, 9, 9), 5.0, "f4")
+    fits.writeto("small.fits", small, header)
+    for mask, said in (("small.fits", "has no number at"), ("gone.fits", "No such file")):
+        capsys.readouterr()
+        assert img.write_catalog(outfile="q", bbs_patches="mask", bbs_patches_mask=mask) is False
+        assert f"ERROR: bbs_patches_mask='{mask}': " in (told := capsys.readouterr().out) and said in told
+    assert not Path("q").exists()
 
 
 def test_sky_models_are_of_j2000(tmp_path, monkeypatch, quick, caplog):

@@ -200,8 +200,11 @@ def test_cubes_are_collapsed(field):
     single = there(collapse_mode="single", collapse_ch0=1)
     np.testing.assert_allclose(single.ch0_arr, 3 * data[0, 0].T, rtol=1e-6)
     assert single.frequency == pytest.approx(header["CRVAL3"] + header["CDELT3"])
-    weighted = there(collapse_wt="rms").ch0_arr
-    np.testing.assert_allclose(weighted, (1 + 3 / 9) / (1 + 1 / 9) * data[0, 0].T, rtol=1e-5)
+    weighted = there(collapse_wt="rms")
+    np.testing.assert_allclose(weighted.ch0_arr, (1 + 3 / 9) / (1 + 1 / 9) * data[0, 0].T, rtol=1e-5)
+    # The noise of the second channel is three times that of the first.
+    assert weighted.frequency == pytest.approx(header["CRVAL3"] + 0.1 * header["CDELT3"], rel=1e-9)
+    assert there().frequency == pytest.approx(header["CRVAL3"] + 0.5 * header["CDELT3"], rel=1e-9)
 
 
 def test_documented_table_is_complete():

@@ -311,4 +311,5 @@ def test_pbmask_counts_where_casa_counts_it(tmp_path, monkeypatch):
     with pytest.raises(SettingError, match=r"usemask='user', pbmask=0.7: there is no b.pb"):
         allowed("user", "box", 0.7, "b")
     assert not said and allowed("user", "", 0.7) is None
+    assert allowed("user", [""], 0.0) is None and allowed("user", ["", "box"], 0.0) == [False, True, True]
     assert said[0].startswith("pbmask=0.7: has no effect without mask, as in CASA")

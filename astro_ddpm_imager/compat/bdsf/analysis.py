@@ -96,7 +96,8 @@ def analyse(field, options, psf=None, pb=None, reliability=None, imager=None):
     residual = field.data - model
     for island in islands:
         window = tuple(island.bbox[::-1])
-        values = residual[window][rank[window] == island.island_id]
+        inside = rank[window] == island.island_id
+        values = residual[window][inside] / field.pb[window][inside]
         for thing in (island, *island.gaul, *island.sources):
             thing.gresid_rms, thing.gresid_mean = float(values.std()), float(values.mean())
     if options.aperture is not None:
@@ -171,4 +172,4 @@ def _measure_apertures(sources, field, options):
         circle = CircularAperture(getattr(source, name), options.aperture)
         table = aperture_photometry(data, circle, mask=~np.isfinite(data))
         source.aperture_flux = float(table["aperture_sum"][0] / field.beam_area / source.pb)
-        source.aperture_fluxE = float(source.rms_isl * np.sqrt(circle.area / field.beam_area) / source.pb)
+        source.aperture_fluxE = float(source.rms_isl * np.sqrt(circle.area / field.beam_area))

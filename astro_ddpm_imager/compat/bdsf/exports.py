@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import binary_closing, binary_dilation
 
+from ...errors import DirtyImageError
 from .outputs import write_image
 from .region_formats import bbs_text, casabox_text, ds9_text, kvis_text, star_text
 from .tables import write_fits, write_text
@@ -70,7 +71,7 @@ class Exports:
         force_output : bool, optional
             Write a file even if there are no sources.
         bbs_patches_mask : path-like, optional
-            FITS image of patch numbers.
+            FITS image of patch numbers, which may have other pixels of the same sky.
 
         Returns
         -------
@@ -104,7 +105,10 @@ class Exports:
         if path.exists() and not clobber:
             told = _error(f"File exists and clobber = False: {path}")
             return None if format == "casabox" else told
-        self.write_list(path, format, catalog_type, srcroot or self.parentname, bbs_patches, bbs_patches_mask)
+        try:
+            self.write_list(path, format, catalog_type, srcroot or self.parentname, bbs_patches, bbs_patches_mask)
+        except DirtyImageError as error:
+            return _error(str(error))
         print(f"--> Wrote {called} '{path}'")
         return None if format == "casabox" else True
 

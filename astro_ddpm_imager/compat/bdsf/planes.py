@@ -58,7 +58,8 @@ def collapse(path, options):
     Returns
     -------
     `~astropy.nddata.CCDData`
-        Jy/beam; each pixel the mean of the channels that have it, with their mean frequency in the header.
+        Jy/beam; each pixel the mean of the channels that have it, with their mean frequency in the header; both are
+        weighted alike.
 
     Raises
     ------
@@ -89,12 +90,11 @@ def collapse(path, options):
         left_out = ", ".join(str(channel) for channel, rms in zip(channels, noise, strict=True) if not rms)
         log.warning("%s: channel(s) %s without data or noise are left out", path, left_out)
     good = noise > 0
-    weights = np.ones(good.sum()) if options.collapse_wt == "unity" else noise[good] ** -2
-    weights = weights[:, None, None] * np.isfinite(cube[good])
+    of_channels = np.ones(good.sum()) if options.collapse_wt == "unity" else noise[good] ** -2
+    weights = of_channels[:, None, None] * np.isfinite(cube[good])
     total = weights.sum(0)
     data = np.divide((weights * np.nan_to_num(cube[good])).sum(0), total, np.full(total.shape, np.nan), where=total > 0)
-    used = [channel for channel, kept in zip(channels, good, strict=True) if kept]
-    meta = _in_the_middle(planes[0].meta, np.mean(used) - channels[0])
+    meta = _in_the_middle(planes[0].meta, np.average(np.array(channels)[good], weights=of_channels) - channels[0])
     return CCDData(data, unit=JY_PER_BEAM, wcs=planes[0].wcs, meta=meta)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from astropy.coordinates import Angle, SkyCoord
 from astropy.stats import gaussian_sigma_to_fwhm
 
-from ...errors import printable
+from ...errors import DirtyImageError, printable
 from ...observation.ellipses import from_axes
 from ...observation.reading import read_image
 from ...products.region_files import reliability_color
@@ -154,11 +154,16 @@ def bbs_text(gaussians, image, root, patches=None, mask=None):
         Start of the names.
     patches : {None, "single", "gaussian", "source", "mask"}, optional
     mask : path-like, optional
-        FITS image of patch numbers, for ``"mask"``.
+        FITS image of patch numbers, for ``"mask"``; it may have other pixels of the same sky.
 
     Returns
     -------
     str
+
+    Raises
+    ------
+    DirtyImageError
+        The mask cannot be read, or has no number where a Gaussian is.
     """
     if image.frame == "fk4":
         log.warning("the image is of B1950: the positions of the sky model are precessed to J2000")
@@ -168,12 +173,12 @@ def bbs_text(gaussians, image, root, patches=None, mask=None):
         f"ReferenceFrequency='{image.frequency:.5e}', SpectralIndex='[]'",
         "",
     ]
-    numbers = None if patches != "mask" else read_image(mask, unit=u.one).data
+    number_at = _patch_numbers(mask, image.frame) if patches == "mask" else None
     named = {
         "single": lambda gaussian: f"{root}_patch",
         "gaussian": lambda gaussian: f"{root}_patch_w{gaussian.jlevel}_g{gaussian.gaus_num}",
         "source": lambda gaussian: f"{root}_patch_s{gaussian.source_id}",
-        "mask": lambda gaussian: f"{root}_patch_m{_at(numbers, gaussian):g}",
+        "mask": lambda gaussian: f"{root}_patch_m{number_at(gaussian):g}",
     }
     groups = {}
     for gaussian in sorted(gaussians, key=lambda gaussian: -gaussian.total_flux):
@@ -185,9 +190,26 @@ def bbs_text(gaussians, image, root, patches=None, mask=None):
     return "\n".join(lines) + "\n"
 
 
-def _at(numbers, gaussian):
-    x, y = np.round(gaussian.centre_pix).astype(int)
-    return numbers[y, x]
+def _patch_numbers(mask, frame):
+    """A function that looks up in an image of patch numbers where a Gaussian is on the sky."""
+    try:
+        numbers = read_image(mask, unit=u.one)
+    except (DirtyImageError, FileNotFoundError) as error:
+        raise DirtyImageError(f"bbs_patches_mask={str(mask)!r}: {error}") from error
+
+    def number_at(gaussian):
+        place = SkyCoord(*gaussian.centre_sky, unit="deg", frame=frame)
+        pixel = np.array(numbers.wcs.world_to_pixel(place))[::-1]
+        inside = np.all((pixel > -0.5) & (pixel < np.array(numbers.shape) - 0.5))
+        number = numbers.data[tuple(np.round(pixel).astype(int))] if inside else np.nan
+        if not np.isfinite(number):
+            raise DirtyImageError(
+                f"bbs_patches_mask={str(mask)!r}: has no number at {place.to_string('hmsdms')}, where there is a "
+                "Gaussian; give one that covers the image, with 0 outside of patches"
+            )
+        return number
+
+    return number_at
 
 
 def _bbs_line(gaussian, image, root, patch):

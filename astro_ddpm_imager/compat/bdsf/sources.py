@@ -88,7 +88,7 @@ def make_gaussians(catalog, field, restored):
             total_flux=flux, total_fluxE=flux_error,
             centre_sky=[float(row[name].to_value("deg")) for name in ("ra", "dec")], centre_skyE=errors,
             centre_pix=[x, y], centre_pixE=[float(e) for e in np.sqrt(to_pixels**2 @ np.square(errors))],
-            rms=rms, mean=mean, wave_rms=0.0, wave_mean=0.0, jlevel=0, flag=0,
+            rms=rms / pb, mean=mean / pb, wave_rms=0.0, wave_mean=0.0, jlevel=0, flag=0,
             reliability=float(row["reliability"]), sample_fraction=float(row["sample_fraction"]),
             snr=float(row["snr"]), pb=pb,
         )  # fmt: skip
@@ -96,9 +96,9 @@ def make_gaussians(catalog, field, restored):
         gaussians.append(gaussian)
     _fit_sizes(gaussians, field, restored, to_pixels)
     for gaussian in gaussians:
-        here, peak = north_angle(field.wcs, *gaussian.centre_pix), gaussian.peak_flux * gaussian.pb
-        _set_shape(gaussian, beam, at_reference, here, peak / gaussian.rms)
-        _set_pixels(gaussian, to_pixels, peak)
+        here = north_angle(field.wcs, *gaussian.centre_pix)
+        _set_shape(gaussian, beam, at_reference, here, gaussian.peak_flux / gaussian.rms)
+        _set_pixels(gaussian, to_pixels, gaussian.peak_flux * gaussian.pb)
     return gaussians
 
 
@@ -194,6 +194,7 @@ def find_islands(gaussians, field, thresh_isl, minpix=None, maxpix=None):
         for gaussian in island.gaul:
             gaussian.island_id, gaussian.gaus_num, gaussian.gaussian_idx = island.island_id, number, number
             gaussian.total_flux_isl, gaussian.total_flux_islE = island.total_flux, island.total_fluxE
+            gaussian.rms_isl, gaussian.mean_isl = island.rms, island.mean
             number += 1
         islands.append(island)
     return islands, rank
@@ -201,16 +202,18 @@ def find_islands(gaussians, field, thresh_isl, minpix=None, maxpix=None):
 
 def _island(number, window, inside, field):
     image, background = field.data[window], field.background
-    rms, mean = (float(np.nanmean(values[window][inside])) for values in (background.rms, background.mean))
+    # Numbers are corrected for the primary beam, as fluxes are; images are not.
+    pb = field.pb[window][inside]
+    rms, mean = (float(np.nanmean(values[window][inside] / pb)) for values in (background.rms, background.mean))
     edge = inside & ~binary_erosion(inside)
-    excess = np.nan_to_num(image - background.mean[window])[inside]
+    excess = np.nan_to_num((image - background.mean[window])[inside] / pb)
     bbox = [window[1], window[0]]
     return Island(
         island_id=number, bbox=bbox, origin=[part.start for part in bbox], shape=inside.T.shape,
         image=image.T, mask_active=~inside.T, mask_noisy=np.zeros(inside.T.shape, bool),
         border=np.array(np.nonzero(edge.T)) + [[bbox[0].start], [bbox[1].start]],
         size_active=int(inside.sum()), rms=rms, mean=mean, islmean=mean,
-        max_value=float(np.nanmax(image[inside])), total_flux=float(excess.sum() / field.beam_area),
+        max_value=float(np.nanmax(image[inside] / pb)), total_flux=float(excess.sum() / field.beam_area),
         total_fluxE=float(rms * np.sqrt(inside.sum() / field.beam_area)), dgaul=[], dsources=[], fgaul=[],
     )  # fmt: skip
 
@@ -278,6 +281,6 @@ def _source(group, island, code, field):
         sample_fraction=max(gaussian.sample_fraction for gaussian in group),
         snr=max(gaussian.snr for gaussian in group), pb=brightest.pb,
     )  # fmt: skip
-    snr = brightest.peak_flux * brightest.pb / brightest.rms
+    snr = brightest.peak_flux / brightest.rms
     _set_shape(source, from_axes(*field.beam), north_angle(field.wcs), north_angle(field.wcs, *pixel), snr)
     return source

@@ -89,8 +89,7 @@ def columns(kind, aperture=False):
     found += _shape("", "size_sky")
     found += _shape("DC_", "deconv_size_sky")
     found += _measured("Isl_Total_flux", "Jy", "total_flux_isl")
-    of_island = ("rms_isl", "mean_isl") if srl else ("rms", "mean")
-    rest = dict(zip(("Isl_rms", "Isl_mean"), of_island, strict=True))
+    rest = {"Isl_rms": "rms_isl", "Isl_mean": "mean_isl"}
     rest |= {"Resid_Isl_rms": "gresid_rms", "Resid_Isl_mean": "gresid_mean"}
     if not srl:
         rest |= {"Wave_Isl_rms": "wave_rms", "Wave_Isl_mean": "wave_mean"}

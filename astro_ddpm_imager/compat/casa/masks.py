@@ -37,6 +37,8 @@ def allowed_pixels(values, made, template, pb):
         There is no such mask, no pixel in it, or no primary beam.
     """
     usemask, mask, pbmask = values["usemask"], values["mask"], values["pbmask"]
+    if isinstance(mask, list | tuple):
+        mask = [part for part in mask if part]  # saved parameters have [''], which CASA takes for ''
     inside = None
     if usemask == "pb" or (pbmask > 0 and (mask or usemask == "auto-multithresh")):
         if not pb.exists():
