@@ -2,14 +2,12 @@
 
 import logging
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from astropy.stats import mad_std
-from scipy.fft import get_workers, irfft2, rfft2
+from scipy.fft import irfft2, rfft2
 from scipy.ndimage import distance_transform_edt, maximum_filter
 
-from ..parallel import in_parallel
 from .common_sidelobes import with_common_sidelobes
 from .components import Components
 from .fitting import improve
@@ -27,8 +25,6 @@ SEPARATION = 0.7  # beams between components
 ROUNDS, SWEEPS = 16, 12
 HALVINGS = 4  # of a step that explains less
 TURNS = 3  # of fitting sources and PSF, at most
-COUNTED = 4.0, 2.0, 1.0, 0.5  # times as much as by its noise: how much counts what an image shows of sidelobes
-MOST_TAKEN = 0.1  # of what is not known yet, for sidelobes
 
 
 @dataclass(frozen=True)
@@ -132,14 +128,11 @@ def _fit_continued(dirty, grid):
     doubted = sidelobe_doubt(dirty.psf, dirty.shape)
     doubt = _of_all(doubted, dirty.shape)
     found = _fit(replace(dirty, psf=psf), grid, doubt)
-    factors = COUNTED
     for _ in range(TURNS):
         if not found.lacks_sidelobes:
             break
-        seen, factors = _with_sidelobes_seen(dirty, found, factors)
-        seen = with_common_sidelobes(seen or found.dirty, found.gaussians, found.loudness, doubted > 0)
-        if seen is found.dirty:
-            break
+        seen = _with_sidelobes_seen(dirty, found)
+        seen = with_common_sidelobes(seen, found.gaussians, found.loudness, doubted > 0)
         expected, left = found.unknown[inside], (dirty.data - seen.see(found.gaussians))[inside]
         now = measured_sidelobes(left, expected, found.rms, dirty.beam_area, 0)
         share = np.ones(dirty.shape)
@@ -154,28 +147,11 @@ def _fit_continued(dirty, grid):
     return found
 
 
-def _with_sidelobes_seen(dirty, found, factors):
-    """An image with the PSF that sources in it show, or None where these sidelobes would take others for their own.
-
-    And the factors that are left to be tried.
-
-    How much of what is not known yet they take, more noise in the image tells
-    (as it tells the degrees of freedom of a fit: Ramani, Blu & Unser 2008,
-    IEEE Trans. Image Process. 17, 1540).
-    """
-    shape, noise, loud = dirty.shape, found.rms * _noise_like(dirty), found.unknown > UNKNOWN * found.rms
-    images = dirty.data, dirty.data + noise
-
-    def explained(factor, number):
-        seen = Seen(images[number], found.gaussians, found.rms / factor)
-        return replace(dirty, psf=continue_psf(dirty.psf, shape, seen))
-
-    for tried, factor in enumerate(factors):
-        shown, more = in_parallel(partial(explained, factor), 2, get_workers())
-        taken = more.see(found.gaussians) - shown.see(found.gaussians)
-        if np.vdot(taken[loud], noise[loud]) < MOST_TAKEN * np.vdot(noise[loud], noise[loud]):
-            return shown, factors[tried:]
-    return None, ()
+def _with_sidelobes_seen(dirty, found):
+    """An image with the PSF that sources in it show."""
+    noise, loud = found.rms * _noise_like(dirty), found.unknown > UNKNOWN * found.rms
+    seen = Seen(dirty.data, found.gaussians, found.rms, noise, loud)
+    return replace(dirty, psf=continue_psf(dirty.psf, dirty.shape, seen))
 
 
 def _noise_like(dirty):
