@@ -237,8 +237,8 @@ class DiffusionImager:
         beam : `~radio_beam.Beam`, optional
             Restoring beam, instead of the header's.
         noise : `~astropy.nddata.CCDData`, path or 2D array, optional
-            How the noise varies: a map of it in Jy/beam, as which an array is taken, or, in another unit or in
-            none, a weight image. Only its shape counts, for the level is measured.
+            How the noise varies: a map of it in Jy/beam, as which an array is taken, of its variance in the square of
+            that, or, in another unit or in none, a weight image. Only its shape counts, for the level is measured.
             Without it, noise that varies is measured in boxes.
 
         Returns
