@@ -297,6 +297,8 @@ class DiffusionImager:
         ExceptionGroup
             After the others are done: the exceptions of images that could not be used, each with a note that says
             which image it was.
+        TypeError
+            ``images`` is one image.
         """
         return map_images(self, images, [psf, pb, mask, beam, noise])
 

@@ -260,6 +260,20 @@ def test_not_an_image(imager):
         imager(np.zeros((64, 64)))
 
 
+@pytest.mark.parametrize("name", ["psf", "pb", "mask", "noise"])
+def test_not_a_companion(imager, noise_image, name):
+    """Of which arrays can be used, unlike dirty images."""
+    with pytest.raises(TypeError, match=f"{name}: expected a CCDData or .* got float; .* too, and a 2D array"):
+        imager(noise_image(), **{name: 6e-5})
+
+
+def test_one_image_is_not_several(imager, noise_image):
+    image = noise_image()
+    for one in ("field.fits", image, fits.HDUList([fits.PrimaryHDU(image.data)])):
+        with pytest.raises(TypeError, match=f"images: expected several, .*, got one {type(one).__name__}"):
+            next(imager.map(one))
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
