@@ -23,7 +23,7 @@ from .observation.preparation import prepare
 from .parallel import one_blas_thread
 from .products.summary import html_table
 from .result import ImagingResult
-from .settings import Choice, Flag, Number, TileSide, check_number
+from .settings import Choice, Fixed, Flag, Number, TileSide, check_number
 
 __all__ = ["DiffusionImager"]
 
@@ -128,6 +128,7 @@ class DiffusionImager:
     calibrate = Flag()
     insist = Flag()
     tile = TileSide()
+    model, purity = Fixed(), Fixed()
     # Modules that are imported while samples are drawn, for the network lets others run Python.
     needed_later = ("photutils.detection",)
 
@@ -163,7 +164,8 @@ class DiffusionImager:
         if not isinstance(model, str | PathLike):
             raise SettingError(f"model={model!r}: must be a name or a path")
         self.denoiser = Denoiser(model, device, threads)
-        self.model, self.device, self.progress, self.client = model, device, progress, client
+        self.device, self.progress, self.client = device, progress, client
+        vars(self).update(model=model, purity=purity)
         card = self.card
         default_steps = PAPER_STEPS if sampler == "ddpm" else card.steps
         self.steps = default_steps if steps is None else steps
