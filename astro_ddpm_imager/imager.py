@@ -23,7 +23,7 @@ from .observation.preparation import prepare
 from .parallel import one_blas_thread
 from .products.summary import html_table
 from .result import ImagingResult
-from .settings import Choice, Flag, Number, TileSide, check_number
+from .settings import Choice, Fixed, Flag, Number, TileSide, check_number
 
 __all__ = ["DiffusionImager"]
 
@@ -128,6 +128,7 @@ class DiffusionImager:
     calibrate = Flag()
     insist = Flag()
     tile = TileSide()
+    model, purity = Fixed(), Fixed()
     # Modules that are imported while samples are drawn, for the network lets others run Python.
     needed_later = ("photutils.detection",)
 
@@ -163,7 +164,8 @@ class DiffusionImager:
         if not isinstance(model, str | PathLike):
             raise SettingError(f"model={model!r}: must be a name or a path")
         self.denoiser = Denoiser(model, device, threads)
-        self.model, self.device, self.progress, self.client = model, device, progress, client
+        self.device, self.progress, self.client = device, progress, client
+        vars(self).update(model=model, purity=purity)
         card = self.card
         default_steps = PAPER_STEPS if sampler == "ddpm" else card.steps
         self.steps = default_steps if steps is None else steps
@@ -237,8 +239,8 @@ class DiffusionImager:
         beam : `~radio_beam.Beam`, optional
             Restoring beam, instead of the header's.
         noise : `~astropy.nddata.CCDData`, path or 2D array, optional
-            How the noise varies: a map of it in Jy/beam, as which an array is taken, or, in another unit or in
-            none, a weight image. Only its shape counts, for the level is measured.
+            How the noise varies: a map of it in Jy/beam, as which an array is taken, of its variance in the square of
+            that, or, in another unit or in none, a weight image. Only its shape counts, for the level is measured.
             Without it, noise that varies is measured in boxes.
 
         Returns
@@ -297,6 +299,8 @@ class DiffusionImager:
         ExceptionGroup
             After the others are done: the exceptions of images that could not be used, each with a note that says
             which image it was.
+        TypeError
+            ``images`` is one image.
         """
         return map_images(self, images, [psf, pb, mask, beam, noise])
 

@@ -3,9 +3,16 @@
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
+from astropy.io import fits
+from astropy.nddata import NDData
+
+from .observation.fits_files import IMAGE_HDUS
 from .pieces import attempts
 
 __all__ = ["map_images"]
+
+ONE = str | PathLike | NDData | np.ndarray | fits.HDUList | IMAGE_HDUS  # some of which can be iterated over, too
 
 
 def map_images(imager, images, companions):
@@ -27,7 +34,11 @@ def map_images(imager, images, companions):
     ------
     ExceptionGroup
         After the others are done: the exceptions of images that could not be used.
+    TypeError
+        It is one image.
     """
+    if isinstance(images, ONE):
+        raise TypeError(f"images: expected several, such as a list, got one {type(images).__name__}; give [it]")
     companions = [*map(_located, companions)]
     seeded = ((image, _located(image), companions, imager.drawn_seed()) for image in images)
     failed = []

@@ -4,7 +4,7 @@ import numpy as np
 
 from .errors import SettingError
 
-__all__ = ["Choice", "Flag", "Number", "TileSide", "check_choice", "check_number"]
+__all__ = ["Choice", "Fixed", "Flag", "Number", "TileSide", "check_choice", "check_number"]
 
 SMALLEST_TILE = 64  # pixels
 
@@ -77,6 +77,18 @@ class TileSide(_Setting):
                 f"{self.name}={value!r}: must be a number of pixels of at least {SMALLEST_TILE}, or 0 for none"
             )
         return value if value is None else int(value)
+
+
+class Fixed(_Setting):
+    """What counts only when the imager is made: changed later, it would change nothing."""
+
+    def __set_name__(self, owner, name):
+        super().__set_name__(owner, name)
+        self.__doc__ = "The parameter of this name."
+
+    def checked(self, value):
+        """A `~astro_ddpm_imager.SettingError`."""
+        raise SettingError(f"{self.name}={value!r}: cannot be changed any more; make another DiffusionImager with it")
 
 
 class Flag(_Setting):

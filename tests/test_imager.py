@@ -228,3 +228,11 @@ def test_settings_are_checked_when_they_are_changed(imager, name, value):
         setattr(other, name, value)
     assert getattr(other, name) == before
     setattr(other, name, before)
+
+
+@pytest.mark.parametrize("name, value", [("model", "paper-gamma2"), ("purity", 0.95)])
+def test_what_counts_when_the_imager_is_made_cannot_be_changed(imager, name, value):
+    """It changed nothing, but for what the imager said of itself."""
+    with pytest.raises(SettingError, match=f"{name}={value!r}: cannot be changed any more; make another"):
+        setattr(imager, name, value)
+    assert (imager.model, imager.purity) == ("default", None)

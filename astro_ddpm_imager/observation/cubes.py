@@ -108,13 +108,14 @@ class Cube:
 
         Returns
         -------
-        `PlaneOfFile`, `~astropy.nddata.CCDData` or 2D array
+        `PlaneOfFile`, `~astropy.nddata.NDData` or 2D array
         """
         channel = channel if self.n_channels > 1 else None
         if isinstance(self.source, Path):
             return PlaneOfFile(self.source, channel, self.stokes, self.unit, self.sha256)
         if isinstance(self.source, np.ndarray):
-            return self.source if channel is None else self.source[channel]
+            pixels = self.source if channel is None else self.source[channel]
+            return pixels if self.unit is None else NDData(pixels, unit=self.unit)
         if not isinstance(self.source, NDData):
             # Once more, because the header gets the beam of the channel.
             with opened_image(self.source, channel, self.name) as (data, wcs, header):
@@ -225,13 +226,15 @@ def open_companion(image, name, cube):
     TypeError
         It is no image.
     """
+    unit = None
     if isinstance(image, NDData) and image.wcs is None:
+        unit = image.unit
         image = np.ma.masked_array(image.data, np.ma.nomask if image.mask is None else image.mask)
     if isinstance(image, np.ndarray) and not hasattr(image, "hdu"):
         if image.ndim < 2:
             raise DirtyImageError(f"{name}: has {image.ndim} axes; an image has at least two")
         image = image.reshape(-1, *image.shape[-2:])
-        companion = Cube(name, len(image), None, image if len(image) > 1 else image[0], None)
+        companion = Cube(name, len(image), None, image if len(image) > 1 else image[0], None, unit)
     else:
         companion, data, wcs = _opened(image, name, cube.stokes, u.one)
         if dict(plane_axes(data, wcs)).get("stokes", 1) == 1:

@@ -84,10 +84,10 @@ def as_plane(image, name, unit=None):
     if isinstance(getattr(image, "hdu", None), IMAGE_HDUS):  # spectral-cube's slices, moments and cubes
         return read_image(image.hdu, unit=unit, name=name)
     if not isinstance(image, NDData):
+        arrays = "an array as CCDData(array, unit='Jy/beam', wcs=wcs)" if name == "dirty" else "a 2D array"
         raise TypeError(
             f"{name}: expected a CCDData or the path of a FITS or CASA image, got {type(image).__name__}; "
-            "HDUList, image HDUs, NDData and slices of a spectral cube can be used, too, and an array as "
-            "CCDData(array, unit='Jy/beam', wcs=wcs)"
+            f"HDUList, image HDUs, NDData and slices of a spectral cube can be used, too, and {arrays}"
         )
     if image.unit is None:
         raise DirtyImageError(f"{name}: the {type(image).__name__} has no unit; give it unit='Jy/beam', if that it is")

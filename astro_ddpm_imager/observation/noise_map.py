@@ -9,7 +9,7 @@ from astropy.stats import mad_std
 from scipy.ndimage import distance_transform_edt, map_coordinates, median_filter
 
 from ..errors import DirtyImageError
-from .units import is_brightness
+from .units import is_brightness, is_variance
 
 __all__ = ["NoiseMap", "flatten", "measure_noise", "noise_of", "uneven_noise", "unflatten", "warn_inverted"]
 
@@ -30,6 +30,7 @@ VARIATION = 1.5  # ratio of these from which the noise varies
 LOUDER = 1.2  # sidelobes and noise in units of the noise: more is no noise that varies
 MOST_QUIET = 0.5  # of an image without these, for its noise to be looked at
 INVERTED = -0.7  # correlation of the logarithms of a map and of what is measured in the image
+TAKEN_FOR = {1: "the noise", 2: "its variance", -2: "a weight, the inverse of a variance"}  # by power of the noise
 HALF = 0.6745  # standard deviations: the median of one side of Gaussian noise
 
 
@@ -206,8 +207,8 @@ def noise_of(image):
     Parameters
     ----------
     image : `~astropy.nddata.CCDData`
-        The noise, if its unit, or BUNIT, is Jy/beam or a multiple; otherwise a weight, such as of a mosaic: the
-        inverse of the variance of the noise.
+        The noise, if its unit, or BUNIT, is Jy/beam or a multiple, or its variance, if that is the square of these;
+        otherwise a weight, such as of a mosaic: the inverse of a variance.
 
     Returns
     -------
@@ -219,22 +220,19 @@ def noise_of(image):
     DirtyImageError
         It is nowhere positive.
     """
-    unit, is_noise = _unit_of(image)
+    unit, power = _unit_of(image)
     positive = np.isfinite(image.data) & (image.data > 0)
     if not positive.any():
         raise DirtyImageError("noise: is nowhere positive; give a map of the noise in Jy/beam, or of its weight")
     values = np.where(positive, image.data, np.nan)
-    if is_noise:
-        log.info("noise: its unit is %r: it is taken for the noise, not for a weight", unit)
-        return values
-    log.info("noise: its unit is %r, not Jy/beam: it is taken for a weight, the inverse of a variance", unit)
-    return 1 / np.sqrt(values)
+    log.info("noise: its unit is %r: it is taken for %s", unit, TAKEN_FOR[power])
+    return values if power == 1 else np.sqrt(values) if power == 2 else 1 / np.sqrt(values)
 
 
 def _unit_of(image):
-    """The unit of a map, as text, and whether it is Jy/beam or a multiple."""
+    """The unit of a map, as text, and which power of the noise a map in it is."""
     unit = str(image.meta.get("BUNIT", "") if image.unit in (None, u.one) else image.unit)
-    return unit, is_brightness(unit)
+    return unit, 1 if is_brightness(unit) else 2 if is_variance(unit) else -2
 
 
 def warn_inverted(image, noise, dirty, beam_area):
@@ -264,12 +262,12 @@ def warn_inverted(image, noise, dirty, beam_area):
     correlation = np.corrcoef(np.log(levels), np.log(given))[0, 1]
     if correlation > INVERTED:
         return
-    unit, is_noise = _unit_of(image)
-    taken, other, right = ("the noise", "a weight", "") if is_noise else ("a weight", "the noise", "Jy/beam")
+    unit, power = _unit_of(image)
+    other, right = ("the noise", "Jy/beam") if power == -2 else ("a weight", "")
     log.warning(
         "noise: its unit is %r, so that it is taken for %s, but the noise of the image is lowest where that says it is "
         "highest (correlation %.2f): if it is %s, set BUNIT in its header to %r, or give CCDData(..., unit=%r)",
-        unit, taken, correlation, other, right, right,
+        unit, TAKEN_FOR[power], correlation, other, right, right,
     )  # fmt: skip
 
 

@@ -243,7 +243,9 @@ def _doubts(psf):
     reached, known = (image[: 2 * half[0], : 2 * half[1]] for image in (reached, psf))
     falls = _rms(known[(reached > 2 - EDGE) & (reached <= 2)]) / _rms(known[(reached > 1 - EDGE) & (reached <= 1)])
     middles = np.arange(1, 2, EDGE) + EDGE / 2
-    return middles, [_rms(error[np.abs(reached - middle) <= EDGE / 2]) * falls for middle in middles]
+    # A small PSF has no pixel at some distances, so that those around them count.
+    near = max(EDGE, 1.001 / max(h // 2 for h in half)) / 2
+    return middles, [_rms(error[np.abs(reached - middle) <= near]) * falls for middle in middles]
 
 
 def _knowledge(psf, shape, rows=slice(None)):

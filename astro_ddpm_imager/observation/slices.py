@@ -1,5 +1,6 @@
-"""Slices of images in memory, brought back to a FITS WCS and a header of their own pixels."""
+"""Images in memory, and slices of them, brought back to a FITS WCS and a header of their own pixels."""
 
+from contextlib import suppress
 from numbers import Integral
 
 import numpy as np
@@ -10,6 +11,8 @@ from astropy.wcs.wcsapi import SlicedLowLevelWCS
 from ..errors import DirtyImageError
 
 __all__ = ["with_fits_wcs"]
+
+AXIS = ("CTYPE", "CUNIT", "CRVAL", "CRPIX", "CDELT")
 
 
 def with_fits_wcs(image, name):
@@ -25,8 +28,8 @@ def with_fits_wcs(image, name):
     Returns
     -------
     `~astropy.nddata.NDData`
-        Of the same pixels. An axis of which one pixel was taken is there with length 1, and reference pixels of the
-        header are those of the WCS.
+        Of the same pixels. An axis of which one pixel was taken is there with length 1, reference pixels of the
+        header are those of the WCS, and axes beyond the sky that only this has are in the header, too.
 
     Raises
     ------
@@ -47,11 +50,11 @@ def with_fits_wcs(image, name):
         mask = None if mask is None else np.expand_dims(np.broadcast_to(mask, data.shape), dropped)
         data = np.expand_dims(data, dropped)
         wcs = whole.slice([slice(first, first + n) for first, n in zip(firsts, data.shape, strict=True)])
-    moved = _moved(image.meta, wcs)
-    if wcs is image.wcs and not moved:
+    cards = _moved(image.meta, wcs) | _unsaid(image.meta, wcs)
+    if wcs is image.wcs and not cards:
         return image
     meta = image.meta.copy()
-    meta.update(moved)
+    meta.update(cards)
     return NDData(data, unit=image.unit, wcs=wcs, mask=mask, meta=meta)
 
 
@@ -71,3 +74,18 @@ def _moved(meta, wcs):
         for axis, (kind, pixel) in enumerate(pixels, 1)
         if meta.get(f"CTYPE{axis}") == kind and meta.get(f"CRPIX{axis}", pixel) != pixel
     }
+
+
+def _unsaid(meta, wcs):
+    """Cards of the axes beyond the sky that a header lacks, as `~astropy.nddata.CCDData.read` moves them to the WCS."""
+    beyond = [axis for axis, kind in enumerate(wcs.wcs.ctype, 1) if axis > 2 and kind and f"CTYPE{axis}" not in meta]
+    cards = {}
+    with suppress(ValueError):  # of a WCS that cannot be used, which is said later
+        steps = wcs.pixel_scale_matrix.diagonal() if beyond else []
+        for axis in beyond:
+            unit = wcs.wcs.cunit[axis - 1].to_string("fits")
+            numbers = (float(each[axis - 1]) for each in (wcs.wcs.crval, wcs.wcs.crpix, steps))
+            values = zip(AXIS, (wcs.wcs.ctype[axis - 1], unit, *numbers), strict=True)
+            cards |= {f"{key}{axis}": value for key, value in values if isinstance(value, str) or np.isfinite(value)}
+    rest = {"RESTFRQ": wcs.wcs.restfrq, "RESTWAV": wcs.wcs.restwav} if cards else {}
+    return cards | {key: value for key, value in rest.items() if 0 < value < np.inf and key not in meta}

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import DirtyImageError
 
-__all__ = ["JY_PER_BEAM", "axis_unit", "in_jy_per_beam", "is_brightness", "parse_unit"]
+__all__ = ["JY_PER_BEAM", "axis_unit", "in_jy_per_beam", "is_brightness", "is_variance", "parse_unit"]
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ UNIT = re.compile(  # 'Jy/beam', 'JY/BEAM (S.FLUX)', 'mJy beam-1', 'beam-1 Jy', 
     rf"{JY}\s*(?:/\s*{BEAM}(?:\s*\(s\.flux\))?|[.*]?\s*{BEAM}(?:\^|\*\*)?-1)|{BEAM}(?:\^|\*\*)?-1\s*[.*]?\s*{JY}",
     re.IGNORECASE,
 )
+SQUARE = re.compile(r"\((.+)\)\s*(?:\^|\*\*)?2")
 BITS = (u.bit, u.byte)  # which astropy takes 'b' and 'B' for
 
 
@@ -85,6 +86,21 @@ def is_brightness(text):
     return bool(UNIT.fullmatch(text.strip())) or _is_convertible(_unit_of_astropy(text))
 
 
+def is_variance(text):
+    """Whether a unit is the square of Jy/beam or of a multiple of it.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    bool
+    """
+    square = SQUARE.fullmatch(text.strip())  # which astropy does not read
+    return is_brightness(square[1]) if square else _is_convertible(_unit_of_astropy(text), JY_PER_BEAM**2)
+
+
 def _unit_of_astropy(text):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", u.UnitsWarning)  # of two slashes: what it is taken for is said
@@ -98,10 +114,10 @@ def _of_beams(unit):
     return u.CompositeUnit(unit.scale, [u.beam if base in BITS else base for base in unit.bases], unit.powers)
 
 
-def _is_convertible(unit):
-    """Whether pixels in some unit can be converted to Jy/beam."""
+def _is_convertible(unit, wanted=JY_PER_BEAM):
+    """Whether pixels in some unit can be converted to Jy/beam, or another one."""
     try:
-        return unit.is_equivalent(JY_PER_BEAM)
+        return unit.is_equivalent(wanted)
     except AttributeError:  # magnitudes and the like of units
         return False
 

@@ -124,7 +124,8 @@ def read_catalog(path: str | PathLike[str], format: str | None = None) -> QTable
     -------
     `~astropy.table.QTable`
         With units, descriptions, UCDs and ``meta``, as they were written; FITS
-        keeps 15 digits of numbers in ``meta``, and CSV has no ``meta``.
+        keeps 15 digits of numbers in ``meta``, and CSV has no ``meta``. What is
+        masked, as of columns that were joined, is NaN, of integers masked.
 
     Raises
     ------
@@ -136,9 +137,11 @@ def read_catalog(path: str | PathLike[str], format: str | None = None) -> QTable
     path = Path(path).expanduser()
     table = READERS[_format(path, format)](path)
     for name in table.colnames:
-        if isinstance(table[name], MaskedColumn) and table[name].dtype.kind in BLANK:
-            table[name].fill_value = BLANK[table[name].dtype.kind]
-    table = QTable(table.filled())
+        kind = table[name].dtype.kind
+        # What is blank among integers has no number that would say so, and stays masked.
+        if isinstance(table[name], MaskedColumn) and (kind in BLANK or not table[name].mask.any()):
+            table[name] = table[name].filled(BLANK.get(kind))
+    table = QTable(table)
     describe(table)
     return table
 
@@ -160,6 +163,7 @@ def _read_csv(path):
 
 def _read_fits(path):
     table = Table.read(path, format="fits")
+    table.convert_bytestring_to_unicode()
     for number, column in enumerate(table.itercols(), 1):
         column.description = table.meta.get(f"TCOMM{number}")
         if f"TUCD{number}" in table.meta:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.nddata import CCDData
+from astropy.wcs import WCS
 from scipy.ndimage import gaussian_filter
 
 from astro_ddpm_imager import DiffusionImager, DirtyImageError, ModelError, SettingError, read_image
@@ -41,6 +42,12 @@ def test_broken_wcs_in_memory(noise_image):
     image.wcs.wcs.cd = np.zeros((2, 2))
     with pytest.raises(DirtyImageError, match=r"dirty: the WCS cannot be used \(.*matrix is singular"):
         prepare(image)
+    whole = WCS(naxis=3)
+    whole.wcs.ctype, whole.wcs.pc = ["RA---SIN", "DEC--SIN", "FREQ"], np.zeros((3, 3))
+    with pytest.raises(DirtyImageError, match=r"dirty: the WCS cannot be used \(.*matrix is singular"):
+        prepare(CCDData(image.data[None], unit=image.unit, wcs=whole))
+    whole.wcs.pc, whole.wcs.cdelt, whole.wcs.crval = np.eye(3), [-0.1 / 3600, 0.1 / 3600, 1e9], [150, 2, np.nan]
+    assert "CRVAL3" not in prepare(CCDData(image.data[None], unit=image.unit, wcs=whole, meta=image.meta)).meta
 
 
 @pytest.mark.parametrize(
@@ -251,6 +258,20 @@ def test_empty_fits_and_folder_and_nothing(tmp_path):
 def test_not_an_image(imager):
     with pytest.raises(TypeError, match="dirty: expected a CCDData or the path of a FITS or CASA image, got ndarray"):
         imager(np.zeros((64, 64)))
+
+
+@pytest.mark.parametrize("name", ["psf", "pb", "mask", "noise"])
+def test_not_a_companion(imager, noise_image, name):
+    """Of which arrays can be used, unlike dirty images."""
+    with pytest.raises(TypeError, match=f"{name}: expected a CCDData or .* got float; .* too, and a 2D array"):
+        imager(noise_image(), **{name: 6e-5})
+
+
+def test_one_image_is_not_several(imager, noise_image):
+    image = noise_image()
+    for one in ("field.fits", image, fits.HDUList([fits.PrimaryHDU(image.data)])):
+        with pytest.raises(TypeError, match=f"images: expected several, .*, got one {type(one).__name__}"):
+            next(imager.map(one))
 
 
 @pytest.mark.parametrize(

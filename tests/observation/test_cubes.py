@@ -9,12 +9,13 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.nddata import CCDData
+from astropy.nddata import CCDData, NDData
 from astropy.wcs import WCS
 
 from astro_ddpm_imager import read_companion, read_image
 from astro_ddpm_imager.errors import DirtyImageError
 from astro_ddpm_imager.observation.cubes import checked_channels, open_companion, open_cube, read_plane
+from astro_ddpm_imager.observation.inputs import as_companion
 
 CASA = Path(__file__).parents[1] / "data" / "cube.image"
 
@@ -69,6 +70,18 @@ def test_companions_have_a_plane_for_each_channel_or_one_for_all(cube, cube_file
     assert read_plane(open_companion(array, "pb", cube).plane(2))[0, 0] == 2
     assert read_plane(open_companion(array[1], "pb", cube).plane(2))[0, 0] == 1
     assert read_plane(open_companion(array[:1, None], "pb", cube).plane(2)).shape == (96, 96)
+
+
+@pytest.mark.parametrize("shape", [(96, 96), (4, 96, 96)])
+def test_companions_in_memory_have_their_unit(cube, shape):
+    """As of one image: of a primary beam in percent, channels stayed blank."""
+    percent, channel = np.full(shape, 50.0), read_plane(cube.plane(1))
+    masked = NDData(percent, unit="percent", mask=np.indices(shape)[-1] == 3)
+    for given, blank in ((percent * u.percent, 0), (NDData(percent, unit="percent"), 0), (masked, 96)):
+        companion = open_companion(given, "pb", cube)
+        pb = as_companion(read_plane(companion.plane(1)), "pb", channel).data
+        assert set(pb[np.isfinite(pb)]) == {0.5} and np.isnan(pb).sum() == blank
+        assert companion.digest() == open_companion(given, "pb", cube).digest()
 
 
 def test_companions_of_another_number_of_channels(cube):

@@ -17,6 +17,7 @@ from astro_ddpm_imager import DirtyImageError, read_companion, read_image
 from astro_ddpm_imager.observation.cubes import open_cube
 from astro_ddpm_imager.observation.inputs import as_companion, as_plane, origin
 from astro_ddpm_imager.observation.preparation import prepare
+from astro_ddpm_imager.observation.spectral import plane_frequency
 
 from ..conftest import gaussian_psf, make_wcs
 
@@ -157,6 +158,22 @@ def test_the_frequency_of_a_part_of_a_cube_is_its_own(hdu):
     data, wcs, header = a_cube(hdu)
     part = CCDData(data, unit="Jy/beam", wcs=wcs, meta=header)[:, 2:3, 10:90, 10:90]
     assert as_plane(part, "dirty").meta["CRVAL3"] == 2.34e11
+
+
+@pytest.mark.parametrize("axis", [("FREQ", 2.3e11, 2e9, "Hz"), ("VRAD", -1000.0, 500.0, "km/s")])
+def test_axes_that_only_the_wcs_has_are_not_lost(hdu, tmp_path, caplog, axis):
+    """As CCDData.read moves them there; frequency, Stokes parameter and what keep_axes keeps are those of the file."""
+    hdu.header.update(dict(zip(("CTYPE3", "CRVAL3", "CDELT3", "CUNIT3"), axis, strict=True)), CRPIX3=3.0, CRVAL4=2.0)
+    hdu.header["RESTFRQ"] = 2.31e11
+    hdu.writeto(tmp_path / "a.fits")
+    ccd = CCDData.read(tmp_path / "a.fits", unit="Jy/beam")
+    assert "CTYPE3" not in ccd.meta
+    seen, expected = prepare(ccd).meta, prepare(tmp_path / "a.fits").meta
+    assert caplog.text.count("dirty: is of Stokes Q") == 2
+    for card in (f"{key}{number}" for key in ("CTYPE", "CRVAL", "CRPIX", "CDELT", "CUNIT") for number in (3, 4)):
+        assert seen[card] == expected.get(card, ""), card
+    assert plane_frequency(seen) == plane_frequency(expected) is not None
+    assert "CTYPE3" not in ccd.meta
 
 
 def test_a_slice_may_be_a_cube(hdu):

@@ -109,6 +109,14 @@ def test_a_map_in_jansky_per_beam_is_the_noise(unit):
     np.testing.assert_array_equal(noise_of(image), [[4, 1]])
 
 
+@pytest.mark.parametrize("unit", ["Jy2 beam-2", "(Jy/beam)^2", "(MJY/BEAM)**2", "mJy^2/beam^2"])
+def test_a_map_in_the_square_of_that_is_the_variance(unit):
+    """Which was taken for a weight, so that the noise was lowest where it is highest."""
+    variance = np.array([[4.0, 1.0], [0.0, np.nan]])
+    for image in (a_plane(variance, u.one, BUNIT=unit), a_plane(variance, u.mJy**2 / u.beam**2)):
+        np.testing.assert_array_equal(noise_of(image), [[2, 1], [np.nan, np.nan]])
+
+
 RIGHT = {"Jy/beam": 1, "": -2}  # powers of the noise, by unit
 
 

@@ -106,6 +106,17 @@ def test_a_psf_smaller_than_the_image_is_continued_to_all_of_it(psfs):
     assert rms(continued) < 2 * rms(whole)
 
 
+@pytest.mark.parametrize("shape", [(n, n) for n in (11, 22, 30, 40, 41, 43)] + [(41, 90)])
+def test_of_a_small_psf_the_sidelobes_beyond_are_doubted_everywhere(psfs, shape):
+    """Whose few pixels leave some distances out."""
+    _, whole = psfs
+    psf = whole[tuple(slice(N - n // 2, N - n // 2 + n) for n in shape)]
+    doubt = sidelobe_doubt(psf, (N, N))
+    reached = np.maximum(*(np.abs(p - N) / (n // 2) for p, n in zip(np.indices(doubt.shape), shape, strict=True)))
+    assert np.isfinite(doubt).all() and (doubt[reached > 1] > 0).all()
+    assert 0 < doubt_beyond(psf) < 1
+
+
 def test_a_kernel_covers_an_image_from_its_middle():
     kernel = np.arange(15.0).reshape(3, 5)
     image = covering(kernel, (10, 12))

@@ -89,6 +89,18 @@ def test_empty_text_is_read_back(catalog, tmp_path, name):
     assert list(catalog_files.read_catalog(path)["note"]) == list(noted["note"])
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_masked_is_no_number(catalog, tmp_path, name):
+    """As where catalogues are put together, or matched with others."""
+    both = vstack([catalog, catalog["ra", "dec", "flux"][:1]], metadata_conflicts="silent")
+    both["other"] = ["NVSS"] * len(catalog) + ["FIRST"]
+    table = catalog_files.read_catalog(catalog_files.write_catalog(both, tmp_path / name))
+    for column in ("source_id", "flags"):
+        assert list(table[column][:-1]) == list(catalog[column]) and table[column].mask.tolist()[-2:] == [False, True]
+    assert np.isnan(table["snr"][-1]) and np.isnan(table["major"][-1]) and table["flux"][-1] == catalog["flux"][0]
+    assert table["other"].tolist() == both["other"].tolist()
+
+
 def test_csv_has_the_names_and_the_values(catalog, tmp_path):
     path = catalog_files.write_catalog(catalog, tmp_path / "a.csv")
     head, *lines = path.read_text().splitlines()
