@@ -200,6 +200,8 @@ class _Shown:
     def share_of_noise(self, weights):
         """How much of the noise that was added a change of weights explains."""
         noise = self.more_noise[self.counted]
+        if not len(noise):
+            return 1.0  # no coarse pixel counts: nothing can be told
         return np.vdot(self.see(weights)[self.counted], noise) / np.vdot(noise, noise)
 
 
