@@ -15,6 +15,7 @@ from matplotlib import rc_context
 
 from ..products.catalog_files import write_ecsv
 from ..products.folders import scratch_folder
+from ..products.writing import check_kept
 from . import calibration_tables
 from .figures import STYLE, draw_figures
 from .finders import DEPTH, THRESH_ISL, THRESH_PIX
@@ -161,14 +162,18 @@ def write_report(evaluation: Evaluation, output: str | PathLike[str], radius: u.
     ------
     EvaluationError
         The radius is no positive angle.
+    SettingError
+        A table would replace that of the truth; a kind of `ValueError`.
     """
     output, summary = Path(output), Summary(evaluation, radius)
     output.mkdir(parents=True, exist_ok=True)
     with scratch_folder(output) as scratch:
         _write_parts(summary, evaluation.settings, scratch)
         (output / "figures").mkdir(exist_ok=True)
-        for path in sorted(scratch.rglob("*.*")):  # all of them, once there are no more to be made
-            path.replace(output / path.relative_to(scratch))
+        written = {path: output / path.relative_to(scratch) for path in sorted(scratch.rglob("*.*"))}
+        check_kept(written.values(), [] if evaluation.truth_path is None else [evaluation.truth_path])
+        for path, target in written.items():  # all of them, once there are no more to be made
+            path.replace(target)
     return output / "report.html"
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
@@ -71,6 +71,8 @@ class Evaluation:
         ``inputs`` (SHA-256 of the files).
     settings : dict
         Of the imager, and the noise protocol of the fields.
+    truth_path : `~pathlib.Path` or None
+        Table of the true sources, which no report may replace.
     """
 
     truth: QTable
@@ -78,6 +80,7 @@ class Evaluation:
     seconds: dict
     measured: dict
     settings: dict
+    truth_path: Path | None = None
 
 
 def run_fields(
@@ -170,7 +173,8 @@ def run_fields(
         numbers = list(inputs) if finder.restore is None else [number for number in inputs if number in sets]
         if numbers and _find_fields(parts, finder, numbers, inputs, sets, imager.pblimit, disable):
             names.append(finder.name)
-    return _collect(parts, list(inputs), sources, names, settings)
+    evaluation = _collect(parts, list(inputs), sources, names, settings)
+    return evaluation if truth is None else replace(evaluation, truth_path=Path(truth))
 
 
 def _check(imager):

@@ -17,7 +17,9 @@ from .fits_files import IMAGE_HDUS
 from .reading import read_image, select_plane
 from .slices import with_fits_wcs
 
-__all__ = ["Companion", "Image", "Origin", "are_several", "as_companion", "as_plane", "file_paths", "origin"]
+__all__ = [
+    "Companion", "Image", "Origin", "are_several", "as_companion", "as_plane", "file_paths", "given_paths", "origin",
+]  # fmt: skip
 
 
 class HasHDU(Protocol):
@@ -204,6 +206,26 @@ def file_paths(meta):
         Absolute; empty if there is none.
     """
     return (os.fsdecode(unquote_to_bytes(meta["FILEPATH"])),) if "FILEPATH" in meta else ()
+
+
+def given_paths(image):
+    """The path of the file that what is given for an image is read from, or was.
+
+    Parameters
+    ----------
+    image : array, None, or as of `as_plane`
+
+    Returns
+    -------
+    tuple of path-like
+        Empty if there is none.
+    """
+    if isinstance(image, str | PathLike):
+        return (image,)
+    if isinstance(image, fits.HDUList | IMAGE_HDUS):
+        file = (image[0] if isinstance(image, fits.HDUList) else image).fileinfo()
+        return (file["file"].name,) if file else ()
+    return file_paths(getattr(image, "meta", {}))
 
 
 def _check_real(image, name):

@@ -409,6 +409,15 @@ def test_errors_of_positions_where_right_ascension_starts_again():
     np.testing.assert_allclose(_errors(summary, "any")["ra"][0] * 3600, -0.5, atol=1e-3)
 
 
+def test_a_report_never_replaces_its_truth(folder, without_finders, tmp_path, capsys):
+    path = tmp_path / "sources.ecsv"
+    shutil.copy(folder / "truth.ecsv", path)
+    before, call = path.read_bytes(), ["evaluate", str(folder), "--truth", str(path), "--output", str(tmp_path)]
+    assert main([*call, "--fields", "1", "--samples", "2", "--steps", "2", "--device", "cpu", "--quiet"]) == 1
+    assert "sources.ecsv would be replaced by a product, but is read in the same call" in capsys.readouterr().err
+    assert path.read_bytes() == before and not (tmp_path / "report.html").exists()
+
+
 @pytest.mark.parametrize("radius", [0, -1, np.nan, np.inf])
 def test_a_radius_that_matches_nothing_or_all(evaluated, radius):
     with pytest.raises(EvaluationError, match="must be positive and finite"):
