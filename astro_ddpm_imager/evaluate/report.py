@@ -201,6 +201,7 @@ def _write_parts(summary, settings, output):
 def _about(summary):
     return {
         "fields": len(summary.fields),
+        "failed": summary.evaluation.failures.names,
         "sources": len(summary.truth),
         "radius_arcsec": float(summary.radius.value),
         "beam_arcsec": float(summary.beam.value),
@@ -231,7 +232,7 @@ def _html(about, tables, pictures):
         f"noise</b>; every figure and number is. Matching radius {about['radius_arcsec']:.3g}″, where nothing else is "
         f"said; half a beam and that of the paper, {AUTHORS_RADIUS.value:g}″, are among the scores. Intervals are 95%, "
         f"from drawing the fields again (bootstrap), or Wilson's for fractions in bins, which hold few. A dash is "
-        f"what is not defined.</p><details><summary>Settings</summary><p>{settings}</p></details>"
+        f"what is not defined.{_failed(about)}</p><details><summary>Settings</summary><p>{settings}</p></details>"
     ]
     for title, text, figures, shown in SECTIONS:
         body.append(f"<h2>{title}</h2><p>{escape(text)}</p>")
@@ -245,6 +246,10 @@ def _html(about, tables, pictures):
             folded = len(tables[name]) > LONG_TABLE
             body.append(f"<details><summary>{caption}</summary>{table}</details>" if folded else table)
     return PAGE.substitute(title=f"How good the sources in {escape(about['fields_in'])}/ are", body="\n".join(body))
+
+
+def _failed(about):
+    return f" <b>Fields that could not be used are left out: {escape(about['failed'])}.</b>" if about["failed"] else ""
 
 
 def _html_table(table):
