@@ -12,14 +12,12 @@ from astropy.nddata import CCDData, NDData
 
 from ..errors import DirtyImageError
 from .fits_files import IMAGE_HDUS, is_packed
-from .reading import called, file_digest, locate_plane, opened_image, plane_axes, select_plane
+from .reading import called, locate_plane, opened_image, plane_axes, select_plane
 from .slices import with_fits_wcs
 from .spectral import SpectralAxis, spectral_axis
 from .units import in_jy_per_beam, parse_unit
 
 __all__ = ["Cube", "PlaneOfFile", "checked_channels", "count_channels", "open_companion", "open_cube", "read_plane"]
-
-LOCK = "table.lock"  # of a CASA image: changes each time one looks at it
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,7 @@ class Cube:
         return CCDData(image.data[index], unit=image.unit, wcs=wcs, meta=meta, mask=mask)
 
     def digest(self):
-        """SHA-256 of the file, of those in the folder of a CASA image, or of the pixels in memory.
+        """SHA-256 of the file, or of the pixels in memory.
 
         Returns
         -------
@@ -135,10 +133,6 @@ class Cube:
         if self.sha256:
             return self.sha256
         digest = hashlib.sha256()
-        if isinstance(self.source, Path):
-            for path in sorted(path for path in self.source.rglob("*") if path.is_file() and path.name != LOCK):
-                digest.update(f"{path.relative_to(self.source)} {file_digest(path)}".encode())
-            return digest.hexdigest()
         for channel in range(self.n_channels):
             plane = self.plane(channel)
             pixels = plane if isinstance(plane, np.ndarray) else plane.data

@@ -1,5 +1,6 @@
 """What is given for an image, a path, HDUs, NDData or a slice of a cube, as one plane of numbers on the sky."""
 
+import hashlib
 import logging
 import os
 from os import PathLike
@@ -18,7 +19,8 @@ from .reading import read_image, select_plane
 from .slices import with_fits_wcs
 
 __all__ = [
-    "Companion", "Image", "Origin", "are_several", "as_companion", "as_plane", "file_paths", "given_paths", "origin",
+    "Companion", "Image", "Origin", "are_several", "as_companion", "as_plane", "file_paths", "given_paths",
+    "joined_digest", "origin",
 ]  # fmt: skip
 
 
@@ -41,7 +43,7 @@ class Origin(NamedTuple):
     name : str
         Of its file, without the folder; ``"in memory"`` if there is none.
     sha256 : str
-        Of the file; empty if it is none, as a CASA image, or is not known.
+        Of the file, or of several; empty if it is none, or not known.
     paths : tuple of str
         Of all files, absolute: no product may replace them.
     """
@@ -190,6 +192,25 @@ def origin(image):
     """
     meta = image.meta
     return Origin(str(meta.get("FILENAME", "in memory")), str(meta.get("FILESHA", "")), file_paths(meta))
+
+
+def joined_digest(sums):
+    """A checksum of several files, in their order.
+
+    Parameters
+    ----------
+    sums : iterable of str
+        Their SHA-256.
+
+    Returns
+    -------
+    str
+        That of one file alone; empty if one is not known.
+    """
+    sums = list(sums)
+    if len(sums) == 1 or not all(sums):
+        return sums[0] if len(sums) == 1 else ""
+    return hashlib.sha256("".join(sums).encode()).hexdigest()
 
 
 def file_paths(meta):

@@ -13,7 +13,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 
 from ..errors import DirtyImageError
-from .casa_images import opened_casa_image
+from .casa_images import is_casa_image, opened_casa_image
 from .celestial import celestial_part, read_wcs
 from .fits_files import IMAGE_HDUS, first_image, opened_fits
 from .headers import as_card, check_celestial_cards, is_number, mend_velocity_cards, mended_header
@@ -25,6 +25,7 @@ __all__ = [
 ]  # fmt: skip
 
 MAX_PIXELS = 2**28  # of a plane: 16384 x 16384
+LOCK = "table.lock"  # of a CASA image: changes each time one looks at it
 LAST_AXIS = 5  # with a frequency in it
 
 
@@ -59,7 +60,7 @@ def read_image(
     `~astropy.nddata.CCDData`
         Data of shape (ny, nx); ``meta`` is the FITS header, with the beam of
         the plane where each has its own, and with the name, the SHA-256 and
-        the path of the file as FILENAME, FILESHA and FILEPATH: the path as
+        the path of the file or folder as FILENAME, FILESHA and FILEPATH: the path as
         in an URL, the name likewise if it has letters that FITS has not.
 
     Raises
@@ -116,7 +117,7 @@ def read_companion(
 
 
 def file_digest(path):
-    """The SHA-256 of a file.
+    """The SHA-256 of a file, or of the files in the folder of a CASA image.
 
     Parameters
     ----------
@@ -126,6 +127,10 @@ def file_digest(path):
     -------
     str
     """
+    if path.is_dir():
+        parts = sorted(part for part in path.rglob("*") if part.is_file() and part.name != LOCK)
+        said = "".join(f"{part.relative_to(path)} {file_digest(part)}" for part in parts)
+        return hashlib.sha256(os.fsencode(said)).hexdigest()
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -188,7 +193,7 @@ def opened_image(source, channel, name, max_pixels=MAX_PIXELS, sha256=None):
         return
     path, known = _expanded(source), sha256 is not None
     origin = {"FILENAME": path.name} | _path_card(path)
-    if path.is_file():
+    if path.is_file() or is_casa_image(path):
         origin["FILESHA"] = sha256 if known else file_digest(path)
     opened = (
         opened_casa_image(path, channel or 0, max_pixels)
