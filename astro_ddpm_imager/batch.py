@@ -33,6 +33,7 @@ from .errors import DirtyImageError, SettingError
 from .joint import JOINT_PRODUCTS, image_jointly
 from .large import image_in_tiles, in_tiles
 from .observation.cubes import count_channels
+from .observation.extensions import file_of
 from .observation.reading import opened_image, read_companion, read_image
 from .products.cube_files import CUBE_PRODUCTS, check_cube_free
 from .products.headers import channels_text
@@ -63,7 +64,7 @@ def image_files(args):
     """
     args = Namespace(**vars(args) | {"beam": None if args.beam is None else _beam(*args.beam)})
     for name, path in companion_paths(args):
-        if not path.exists():
+        if not file_of(path).exists():
             raise FileNotFoundError(f"--{name} {path}: there is no such file")
     jobs = _wsclean_jobs(args) if args.wsclean else _file_jobs(args)
     with _imager(args) as (imager, bar):
@@ -150,7 +151,7 @@ def _is_done(args, path, prefix, imager):
 
 
 def _check(args, path, prefix, imager):
-    if not path.exists():
+    if not file_of(path).exists():
         raise FileNotFoundError(f"{path}: there is no such file")
     check_not_read(prefix, read_paths(args))
     replaced = _replaced(args, path, prefix, imager)
@@ -187,7 +188,7 @@ def _image(args, path, prefix, imager):
 
 def _read_companion(name, path, channel, stokes):
     """A PSF, primary beam, mask or noise, which is read once for many images."""
-    status = path.stat()
+    status = file_of(path).stat()
     try:
         if path.is_dir() or status.st_size > 8 * LARGE:
             return read_companion(path, channel, stokes)
@@ -217,7 +218,7 @@ def _write(args, path, prefix, result):
 
 def _is_tiled(path, args):
     """Whether the workers of a cluster do the tiles of a file, and not all of it."""
-    if args.scheduler is None or not path.exists():
+    if args.scheduler is None or not file_of(path).exists():
         return False
     try:
         with opened_image(path, None, str(path), sha256="") as (data, _, _):
@@ -233,7 +234,7 @@ def _count_channels(path, args):
         raise SettingError(
             f"--joint with --channel {args.channel}: is one channel; give several, such as 10:20, or all"
         )
-    if isinstance(args.channel, int) or not path.exists():
+    if isinstance(args.channel, int) or not file_of(path).exists():
         return 1
     try:
         number = count_channels(path)

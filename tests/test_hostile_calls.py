@@ -137,6 +137,31 @@ def test_resume_takes_nothing_of_another_channel_for_done(cube_files, tmp_path, 
             assert now == was or f"options={was!r}, not {now!r}" in capsys.readouterr().err
 
 
+def test_extensions_in_brackets(demo, tmp_path, monkeypatch, capsys):
+    """Of the image and of what belongs to it: as of files of their own, under the name of the file."""
+    monkeypatch.chdir(tmp_path)
+    hdus = [fits.ImageHDU(*fits.getdata(demo[name], header=True), name=name) for name in ("dirty", "psf", "pb")]
+    hdus.append(fits.ImageHDU(2 * hdus[0].data, hdus[0].header, name="OTHER"))
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto("f.dirty.fits")
+    given = ["--seed", "1", "--psf", "f.dirty.fits[psf]", "--pb", "f.dirty.fits[3]", "--output-dir", "out"]
+    assert image("f.dirty.fits[DIRTY]", *given) == 0
+    assert image(demo["dirty"], "--seed", "1", "--psf", demo["psf"], "--pb", demo["pb"], "--output-dir", "out") == 0
+    np.testing.assert_array_equal(fits.getdata("out/f.model.fits"), fits.getdata("out/demo.model.fits"))
+    assert fits.getheader("out/f.model.fits")["DINPUT"] == "f.dirty.fits[DIRTY]"
+    assert image("f.dirty.fits[DIRTY]", *given, "--resume") == 0
+    assert image("f.dirty.fits[OTHER]", *given, "--resume") == 1
+    assert "made with input='f.dirty.fits[DIRTY]', not 'f.dirty.fits[OTHER]'" in capsys.readouterr().err
+    assert image("f.dirty.fits[1]", "f.dirty.fits[4]", *given[2:]) == 1
+    assert "f.dirty.fits[1] and f.dirty.fits[4] would be written as f" in capsys.readouterr().err
+    shutil.copy("f.dirty.fits", "f.model.fits")
+    assert image("f.model.fits[1]", "--overwrite", "--psf", "f.dirty.fits[2]") == 0
+    shutil.copy("f.dirty.fits", "f.image.fits")
+    before = digests(tmp_path)
+    assert image("f.dirty.fits[1]", "--overwrite", "--psf", "f.image.fits[2]") == 1
+    assert "f.image.fits would be replaced by a product, but is read in the same call" in capsys.readouterr().err
+    assert digests(tmp_path) == before
+
+
 def test_resume_takes_nothing_of_another_casa_image_for_done(tmp_path):
     folder = shutil.copytree(Path(__file__).parent / "data" / "field.image", tmp_path / "field.image")
     call = [folder, "--output-dir", tmp_path / "out"]

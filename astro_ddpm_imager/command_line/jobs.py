@@ -16,6 +16,7 @@ from ..errors import DirtyImageError
 from ..failures import Failures
 from ..joint import JointResult
 from ..log_records import collected_records
+from ..observation.extensions import file_of
 from ..pieces import attempts
 from ..products.summary import fitting_unit, summary_table
 from .printing import error_text, say, say_json
@@ -185,7 +186,7 @@ def _on_cluster(jobs, imager, args, failures):
 def _do_job(imager, task):
     """Do a job, in a worker."""
     _, seed, job = task
-    if not job.there.exists():
+    if not file_of(job.there).exists():
         raise DirtyImageError(f"worker on {gethostname()} sees no {job.there}; it needs the same file system")
     with collected_records() as warnings:
         result = job.image(imager.but(seed=seed))

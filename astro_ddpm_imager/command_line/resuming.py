@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 from ..observation.casa_images import is_casa_image
+from ..observation.extensions import file_of
 from ..observation.inputs import joined_digest
 from ..observation.reading import file_digest
 from ..products.provenance import differences, options_text, what_counts
@@ -68,13 +69,14 @@ def known_before(args, given, imager):
 def _origin(given):
     """The name and the checksum of a file, as products have them."""
     if isinstance(given, list):
-        return f"{len(given)} PSFs", joined_digest(_origin(path)[1] for path in given)
+        return f"{len(given)} PSFs", joined_digest([_origin(path) for path in given])
     if isinstance(given, dict):
-        return ", ".join(path.name for path in given), joined_digest(_origin(path)[1] for path in given)
+        return ", ".join(path.name for path in given), joined_digest([_origin(path) for path in given])
     if is_casa_image(given):  # whose files may change without it
         return given.name, file_digest(given)
-    status = given.stat() if given.is_file() else None
-    return given.name, "" if status is None else _digest_once(given, status.st_mtime_ns, status.st_size)
+    file = file_of(given)
+    status = file.stat() if file.is_file() else None
+    return given.name, "" if status is None else _digest_once(file, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(8)

@@ -171,10 +171,8 @@ def _weighted_sum(images):
         )
     planes = [read_image(path, unit=u.one) for path in images]
     total = sum(weight * plane.data for weight, plane in zip(images.values(), planes, strict=True))
-    meta = {
-        "FILENAME": ", ".join(path.name for path in images),
-        "FILESHA": joined_digest(plane.meta["FILESHA"] for plane in planes),
-    }
+    sums = [(path.name, plane.meta["FILESHA"]) for path, plane in zip(images, planes, strict=True)]
+    meta = {"FILENAME": ", ".join(name for name, _ in sums), "FILESHA": joined_digest(sums)}
     return CCDData(total, unit=u.one, wcs=planes[0].wcs, meta=meta)
 
 

@@ -194,23 +194,23 @@ def origin(image):
     return Origin(str(meta.get("FILENAME", "in memory")), str(meta.get("FILESHA", "")), file_paths(meta))
 
 
-def joined_digest(sums):
+def joined_digest(origins):
     """A checksum of several files, in their order.
 
     Parameters
     ----------
-    sums : iterable of str
-        Their SHA-256.
+    origins : list of tuple of str
+        Of each its name and its SHA-256.
 
     Returns
     -------
     str
         That of one file alone; empty if one is not known.
     """
-    sums = list(sums)
-    if len(sums) == 1 or not all(sums):
-        return sums[0] if len(sums) == 1 else ""
-    return hashlib.sha256("".join(sums).encode()).hexdigest()
+    (_, first), *others = origins
+    if not others or not all(sha256 for _, sha256 in origins):
+        return "" if others else first
+    return hashlib.sha256(os.fsencode("".join(f"{name} {sha256}" for name, sha256 in origins))).hexdigest()
 
 
 def file_paths(meta):

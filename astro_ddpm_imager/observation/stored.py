@@ -187,7 +187,7 @@ class StoredObservation:
         self.inputs["psf"] = origin(found[0][2])
         if len(found) > 1:
             origins = [origin(psf) for *_, psf in found]
-            sha256 = joined_digest(each.sha256 for each in origins)
+            sha256 = joined_digest([each[:2] for each in origins])
             self.inputs["psf"] = Origin(
                 f"{len(found)} PSFs", sha256, tuple(path for each in origins for path in each.paths)
             )

@@ -11,6 +11,7 @@ import numpy as np
 from astropy.io import fits
 
 from ..errors import SettingError
+from ..observation.extensions import file_of
 from ..observation.planes import Plane
 from ..sources.catalog import restoring_beams
 from .catalog_files import write_ecsv
@@ -332,7 +333,7 @@ def check_kept(targets, inputs):
     read = {}
     for path in inputs:
         with suppress(OSError):
-            status = Path(path).expanduser().stat()
+            status = file_of(path).expanduser().stat()
             read[status.st_dev, status.st_ino] = path
     for target in targets:
         with suppress(OSError):

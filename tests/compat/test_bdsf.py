@@ -251,6 +251,14 @@ def test_what_is_read_is_never_replaced(run, tmp_path, capsys):
     assert {name: Path(name).read_bytes() for name in before} == before
 
 
+def test_an_extension_in_brackets(run, quick, img):
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(*fits.getdata("field.fits", header=True))]).writeto("b.fits")
+    other = bdsf.process_image("b.fits[1]", quiet=True, imager=quick)
+    assert other.parentname == "b" and other.nisl and Path("b.fits.pybdsf.log").exists()
+    assert other.export_image(outfile="b.fits", clobber=True) is False
+    np.testing.assert_array_equal(other.ch0_arr, img.ch0_arr)
+
+
 def test_maps_that_are_read_are_not_written_anew(run):
     run(output_all=True)
     maps = [f"field_pybdsf/background/field.pybdsf.{kind}_I.fits" for kind in ("mean", "rmsd")]

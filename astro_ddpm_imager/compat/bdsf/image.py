@@ -9,6 +9,7 @@ from astropy.wcs.utils import proj_plane_pixel_area
 from ... import __version__
 from ...errors import DirtyImageError, SettingError
 from ...observation.celestial import read_wcs
+from ...observation.extensions import file_of
 from ...observation.inputs import given_paths
 from ...products.writing import check_kept
 from .analysis import analyse
@@ -105,14 +106,15 @@ class Image(Conversions, Exports):
         path = Path(opts.filename)
         if opts.indir is not None:
             path = Path(opts.indir) / path.name
-        if not path.exists():
+        file = file_of(path)
+        if not file.exists():
             raise RuntimeError(f"File '{path}' not found.")
         self.path, self.filename, self.indir = path, str(path), str(path.parent)
-        self.parentname = next((path.name.removesuffix(end) for end in ENDINGS if path.name.endswith(end)), path.name)
+        self.parentname = next((file.name.removesuffix(end) for end in ENDINGS if file.name.endswith(end)), file.name)
         self.imagename = f"{self.parentname}.pybdsf"
         self.outdir = str(Path(opts.outdir or path.parent).resolve())
         self.basedir = str(output_folder(self))
-        self.logfilename = str(Path(self.outdir) / f"{path.name}.pybdsf.log")
+        self.logfilename = str(Path(self.outdir) / f"{file.name}.pybdsf.log")
 
     def _run(self, run):
         opts, changed = self.opts, self._changed()
