@@ -2,6 +2,7 @@
 
 import logging
 import math
+from argparse import Namespace
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache, partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from .command_line.paths import (
     tiles_folder,
 )
 from .command_line.printing import say_json
+from .command_line.resuming import check_the_same, known_before, options_of, with_options
 from .compat import wsclean
 from .cubes import image_cube
 from .data import demo_files
@@ -31,11 +33,12 @@ from .errors import DirtyImageError, SettingError
 from .joint import JOINT_PRODUCTS, image_jointly
 from .large import image_in_tiles, in_tiles
 from .observation.cubes import count_channels
-from .observation.reading import file_digest, opened_image, read_companion, read_image
+from .observation.extensions import file_of
+from .observation.reading import opened_image, read_companion, read_image
 from .products.cube_files import CUBE_PRODUCTS, check_cube_free
 from .products.headers import channels_text
-from .products.provenance import differences, is_made, left_by_interruption, what_counts
-from .products.writing import PRODUCTS, check_free, check_not_read
+from .products.provenance import is_made, left_by_interruption
+from .products.writing import check_free, check_not_read
 
 __all__ = ["image_demo", "image_files"]
 
@@ -59,16 +62,11 @@ def image_files(args):
     DirtyImageError
         After the others are done: some images could not be used.
     """
-    beam = None
-    if args.beam is not None:
-        major, minor, angle = args.beam
-        if not 0 < minor <= major < math.inf:
-            raise SettingError(f"--beam {major:g} {minor:g} {angle:g}: the axes must be positive, the longer one first")
-        beam = Beam(major * u.arcsec, minor * u.arcsec, angle * u.deg)
+    args = Namespace(**vars(args) | {"beam": None if args.beam is None else _beam(*args.beam)})
     for name, path in companion_paths(args):
-        if not path.exists():
+        if not file_of(path).exists():
             raise FileNotFoundError(f"--{name} {path}: there is no such file")
-    jobs = _wsclean_jobs(args, beam) if args.wsclean else _file_jobs(args, beam)
+    jobs = _wsclean_jobs(args) if args.wsclean else _file_jobs(args)
     with _imager(args) as (imager, bar):
         if args.resume:
             jobs = _left(jobs, imager, args)
@@ -81,6 +79,12 @@ def image_files(args):
         bar.reset(total=sum(job.channels for job in jobs) * imager.n_samples * imager.steps)
         with nullcontext() if args.scheduler is None or not jobs else connected(args.scheduler) as client:
             do_all(jobs, imager.but(client=client, device=args.device), args)
+
+
+def _beam(major, minor, angle):
+    if not 0 < minor <= major < math.inf:
+        raise SettingError(f"--beam {major:g} {minor:g} {angle:g}: the axes must be positive, the longer one first")
+    return Beam(major * u.arcsec, minor * u.arcsec, angle * u.deg)
 
 
 def image_demo(args):
@@ -113,7 +117,7 @@ def image_demo(args):
         do_all([job], imager, args)
 
 
-def _file_jobs(args, beam):
+def _file_jobs(args):
     prefixes = [(args.output_dir or Path()) / product_name(path) for path in args.files]
     repeated = {prefix.name for prefix in prefixes if prefixes.count(prefix) > 1}
     if repeated:
@@ -126,11 +130,11 @@ def _file_jobs(args, beam):
     # Workers of a cluster have other working folders.
     there = located(args) if args.scheduler else args
     return [
-        _cube_job(path, at, prefix, to, there, beam, n_channels)
+        _cube_job(path, at, prefix, to, there, n_channels)
         if (n_channels := _count_channels(path, args)) > 1 or isinstance(args.channel, slice)
         else Job(
             path, path, at, prefix, partial(_is_done, there, at, to), partial(_check, there, at, to),
-            partial(_image, there, beam, at, to), partial(_write, there, at, to), divided=_is_tiled(path, args),
+            partial(_image, there, at, to), partial(_write, there, at, to), divided=_is_tiled(path, args),
         )
         for path, prefix, at, to in zip(
             args.files, prefixes, there.files, absolute(prefixes) if args.scheduler else prefixes, strict=True
@@ -138,65 +142,29 @@ def _file_jobs(args, beam):
     ]  # fmt: skip
 
 
-def _made_of(given, imager):
-    """What the products of some files will say of how they were made, if the seed is known."""
-    made_of = what_counts(imager, {name: _origin(each) for name, each in given.items()})
-    others = ("software", "seed") if imager.seed is None else ("software",)
-    return {name: value for name, value in made_of.items() if name not in others}
-
-
-def _origin(given):
-    """The name and the checksum of a file, as products have them."""
-    if isinstance(given, list):
-        return f"{len(given)} PSFs", ""
-    if isinstance(given, dict):  # of WSClean's primary beam: of several files there is no checksum
-        return ", ".join(path.name for path in given), _origin(*given)[1] if len(given) == 1 else ""
-    status = given.stat() if given.is_file() else None
-    return given.name, "" if status is None else _digest_once(given, status.st_mtime_ns, status.st_size)
-
-
-@lru_cache(8)
-def _digest_once(path, *_):
-    return file_digest(path)
-
-
-def _given(args, path):
-    """A file and what belongs to it, by name."""
-    return {"dirty": path, **given_companions(args)}
+def _made_of(args, path, imager):
+    return known_before(args, {"dirty": path, **given_companions(args)}, imager)
 
 
 def _is_done(args, path, prefix, imager):
-    return is_made(prefix, _made_of(_given(args, path), imager))
+    return is_made(prefix, _made_of(args, path, imager))
 
 
 def _check(args, path, prefix, imager):
-    if not path.exists():
+    if not file_of(path).exists():
         raise FileNotFoundError(f"{path}: there is no such file")
     check_not_read(prefix, read_paths(args))
     replaced = _replaced(args, path, prefix, imager)
     if args.resume and not replaced:
-        _check_the_same(prefix, _made_of(_given(args, path), imager))
+        check_the_same(prefix, _made_of(args, path, imager))
     check_free(prefix, replaced)
 
 
-def _check_the_same(prefix, made_of, products=PRODUCTS):
-    """Fail if there are products that were made in another way."""
-    found = differences(prefix, made_of, products)
-    sums = [name for name in found if name.endswith("_sha256")]
-    said = [f"{name}={value!r}, not {made_of[name]!r}" for name, value in found.items() if name not in sums]
-    said += [f"another {name.removesuffix('_sha256')}" for name in sums if name.removesuffix("_sha256") not in found]
-    if said:
-        raise FileExistsError(
-            f"{prefix}: its products were made with {', '.join(said)}; give the same again, another --output-dir, or "
-            "--overwrite to replace them"
-        )
-
-
 def _replaced(args, path, prefix, imager):
-    return args.overwrite or (args.resume and left_by_interruption(prefix, _made_of(_given(args, path), imager)))
+    return args.overwrite or (args.resume and left_by_interruption(prefix, _made_of(args, path, imager)))
 
 
-def _image(args, beam, path, prefix, imager):
+def _image(args, path, prefix, imager):
     def read(name, given):
         """Functions that read a companion, or several, when they are called: large ones are not read all at once."""
         if isinstance(given, list):
@@ -206,12 +174,13 @@ def _image(args, beam, path, prefix, imager):
     dirty = read_image(path, args.channel, args.stokes)
     companions = {name: read(name, given) for name, given in given_companions(args).items()}
     if not (isinstance(args.psf, list) or imager.works_in_tiles(dirty.shape)):
-        return imager(dirty, beam=beam, **{name: companion() for name, companion in companions.items()})
+        given = {name: companion() for name, companion in companions.items()}
+        return with_options(imager(dirty, beam=args.beam, **given), options_of(args))
     folder = tiles_folder(prefix)
     if not args.resume:
         rmtree(folder, ignore_errors=True)
     try:
-        return image_in_tiles(imager, dirty, companions, beam, folder)
+        return with_options(image_in_tiles(imager, dirty, companions, args.beam, folder), options_of(args))
     except DirtyImageError:
         rmtree(folder, ignore_errors=True)
         raise
@@ -219,7 +188,7 @@ def _image(args, beam, path, prefix, imager):
 
 def _read_companion(name, path, channel, stokes):
     """A PSF, primary beam, mask or noise, which is read once for many images."""
-    status = path.stat()
+    status = file_of(path).stat()
     try:
         if path.is_dir() or status.st_size > 8 * LARGE:
             return read_companion(path, channel, stokes)
@@ -249,7 +218,7 @@ def _write(args, path, prefix, result):
 
 def _is_tiled(path, args):
     """Whether the workers of a cluster do the tiles of a file, and not all of it."""
-    if args.scheduler is None or not path.exists():
+    if args.scheduler is None or not file_of(path).exists():
         return False
     try:
         with opened_image(path, None, str(path), sha256="") as (data, _, _):
@@ -265,7 +234,7 @@ def _count_channels(path, args):
         raise SettingError(
             f"--joint with --channel {args.channel}: is one channel; give several, such as 10:20, or all"
         )
-    if isinstance(args.channel, int) or not path.exists():
+    if isinstance(args.channel, int) or not file_of(path).exists():
         return 1
     try:
         number = count_channels(path)
@@ -276,7 +245,7 @@ def _count_channels(path, args):
     return number
 
 
-def _cube_job(name, path, prefix, to, args, beam, n_channels):
+def _cube_job(name, path, prefix, to, args, n_channels):
     """All channels of a cube, or those that are chosen."""
     start, stop, _ = slice(None).indices(n_channels) if args.channel is None else args.channel.indices(n_channels)
 
@@ -284,11 +253,11 @@ def _cube_job(name, path, prefix, to, args, beam, n_channels):
     if isinstance(args.psf, list) or args.noise is not None:
         option = "psf of several places" if isinstance(args.psf, list) else "noise"
         raise SettingError(f"--{option}: {path} is a cube; give --channel N for one channel")
-    given, chosen = (path, args.psf, args.pb, args.mask, beam), {"channels": args.channel, "stokes": args.stokes}
+    given, chosen = (path, args.psf, args.pb, args.mask, args.beam), {"channels": args.channel, "stokes": args.stokes}
 
     def check(imager):
-        if args.joint and args.resume:
-            _check_the_same(to, made_of(imager), products)
+        if args.resume and not args.overwrite:
+            check_the_same(to, made_of(imager), products)
         check_not_read(to, read_paths(args), products)
         if args.joint:
             check_free(to, args.overwrite, products)
@@ -296,7 +265,7 @@ def _cube_job(name, path, prefix, to, args, beam, n_channels):
             check_cube_free(to, args.overwrite, args.resume)
 
     def made_of(imager):
-        return _made_of(_given(args, path), imager) | {"channels": channels_text(range(start, stop))}
+        return _made_of(args, path, imager) | {"channels": channels_text(range(start, stop))}
 
     def is_done(imager):
         return is_made(to, made_of(imager), products)
@@ -305,29 +274,32 @@ def _cube_job(name, path, prefix, to, args, beam, n_channels):
         settings = {"resume": args.resume, "overwrite": args.overwrite, "keep_axes": args.keep_axes}
         return image_cube(imager, path, to, *given[1:], **chosen, **settings)
 
+    def image_all(imager):
+        result = image_jointly(imager, *given, **chosen)
+        with_options(result.mean, options_of(args))
+        return result
+
     def write_mean(result):
         return result.write(to, args.overwrite, args.keep_axes)
 
     job = partial(Job, name, name, path, prefix, is_done, check, divided=True)
     if args.joint:
-        return job(lambda imager: image_jointly(imager, *given, **chosen), write_mean)
+        return job(image_all, write_mean)
     return job(image, lambda result: result.paths, channels=max(stop - start, 1))
 
 
-def _wsclean_jobs(args, beam):
+def _wsclean_jobs(args):
     for name in ("psf", "noise", "channel", "stokes", "joint"):
         if getattr(args, name) not in (None, False):
             said = "is measured" if name == "noise" else "the names of the files say it"
             raise SettingError(f"--{name}: with --wsclean {said}; leave it out")
     there = located(args) if args.scheduler else args
     return [
-        job
-        for prefix, at in zip(args.files, there.files, strict=True)
-        for job in _jobs_of_run(prefix, at, args, there, beam)
+        job for prefix, at in zip(args.files, there.files, strict=True) for job in _jobs_of_run(prefix, at, args, there)
     ]
 
 
-def _jobs_of_run(prefix, at, args, there, beam):
+def _jobs_of_run(prefix, at, args, there):
     """A job for each image that a run of WSClean has written."""
     try:
         runs = wsclean.find_images(at, there.pb, there.output_dir)
@@ -341,15 +313,19 @@ def _jobs_of_run(prefix, at, args, there, beam):
         Job(
             run.prefix, run.dirty, run.dirty, run.prefix,
             partial(_run_is_done, run, there), partial(_check_run, run, there),
-            partial(run.image, mask=there.mask, beam=beam), partial(run.write, overwrite=args.overwrite),
+            partial(_image_run, run, there), partial(run.write, overwrite=args.overwrite),
         )
         for run in runs
     ]  # fmt: skip
 
 
+def _image_run(run, args, imager):
+    return with_options(run.image(imager, args.mask, args.beam), options_of(args))
+
+
 def _made_of_run(run, args, imager):
     """What the products of a run of WSClean will say; the dirty image may be called otherwise by now."""
-    made_of = _made_of(given_companions(args) | run.inputs, imager)
+    made_of = known_before(args, given_companions(args) | run.inputs, imager)
     return {name: value for name, value in made_of.items() if name != "input"}
 
 
@@ -359,7 +335,7 @@ def _run_is_done(run, args, imager):
 
 def _check_run(run, args, imager):
     if args.resume and not args.overwrite:
-        _check_the_same(run.prefix, _made_of_run(run, args, imager), run.products)
+        check_the_same(run.prefix, _made_of_run(run, args, imager), run.products)
     run.check_free(args.overwrite)
 
 

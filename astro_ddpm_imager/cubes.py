@@ -17,7 +17,7 @@ from tqdm import tqdm
 from .errors import DirtyImageError
 from .imager import DiffusionImager
 from .large import image_in_tiles
-from .observation.beam import beam_text, checked_beam
+from .observation.beam import checked_beam
 from .observation.cubes import checked_channels, open_companion, open_cube, read_plane
 from .observation.inputs import as_plane, file_paths
 from .observation.preparation import prepare
@@ -25,7 +25,7 @@ from .parallel import one_blas_thread
 from .pieces import run_pieces
 from .products.cube_files import CUBE_PRODUCTS, ChannelProducts, CubeFiles
 from .products.headers import channels_text
-from .products.provenance import what_counts
+from .products.provenance import options_text, what_counts
 from .products.summary import html_table
 from .products.writing import IMAGES, check_not_read, checked_prefix
 from .progress import hidden
@@ -183,7 +183,9 @@ def image_cube(
     cube = images["dirty"]
     read = [path for image in images.values() if image is not None for path in file_paths(image.header)]
     check_not_read(prefix, read, CUBE_PRODUCTS)
-    made_of = _made_of(imager, images, chosen, beam)
+    made_of = _made_of(imager, images, chosen) | {
+        "options": options_text(beam, imager.tile, None, cube.stokes, False, imager.insist, keep_axes)
+    }
     files = CubeFiles(prefix, cube, chosen, made_of, overwrite, keep_axes)
     with files.claimed(resume) as done:
         seed = files.made_of["seed"]
@@ -356,13 +358,10 @@ def _is_blank(plane):
     return values.dtype.kind == "f" and not np.nan_to_num(values, posinf=0, neginf=0).any()
 
 
-def _made_of(imager, images, channels, beam):
+def _made_of(imager, images, channels):
     """What the products depend on."""
     inputs = {name: None if image is None else image.digest() for name, image in images.items()}
-    return what_counts(imager, {}) | {
-        "tile": imager.tile, "stokes": images["dirty"].stokes, "channels": channels_text(channels),
-        "beam": None if beam is None else beam_text(beam), **inputs,
-    }  # fmt: skip
+    return what_counts(imager, {}) | {"channels": channels_text(channels), **inputs}
 
 
 @contextmanager

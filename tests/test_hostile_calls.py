@@ -91,6 +91,8 @@ def test_what_comes_of_a_cube_never_replaces_it(cube_files, tmp_path):
         (["--purity", "0.9"], "reliability=0.22, not 0.48"),
         (["--aggregate", "mean"], "aggregate='beam-median', not 'mean'"),
         (["--pb", "pb.fits"], "pb='none', not 'pb.fits'"),
+        (["--beam", "1", "0.9", "10"], "options='', not 'beam 1 x 0.9 arcsec at 10 deg'"),
+        (["--keep-axes"], "options='', not 'keep-axes'"),
         ([], "another psf"),
     ],
 )
@@ -111,6 +113,75 @@ def test_resume_takes_nothing_that_is_made_otherwise_for_done(demo, tmp_path, mo
     assert digests(tmp_path / "out") == made
     assert image(*call, *other, "--resume", "--overwrite") == 0
     assert digests(tmp_path / "out") != made
+
+
+@pytest.mark.parametrize("option", [["--tile", "0"], ["--stokes", "0"], ["--channel", "0"], ["--insist"]])
+def test_resume_takes_nothing_of_other_options_for_done(demo, tmp_path, capsys, option):
+    call, said = [demo["dirty"], "--output-dir", tmp_path], " ".join(option).removeprefix("--")
+    assert image(*call, *option) == 0
+    assert fits.getheader(tmp_path / "demo.model.fits")["DOPTIONS"] == said
+    assert image(*call, *option, "--resume") == 0
+    assert image(*call, "--resume") == 1
+    assert f"demo: its products were made with options={said!r}, not ''; give the same" in capsys.readouterr().err
+
+
+def test_resume_takes_nothing_of_another_channel_for_done(cube_files, tmp_path, capsys):
+    """Nor of all of them together."""
+    call = [cube_files["dirty"], "--psf", cube_files["psf"], "--seed", "1", "--output-dir", tmp_path]
+    others = {"channel 1": ["--channel", "1"], "joint": ["--joint"], "": []}
+    for was, made in others.items():
+        assert image(*call, *made, "--overwrite") == 0
+        for now, other in others.items():
+            capsys.readouterr()
+            assert image(*call, *other, "--resume") == (now != was)
+            assert now == was or f"options={was!r}, not {now!r}" in capsys.readouterr().err
+
+
+def test_extensions_in_brackets(demo, tmp_path, monkeypatch, capsys):
+    """Of the image and of what belongs to it: as of files of their own, under the name of the file."""
+    monkeypatch.chdir(tmp_path)
+    hdus = [fits.ImageHDU(*fits.getdata(demo[name], header=True), name=name) for name in ("dirty", "psf", "pb")]
+    hdus.append(fits.ImageHDU(2 * hdus[0].data, hdus[0].header, name="OTHER"))
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto("f.dirty.fits")
+    given = ["--seed", "1", "--psf", "f.dirty.fits[psf]", "--pb", "f.dirty.fits[3]", "--output-dir", "out"]
+    assert image("f.dirty.fits[DIRTY]", *given) == 0
+    assert image(demo["dirty"], "--seed", "1", "--psf", demo["psf"], "--pb", demo["pb"], "--output-dir", "out") == 0
+    np.testing.assert_array_equal(fits.getdata("out/f.model.fits"), fits.getdata("out/demo.model.fits"))
+    assert fits.getheader("out/f.model.fits")["DINPUT"] == "f.dirty.fits[DIRTY]"
+    assert image("f.dirty.fits[DIRTY]", *given, "--resume") == 0
+    assert image("f.dirty.fits[OTHER]", *given, "--resume") == 1
+    assert "made with input='f.dirty.fits[DIRTY]', not 'f.dirty.fits[OTHER]'" in capsys.readouterr().err
+    assert image("f.dirty.fits[1]", "f.dirty.fits[4]", *given[2:]) == 1
+    assert "f.dirty.fits[1] and f.dirty.fits[4] would be written as f" in capsys.readouterr().err
+    shutil.copy("f.dirty.fits", "f.model.fits")
+    assert image("f.model.fits[1]", "--overwrite", "--psf", "f.dirty.fits[2]") == 0
+    shutil.copy("f.dirty.fits", "f.image.fits")
+    before = digests(tmp_path)
+    assert image("f.dirty.fits[1]", "--overwrite", "--psf", "f.image.fits[2]") == 1
+    assert "f.image.fits would be replaced by a product, but is read in the same call" in capsys.readouterr().err
+    assert digests(tmp_path) == before
+
+
+def test_resume_takes_nothing_of_another_casa_image_for_done(tmp_path):
+    folder = shutil.copytree(Path(__file__).parent / "data" / "field.image", tmp_path / "field.image")
+    call = [folder, "--output-dir", tmp_path / "out"]
+    assert image(*call) == 0
+    assert image(*call, "--resume") == 0
+    (pixels,) = folder.glob("table.f*_TSM0")
+    pixels.write_bytes(pixels.read_bytes()[:-4] + bytes(4))
+    assert image(*call, "--resume") == 1
+
+
+def test_resume_takes_nothing_of_other_psfs_for_done(demo, tmp_path, capsys):
+    psf, header = fits.getdata(demo["psf"], header=True)
+    for name in ("a", "b"):
+        fits.writeto(tmp_path / f"{name}.fits", psf, header)
+    call = [demo["dirty"], "--psf", tmp_path / "a.fits", "--psf", tmp_path / "b.fits", "--output-dir", tmp_path / "out"]
+    assert image(*call) == 0
+    assert image(*call, "--resume") == 0
+    fits.writeto(tmp_path / "b.fits", 0.999 * psf, header, overwrite=True)
+    assert image(*call, "--resume") == 1
+    assert "its products were made with another psf; give the same" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["é%", "two\nlines", os.fsdecode(b"\xff")])

@@ -5,7 +5,7 @@ import math
 
 import astropy.units as u
 
-from ..errors import SettingError
+from ..errors import EvaluationError, SettingError
 from ..evaluate import run_fields, write_report
 from .imager import imager_of
 from .printing import say, say_json
@@ -24,7 +24,7 @@ def evaluate(args):
     Raises
     ------
     SettingError, EvaluationError, FileNotFoundError
-        An argument, the truth or an image cannot be used.
+        An argument or the truth cannot be used; or, after the report of the others is written, some fields.
     """
     if args.radius is not None and not 0 < args.radius < math.inf:
         raise SettingError(f"radius={args.radius:g}: must be positive and finite")
@@ -33,9 +33,14 @@ def evaluate(args):
     progress = False if args.quiet else None
     evaluation = run_fields(args.folder, args.output, imager, args.truth, args.fields, progress, args.noise_protocol)
     path = write_report(evaluation, args.output, None if args.radius is None else args.radius * u.arcsec)
+    failures = evaluation.failures
     if args.json:
+        for name, error in failures.said:
+            say_json(file=name, error=error)
         numbers = path.with_suffix(".json")
         scores = json.loads(numbers.read_text())["scores"]
         say_json(folder=args.folder, report=path, numbers=numbers, scores=scores)
     else:
         say(f"wrote {path}")
+    if failures.said:
+        raise EvaluationError(f"{failures}; the report is without them, the same command makes them again")

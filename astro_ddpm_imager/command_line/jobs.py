@@ -13,8 +13,10 @@ from socket import gethostname
 import numpy as np
 
 from ..errors import DirtyImageError
+from ..failures import Failures
 from ..joint import JointResult
 from ..log_records import collected_records
+from ..observation.extensions import file_of
 from ..pieces import attempts
 from ..products.summary import fitting_unit, summary_table
 from .printing import error_text, say, say_json
@@ -86,28 +88,8 @@ class Job:
         return cls(name, name, name, name, lambda _: False, lambda _: None, image, write=None, divided=True)
 
 
-class _Failures:
-    """Of jobs: each is said, and does not stop the others."""
-
-    def __init__(self, jobs, args):
-        self.jobs, self.args, self.names = jobs, args, []
-
-    def add(self, job, error):
-        """Say why a job has failed; raise it if it is the only one."""
-        name, said = str(job.name), error
-        if isinstance(error, DirtyImageError):
-            said = DirtyImageError(str(error) if name in str(error) else f"{name}: {error}")
-        report_failure(job.file, said, self.args)
-        if len(self.jobs) == 1:
-            if said is error:
-                raise error
-            raise said from error
-        if said is error:  # a file that nobody has foreseen must not cost the night's other ones
-            log.error("%s: %s: %s", name, type(error).__name__, error_text(error))
-            log.debug("where it was raised:", exc_info=error)
-        else:
-            log.error("%s", error_text(said))
-        self.names.append(name)
+def _fail(failures, job, error, args):
+    failures.add(str(job.name), error, lambda said: report_failure(job.file, said, args))
 
 
 def do_all(jobs, imager, args):
@@ -126,15 +108,12 @@ def do_all(jobs, imager, args):
     DirtyImageError
         After the others are done: some images could not be used.
     """
-    failures = _Failures(jobs, args)
+    failures = Failures("images", len(jobs), error_text)
     sent = [imager.client is not None and not job.divided for job in jobs]
     _on_cluster([*compress(jobs, sent)], imager, args, failures)
     _one_by_one([*compress(jobs, map(not_, sent))], imager, args, failures)
-    if failures.names:
-        raise DirtyImageError(
-            f"{len(failures.names)} of {len(jobs)} images could not be used, for the reasons above: "
-            f"{', '.join(failures.names)}"
-        )
+    if failures.said:
+        raise DirtyImageError(str(failures))
 
 
 def _one_by_one(jobs, imager, args, failures):
@@ -153,7 +132,7 @@ def _one_by_one(jobs, imager, args, failures):
         try:
             writing.result()
         except Exception as error:
-            failures.add(job, error)
+            _fail(failures, job, error, args)
 
     imager = imager.but(needed_later=(*imager.needed_later, *TO_DRAW))
     written = []  # the last image that was made, while its products are written
@@ -162,7 +141,7 @@ def _one_by_one(jobs, imager, args, failures):
             for job in jobs:
                 while written and job.divided:  # which writes by itself
                     settle(*written.pop())
-                if len(failures.jobs) > 1:
+                if failures.total > 1:
                     log.info("%s", job.name)
                 started, failing = time.monotonic(), None
                 try:
@@ -173,7 +152,7 @@ def _one_by_one(jobs, imager, args, failures):
                 while written:  # in the order of the files
                     settle(*written.pop())
                 if failing is not None:
-                    failures.add(job, failing)
+                    _fail(failures, job, failing, args)
                     continue
                 written.append((job, writer.submit(write, job, result, warnings, started)))
                 if job.divided or result.dirty.data.size > LARGE:
@@ -189,14 +168,14 @@ def _on_cluster(jobs, imager, args, failures):
     tasks = ((number, imager.drawn_seed(), job) for number, job in enumerate(jobs))
     for (number, *_), report in attempts(_do_job, imager, tasks):
         job = jobs[number]
-        if len(failures.jobs) > 1:
+        if failures.total > 1:
             log.info("%s", job.name)
         try:
             said = report()
         except DirtyImageError as error:
-            failures.add(job, DirtyImageError(str(error).replace(str(job.there), str(job.file))))
+            _fail(failures, job, DirtyImageError(str(error).replace(str(job.there), str(job.file))), args)
         except Exception as error:
-            failures.add(job, error)
+            _fail(failures, job, error, args)
         else:
             if not all(path.exists() for path in said.paths):
                 log.warning("%s: not seen here; do the workers have the same file system?", said.paths[0].parent)
@@ -207,7 +186,7 @@ def _on_cluster(jobs, imager, args, failures):
 def _do_job(imager, task):
     """Do a job, in a worker."""
     _, seed, job = task
-    if not job.there.exists():
+    if not file_of(job.there).exists():
         raise DirtyImageError(f"worker on {gethostname()} sees no {job.there}; it needs the same file system")
     with collected_records() as warnings:
         result = job.image(imager.but(seed=seed))

@@ -4,6 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from ..errors import SettingError
+from ..observation.extensions import file_of
 
 __all__ = ["absolute", "companion_paths", "given_companions", "located", "product_name", "read_paths", "tiles_folder"]
 
@@ -90,7 +91,7 @@ def absolute(paths):
 
 
 def product_name(path):
-    """Name of the products of a file: its own without the endings of a dirty image.
+    """Name of the products of a file: its own without an extension in brackets and the endings of a dirty image.
 
     Parameters
     ----------
@@ -105,7 +106,7 @@ def product_name(path):
     SettingError
         Nothing is left of it.
     """
-    name = path.name.removesuffix(".image") if path.is_dir() else path.name
+    name = path.name.removesuffix(".image") if path.is_dir() else file_of(path).name
     while Path(name).suffix.lower() in FITS_ENDINGS:
         name = Path(name).stem
     name = name.rstrip(".")

@@ -18,6 +18,7 @@ from ..errors import DirtyImageError
 from ..imager import DiffusionImager
 from ..observation.fits_files import opened_fits
 from ..observation.history import history_lines
+from ..observation.inputs import joined_digest
 from ..observation.noise_map import unflatten
 from ..observation.reading import read_image
 from ..observation.units import JY_PER_BEAM
@@ -170,9 +171,8 @@ def _weighted_sum(images):
         )
     planes = [read_image(path, unit=u.one) for path in images]
     total = sum(weight * plane.data for weight, plane in zip(images.values(), planes, strict=True))
-    meta = {"FILENAME": ", ".join(path.name for path in images)}
-    if len(planes) == 1:  # of several there is no checksum
-        meta["FILESHA"] = planes[0].meta["FILESHA"]
+    sums = [(path.name, plane.meta["FILESHA"]) for path, plane in zip(images, planes, strict=True)]
+    meta = {"FILENAME": ", ".join(name for name, _ in sums), "FILESHA": joined_digest(sums)}
     return CCDData(total, unit=u.one, wcs=planes[0].wcs, meta=meta)
 
 

@@ -9,12 +9,13 @@ from astropy.table import QTable
 
 from ..diffusion.reconstruction import AGGREGATES
 from ..errors import EvaluationError
+from ..observation.reading import file_digest
 from ..products.catalog_files import write_ecsv
 from ..whole_files import written_whole
 
 __all__ = [
-    "FIRST_SAMPLES", "MATCHED_FILTER", "OURS", "check_files", "check_settings", "is_readable", "is_whole", "part_path",
-    "read_json", "write_json", "write_table",
+    "FIRST_SAMPLES", "MATCHED_FILTER", "OURS", "check_files", "check_settings", "digests", "is_readable", "is_whole",
+    "part_path", "read_json", "write_json", "write_table",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,23 @@ def check_settings(path, settings):
         )
 
 
-def check_files(parts, number, arguments, files):
+def digests(arguments):
+    """Checksums of the files of a field.
+
+    Parameters
+    ----------
+    arguments : dict
+        Of the imager.
+
+    Returns
+    -------
+    dict of str
+        SHA-256 by kind, of those that there are.
+    """
+    return {kind: file_digest(path) for kind, path in arguments.items() if path is not None}
+
+
+def check_files(parts, number, arguments):
     """A field that is there already must be of the same images.
 
     Parameters
@@ -71,15 +88,13 @@ def check_files(parts, number, arguments, files):
         Of the field.
     arguments : dict
         Of the imager.
-    files : dict of str
-        SHA-256 of the files among them.
 
     Raises
     ------
     EvaluationError
         It is of others.
     """
-    before = read_json(parts / f"{number:04d}.json").get("inputs", {})
+    before, files = read_json(parts / f"{number:04d}.json").get("inputs", {}), digests(arguments)
     changed = [kind for kind in arguments if before.get(kind) != files.get(kind)]
     if changed:
         raise EvaluationError(

@@ -15,6 +15,7 @@ from matplotlib import rc_context
 
 from ..products.catalog_files import write_ecsv
 from ..products.folders import scratch_folder
+from ..products.writing import check_kept
 from . import calibration_tables
 from .figures import STYLE, draw_figures
 from .finders import DEPTH, THRESH_ISL, THRESH_PIX
@@ -161,14 +162,18 @@ def write_report(evaluation: Evaluation, output: str | PathLike[str], radius: u.
     ------
     EvaluationError
         The radius is no positive angle.
+    SettingError
+        A table would replace that of the truth; a kind of `ValueError`.
     """
     output, summary = Path(output), Summary(evaluation, radius)
     output.mkdir(parents=True, exist_ok=True)
     with scratch_folder(output) as scratch:
         _write_parts(summary, evaluation.settings, scratch)
         (output / "figures").mkdir(exist_ok=True)
-        for path in sorted(scratch.rglob("*.*")):  # all of them, once there are no more to be made
-            path.replace(output / path.relative_to(scratch))
+        written = {path: output / path.relative_to(scratch) for path in sorted(scratch.rglob("*.*"))}
+        check_kept(written.values(), [] if evaluation.truth_path is None else [evaluation.truth_path])
+        for path, target in written.items():  # all of them, once there are no more to be made
+            path.replace(target)
     return output / "report.html"
 
 
@@ -196,6 +201,7 @@ def _write_parts(summary, settings, output):
 def _about(summary):
     return {
         "fields": len(summary.fields),
+        "failed": summary.evaluation.failures.names,
         "sources": len(summary.truth),
         "radius_arcsec": float(summary.radius.value),
         "beam_arcsec": float(summary.beam.value),
@@ -226,7 +232,7 @@ def _html(about, tables, pictures):
         f"noise</b>; every figure and number is. Matching radius {about['radius_arcsec']:.3g}″, where nothing else is "
         f"said; half a beam and that of the paper, {AUTHORS_RADIUS.value:g}″, are among the scores. Intervals are 95%, "
         f"from drawing the fields again (bootstrap), or Wilson's for fractions in bins, which hold few. A dash is "
-        f"what is not defined.</p><details><summary>Settings</summary><p>{settings}</p></details>"
+        f"what is not defined.{_failed(about)}</p><details><summary>Settings</summary><p>{settings}</p></details>"
     ]
     for title, text, figures, shown in SECTIONS:
         body.append(f"<h2>{title}</h2><p>{escape(text)}</p>")
@@ -240,6 +246,10 @@ def _html(about, tables, pictures):
             folded = len(tables[name]) > LONG_TABLE
             body.append(f"<details><summary>{caption}</summary>{table}</details>" if folded else table)
     return PAGE.substitute(title=f"How good the sources in {escape(about['fields_in'])}/ are", body="\n".join(body))
+
+
+def _failed(about):
+    return f" <b>Fields that could not be used are left out: {escape(about['failed'])}.</b>" if about["failed"] else ""
 
 
 def _html_table(table):

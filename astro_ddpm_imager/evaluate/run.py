@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from astropy.wcs.utils import proj_plane_pixel_area, wcs_to_celestial_frame
 
 from .. import __version__
 from ..diffusion.reconstruction import AGGREGATES
-from ..errors import DirtyImageError, EvaluationError
+from ..errors import EvaluationError
+from ..failures import Failures
 from ..imager import DiffusionImager
-from ..observation.reading import file_digest, read_image
+from ..observation.reading import read_image
 from ..progress import hidden, tqdm
 from .aggregates import aggregate_catalogs
 from .fields import NOT_STATED, read_folder, true_pixels, true_snr
@@ -30,6 +31,7 @@ from .parts import (
     OURS,
     check_files,
     check_settings,
+    digests,
     is_readable,
     is_whole,
     part_path,
@@ -71,6 +73,10 @@ class Evaluation:
         ``inputs`` (SHA-256 of the files).
     settings : dict
         Of the imager, and the noise protocol of the fields.
+    truth_path : `~pathlib.Path` or None
+        Table of the true sources, which no report may replace.
+    failures : `~astro_ddpm_imager.failures.Failures` or None
+        Fields that could not be used; they are in none of the others.
     """
 
     truth: QTable
@@ -78,6 +84,8 @@ class Evaluation:
     seconds: dict
     measured: dict
     settings: dict
+    truth_path: Path | None = None
+    failures: Failures | None = None
 
 
 def run_fields(
@@ -92,7 +100,7 @@ def run_fields(
     """Image all fields of a folder, find their sources with every method there is, and measure.
 
     What is in ``output`` already is not made again, so that an interrupted run
-    goes on where it stopped.
+    goes on where it stopped. A field that cannot be used is named in the log and left out.
 
     Parameters
     ----------
@@ -119,8 +127,10 @@ def run_fields(
     Raises
     ------
     EvaluationError
-        The truth, an image or the settings cannot be used, or ``output`` holds
+        The truth, the settings or all fields cannot be used, or ``output`` holds
         a run with others.
+    DirtyImageError
+        The only field cannot be used.
     """
     _check(imager)
     if fields is not None and fields < 1:
@@ -155,22 +165,29 @@ def run_fields(
     if len(components) != len(sources_of_all):
         settings["components_sha256"] = _digest(components)
     check_settings(Path(output) / "settings.json", settings)
-    disable = hidden(progress)
-    for number in tqdm(inputs, desc="imaging", unit="field", disable=disable):
-        files = {kind: file_digest(path) for kind, path in inputs[number].items() if path is not None}
-        truth_here = sources[sources["field"] == number]
+    disable, failures = hidden(progress), Failures("fields", len(inputs))
+    for number in tqdm(list(inputs), desc="imaging", unit="field", disable=disable):
+        truth_here, components_here = (table[table["field"] == number] for table in (sources, components))
         if is_whole(parts, number, len(truth_here)):
-            check_files(parts, number, inputs[number], files)
-        else:
-            components_here = components[components["field"] == number]
-            _image_field(parts, number, inputs[number], files, truth_here, components_here, imager, fwhm)
+            check_files(parts, number, inputs[number])
+            continue
+        try:
+            _image_field(parts, number, inputs[number], truth_here, components_here, imager, fwhm)
+        except EvaluationError:  # of the truth, which is that of all fields
+            raise
+        except Exception as error:
+            failures.add(str(inputs.pop(number)["dirty"]), error)
+    if not inputs:
+        raise EvaluationError(f"{failures}; the first: {failures.said[0][1]}")
+    sources = sources[np.isin(sources["field"], list(inputs))]
     names = [OURS, *AGGREGATES, MATCHED_FILTER]
     sets = measurement_sets(folder, inputs)
     for finder in FINDERS:
         numbers = list(inputs) if finder.restore is None else [number for number in inputs if number in sets]
         if numbers and _find_fields(parts, finder, numbers, inputs, sets, imager.pblimit, disable):
             names.append(finder.name)
-    return _collect(parts, list(inputs), sources, names, settings)
+    evaluation = _collect(parts, list(inputs), sources, names, settings)
+    return replace(evaluation, truth_path=None if truth is None else Path(truth), failures=failures)
 
 
 def _check(imager):
@@ -201,16 +218,14 @@ def _digest(sources):
     return hashlib.sha256(known.tobytes()).hexdigest()
 
 
-def _image_field(parts, number, arguments, files, truth, components, imager, fwhm):
+def _image_field(parts, number, arguments, truth, components, imager, fwhm):
     """Everything that comes from the samples of one field, drawn once; and the matched filter."""
     path, started = arguments["dirty"], time.perf_counter()
-    try:
-        image = read_image(path)
-        _check_positions(image, truth, f"field {number}, {path}")
-        _check_sizes(image, components, f"field {number}, {path}")
-        result = imager(**arguments | {"dirty": image})
-    except DirtyImageError as error:
-        raise EvaluationError(f"field {number}, {path}: {error}") from error
+    files = digests(arguments)
+    image = read_image(path)
+    _check_positions(image, truth, f"field {number}, {path}")
+    _check_sizes(image, components, f"field {number}, {path}")
+    result = imager(**arguments | {"dirty": image})
     _ = tuple(result)
     seconds = {OURS: time.perf_counter() - started}
     dirty, per_beam = result.dirty, imager.card.pixels_per_beam

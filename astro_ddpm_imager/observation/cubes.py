@@ -11,15 +11,14 @@ from astropy.io import fits
 from astropy.nddata import CCDData, NDData
 
 from ..errors import DirtyImageError
+from .extensions import file_of, split_extension
 from .fits_files import IMAGE_HDUS, is_packed
-from .reading import called, file_digest, locate_plane, opened_image, plane_axes, select_plane
+from .reading import called, locate_plane, opened_image, plane_axes, select_plane
 from .slices import with_fits_wcs
 from .spectral import SpectralAxis, spectral_axis
 from .units import in_jy_per_beam, parse_unit
 
 __all__ = ["Cube", "PlaneOfFile", "checked_channels", "count_channels", "open_companion", "open_cube", "read_plane"]
-
-LOCK = "table.lock"  # of a CASA image: changes each time one looks at it
 
 
 @dataclass(frozen=True)
@@ -127,19 +126,17 @@ class Cube:
         return CCDData(image.data[index], unit=image.unit, wcs=wcs, meta=meta, mask=mask)
 
     def digest(self):
-        """SHA-256 of the file, of those in the folder of a CASA image, or of the pixels in memory.
+        """SHA-256 of the file, with its extension if one is given, or of the pixels in memory.
 
         Returns
         -------
         str
         """
         if self.sha256:
-            return self.sha256
+            extension = split_extension(self.source)[1]
+            of_it = f"{self.sha256}[{extension}]"
+            return self.sha256 if extension is None else hashlib.sha256(of_it.encode()).hexdigest()
         digest = hashlib.sha256()
-        if isinstance(self.source, Path):
-            for path in sorted(path for path in self.source.rglob("*") if path.is_file() and path.name != LOCK):
-                digest.update(f"{path.relative_to(self.source)} {file_digest(path)}".encode())
-            return digest.hexdigest()
         for channel in range(self.n_channels):
             plane = self.plane(channel)
             pixels = plane if isinstance(plane, np.ndarray) else plane.data
@@ -289,7 +286,7 @@ def _opened(image, name, stokes, unit):
         # All of it is read once here, for its checksums.
         with opened_image(path, None, name) as (data, wcs, header):
             number = _count(data, wcs, name)
-        if path.is_file() and number > 1 and is_packed(path):
+        if file_of(path).is_file() and number > 1 and is_packed(file_of(path)):
             raise DirtyImageError(
                 f"{name}: is compressed as a whole, so that its planes cannot be read one at a time; unpack it first, "
                 "or compress it in tiles (fpack)"

@@ -15,6 +15,7 @@ from astropy.utils.data import get_readable_fileobj
 from astropy.utils.exceptions import AstropyWarning
 
 from ..errors import DirtyImageError
+from .extensions import hdu_number, is_meant, split_extension
 from .scaled import scaled_pixels
 
 __all__ = ["IMAGE_HDUS", "check_size", "first_image", "is_packed", "opened_fits"]
@@ -42,6 +43,7 @@ def opened_fits(path, channel, max_pixels, verified=False):
     Parameters
     ----------
     path : `~pathlib.Path`
+        With an extension in brackets, or without.
     channel : int
         As of `first_image`.
     max_pixels : int
@@ -62,21 +64,22 @@ def opened_fits(path, channel, max_pixels, verified=False):
     DirtyImageError
         It is none, is cut off, damaged or too large.
     """
+    file, extension = split_extension(path)
     with _readable(path), ExitStack() as stack:
         with _quiet():
-            stream = stack.enter_context(_opened(path, max_pixels))
+            stream = stack.enter_context(_opened(file, max_pixels, extension))
             hdus = stack.enter_context(fits.open(stream, memmap=False))
-            number, hdu, header = _first_image(hdus, channel, path, max_pixels)
+            number, hdu, header = _first_image(hdus, channel, path, max_pixels, extension)
             mask = _mask_of(hdu, hdus, path)
             data = scaled_pixels(hdu, header, stream, path) or hdu.section
         if not verified and _is_summed(hdu):
             _check_sum(hdu.header["DATASUM"], _has_its_sum(stream, hdu), path)
-        with _of_hdu(number, hdu):
+        with _of_hdu(number, hdu, file):
             yield data if mask is None else _Masked(data, mask.section), header
 
 
 @contextmanager
-def _of_hdu(number, hdu):
+def _of_hdu(number, hdu, file):
     """Say of which HDU an error is, if it is not the first."""
     try:
         yield
@@ -84,7 +87,8 @@ def _of_hdu(number, hdu):
         if number == 0:
             raise
         raise DirtyImageError(
-            f"{error} (this is HDU {number}, {hdu.name!r}; in Python another one can be given, as fits.open(...)[2])"
+            f"{error} (this is HDU {number}, {hdu.name!r}; another one is given with its number or name, as "
+            f"{file.name}[{number + 1}])"
         ) from error
 
 
@@ -163,10 +167,11 @@ def first_image(hdus, channel, name, max_pixels):
         return data if mask is None else _Masked(data, mask.data)[...], header
 
 
-def _first_image(hdus, channel, name, max_pixels):
-    """Number, HDU and header of the first image of the sky, or of the first image if none is one."""
+def _first_image(hdus, channel, name, max_pixels, extension=None):
+    """Number, HDU and header of the extension, or the first image of the sky, or the first image if none is one."""
     all_of_them, others = [hdus] if isinstance(hdus, IMAGE_HDUS) else hdus, []
-    for number, hdu, header in _images(all_of_them, name, max_pixels):
+    meant = None if extension is None else hdu_number(hdus, extension, name)
+    for number, hdu, header in _images(all_of_them, name, max_pixels, meant):
         if _is_of_sky(header):
             break
         others.append((number, hdu, header))
@@ -210,10 +215,10 @@ def _mask_of(image, hdus, name):
     return mask
 
 
-def _images(hdus, name, max_pixels):
-    """Numbers, HDUs and headers of those that hold pixels."""
+def _images(hdus, name, max_pixels, meant=None):
+    """Numbers, HDUs and headers of those that hold pixels, or of the one that is meant."""
     for number, hdu in enumerate(hdus):
-        if not hdu.is_image or hdu.header.get("NAXIS", 0) < 2:
+        if meant not in (None, number) or not hdu.is_image or hdu.header.get("NAXIS", 0) < 2:
             continue
         check_size(hdu.shape, name, max_pixels)
         if 0 in hdu.shape:
@@ -279,8 +284,8 @@ def check_size(shape, name, max_pixels):
         )
 
 
-def _opened(path, max_pixels):
-    """A file, unpacked if it is compressed, once its headers, to that of the first image, are known to be sound."""
+def _opened(path, max_pixels, extension):
+    """A file, unpacked if it is compressed, once its headers, to that of the image, are known to be sound."""
     with path.open("rb") as stream:
         magic = stream.read(6)
     if magic.startswith(ZIP):
@@ -289,8 +294,8 @@ def _opened(path, max_pixels):
     densest = DENSEST if magic.startswith(GZIP) else math.inf if packed else 1
     with get_readable_fileobj(path, encoding="binary") as stream:
         content = bytearray(stream.read(HEADER))
-        end, first = 0, True
-        while end < len(content) or first:
+        end, number = 0, 0
+        while end < len(content) or not number:
             source = io.BytesIO(content)
             source.seek(end)
             header = fits.Header.fromfile(source)
@@ -306,9 +311,13 @@ def _opened(path, max_pixels):
             end += -(-needed // BLOCK) * BLOCK
             # One that inherits its coordinates has them in another header.
             wanted = _is_image(header) and (_is_of_sky(header) or "INHERIT" in header)
-            if wanted or (needed > BEYOND and not first):
+            if extension is not None:
+                wanted = is_meant(number, header, extension)
+            elif needed > BEYOND and number:
                 break
-            first = False
+            if wanted:
+                break
+            number += 1
             content += stream.read(max(end + HEADER - len(content), 0))
         # To the end, where the checksums of the compression are.
         content += stream.read(max(end + BEYOND - len(content), 0))

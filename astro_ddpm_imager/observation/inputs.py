@@ -1,5 +1,6 @@
 """What is given for an image, a path, HDUs, NDData or a slice of a cube, as one plane of numbers on the sky."""
 
+import hashlib
 import logging
 import os
 from os import PathLike
@@ -17,7 +18,10 @@ from .fits_files import IMAGE_HDUS
 from .reading import read_image, select_plane
 from .slices import with_fits_wcs
 
-__all__ = ["Companion", "Image", "Origin", "are_several", "as_companion", "as_plane", "file_paths", "origin"]
+__all__ = [
+    "Companion", "Image", "Origin", "are_several", "as_companion", "as_plane", "file_paths", "given_paths",
+    "joined_digest", "origin",
+]  # fmt: skip
 
 
 class HasHDU(Protocol):
@@ -39,7 +43,7 @@ class Origin(NamedTuple):
     name : str
         Of its file, without the folder; ``"in memory"`` if there is none.
     sha256 : str
-        Of the file; empty if it is none, as a CASA image, or is not known.
+        Of the file, or of several; empty if it is none, or not known.
     paths : tuple of str
         Of all files, absolute: no product may replace them.
     """
@@ -190,6 +194,25 @@ def origin(image):
     return Origin(str(meta.get("FILENAME", "in memory")), str(meta.get("FILESHA", "")), file_paths(meta))
 
 
+def joined_digest(origins):
+    """A checksum of several files, in their order.
+
+    Parameters
+    ----------
+    origins : list of tuple of str
+        Of each its name and its SHA-256.
+
+    Returns
+    -------
+    str
+        That of one file alone; empty if one is not known.
+    """
+    (_, first), *others = origins
+    if not others or not all(sha256 for _, sha256 in origins):
+        return "" if others else first
+    return hashlib.sha256(os.fsencode("".join(f"{name} {sha256}" for name, sha256 in origins))).hexdigest()
+
+
 def file_paths(meta):
     """The path of the file that an image was read from.
 
@@ -204,6 +227,26 @@ def file_paths(meta):
         Absolute; empty if there is none.
     """
     return (os.fsdecode(unquote_to_bytes(meta["FILEPATH"])),) if "FILEPATH" in meta else ()
+
+
+def given_paths(image):
+    """The path of the file that what is given for an image is read from, or was.
+
+    Parameters
+    ----------
+    image : array, None, or as of `as_plane`
+
+    Returns
+    -------
+    tuple of path-like
+        Empty if there is none.
+    """
+    if isinstance(image, str | PathLike):
+        return (image,)
+    if isinstance(image, fits.HDUList | IMAGE_HDUS):
+        file = (image[0] if isinstance(image, fits.HDUList) else image).fileinfo()
+        return (file["file"].name,) if file else ()
+    return file_paths(getattr(image, "meta", {}))
 
 
 def _check_real(image, name):

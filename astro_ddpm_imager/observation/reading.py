@@ -13,8 +13,9 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 
 from ..errors import DirtyImageError
-from .casa_images import opened_casa_image
+from .casa_images import is_casa_image, opened_casa_image
 from .celestial import celestial_part, read_wcs
+from .extensions import file_of
 from .fits_files import IMAGE_HDUS, first_image, opened_fits
 from .headers import as_card, check_celestial_cards, is_number, mend_velocity_cards, mended_header
 from .units import axis_unit, parse_unit
@@ -25,6 +26,7 @@ __all__ = [
 ]  # fmt: skip
 
 MAX_PIXELS = 2**28  # of a plane: 16384 x 16384
+LOCK = "table.lock"  # of a CASA image: changes each time one looks at it
 LAST_AXIS = 5  # with a frequency in it
 
 
@@ -43,7 +45,8 @@ def read_image(
     path : str, path-like, `~astropy.io.fits.HDUList` or image HDU
         FITS file as CASA, WSClean or astropy write it, tile-compressed or not,
         with two axes or more; the first HDU that holds an image of the sky is
-        taken, and no mask or dummy before it. Or the folder of a CASA image;
+        taken, and no mask or dummy before it, or the one whose number or name
+        stands in brackets, ``"image.fits[1]"`` or ``"image.fits[SCI]"``. Or the folder of a CASA image;
         its default mask makes pixels blank.
     channel, stokes : int, optional
         0-based plane of a spectral or Stokes axis longer than 1.
@@ -59,7 +62,7 @@ def read_image(
     `~astropy.nddata.CCDData`
         Data of shape (ny, nx); ``meta`` is the FITS header, with the beam of
         the plane where each has its own, and with the name, the SHA-256 and
-        the path of the file as FILENAME, FILESHA and FILEPATH: the path as
+        the path of the file or folder as FILENAME, FILESHA and FILEPATH: the path as
         in an URL, the name likewise if it has letters that FITS has not.
 
     Raises
@@ -116,7 +119,7 @@ def read_companion(
 
 
 def file_digest(path):
-    """The SHA-256 of a file.
+    """The SHA-256 of a file, or of the files in the folder of a CASA image.
 
     Parameters
     ----------
@@ -126,6 +129,10 @@ def file_digest(path):
     -------
     str
     """
+    if path.is_dir():
+        parts = sorted(part for part in path.rglob("*") if part.is_file() and part.name != LOCK)
+        said = "".join(f"{part.relative_to(path)} {file_digest(part)}" for part in parts)
+        return hashlib.sha256(os.fsencode(said)).hexdigest()
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -187,9 +194,10 @@ def opened_image(source, channel, name, max_pixels=MAX_PIXELS, sha256=None):
         yield _with_wcs(data, header, _path_card(file["file"].name) if file else {}, name)
         return
     path, known = _expanded(source), sha256 is not None
-    origin = {"FILENAME": path.name} | _path_card(path)
-    if path.is_file():
-        origin["FILESHA"] = sha256 if known else file_digest(path)
+    file = file_of(path)
+    origin = {"FILENAME": path.name} | _path_card(file)
+    if file.is_file() or is_casa_image(path):
+        origin["FILESHA"] = sha256 if known else file_digest(file)
     opened = (
         opened_casa_image(path, channel or 0, max_pixels)
         if path.is_dir()

@@ -14,7 +14,7 @@ from .blank import blank_constant
 from .ellipses import area
 from .far_sidelobes import PlacedPSF, nearest_place
 from .grid import tiles
-from .inputs import Origin, are_several, as_companion, origin
+from .inputs import Origin, are_several, as_companion, joined_digest, origin
 from .mosaic import is_flat_sky, mosaic_psf
 from .noise_map import measure_noise, noise_of, warn_inverted
 from .offset import fit_pedestal
@@ -186,8 +186,11 @@ class StoredObservation:
             found.append((position, several, psf))
         self.inputs["psf"] = origin(found[0][2])
         if len(found) > 1:
-            paths = tuple(path for *_, psf in found for path in origin(psf).paths)
-            self.inputs["psf"] = Origin(f"{len(found)} PSFs", "", paths)
+            origins = [origin(psf) for *_, psf in found]
+            sha256 = joined_digest([each[:2] for each in origins])
+            self.inputs["psf"] = Origin(
+                f"{len(found)} PSFs", sha256, tuple(path for each in origins for path in each.paths)
+            )
         return found
 
     def _place_of(self, position, several, psf):

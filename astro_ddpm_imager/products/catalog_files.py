@@ -11,7 +11,9 @@ from astropy.io import fits, votable
 from astropy.table import MaskedColumn, QTable, Table
 from astropy.table.meta import YamlParseError, get_header_from_yaml
 
+from ..errors import SettingError
 from ..observation.headers import as_card
+from ..observation.reading import file_digest
 from ..sources.catalog import COLUMNS, describe
 from .folders import scratch_folder
 from .headers import PROVENANCE
@@ -43,7 +45,7 @@ def write_catalog(
         All but CSV have units, descriptions and UCDs (``TUCDn`` in FITS) for
         TOPCAT. CSV has the names of the columns and the values only.
     overwrite : bool, optional
-        Replace an existing file.
+        Replace an existing file, but never one that the catalogue was made of.
 
     Returns
     -------
@@ -51,6 +53,8 @@ def write_catalog(
 
     Raises
     ------
+    SettingError
+        The file is the image, PSF or the like that the catalogue was made of; a kind of `ValueError`.
     ValueError
         The format is unknown.
     FileExistsError
@@ -60,10 +64,21 @@ def write_catalog(
     format = _format(path, format)
     if os.path.lexists(path) and not overwrite:
         raise FileExistsError(f"{path} exists; give overwrite=True to replace it, or another name")
+    _check_not_made_of(catalog, path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(path.parent) as scratch:
         WRITERS[format](catalog, scratch / path.name).replace(path)
     return path
+
+
+def _check_not_made_of(catalog, path):
+    """Fail if a file is one that the catalogue was made of, which it knows by their checksums."""
+    made_of = {value: name.removesuffix("_sha256") for name, value in catalog.meta.items() if name.endswith("_sha256")}
+    digest = file_digest(path) if path.is_file() else ""
+    if digest and digest in made_of:
+        raise SettingError(
+            f"{path} is what the catalogue was made of ({made_of[digest]}), and is not replaced; choose another name"
+        )
 
 
 def write_ecsv(table, path):

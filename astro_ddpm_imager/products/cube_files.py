@@ -116,7 +116,7 @@ class CubeFiles:
 
     def __init__(self, prefix, cube, channels, made_of, overwrite, keep_axes):
         self.prefix, self.cube, self.channels, self.overwrite = prefix, cube, channels, overwrite
-        self.made_of, self.keep_axes = {**made_of, "keep_axes": keep_axes}, keep_axes
+        self.made_of, self.keep_axes = dict(made_of), keep_axes
         self.folder = product_path(prefix, UNFINISHED)
         self.offsets = {}  # of the pixels in each file, in bytes; none before the first channel is done
         self.shape = None
@@ -230,7 +230,7 @@ class CubeFiles:
         header, others = cube_header(
             value.wcs, value.header, self.cube.header, self.cube.axis.cards, self.channels, self.keep_axes
         )
-        header["DSEED"] = self.made_of["seed"]
+        header["DSEED"], header["DOPTIONS"] = self.made_of["seed"], self.made_of["options"]
         for suffix, (_, unit) in IMAGES.items():
             header["BUNIT"], header["BTYPE"] = unit, "Intensity"
             full = fits.PrimaryHDU(header=header).header
@@ -327,7 +327,7 @@ class CubeFiles:
             parts.append(part)
         meta = {name: value for name, value in parts[0].meta.items() if name not in ("rms", "chi2", "misfit")}
         catalog = vstack(parts, metadata_conflicts="silent")
-        catalog.meta = meta | {"seed": self.made_of["seed"], "channels": self.made_of["channels"]}
+        catalog.meta = meta | {name: self.made_of[name] for name in ("seed", "channels", "options")}
         catalog["source_id"] = Column(np.arange(1, len(catalog) + 1), description=SOURCE_ID)
         describe(catalog)
         return catalog

@@ -25,7 +25,7 @@ PROVENANCE = {
     "DMODEL": "model", "DSHA256": "model_sha256", "DNOISE": "noise_protocol",
     "DNSAMP": "n_samples", "DSTEPS": "steps", "DSAMPLER": "sampler", "DAGGREG": "aggregate", "DCATALOG": "catalog",
     "DTHRESH": "threshold", "DRELIAB": "reliability", "DCALIB": "calibrated", "DPBLIMIT": "pblimit", "DSEED": "seed",
-    "DCHI2": "chi2", "DMISFIT": "misfit", "DPROTOC": "protocol", "DCHANS": "channels",
+    "DCHI2": "chi2", "DMISFIT": "misfit", "DPROTOC": "protocol", "DCHANS": "channels", "DOPTIONS": "options",
 }  # fmt: skip
 AXIS = ("CTYPE", "CRVAL", "CRPIX", "CDELT", "CUNIT")
 OF_AXES = ("SPECSYS", "VELREF")

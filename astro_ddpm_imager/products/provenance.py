@@ -5,12 +5,13 @@ from contextlib import suppress
 
 from astropy.io import fits
 
+from ..observation.beam import beam_text
 from ..observation.headers import as_card
 from .catalog_files import ecsv_meta
 from .headers import PROVENANCE
 from .writing import PRODUCTS, existing_products
 
-__all__ = ["differences", "is_made", "left_by_interruption", "made_of", "what_counts"]
+__all__ = ["differences", "is_made", "left_by_interruption", "made_of", "options_text", "what_counts"]
 
 
 def what_counts(imager, inputs):
@@ -29,6 +30,26 @@ def what_counts(imager, inputs):
     """
     provenance = imager.provenance(0, inputs) | {"insist": bool(imager.insist), "seed": imager.seed}
     return {name: value for name, value in provenance.items() if name != "date"}
+
+
+def options_text(beam=None, tile=None, channel=None, stokes=None, joint=False, insist=False, keep_axes=False):
+    """What decides on products besides files and settings of the samples, as they say it: what has not its default.
+
+    Parameters
+    ----------
+    beam : `~radio_beam.Beam`, optional
+        If it is not the header's.
+    tile, channel, stokes : int, optional
+    joint, insist, keep_axes : bool, optional
+
+    Returns
+    -------
+    str
+    """
+    values = {"beam": None if beam is None else beam_text(beam), "tile": tile, "channel": channel, "stokes": stokes}
+    said = [f"{name} {value}" for name, value in values.items() if value is not None]
+    flags = {"joint": joint, "insist": insist, "keep-axes": keep_axes}
+    return ", ".join([*said, *(name for name, given in flags.items() if given)])
 
 
 def is_made(prefix, origin, products=PRODUCTS):

@@ -11,6 +11,7 @@ import numpy as np
 from astropy.io import fits
 
 from ..errors import SettingError
+from ..observation.extensions import file_of
 from ..observation.planes import Plane
 from ..sources.catalog import restoring_beams
 from .catalog_files import write_ecsv
@@ -18,7 +19,7 @@ from .folders import locked, move_without_replacing, scratch_folder
 from .headers import to_hdu
 
 __all__ = [
-    "IMAGES", "PRODUCTS", "WITH_AXES", "check_folder", "check_free", "check_not_read",
+    "IMAGES", "PRODUCTS", "WITH_AXES", "check_folder", "check_free", "check_kept", "check_not_read",
     "checked_prefix", "existing_products", "move_all", "product_path", "put_in_place", "write_products",
 ]  # fmt: skip
 
@@ -311,12 +312,30 @@ def check_not_read(prefix, inputs, products=PRODUCTS):
     SettingError
         One would.
     """
+    check_kept(existing_products(prefix, products), inputs)
+
+
+def check_kept(targets, inputs):
+    """Check that nothing that is written takes the place of a file that is read.
+
+    Parameters
+    ----------
+    targets : iterable of `~pathlib.Path`
+        What is written.
+    inputs : iterable of path-like
+        As of `check_not_read`.
+
+    Raises
+    ------
+    SettingError
+        Something would.
+    """
     read = {}
     for path in inputs:
         with suppress(OSError):
-            status = Path(path).expanduser().stat()
+            status = file_of(path).expanduser().stat()
             read[status.st_dev, status.st_ino] = path
-    for target in existing_products(prefix, products):
+    for target in targets:
         with suppress(OSError):
             status = target.stat()
             path = read.get((status.st_dev, status.st_ino))

@@ -4,6 +4,7 @@ import logging
 import pickle
 import re
 import runpy
+import shutil
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -270,6 +271,44 @@ def test_bad_arguments_print_and_return_false(img, capsys):
     assert img.show_fit(foo=1) is False
     with pytest.raises(TypeError, match="foo"):
         img.write_catalog(foo=1)
+
+
+def test_what_is_read_is_never_replaced(run, tmp_path, capsys):
+    names = {name: f"{name}.fits" for name in ("psf", "pb")}
+    for name, file in names.items():
+        shutil.copy(demo_files()[name], file)
+    img = run(thresh_pix=4.0, **names)
+    before = {name: Path(name).read_bytes() for name in ("field.fits", *names.values())}
+    Path("link.fits").symlink_to("pb.fits")
+    capsys.readouterr()
+    for name in (*before, tmp_path / "link.fits"):
+        for write in (img.write_catalog, img.export_image):
+            assert write(outfile=name, clobber=True) is False
+            assert f"ERROR: {name} would be replaced by a product, but is read" in capsys.readouterr().out
+        with pytest.raises(RuntimeError, match="would be replaced by a product, but is read"):
+            img.save_pars(name)
+    patches = {"bbs_patches": "mask", "bbs_patches_mask": "patches.fits"}
+    img.export_image(outfile="patches.fits", img_type="island_mask")
+    assert img.write_catalog(outfile="patches.fits", clobber=True, **patches) is False
+    assert {name: Path(name).read_bytes() for name in before} == before
+
+
+def test_an_extension_in_brackets(run, quick, img):
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(*fits.getdata("field.fits", header=True))]).writeto("b.fits")
+    other = bdsf.process_image("b.fits[1]", quiet=True, imager=quick)
+    assert other.parentname == "b" and other.nisl and Path("b.fits.pybdsf.log").exists()
+    assert other.export_image(outfile="b.fits", clobber=True) is False
+    np.testing.assert_array_equal(other.ch0_arr, img.ch0_arr)
+
+
+def test_maps_that_are_read_are_not_written_anew(run):
+    run(output_all=True)
+    maps = [f"field_pybdsf/background/field.pybdsf.{kind}_I.fits" for kind in ("mean", "rmsd")]
+    before = [Path(name).read_bytes() for name in maps]
+    with pytest.raises(RuntimeError, match=r"mean_I.fits would be replaced by a product|rmsd_I.fits would be"):
+        run(rmsmean_map_filename=maps, output_all=True)
+    assert [Path(name).read_bytes() for name in maps] == before
+    assert run(rmsmean_map_filename=maps, output_all=True, opdir_overwrite="append").nsrc
 
 
 def test_without_sources_no_file_is_written(run, capsys):

@@ -17,7 +17,7 @@ from astropy.table import QTable, Table, vstack
 
 from astro_ddpm_imager import DiffusionImager, load_card
 from astro_ddpm_imager.cli import main
-from astro_ddpm_imager.errors import EvaluationError
+from astro_ddpm_imager.errors import DirtyImageError, EvaluationError
 from astro_ddpm_imager.evaluate import (
     MATCHED_FILTER,
     RISING_FILTER,
@@ -344,6 +344,39 @@ def test_images_in_other_coordinates_than_the_truth(folder, without_finders, tmp
         run_fields(fields, tmp_path / "out", Unused(**settings(n_samples=2, steps=2)), fields=1)
 
 
+def test_a_broken_field_is_named_and_the_others_are_measured(folder, without_finders, tmp_path, capsys, caplog):
+    fields, report = tmp_path / "fields", tmp_path / "report"
+    shutil.copytree(folder, fields)
+    broken = fields / "0000.dirty.fits"
+    broken.write_bytes(b"no image")
+    call = ["evaluate", str(fields), "--fields", "2", "--samples", "2", "--steps", "2", "--device", "cpu", "--json"]
+    assert main([*call, "--output", str(report)]) == 1
+    said, error = capsys.readouterr()
+    failed, done = map(json.loads, said.splitlines())
+    assert (
+        failed["file"] == str(broken) and failed["error"].startswith(f"{broken} is not a FITS file") and done["scores"]
+    )
+    assert f"ERROR: {broken} is not" in error and failed["error"] in caplog.text
+    assert f"error: 1 of 2 fields could not be used, for the reasons above: {broken}; the report is without" in error
+    settings_of_it = json.loads((report / "report.json").read_text())["settings"]
+    assert (settings_of_it["fields"], settings_of_it["failed"]) == (1, str(broken))
+    assert f"left out: {broken}" in (report / "report.html").read_text()
+    shutil.copy(folder / broken.name, broken)
+    assert main([*call, "--output", str(report)]) == 0
+    settings_of_it = json.loads((report / "report.json").read_text())["settings"]
+    assert (settings_of_it["fields"], settings_of_it["failed"]) == (2, "")
+
+
+def test_no_field_can_be_used(folder, without_finders, tmp_path):
+    shutil.copytree(folder, tmp_path / "fields")
+    for path in (tmp_path / "fields").glob("*.dirty.fits"):
+        path.write_bytes(b"no image")
+    with pytest.raises(
+        EvaluationError, match=r"3 of 3 fields could not be used, .*; the first: .*0000.dirty.fits is not a"
+    ):
+        run_fields(tmp_path / "fields", tmp_path / "out", DiffusionImager(**settings()))
+
+
 def test_a_run_does_not_go_on_with_other_images(folder, without_finders, tmp_path):
     """The same sources in another noise: only the images tell."""
     fields, output = tmp_path / "fields", tmp_path / "out"
@@ -355,7 +388,7 @@ def test_a_run_does_not_go_on_with_other_images(folder, without_finders, tmp_pat
         run_fields(fields, output, imager, fields=1)
     (output / "fields" / "0000.json").unlink()
     (fields / "0000.dirty.fits").write_bytes(b"no image")
-    with pytest.raises(EvaluationError, match=r"field 0, .*0000.dirty.fits: "):
+    with pytest.raises(DirtyImageError, match=r"0000.dirty.fits is not a FITS file"):
         run_fields(fields, output, imager, fields=1)
 
 
@@ -407,6 +440,15 @@ def test_errors_of_positions_where_right_ascension_starts_again():
     found = QTable({**columns, **errors, "ra": [360 - 1 / 3600] * u.deg})
     summary = SimpleNamespace(truth=truth, radius=1 * u.arcsec, catalog=lambda method: found)
     np.testing.assert_allclose(_errors(summary, "any")["ra"][0] * 3600, -0.5, atol=1e-3)
+
+
+def test_a_report_never_replaces_its_truth(folder, without_finders, tmp_path, capsys):
+    path = tmp_path / "sources.ecsv"
+    shutil.copy(folder / "truth.ecsv", path)
+    before, call = path.read_bytes(), ["evaluate", str(folder), "--truth", str(path), "--output", str(tmp_path)]
+    assert main([*call, "--fields", "1", "--samples", "2", "--steps", "2", "--device", "cpu", "--quiet"]) == 1
+    assert "sources.ecsv would be replaced by a product, but is read in the same call" in capsys.readouterr().err
+    assert path.read_bytes() == before and not (tmp_path / "report.html").exists()
 
 
 @pytest.mark.parametrize("radius", [0, -1, np.nan, np.inf])

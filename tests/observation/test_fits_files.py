@@ -88,6 +88,45 @@ def test_a_mask_alone_is_read(tmp_path):
     np.testing.assert_array_equal(read_companion(tmp_path / "mask.fits").data, MASK)
 
 
+def extensions():
+    """A table, two images of the sky of one name, and one without a name; the images are multiples of the first."""
+    data, header = an_image()
+    table = fits.BinTableHDU.from_columns([fits.Column("a", "E", array=np.zeros(3))], name="LIST")
+    first, second = (fits.ImageHDU(factor * data, header, name="SCI", ver=factor) for factor in (1, 2))
+    return data, fits.HDUList([fits.PrimaryHDU(), table, first, second, fits.ImageHDU(3 * data, header)])
+
+
+@pytest.mark.parametrize("ending", ["fits", "fits.gz"])
+@pytest.mark.parametrize(
+    ("extension", "factor"), [("2", 1), ("3", 2), ("4", 3), ("SCI", 1), ("sci,2", 2), ("SCI, 1", 1)]
+)
+def test_an_extension_in_brackets(tmp_path, ending, extension, factor):
+    data, hdus = extensions()
+    hdus.writeto(tmp_path / f"a.{ending}")
+    image = read_image(f"{tmp_path}/a.{ending}[{extension}]")
+    np.testing.assert_array_equal(image.data, factor * data)
+    assert image.meta["FILENAME"] == f"a.{ending}[{extension}]" and image.meta["FILEPATH"].endswith(f"a.{ending}")
+    assert image.meta["FILESHA"] == read_image(tmp_path / f"a.{ending}").meta["FILESHA"]
+
+
+@pytest.mark.parametrize("extension", ["0", "1", "LIST", "5", "ERR", "SCI,3", "", "1:10,1:10"])
+def test_an_extension_that_is_no_image(tmp_path, extension):
+    extensions()[1].writeto(tmp_path / "a.fits")
+    said = "holds no image of two or more axes" if extension in ("0", "1", "LIST") else "there is no such HDU"
+    there = r"\[0\] 'PRIMARY', \[1\] 'LIST', \[2\] 'SCI', \[3\] 'SCI', \[4\] ''"
+    with pytest.raises(DirtyImageError, match=rf"a.fits\[{extension}\]: {said}; the file has {there}"):
+        read_image(tmp_path / f"a.fits[{extension}]")
+
+
+def test_a_file_may_have_brackets_in_its_name(tmp_path):
+    data, hdus = extensions()
+    hdus.writeto(tmp_path / "a.fits")
+    hdus[4].writeto(tmp_path / "a.fits[2]")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.fits[2]").data, 3 * data)
+    with pytest.raises(FileNotFoundError, match=r"b.fits\[2\]"):
+        read_image(tmp_path / "b.fits[2]")
+
+
 def test_cards_of_the_primary_header_are_inherited_where_the_extension_says_so(tmp_path):
     data, header = an_image("BMAJ", "BUNIT")
     primary = fits.PrimaryHDU(header=fits.Header({"BMAJ": 2e-4, "BUNIT": "Jy/beam", "BPA": 45.0, "OBJECT": "a"}))
@@ -97,7 +136,7 @@ def test_cards_of_the_primary_header_are_inherited_where_the_extension_says_so(t
         fits.HDUList([primary, fits.ImageHDU(data, header, name="SCI")]).writeto(path)
     image = read_image(tmp_path / "True.fits")
     assert [image.meta[key] for key in ("BMAJ", "BPA", "OBJECT", "NAXIS")] == [2e-4, 0, "a", 2]
-    with pytest.raises(DirtyImageError, match=r"the unit is missing; .* \(this is HDU 1, 'SCI'; in Python another one"):
+    with pytest.raises(DirtyImageError, match=r"the unit is missing; .* \(this is HDU 1, 'SCI'; another one is"):
         read_image(tmp_path / "False.fits")
 
 

@@ -3,6 +3,7 @@
 import copy
 import io
 import re
+import shutil
 
 import astropy.units as u
 import numpy as np
@@ -13,6 +14,7 @@ from astropy.table import QTable, Table, vstack
 
 from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.data import demo_files
+from astro_ddpm_imager.errors import SettingError
 from astro_ddpm_imager.products import catalog_files
 from astro_ddpm_imager.sources.catalog import COLUMNS, UCDS
 
@@ -106,6 +108,19 @@ def test_csv_has_the_names_and_the_values(catalog, tmp_path):
     head, *lines = path.read_text().splitlines()
     assert head.split(",") == list(COLUMNS) and len(lines) == len(catalog)
     np.testing.assert_array_equal(Table.read(path)["ra"], catalog["ra"].value)
+
+
+def test_what_a_catalogue_was_made_of_is_never_replaced(catalog, demo, tmp_path):
+    path = tmp_path / "a.fits"
+    for name in ("dirty", "psf", "pb"):
+        shutil.copy(demo[name], path)
+        before = path.read_bytes()
+        with pytest.raises(SettingError, match=r"a\.fits is what the catalogue was made of \(.*\), and is not"):
+            catalog_files.write_catalog(catalog, path, overwrite=True)
+        assert path.read_bytes() == before
+    path.write_bytes(b"another")
+    catalog_files.write_catalog(catalog, path, overwrite=True)
+    catalog_files.write_catalog(catalog, path, overwrite=True)
 
 
 def test_older_files_are_read(catalog, tmp_path):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ... import __version__
+from ...observation.extensions import file_of
 from .image import Image
 from .outputs import read_parameters
 from .parameters import PARAMETERS
@@ -43,7 +44,7 @@ def process_image(input, *, psf=None, pb=None, reliability=None, imager=None, **
     """
     if isinstance(input, dict):
         options = input
-    elif not Path(input).exists():
+    elif not file_of(input).exists():
         raise RuntimeError(f"File '{input}' not found.")
     else:
         options = read_parameters(input) if Path(input).is_file() else None

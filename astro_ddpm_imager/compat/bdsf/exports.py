@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import binary_closing, binary_dilation
 
-from ...errors import DirtyImageError
+from ...errors import DirtyImageError, SettingError
+from ...products.writing import check_kept
 from .outputs import write_image
 from .region_formats import bbs_text, casabox_text, ds9_text, kvis_text, star_text
 from .tables import write_fits, write_text
@@ -67,7 +68,7 @@ class Exports:
             Without effect: there are no fluxes of channels and no islands
             without Gaussians, and sizes are always those on the sky.
         clobber : bool, optional
-            Replace an existing file.
+            Replace an existing file, but never one that is read.
         force_output : bool, optional
             Write a file even if there are no sources.
         bbs_patches_mask : path-like, optional
@@ -102,9 +103,9 @@ class Exports:
             kind = f".{catalog_type}" if format in ("fits", "ascii", "csv", "ds9") else ""
             outfile = f"{self.imagename}{kind}{ending}"
         path = Path(outfile)
-        if path.exists() and not clobber:
-            told = _error(f"File exists and clobber = False: {path}")
-            return None if format == "casabox" else told
+        patches = [] if bbs_patches_mask is None else [bbs_patches_mask]
+        if not self._is_free(path, clobber, patches):
+            return None if format == "casabox" else False
         try:
             self.write_list(path, format, catalog_type, srcroot or self.parentname, bbs_patches, bbs_patches_mask)
         except DirtyImageError as error:
@@ -153,7 +154,7 @@ class Exports:
         mask_dilation : int, optional
             Rounds of dilation of the island mask, whose gaps of less than a beam are then closed.
         clobber : bool, optional
-            Replace an existing file.
+            Replace an existing file, but never one that is read.
 
         Returns
         -------
@@ -179,11 +180,21 @@ class Exports:
         if not hasattr(self, "analysis"):
             return _error("the image has not been processed. Please run process_image first.")
         path = Path(outfile or f"{self.imagename}_{img_type}.fits")
-        if path.exists() and not clobber:
-            return _error(f"File exists and clobber = False: {path}")
+        if not self._is_free(path, clobber):
+            return False
         unit = None if img_type == "island_mask" else "Jy/beam"
         write_image(path, images[img_type](self.analysis), self.analysis.field, pad_image, unit)
         print(f"--> Wrote file '{path}'")
+        return True
+
+    def _is_free(self, path, clobber, also_read=()):
+        """Whether a file can be written; if not, it is told why."""
+        if path.exists() and not clobber:
+            return _error(f"File exists and clobber = False: {path}")
+        try:
+            check_kept([path], [*self.files, *also_read])
+        except SettingError as error:
+            return _error(error)
         return True
 
     def _island_mask(self, dilation):

@@ -78,6 +78,11 @@ class Field:
         """FWHM of the beam, geometric mean of the axes, pixels."""
         return beam_pixels(self.radio_beam, self.wcs, self.data.shape)
 
+    @property
+    def in_sigma(self):
+        """The image without its mean, in units of its noise."""
+        return (self.data - self.background.mean) / self.background.rms
+
     def stamp(self, gaussian):
         """Slices around a Gaussian, and its profile there, with a peak of 1."""
         x, y = gaussian.centre_pix

@@ -7,13 +7,16 @@ import numpy as np
 from astropy.wcs.utils import proj_plane_pixel_area
 
 from ... import __version__
-from ...errors import DirtyImageError
+from ...errors import DirtyImageError, SettingError
 from ...observation.celestial import read_wcs
+from ...observation.extensions import file_of
+from ...observation.inputs import given_paths
+from ...products.writing import check_kept
 from .analysis import analyse
 from .conversions import Conversions
 from .exports import Exports
 from .field import catalog_frame, read_field
-from .outputs import output_folder, read_parameters, save_parameters, write_output
+from .outputs import check_output, output_folder, read_parameters, save_parameters, write_output
 from .parameters import PARAMETERS, Options
 from .runlog import RunLog
 from .without import ATTRIBUTES
@@ -88,7 +91,7 @@ class Image(Conversions, Exports):
         with run.open():
             try:
                 self._run(run)
-            except (DirtyImageError, FileNotFoundError) as error:
+            except (DirtyImageError, FileNotFoundError, SettingError) as error:
                 run.note("%s", error, level=logging.ERROR)
                 raise RuntimeError(str(error)) from error
             except RuntimeError as error:
@@ -103,14 +106,15 @@ class Image(Conversions, Exports):
         path = Path(opts.filename)
         if opts.indir is not None:
             path = Path(opts.indir) / path.name
-        if not path.exists():
+        file = file_of(path)
+        if not file.exists():
             raise RuntimeError(f"File '{path}' not found.")
         self.path, self.filename, self.indir = path, str(path), str(path.parent)
-        self.parentname = next((path.name.removesuffix(end) for end in ENDINGS if path.name.endswith(end)), path.name)
+        self.parentname = next((file.name.removesuffix(end) for end in ENDINGS if file.name.endswith(end)), file.name)
         self.imagename = f"{self.parentname}.pybdsf"
         self.outdir = str(Path(opts.outdir or path.parent).resolve())
         self.basedir = str(output_folder(self))
-        self.logfilename = str(Path(self.outdir) / f"{path.name}.pybdsf.log")
+        self.logfilename = str(Path(self.outdir) / f"{file.name}.pybdsf.log")
 
     def _run(self, run):
         opts, changed = self.opts, self._changed()
@@ -121,6 +125,7 @@ class Image(Conversions, Exports):
         without = [f"{name} ({PARAMETERS[name].effect})" for name in changed if not PARAMETERS[name].counterpart]
         if without:
             run.note("these parameters have no counterpart here: %s", "; ".join(without), level=logging.WARNING)
+        check_output(self)
         field = read_field(self.path, opts)
         run.say("--> Opened '%s'", self.filename)
         run.say("Image size .............................. : %s pixels", field.data.shape[::-1])
@@ -147,6 +152,15 @@ class Image(Conversions, Exports):
         run.say("Number of sources formed from Gaussians   : %d", self.nsrc)
         for path in write_output(self):
             run.note("Wrote %s", path)
+
+    @property
+    def files(self):
+        """Paths of all that is read: nothing that is written may take its place."""
+        opts, given = self.opts, [self.extras.get(name) for name in ("psf", "pb")]
+        named = [opts.filename, vars(self).get("path"), opts.detection_image, opts.collapse_file]
+        return [
+            path for each in (*named, *opts.rmsmean_map_filename, *given) for path in given_paths(each) if str(path)
+        ]
 
     def _changed(self):
         """Parameters that do not have their default value."""
@@ -216,6 +230,10 @@ class Image(Conversions, Exports):
     def save_pars(self, savefile=None):
         """Save the parameters to a file that `process_image` and PyBDSF read, by default beside the image."""
         savefile = savefile or self.opts.filename + SAVED
+        try:
+            check_kept([Path(savefile)], self.files)
+        except SettingError as error:
+            raise RuntimeError(str(error)) from error
         save_parameters(savefile, self.opts)
         print(f"--> Saved parameters to file '{savefile}'.")
 

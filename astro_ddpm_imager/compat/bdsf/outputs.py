@@ -9,11 +9,32 @@ import numpy as np
 from astropy.io import fits
 
 from ...observation.spectral import spectral_number
+from ...products.writing import check_kept
 
-__all__ = ["output_folder", "read_parameters", "save_parameters", "write_image", "write_output"]
+__all__ = ["check_output", "output_folder", "read_parameters", "save_parameters", "write_image", "write_output"]
 
 CARRIED = ("SPECSYS", "TELESCOP", "INSTRUME", "OBJECT", "DATE-OBS")
 LARGEST = 2**20  # bytes of a save file
+BEAM = "Jy/beam"
+IMAGES = {  # by the parameter that asks for it alone: path, pixels of an analysis, unit
+    "savefits_rmsim": ("background/{}.rmsd_I.fits", lambda analysis: analysis.field.background.rms, BEAM),
+    "savefits_meanim": ("background/{}.mean_I.fits", lambda analysis: analysis.field.background.mean, BEAM),
+    "savefits_normim": ("background/{}.norm_I.fits", lambda analysis: analysis.field.in_sigma, None),
+    "savefits_rankim": ("misc/{}_pyrank.fits", lambda analysis: analysis.rank, None),
+    "savefits_modelim": ("model/{}.model.fits", lambda analysis: analysis.model, BEAM),
+    "savefits_residim": ("residual/{}.resid_gaus.fits", lambda analysis: analysis.residual, BEAM),
+}
+CATALOGS = {  # by path: format and type
+    "catalogues/{}.gaul.FITS": ("fits", "gaul"),
+    "catalogues/{}.srl.FITS": ("fits", "srl"),
+    "catalogues/{}.gaul": ("ascii", "gaul"),
+    "catalogues/{}.srl": ("ascii", "srl"),
+    "catalogues/{}.gaul.ds9.reg": ("ds9", "gaul"),
+    "catalogues/{}.srl.ds9.reg": ("ds9", "srl"),
+    "catalogues/{}.sky_in": ("bbs", "gaul"),
+    "catalogues/{}.star": ("star", "gaul"),
+    "catalogues/{}.kvis.ann": ("kvis", "gaul"),
+}
 
 
 def write_image(path, data, field, pad=False, unit="Jy/beam"):
@@ -80,6 +101,20 @@ def output_folder(image):
     return folder
 
 
+def check_output(image):
+    """Refuse to write what ``output_all`` or the ``savefits_`` parameters ask for in the place of what is read.
+
+    Parameters
+    ----------
+    image : `~astro_ddpm_imager.compat.bdsf.image.Image`
+
+    Raises
+    ------
+    SettingError
+    """
+    check_kept([*_wanted_images(image), *_wanted_catalogs(image)], image.files)
+
+
 def write_output(image):
     """Write what ``output_all`` or the ``savefits_`` parameters ask for.
 
@@ -91,46 +126,40 @@ def write_output(image):
     -------
     list of `~pathlib.Path`
     """
-    opts, folder, name = image.opts, Path(image.basedir), f"{image.parentname}.pybdsf"
-    analysis = image.analysis
-    field, background = analysis.field, analysis.field.background
-    images = {
-        f"background/{name}.rmsd_I.fits": ("savefits_rmsim", background.rms),
-        f"background/{name}.mean_I.fits": ("savefits_meanim", background.mean),
-        f"background/{name}.norm_I.fits": ("savefits_normim", (field.data - background.mean) / background.rms),
-        f"misc/{name}_pyrank.fits": ("savefits_rankim", analysis.rank),
-        f"model/{name}.model.fits": ("savefits_modelim", analysis.model),
-        f"residual/{name}.resid_gaus.fits": ("savefits_residim", analysis.residual),
-    }
-    catalogs = {
-        f"catalogues/{name}.gaul.FITS": ("fits", "gaul"),
-        f"catalogues/{name}.srl.FITS": ("fits", "srl"),
-        f"catalogues/{name}.gaul": ("ascii", "gaul"),
-        f"catalogues/{name}.srl": ("ascii", "srl"),
-        f"catalogues/{name}.gaul.ds9.reg": ("ds9", "gaul"),
-        f"catalogues/{name}.srl.ds9.reg": ("ds9", "srl"),
-        f"catalogues/{name}.sky_in": ("bbs", "gaul"),
-        f"catalogues/{name}.star": ("star", "gaul"),
-        f"catalogues/{name}.kvis.ann": ("kvis", "gaul"),
-    }
     written = []
-    for path, (option, data) in images.items():
-        if opts.output_all or getattr(opts, option):
-            written.append(folder / path)
-            written[-1].parent.mkdir(parents=True, exist_ok=True)
-            without_unit = option in ("savefits_normim", "savefits_rankim")
-            write_image(written[-1], data, field, unit=None if without_unit else "Jy/beam")
-    if opts.output_all:
-        for path, (kind, catalog_type) in catalogs.items():
-            if image.sources:
-                written.append(folder / path)
-                written[-1].parent.mkdir(parents=True, exist_ok=True)
-                image.write_list(written[-1], kind, catalog_type)
-        used = folder / "misc" / "parameters_used"
-        used.write_text("".join(f"{key:<40}{value!r}\n" for key, value in opts.to_dict().items()))
-        save_parameters(folder / "misc" / "parameters.sav", opts)
-        written += [used, folder / "misc" / "parameters.sav"]
+    for path, option in _wanted_images(image).items():
+        _, pixels, unit = IMAGES[option]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_image(path, pixels(image.analysis), image.analysis.field, unit=unit)
+        written.append(path)
+    for path, arguments in (_wanted_catalogs(image) if image.sources else {}).items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.write_list(path, *arguments)
+        written.append(path)
+    if image.opts.output_all:
+        used, saved = (Path(image.basedir) / "misc" / name for name in ("parameters_used", "parameters.sav"))
+        used.write_text("".join(f"{key:<40}{value!r}\n" for key, value in image.opts.to_dict().items()))
+        save_parameters(saved, image.opts)
+        written += [used, saved]
     return written
+
+
+def _wanted_images(image):
+    """Of each image that is asked for its path, and the parameter that asks for it alone."""
+    return {
+        _output_path(image, path): option
+        for option, (path, *_) in IMAGES.items()
+        if image.opts.output_all or getattr(image.opts, option)
+    }
+
+
+def _wanted_catalogs(image):
+    """Of each catalogue that is asked for its path, format and type."""
+    return {_output_path(image, path): how for path, how in CATALOGS.items() if image.opts.output_all}
+
+
+def _output_path(image, path):
+    return Path(image.basedir) / path.format(f"{image.parentname}.pybdsf")
 
 
 def save_parameters(path, opts):
