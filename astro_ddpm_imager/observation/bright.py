@@ -98,7 +98,9 @@ def subtract_bright(dirty, grid, brightest, kept):
     dirty = found.dirty
     inside = np.isfinite(dirty.data)
     unknown = np.zeros(dirty.shape)
-    unknown[inside] = measured_sidelobes(found.residual[inside], found.unknown[inside], found.rms, dirty.beam_area)
+    unknown[inside] = measured_sidelobes(
+        found.residual[inside], found.unknown[inside], found.rms, dirty.beam_area, taken=found.taken
+    )
     found = replace(found, unknown=unknown)
     ratio = found.loudness / found.rms
     loud = ratio[inside] > LOUD

@@ -11,7 +11,7 @@ from scipy.ndimage import distance_transform_edt, maximum_filter
 from .common_sidelobes import with_common_sidelobes
 from .components import Components
 from .fitting import improve
-from .positive_transform import Seen
+from .positive_transform import MOST_TAKEN, Seen
 from .reach import continue_psf, end_psf, sidelobe_doubt
 from .unknown_sidelobes import UNKNOWN, measured_sidelobes, noise_beside, power_of_doubt, unknown_sidelobes
 
@@ -37,10 +37,13 @@ class Doubt:
         Transform of its variance, see `~astro_ddpm_imager.observation.unknown_sidelobes.power_of_doubt`.
     share : 2D array, shape (ny, nx)
         Of what that makes of sources, what an image leaves of it.
+    taken : float
+        Share of noise that has been taken for sidelobes to find that out, at most.
     """
 
     power: np.ndarray
     share: np.ndarray
+    taken: float = 0.0
 
     def of(self, gaussians):
         """Standard deviation of what is not known of the sidelobes of Gaussians, in each pixel."""
@@ -78,6 +81,11 @@ class Fitted:
     def loudness(self):
         """Noise and unknown sidelobes, Jy/beam."""
         return np.hypot(self.rms, self.unknown)
+
+    @property
+    def taken(self):
+        """Share of noise that has been taken for sidelobes, at most."""
+        return 0.0 if self.doubt is None else self.doubt.taken
 
     @property
     def lacks_sidelobes(self):
@@ -134,10 +142,10 @@ def _fit_continued(dirty, grid):
         seen = _with_sidelobes_seen(dirty, found)
         seen = with_common_sidelobes(seen, found.gaussians, found.loudness, doubted > 0)
         expected, left = found.unknown[inside], (dirty.data - seen.see(found.gaussians))[inside]
-        now = measured_sidelobes(left, expected, found.rms, dirty.beam_area, 0)
+        now = measured_sidelobes(left, expected, found.rms, dirty.beam_area, 0, MOST_TAKEN)
         share = np.ones(dirty.shape)
         share[inside] = doubt.share[inside] * (np.minimum(now, expected) / np.where(expected, expected, 1))
-        doubt = replace(doubt, share=share)
+        doubt = replace(doubt, share=share, taken=MOST_TAKEN)
         better = _fit(seen, grid, doubt, found.gaussians)
         if not better.loudness.mean() < found.loudness.mean():
             break

@@ -12,7 +12,7 @@ from scipy.ndimage import binary_erosion, gaussian_filter, map_coordinates
 from ..parallel import in_parallel
 from .components import Components
 
-__all__ = ["Seen", "explain_image", "positive_transform"]
+__all__ = ["MOST_TAKEN", "Seen", "explain_image", "positive_transform"]
 
 ITERATIONS = 100
 CHANGES = 70  # iterations for what an image changes, at most: what is missing is far below what is not known

@@ -69,7 +69,7 @@ def noise_beside(residual, expected):
     return float(np.sqrt(max(measured**2 - sidelobes**2, LEAST * measured**2)))
 
 
-def measured_sidelobes(residual, unknown, rms, beam_area, least=LEAST):
+def measured_sidelobes(residual, unknown, rms, beam_area, least=LEAST, taken=0.0):
     """Unknown sidelobes in each pixel, a standard deviation, as far as these are as large as they are expected to be.
 
     In parts of an image that differ by what is expected, what is measured is
@@ -86,6 +86,8 @@ def measured_sidelobes(residual, unknown, rms, beam_area, least=LEAST):
         Pixels.
     least : float, optional
         Of the variance expected, that what is measured is taken to be at least.
+    taken : float, optional
+        Share of noise that has been taken for sidelobes, and is no more in ``residual`` where these are expected.
 
     Returns
     -------
@@ -99,7 +101,7 @@ def measured_sidelobes(residual, unknown, rms, beam_area, least=LEAST):
     parts = np.array_split(loud, number) if len(loud) else []
     middles = np.array([np.sqrt(np.mean(expected[part] ** 2)) for part in (quiet, *parts)])
     measured = [mad_std(residual[quiet] / expected[quiet])]
-    measured += [_deviation(residual[part] / expected[part]) for part in parts]
+    measured += [_deviation(residual[part] / expected[part]) / (1 - taken) for part in parts]
     # In a narrow part the errors are those of a few sidelobes, of which most of the pixels may see none.
     factors = np.maximum(measured, np.sqrt(least))
     levels = np.maximum.accumulate(factors * middles)

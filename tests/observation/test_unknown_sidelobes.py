@@ -48,3 +48,10 @@ def test_each_source_has_the_doubt_of_the_psf_around_it():
     np.testing.assert_allclose(expected[:3], 0, atol=1e-6)
     np.testing.assert_allclose(expected[3:6], 0.4, atol=1e-6)
     np.testing.assert_allclose(expected[6:], 0.5, atol=1e-6)
+
+
+def test_what_has_been_taken_for_sidelobes_is_missing_in_what_is_left():
+    left = np.where(EXPECTED > 1, 0.9, 1.0) * residual(0.5)
+    sidelobes = measured_sidelobes(left, EXPECTED, 2.0, 10.0, taken=0.1)
+    far = EXPECTED > 2
+    np.testing.assert_allclose(np.hypot(2, sidelobes)[far], np.hypot(2, 0.5 * EXPECTED)[far], rtol=0.05)
