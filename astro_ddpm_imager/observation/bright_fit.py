@@ -11,8 +11,8 @@ from scipy.ndimage import distance_transform_edt, maximum_filter
 from .common_sidelobes import with_common_sidelobes
 from .components import Components
 from .fitting import improve
-from .positive_transform import MOST_TAKEN, Seen
-from .reach import continue_psf, end_psf, sidelobe_doubt
+from .positive_transform import Seen
+from .reach import continue_psf, continue_psf_as_seen, end_psf, sidelobe_doubt
 from .unknown_sidelobes import UNKNOWN, measured_sidelobes, noise_beside, power_of_doubt, unknown_sidelobes
 
 __all__ = ["FITTED", "Doubt", "Fitted", "fit_bright"]
@@ -38,7 +38,7 @@ class Doubt:
     share : 2D array, shape (ny, nx)
         Of what that makes of sources, what an image leaves of it.
     taken : float
-        Share of noise that has been taken for sidelobes to find that out, at most.
+        Share of noise that has been taken for sidelobes to find that out.
     """
 
     power: np.ndarray
@@ -84,7 +84,7 @@ class Fitted:
 
     @property
     def taken(self):
-        """Share of noise that has been taken for sidelobes, at most."""
+        """Share of noise that has been taken for sidelobes."""
         return 0.0 if self.doubt is None else self.doubt.taken
 
     @property
@@ -139,13 +139,13 @@ def _fit_continued(dirty, grid):
     for _ in range(TURNS):
         if not found.lacks_sidelobes:
             break
-        seen = _with_sidelobes_seen(dirty, found)
+        seen, taken = _with_sidelobes_seen(dirty, found)
         seen = with_common_sidelobes(seen, found.gaussians, found.loudness, doubted > 0)
         expected, left = found.unknown[inside], (dirty.data - seen.see(found.gaussians))[inside]
-        now = measured_sidelobes(left, expected, found.rms, dirty.beam_area, 0, MOST_TAKEN)
+        now = measured_sidelobes(left, expected, found.rms, dirty.beam_area, 0, taken)
         share = np.ones(dirty.shape)
         share[inside] = doubt.share[inside] * (np.minimum(now, expected) / np.where(expected, expected, 1))
-        doubt = replace(doubt, share=share, taken=MOST_TAKEN)
+        doubt = replace(doubt, share=share, taken=taken)
         better = _fit(seen, grid, doubt, found.gaussians)
         if not better.loudness.mean() < found.loudness.mean():
             break
@@ -156,10 +156,11 @@ def _fit_continued(dirty, grid):
 
 
 def _with_sidelobes_seen(dirty, found):
-    """An image with the PSF that sources in it show."""
+    """An image with the PSF that sources in it show, and the share of noise that is taken for sidelobes."""
     noise, loud = found.rms * _noise_like(dirty), found.unknown > UNKNOWN * found.rms
     seen = Seen(dirty.data, found.gaussians, found.rms, noise, loud)
-    return replace(dirty, psf=continue_psf(dirty.psf, dirty.shape, seen))
+    psf, taken = continue_psf_as_seen(dirty.psf, dirty.shape, seen)
+    return replace(dirty, psf=psf), taken
 
 
 def _noise_like(dirty):

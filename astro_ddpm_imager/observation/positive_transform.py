@@ -12,7 +12,7 @@ from scipy.ndimage import binary_erosion, gaussian_filter, map_coordinates
 from ..parallel import in_parallel
 from .components import Components
 
-__all__ = ["MOST_TAKEN", "Seen", "explain_image", "positive_transform"]
+__all__ = ["Seen", "explain_image", "positive_transform"]
 
 ITERATIONS = 100
 CHANGES = 70  # iterations for what an image changes, at most: what is missing is far below what is not known
@@ -98,8 +98,10 @@ def explain_image(weights, psf, period, sides, seen):
 
     Returns
     -------
-    2D array
-        As ``weights``.
+    weights : 2D array
+        As the others.
+    taken : float
+        Share of noise that is taken for sidelobes.
     """
     left_of = _psf_on_coarse_pixels(psf, period, sides)
     # The known part counts by the error with which it can be had on coarse pixels, the image by its noise.
@@ -107,14 +109,14 @@ def explain_image(weights, psf, period, sides, seen):
     error = np.sqrt(np.mean(left[left != 0] ** 2))
     for counted in COUNTED:
         shown = _Shown(seen, period, sides, weights, error, counted)
-        found, iterations = _before_noise_is_taken(weights, left_of, shown)
+        found, taken, iterations = _before_noise_is_taken(weights, left_of, shown)
         if iterations >= FEWEST:
             break
-    return found
+    return found, taken
 
 
 def _before_noise_is_taken(weights, left_of, shown):
-    """Weights that explain an image as well, and after how many iterations."""
+    """Weights that explain an image as well, the share of noise that they take, and after how many iterations."""
 
     def towards_both(image, weights):
         return (rfft2(left_of(weights)).real + shown.towards(image, weights)) / shown.curvature
@@ -122,12 +124,14 @@ def _before_noise_is_taken(weights, left_of, shown):
     ignored = shown.of_noise / shown.curvature
     images = shown.image, shown.image + shown.more_noise
     descents = [_descend(weights, partial(towards_both, image), ignored) for image in images]
+    taken = 0.0
     for iterations in range(CHANGES):
         found, with_noise = in_parallel(lambda k: next(descents[k]), 2, get_workers())
-        if shown.share_of_noise(with_noise - found) > MOST_TAKEN:
-            return weights, iterations
-        weights = found
-    return weights, CHANGES
+        more = shown.share_of_noise(with_noise - found)
+        if more > MOST_TAKEN:
+            return weights, taken, iterations
+        weights, taken = found, more
+    return weights, taken, CHANGES
 
 
 def _psf_on_coarse_pixels(psf, period, sides):
@@ -202,7 +206,7 @@ class _Shown:
         noise = self.more_noise[self.counted]
         if not len(noise):
             return 1.0  # no coarse pixel counts: nothing can be told
-        return np.vdot(self.see(weights)[self.counted], noise) / np.vdot(noise, noise)
+        return float(np.vdot(self.see(weights)[self.counted], noise) / np.vdot(noise, noise))
 
 
 def _coarse_pixels(shape, period, sides):

@@ -13,6 +13,7 @@ from .positive_transform import explain_image, positive_transform
 
 __all__ = [
     "continue_psf",
+    "continue_psf_as_seen",
     "continued_by_rows",
     "covering",
     "doubt_beyond",
@@ -76,7 +77,7 @@ def covering(kernel, shape, rows=None):
     return image
 
 
-def continue_psf(psf, shape, seen=None):
+def continue_psf(psf, shape):
     """A PSF beyond the image that is known of it.
 
     The transform of a PSF, the gridded weights of the visibilities, is
@@ -90,8 +91,6 @@ def continue_psf(psf, shape, seen=None):
         Peak in the middle, pixel ``n // 2``.
     shape : tuple of int, (ny, nx)
         Of the image that it belongs to.
-    seen : `~astro_ddpm_imager.observation.positive_transform.Seen`, optional
-        What that image shows of the PSF, which is to explain it, too.
 
     Returns
     -------
@@ -99,21 +98,43 @@ def continue_psf(psf, shape, seen=None):
         Peak at pixel ``(ny, nx)``. Where ``psf`` is known it is that, but for
         a smooth passage at its edge.
     """
-    return continued_by_rows(psf, shape, seen)(slice(0, 2 * shape[0]))
+    return continued_by_rows(psf, shape)(slice(0, 2 * shape[0]))
 
 
 _remembered_transform = _once_for_each_psf(positive_transform)
 
 
-def continued_by_rows(psf, shape, seen=None):
-    """The same, of which some rows are made at a time: an image of thousands of pixels need not be in memory.
+def continue_psf_as_seen(psf, shape, seen):
+    """The same, that explains what an image shows of the PSF, too.
 
     Parameters
     ----------
     psf : 2D array
     shape : tuple of int, (ny, nx)
-    seen : `~astro_ddpm_imager.observation.positive_transform.Seen`, optional
-        All three as for `continue_psf`.
+        Both as for `continue_psf`.
+    seen : `~astro_ddpm_imager.observation.positive_transform.Seen`
+
+    Returns
+    -------
+    continued : 2D array, shape (2 ny, 2 nx)
+    taken : float
+        Share of noise that its sidelobes take for their own, see
+        `~astro_ddpm_imager.observation.positive_transform.explain_image`.
+    """
+    psf = _both_sides(psf)
+    period, sides = _periods(psf.shape, _bandwidths(psf), shape)
+    weights, taken = explain_image(_remembered_transform(psf, period, sides), psf, period, sides, seen)
+    return _rows_beyond(psf, shape, period, sides, weights)(slice(0, 2 * shape[0])), taken
+
+
+def continued_by_rows(psf, shape):
+    """The same as `continue_psf`, of which some rows are made at a time: thousands of pixels need not be in memory.
+
+    Parameters
+    ----------
+    psf : 2D array
+    shape : tuple of int, (ny, nx)
+        Both as for `continue_psf`.
 
     Returns
     -------
@@ -122,9 +143,11 @@ def continued_by_rows(psf, shape, seen=None):
     """
     psf = _both_sides(psf)
     period, sides = _periods(psf.shape, _bandwidths(psf), shape)
-    weights = _remembered_transform(psf, period, sides)
-    if seen is not None:
-        weights = explain_image(weights, psf, period, sides, seen)
+    return _rows_beyond(psf, shape, period, sides, _remembered_transform(psf, period, sides))
+
+
+def _rows_beyond(psf, shape, period, sides, weights):
+    """A function of a slice of rows: of the PSF where it is known, and that of its transform beyond."""
     y, x = ((np.arange(2 * n) - n) % p for n, p in zip(shape, period, strict=True))
     half = sides[0] // 2
     along = np.empty((len(y), sides[1] // 2), np.complex64)  # higher frequencies there are none

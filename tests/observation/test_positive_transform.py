@@ -6,7 +6,7 @@ import pytest
 
 from astro_ddpm_imager.observation.components import Components
 from astro_ddpm_imager.observation.positive_transform import Seen
-from astro_ddpm_imager.observation.reach import continue_psf, covering
+from astro_ddpm_imager.observation.reach import continue_psf, continue_psf_as_seen, covering
 from astro_ddpm_imager.simulate import Observation, Sources, read_array
 
 N = 192
@@ -38,7 +38,10 @@ def shown(psfs, flux, image):
     psf, whole = psfs
     source = Components.points([SOURCE[0]], [SOURCE[1]], [flux])
     everywhere = np.ones((N, N), bool)
-    continued = continue_psf(psf, (N, N), Seen(image, source, 1.0, image_of([], [], [], seed=7), everywhere))
+    continued, taken = continue_psf_as_seen(
+        psf, (N, N), Seen(image, source, 1.0, image_of([], [], [], seed=7), everywhere)
+    )
+    assert 0 <= taken <= 0.1
     y, x = (round(N - at) for at in reversed(SOURCE))
     return continued, flux * (continued - whole)[y : y + N, x : x + N]
 
