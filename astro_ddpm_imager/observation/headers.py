@@ -11,13 +11,14 @@ from astropy.io import fits
 
 from ..errors import DirtyImageError
 from .celestial import FRAMES
+from .units import CAPITALS, axis_unit
 
 __all__ = [
     "as_card",
     "as_number",
     "check_celestial_cards",
     "is_number",
-    "mend_velocity_cards",
+    "mend_spectral_cards",
     "mended_header",
     "number_card",
 ]
@@ -29,7 +30,7 @@ NUMBERS = re.compile(
 )
 DATES = {"DATE-OBS", "TIMESYS"}  # that products carry, and of which astropy warns if they are no text
 LARGEST_ORDER = 9  # of SIP (Shupe et al. 2005)
-AIPS_VELOCITY = re.compile(r"VELO-[A-Z]{3}")  # radio or optical, as VELREF says
+AIPS_VELOCITY = re.compile(r"VELO-[A-Z]{3,4}")  # radio or optical, as VELREF says
 BEAM = {"BMAJ", "BMIN", "BPA"}
 PLAIN = "".join(map(chr, range(ord(" "), ord("~")))).replace("%", "")
 # CDELT is 1 where there is a matrix; the others have no default that is a position on the sky.
@@ -150,22 +151,27 @@ def _mend_equinox(header, name):
         header.remove("EPOCH", ignore_missing=True, remove_all=True)
 
 
-def mend_velocity_cards(header, name):
-    """Say which convention the velocities of an axis are taken for, where its cards do not.
+def mend_spectral_cards(header, name):
+    """Say which convention the velocities of an axis are taken for, where its cards do not, and spell its unit.
 
     Parameters
     ----------
     header : `~astropy.io.fits.Header`
-        An axis that GILDAS calls VELOCITY becomes VRAD.
+        An axis that GILDAS calls VELOCITY becomes VRAD, or VELO where VELREF says the convention. Units in
+        capitals, of which wcslib knows some, become those of FITS.
     name : str or path-like
         What the image is called in the log.
     """
     for axis in range(3, 6):
-        kind = header.get(f"CTYPE{axis}")
-        if kind == "VELOCITY":
+        kind, unit = (header.get(f"{key}{axis}") for key in ("CTYPE", "CUNIT"))
+        if isinstance(unit, str) and unit.strip().upper() in CAPITALS:
+            header[f"CUNIT{axis}"] = axis_unit(unit).to_string("fits")
+        if kind == "VELOCITY" and header.get("VELREF"):
+            header[f"CTYPE{axis}"] = "VELO"
+        elif kind == "VELOCITY":
             header[f"CTYPE{axis}"] = "VRAD"
             log.warning("%s: CTYPE%d='VELOCITY' is taken for VRAD, as GILDAS means it", name, axis)
-        elif isinstance(kind, str) and AIPS_VELOCITY.fullmatch(kind) and "VELREF" not in header:
+        elif isinstance(kind, str) and AIPS_VELOCITY.fullmatch(kind) and not header.get("VELREF"):
             log.warning(
                 "%s: CTYPE%d=%r without VELREF is taken for optical velocities, as AIPS means it; if they are of "
                 "the radio convention, set VELREF to 257, say, which is above 256, or CTYPE%d to VRAD",

@@ -17,7 +17,8 @@ from .casa_images import is_casa_image, opened_casa_image
 from .celestial import celestial_part, read_wcs
 from .extensions import file_of
 from .fits_files import IMAGE_HDUS, first_image, opened_fits
-from .headers import as_card, check_celestial_cards, is_number, mend_velocity_cards, mended_header
+from .headers import as_card, check_celestial_cards, is_number, mend_spectral_cards, mended_header
+from .spectral import without_terms
 from .units import axis_unit, parse_unit
 
 __all__ = [
@@ -213,7 +214,7 @@ def _with_wcs(data, header, origin, name):
     for key, value in origin.items():
         header[key] = as_card(value)
     check_celestial_cards(header, name)
-    mend_velocity_cards(header, name)
+    mend_spectral_cards(header, name)
     return data, read_wcs(header, name), header
 
 
@@ -299,6 +300,7 @@ def locate_plane(data, wcs, meta, channel=None, stokes=None, name="dirty"):
             )
         if plane is not None and not 0 <= plane < length:
             raise DirtyImageError(f"{name}: {kind}={plane} does not exist; there are planes 0 to {length - 1}")
+        meta = without_terms(meta, len(data.shape) - number, plane or 0, name)
         index.append(plane or 0)
         meta = _of_plane(meta, len(data.shape) - number, plane or 0)
     for axis in range(len(data.shape) + 1, LAST_AXIS + 1):  # that headers of cut-outs keep

@@ -12,7 +12,7 @@ from astropy.wcs import WCS, FITSFixedWarning
 
 from ..errors import DirtyImageError
 
-__all__ = ["SpectralAxis", "plane_frequency", "spectral_axis", "spectral_number"]
+__all__ = ["SpectralAxis", "plane_frequency", "spectral_axis", "spectral_number", "without_terms"]
 
 VELOCITIES = {
     "VRAD": u.doppler_radio,
@@ -21,9 +21,10 @@ VELOCITIES = {
     "VELO": u.doppler_relativistic,
 }
 OTHERS = {"FREQ": u.Hz, "WAVE": u.m}
-OBIT = "SPECLNMF"  # of which plane 0 is the image at the frequency CRVAL, and the others are its spectral terms
+OBIT = "SPECLNMF"  # of which plane 0 is the image at CRVAL, the next are its spectral terms, then come channels
+TERMS = 2  # of the spectrum, plane 0 among them, where NTERM does not say it
 REST = ("RESTFRQ", "RESTFREQ", "RESTWAV", "VELREF")
-RADIO = 1e7, 1e13  # Hz: a FREQ card has no unit, and none of these is one in MHz or GHz
+RADIO = 1e7, 1e13  # Hz: where nothing says the unit, none of these is one in MHz or GHz
 
 
 @dataclass(frozen=True)
@@ -87,20 +88,59 @@ def plane_frequency(header):
     """
     axis = spectral_number(header)
     if axis is None:
-        value = header.get("FREQ")
-        return float(value) if isinstance(value, int | float) and RADIO[0] <= value <= RADIO[1] else None
+        return _radio(header.get("FREQ"))
     kind, unit, value = (header.get(f"{key}{axis}", "") for key in ("CTYPE", "CUNIT", "CRVAL"))
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if kind.startswith(("FREQ", OBIT)):
-        return float(value) if 0 < value < np.inf and str(unit).strip() in ("", "Hz") else None
+        return _radio(value) if str(unit).strip() in ("", "Hz") else None
     cards = {"CTYPE1": kind, "CUNIT1": str(unit), "CRVAL1": value, "CRPIX1": 1.0, "CDELT1": 1.0}
     cards |= {key: header[key] for key in REST if isinstance(header.get(key), int | float)}
     with warnings.catch_warnings(), suppress(ValueError):  # wcslib's are, and those of a header
         warnings.simplefilter("ignore", FITSFixedWarning)
-        frequency = spectral_axis(WCS(fits.Header(cards)), 1, "").frequency[0].to_value(u.Hz)
-        return float(frequency) if frequency > 0 else None
+        return _radio(float(spectral_axis(WCS(fits.Header(cards)), 1, "").frequency[0].to_value(u.Hz)))
     return None
+
+
+def _radio(value):
+    """A frequency at which interferometers observe, Hz, or None."""
+    return float(value) if isinstance(value, int | float) and RADIO[0] <= value <= RADIO[1] else None
+
+
+def without_terms(header, axis, plane, name):
+    """The header of a plane of Obit's axis, whose channels have cards of their own; any other as it is.
+
+    Parameters
+    ----------
+    header : dict-like
+    axis : int
+        Of the plane, as in the names of its cards.
+    plane : int
+        0-based.
+    name : str
+        What the image is called in errors.
+
+    Returns
+    -------
+    dict-like
+
+    Raises
+    ------
+    DirtyImageError
+        The plane is a term of the spectrum.
+    """
+    if plane == 0 or not str(header.get(f"CTYPE{axis}", "")).startswith(OBIT):
+        return header
+    terms = header.get("NTERM")
+    terms = terms if isinstance(terms, int) else TERMS
+    if plane < terms:
+        raise DirtyImageError(
+            f"{name}: channel={plane} is a term of the spectrum (CTYPE{axis}={OBIT!r}), no image of the sky; choose 0, "
+            f"or one from {terms} on"
+        )
+    header = header.copy()
+    header[f"CRVAL{axis}"], header[f"CRPIX{axis}"] = _radio(header.get(f"FREQ{plane - terms + 1:04d}")), plane + 1.0
+    return header
 
 
 def spectral_axis(wcs, length, name):
@@ -144,6 +184,12 @@ def spectral_axis(wcs, length, name):
             f"CRVAL{axis + 1}={wcs.wcs.crval[axis]:g} and CDELT{axis + 1}={wcs.wcs.cdelt[axis]:g}; correct its header"
         )
     frequency, velocity = _of_values(values, kind, wcs)
+    hertz = frequency[np.isfinite(frequency)].to_value(u.Hz)
+    if len(hertz) and not RADIO[0] <= hertz.min() <= hertz.max() <= RADIO[1]:
+        raise DirtyImageError(
+            f"{name}: its channels are at {hertz.min():.4g} to {hertz.max():.4g} Hz by CTYPE{axis + 1}, "
+            f"CUNIT{axis + 1} and RESTFRQ, where no interferometer observes; correct the unit, or RESTFRQ, in Hz"
+        )
     cards = {
         "CTYPE": wcs.wcs.ctype[axis],
         "CUNIT": u.Unit(wcs.wcs.cunit[axis]).to_string("fits"),

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import DirtyImageError
 
-__all__ = ["JY_PER_BEAM", "axis_unit", "in_jy_per_beam", "is_brightness", "is_variance", "parse_unit"]
+__all__ = ["CAPITALS", "JY_PER_BEAM", "axis_unit", "in_jy_per_beam", "is_brightness", "is_variance", "parse_unit"]
 
 log = logging.getLogger(__name__)
 

@@ -85,6 +85,11 @@ def third(kind, value, step=None, reference=1.0, unit=""):
         (3, third("VELOCITY", 1e5, 1e4) | {"RESTFREQ": REST}, REST * (1 - 100 * KM)),
         (3, third("VRAD", 1e5, 1e4), None),
         (3, third("WAVE", 1.3, 0.1, 1.0, "mm"), c.to_value(u.m / u.s) / 1.3e-3),
+        (3, third("WAVE", 1.3, 0.1, 1.0, "furlong"), None),
+        (3, third("VELOCITY", 1e5, 1e4) | {"RESTFREQ": REST, "VELREF": 1}, REST / (1 + 100 * KM)),
+        (3, third("FELO-HEL", 100.0, 10.0, 1.0, "KM/S") | {"RESTFREQ": REST}, REST / (1 + 100 * KM)),
+        (3, third("VRAD", 1e5, 1e4) | {"RESTFRQ": REST / 1e9}, None),  # in GHz
+        (3, third("FREQ", 1.42, 0.1), None),
         (3, third("SPECLNMF", 1.28e9, 8e8), 1.28e9),
         (2, {"FREQ": 200315000.0}, 200315000.0),
         (2, {"FREQ": 200.315}, None),
@@ -109,7 +114,54 @@ def test_velocities_of_gildas_are_of_the_radio_convention(caplog):
     assert "CTYPE3='VELOCITY' is taken for VRAD" in caplog.text
 
 
-@pytest.mark.parametrize(("velref", "said"), [({}, True), ({"VELREF": 1}, False), ({"VELREF": 257}, False)])
+@pytest.mark.parametrize(
+    ("kind", "value", "unit", "others"),
+    [
+        ("FREQ", 230.0, "GHZ", ["GHz"]),
+        ("FREQ", 230e9, "HZ", ["Hz"]),
+        ("VRAD", 100.0, "KM/S", ["km/s"]),
+        ("VOPT", 1e5, "M/S", ["m/s", ""]),
+        ("VELO-LSR", 100.0, "KM/S", ["km/s"]),
+        ("FELO-HEL", 1e5, "M/S", ["m/s", ""]),
+    ],
+)
+def test_units_in_capitals(kind, value, unit, others):
+    spelt, *wanted = (
+        open_cube(plane(3, 3, **third(kind, value, value / 100, 1.0, each), RESTFRQ=REST)).axis
+        for each in (unit, *others)
+    )
+    for each in wanted:
+        np.testing.assert_array_equal(spelt.frequency, each.frequency)
+        assert spelt.cards == each.cards
+    assert abs(spelt.frequency[0].to_value(u.Hz) / REST - 1) < 0.01
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [third("FREQ", 1.42, 0.1), third("VRAD", 1e5, 1e4) | {"RESTFRQ": REST / 1e9}, third("WAVE", 0.5, 0.1, 1, "um")],
+)
+def test_frequencies_of_no_interferometer(cards):
+    with pytest.raises(DirtyImageError, match=r"its channels are at .* Hz by CTYPE3, CUNIT3 and RESTFRQ, where no"):
+        open_cube(plane(3, 2, **cards))
+
+
+def test_planes_of_obit():
+    """The image, its spectral index, and channels, which are not equidistant."""
+    cards = {"NTERM": 2, "NSPEC": 2, "FREQ0001": 0.9e9, "FREQ0002": 1.6e9}
+    hdu = plane(3, 5, **third("SPECLNMF", 1.28e9, 8e8), **cards)
+    frequencies = [plane_frequency(read_image(hdu, channel=channel).meta) for channel in (0, 2, 3, 4)]
+    assert frequencies == [1.28e9, 0.9e9, 1.6e9, None]
+    with pytest.raises(DirtyImageError, match=r"channel=1 is a term of the spectrum .*; choose 0, or one from 2 on"):
+        read_image(hdu, channel=1)
+    with pytest.raises(DirtyImageError, match=r"no spectral WCS .*CTYPE3='SPECLNMF'; .*, or choose one plane"):
+        open_cube(hdu)
+
+
+@pytest.mark.parametrize(
+    ("velref", "said"), [({}, True), ({"VELREF": 0}, True), ({"VELREF": 1}, False), ({"VELREF": 257}, False)]
+)
 def test_velocities_of_no_convention_are_said(caplog, velref, said):
-    open_cube(plane(3, 2, **third("VELO-LSR", 5e6, 1e4), RESTFREQ=REST, **velref))
+    axis = open_cube(plane(3, 2, **third("VELO-LSR", 5e6, 1e4), RESTFREQ=REST, **velref)).axis
+    optical, radio = REST / (1 + 5000 * KM), REST * (1 - 5000 * KM)
+    assert axis.frequency[0].to_value(u.Hz) == pytest.approx(radio if velref == {"VELREF": 257} else optical, rel=1e-9)
     assert ("CTYPE3='VELO-LSR' without VELREF is taken for optical velocities" in caplog.text) is said
