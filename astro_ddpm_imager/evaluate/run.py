@@ -75,7 +75,7 @@ class Evaluation:
         Of the imager, and the noise protocol of the fields.
     truth_path : `~pathlib.Path` or None
         Table of the true sources, which no report may replace.
-    failures : `~astro_ddpm_imager.failures.Failures` or None
+    failures : ``Failures`` or None
         Fields that could not be used; they are in none of the others.
     """
 
