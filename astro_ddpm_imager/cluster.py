@@ -4,7 +4,6 @@ import asyncio
 import logging
 import pickle
 import traceback
-import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -21,6 +20,7 @@ from astropy.wcs import FITSFixedWarning
 from . import __version__
 from .diffusion.models import list_models
 from .errors import DirtyImageError, ModelError, SettingError
+from .ignored_warnings import ignored
 from .log_records import collected_records
 
 __all__ = ["Recipe", "check_workers", "connected", "on_cluster"]
@@ -274,8 +274,7 @@ def _value(future):
 
 
 def _unpickled(content):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FITSFixedWarning)  # of every WCS
+    with ignored(FITSFixedWarning):  # of every WCS
         return pickle.loads(content)
 
 

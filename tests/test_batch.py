@@ -2,12 +2,15 @@
 
 import json
 import time
+import warnings
+from threading import Event, Semaphore, Thread, current_thread
 
 import pytest
 from astropy.io import fits
 
 from astro_ddpm_imager import batch
 from astro_ddpm_imager.cli import main
+from astro_ddpm_imager.observation import celestial
 
 QUICK = ["--samples", "2", "--steps", "3", "--seed", "1", "--device", "cpu"]
 
@@ -63,6 +66,30 @@ def test_products_are_written_beside_the_next_image(demo, tmp_path, monkeypatch)
     _when_read(monkeypatch, "b.fits", wait)
     assert main(["image", *files, *QUICK, "--output-dir", str(tmp_path / "out")]) == 0
     assert seen
+
+
+def test_two_images_at_once_leave_the_warnings_as_they_were(demo, monkeypatch):
+    """The header of the one is read while the other one's is written, as the first of two threads ends."""
+    inside, first_is_done, real = Semaphore(0), Event(), celestial.WCS
+
+    def slow(header):
+        inside.release()
+        if current_thread().name == "first":
+            inside.acquire(timeout=5) and inside.acquire(timeout=0.5)
+        else:
+            first_is_done.wait(0.5)
+        return real(header)
+
+    monkeypatch.setattr(celestial, "WCS", slow)
+    before = list(warnings.filters)
+    header = fits.getheader(demo["dirty"])
+    first = Thread(name="first", target=lambda: celestial.read_wcs(header, "first") and first_is_done.set())
+    second = Thread(target=lambda: celestial.read_wcs(header, "second"))
+    for thread in (first, second):
+        thread.start()
+    for thread in (first, second):
+        thread.join()
+    assert warnings.filters == before
 
 
 def test_an_interruption_leaves_whole_products_that_are_reported(demo, tmp_path, capsys, monkeypatch):

@@ -1,7 +1,6 @@
 """CASA's own image format (a folder), read without CASA."""
 
 import re
-import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from astropy.wcs import FITSFixedWarning
 
 from ..errors import DirtyImageError
+from ..ignored_warnings import ignored
 from .fits_files import check_size
 
 __all__ = ["is_casa_image", "opened_casa_image"]
@@ -110,8 +110,7 @@ def _log(path):
 def _header(path, keywords, shape, channel):
     from casa_formats_io import coordsys_to_astropy_wcs  # as above
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FITSFixedWarning)
+    with ignored(FITSFixedWarning):
         header = coordsys_to_astropy_wcs(keywords["coords"]).to_header()
     # WCS.to_header does not know them.
     header["NAXIS"] = len(shape)

@@ -1,13 +1,13 @@
 """The celestial WCS of an image: built from a header, and known to be of a place on the sky."""
 
 import logging
-import warnings
 
 import numpy as np
 from astropy.wcs import WCS, FITSFixedWarning
 from astropy.wcs.utils import wcs_to_celestial_frame
 
 from ..errors import DirtyImageError
+from ..ignored_warnings import ignored
 
 __all__ = ["FRAMES", "celestial_part", "read_wcs"]
 
@@ -37,8 +37,7 @@ def read_wcs(header, name):
     DirtyImageError
         That of the first two cannot be used either.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FITSFixedWarning)
+    with ignored(FITSFixedWarning):
         try:
             return WCS(header)
         except Exception as whole:  # mostly WcsError; odd cards make astropy stumble in other ways

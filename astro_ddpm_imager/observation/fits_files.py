@@ -3,10 +3,8 @@
 import io
 import logging
 import math
-import warnings
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from threading import RLock
 
 import astropy.units as u
 import numpy as np
@@ -15,14 +13,13 @@ from astropy.utils.data import get_readable_fileobj
 from astropy.utils.exceptions import AstropyWarning
 
 from ..errors import DirtyImageError
+from ..ignored_warnings import ignored
 from .extensions import hdu_number, is_meant, split_extension
 from .scaled import scaled_pixels
 
 __all__ = ["IMAGE_HDUS", "check_size", "first_image", "is_packed", "opened_fits"]
 
 log = logging.getLogger(__name__)
-
-_of_warnings = RLock()
 
 IMAGE_HDUS = fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU
 MOST_AXES = 999
@@ -94,11 +91,8 @@ def _of_hdu(number, hdu, file):
 
 @contextmanager
 def _quiet():
-    """Odd letters in a header, or missing padding, do no harm; where pixels are missing, reading them fails.
-
-    What warnings are shown is a setting of the process, which threads must not change at the same time.
-    """
-    with _of_warnings, warnings.catch_warnings(action="ignore", category=AstropyWarning):
+    """Odd letters in a header, or missing padding, do no harm; where pixels are missing, reading them fails."""
+    with ignored(AstropyWarning):
         yield
 
 

@@ -1,6 +1,5 @@
 """The spectral axis of a cube: frequencies and velocities of its channels."""
 
-import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning
 
 from ..errors import DirtyImageError
+from ..ignored_warnings import ignored
 
 __all__ = ["SpectralAxis", "plane_frequency", "spectral_axis", "spectral_number", "without_terms"]
 
@@ -96,8 +96,7 @@ def plane_frequency(header):
         return _radio(value) if str(unit).strip() in ("", "Hz") else None
     cards = {"CTYPE1": kind, "CUNIT1": str(unit), "CRVAL1": value, "CRPIX1": 1.0, "CDELT1": 1.0}
     cards |= {key: header[key] for key in REST if isinstance(header.get(key), int | float)}
-    with warnings.catch_warnings(), suppress(ValueError):  # wcslib's are, and those of a header
-        warnings.simplefilter("ignore", FITSFixedWarning)
+    with ignored(FITSFixedWarning), suppress(ValueError):  # wcslib's are, and those of a header
         return _radio(float(spectral_axis(WCS(fits.Header(cards)), 1, "").frequency[0].to_value(u.Hz)))
     return None
 

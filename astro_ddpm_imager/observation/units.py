@@ -2,12 +2,12 @@
 
 import logging
 import re
-import warnings
 
 import astropy.units as u
 import numpy as np
 
 from ..errors import DirtyImageError
+from ..ignored_warnings import ignored
 
 __all__ = ["CAPITALS", "JY_PER_BEAM", "axis_unit", "in_jy_per_beam", "is_brightness", "is_variance", "parse_unit"]
 
@@ -102,8 +102,7 @@ def is_variance(text):
 
 
 def _unit_of_astropy(text):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", u.UnitsWarning)  # of two slashes: what it is taken for is said
+    with ignored(u.UnitsWarning):  # of two slashes: what it is taken for is said
         return _of_beams(u.Unit(text, parse_strict="silent"))
 
 

@@ -1,12 +1,12 @@
 """FITS headers of the products: what they keep of the input's, and how they were made."""
 
-import warnings
 from contextlib import suppress
 
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning
 
+from ..ignored_warnings import ignored
 from ..observation.headers import as_card
 from ..observation.history import history_lines
 from ..observation.spectral import plane_frequency
@@ -80,8 +80,7 @@ def _carry_place(header, meta):
     given = {key: meta[key] for key in keys if isinstance(meta.get(key), int | float) and np.isfinite(meta[key])}
     if not given:
         return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FITSFixedWarning)
+    with ignored(FITSFixedWarning):
         place = WCS(fits.Header({"WCSAXES": 2, **given})).wcs.obsgeo
     header.update({key: value for key, value in zip(keys, place.tolist(), strict=True) if np.isfinite(value)})
 
