@@ -184,7 +184,9 @@ def image_cube(
     read = [path for image in images.values() if image is not None for path in file_paths(image.header)]
     check_not_read(prefix, read, CUBE_PRODUCTS)
     made_of = _made_of(imager, images, chosen) | {
-        "options": options_text(beam, imager.tile, None, cube.stokes, False, imager.insist, keep_axes)
+        "options": options_text(
+            beam=beam, tile=imager.tile, stokes=cube.stokes, insist=imager.insist, keep_axes=keep_axes
+        )
     }
     files = CubeFiles(prefix, cube, chosen, made_of, overwrite, keep_axes)
     with files.claimed(resume) as done:

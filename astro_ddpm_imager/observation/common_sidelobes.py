@@ -7,8 +7,6 @@ from scipy.fft import irfft2, rfft2
 from scipy.ndimage import map_coordinates, maximum_filter
 from scipy.sparse.csgraph import connected_components
 
-from .reach import covering
-
 __all__ = ["with_common_sidelobes"]
 
 LEAST = 5.0  # standard deviations of what all sources show of a sidelobe
@@ -43,15 +41,14 @@ def with_common_sidelobes(dirty, gaussians, loudness, doubted):
     `~astro_ddpm_imager.observation.dirty.DirtyImage`
         ``dirty`` itself where there are none.
     """
-    whole, (ny, nx) = dirty.psf.shape, dirty.shape
+    whole = dirty.psf.shape
     weights = np.where(np.isfinite(dirty.data), loudness**-2.0, 0)
     sources = np.conj(rfft2(gaussians.squares(dirty.shape), s=whole))
-    squared = np.zeros(whole)
-    np.add.at(squared, gaussians.nearest(dirty.shape), gaussians.flux**2)
-    certainty = _both_sides(irfft2(np.conj(rfft2(squared)) * rfft2(weights, s=whole), s=whole))
+    power = np.conj(rfft2(gaussians.power(dirty.shape), s=whole))
+    certainty = _both_sides(irfft2(power * rfft2(weights, s=whole), s=whole))
     # Where not even the faintest source is seen, rounding is no sidelobe.
     shown_at_all = certainty > np.square(gaussians.flux).min() * np.median(weights[weights > 0]) / 2
-    shape_of_one = rfft2(np.roll(covering(dirty.beam_kernel, dirty.shape), dirty.shape, (0, 1)))
+    shape_of_one = replace(dirty, psf=None).transfer  # the restoring beam's
     parts = _parts(gaussians, ONE_SOURCE * dirty.beam_pixels)
     doubted = np.roll(doubted, dirty.shape, (0, 1))
     searched = doubted & shown_at_all
@@ -69,7 +66,7 @@ def with_common_sidelobes(dirty, gaussians, loudness, doubted):
         if not heights.any():
             break
         sidelobes = np.where(doubted, irfft2(rfft2(heights) * shape_of_one, s=whole), 0)
-        dirty = replace(dirty, psf=dirty.psf + np.roll(sidelobes, (ny, nx), (0, 1)))
+        dirty = replace(dirty, psf=dirty.psf + np.roll(sidelobes, dirty.shape, (0, 1)))
     return dirty
 
 

@@ -58,6 +58,12 @@ class Components(Columns):
         """The pixels (y, x) of an image that are nearest to the centres, two 1D arrays of int."""
         return nearest_pixels(self.x, self.y, shape)
 
+    def power(self, shape):
+        """Squares of the fluxes on the nearest pixels of an image, which is 0 elsewhere."""
+        image = np.zeros(shape)
+        np.add.at(image, self.nearest(shape), self.flux**2)
+        return image
+
     def scaled(self, factor):
         """The same with other fluxes."""
         return Components(self.x, self.y, self.flux * factor, self.covariance)

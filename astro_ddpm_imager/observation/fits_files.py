@@ -89,11 +89,9 @@ def _of_hdu(number, hdu, file):
         ) from error
 
 
-@contextmanager
 def _quiet():
     """Odd letters in a header, or missing padding, do no harm; where pixels are missing, reading them fails."""
-    with ignored(AstropyWarning):
-        yield
+    return ignored(AstropyWarning)
 
 
 def is_packed(path):

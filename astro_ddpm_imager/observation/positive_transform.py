@@ -1,7 +1,7 @@
 """The transform of a PSF, which is positive, from the part of the PSF that is known, and from what an image shows."""
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 
 import numpy as np
@@ -107,9 +107,9 @@ def explain_image(weights, psf, period, sides, seen):
     # The known part counts by the error with which it can be had on coarse pixels, the image by its noise.
     left = left_of(weights)
     error = np.sqrt(np.mean(left[left != 0] ** 2))
+    once = _Shown.of(seen, period, sides, weights, error)
     for counted in COUNTED:
-        shown = _Shown(seen, period, sides, weights, error, counted)
-        found, taken, iterations = _before_noise_is_taken(weights, left_of, shown)
+        found, taken, iterations = _before_noise_is_taken(weights, left_of, once.scaled(counted))
         if iterations >= FEWEST:
             break
     return found, taken
@@ -160,34 +160,58 @@ def _descend(start, step, ignored=0):
         yield weights
 
 
+@dataclass(frozen=True)
 class _Shown:
-    """What an image says of weights that explain a PSF but for an error.
+    """What an image says of weights that explain a PSF but for an error: all on coarse pixels, those in the image.
 
     Convolution with the sources is a factor in the uv plane, so their power there bounds the curvature of each weight.
     Half of the noise, which has the PSF's spectrum, looks like sidelobes of the sources.
     """
 
-    def __init__(self, seen, period, sides, weights, error, counted):
-        middle, scale = [n // 2 for n in seen.image.shape], counted * error / seen.noise
-        self.sides = sides
-        self.there, at = _coarse_pixels(seen.image.shape, period, sides)
+    sides: tuple
+    there: tuple
+    inside: np.ndarray
+    counted: np.ndarray
+    image: np.ndarray
+    more_noise: np.ndarray
+    waves: np.ndarray
+    noise: np.ndarray  # standard deviation of the transform of what is noise in the image, as far as it looks so
+
+    @classmethod
+    def of(cls, seen, period, sides, weights, error):
+        """An image in units in which its noise is the error."""
+        middle, scale = [n // 2 for n in seen.image.shape], error / seen.noise
+        there, at = _coarse_pixels(seen.image.shape, period, sides)
         inside = binary_erosion(np.isfinite(seen.image), iterations=NEAR_BLANKS, border_value=1)
-        self.inside, self.counted = (
+        inside, counted = (
             map_coordinates(mask.astype(np.float32), at, order=0) > 0 for mask in (inside, inside & seen.counted)
         )
-        self.image, self.more_noise = (
-            (map_coordinates(np.nan_to_num(image), at, order=5, mode="mirror") * scale).astype(np.float32)
-            for image in (seen.image, seen.more_noise)
+        image, more_noise = (
+            (map_coordinates(np.nan_to_num(values), at, order=5, mode="mirror") * scale).astype(np.float32)
+            for values in (seen.image, seen.more_noise)
         )
         sources = replace(seen.gaussians, x=seen.gaussians.x - middle[1], y=seen.gaussians.y - middle[0])
         on_coarse = sources.on_grid([p / side for p, side in zip(period, sides, strict=True)]).scaled(scale)
-        self.waves = on_coarse.spectrum(fftfreq(sides[0]), rfftfreq(sides[1])).astype(np.complex64)
-        self.curvature = 1 + np.abs(self.waves) ** 2  # of image and PSF together, at most
+        waves = on_coarse.spectrum(fftfreq(sides[0]), rfftfreq(sides[1])).astype(np.complex64)
         # The image is a window, which smooths the spectrum.
-        width = [side / (2 * n) for side, n in zip(sides, self.image.shape, strict=True)]
+        width = [side / (2 * n) for side, n in zip(sides, image.shape, strict=True)]
         spectrum = gaussian_filter(weights, width, mode="wrap")
-        power = np.count_nonzero(self.inside) / 2 * spectrum / spectrum.mean()
-        self.of_noise = error * np.abs(self.waves) * np.sqrt(power)  # standard deviation of the gradient due to noise
+        noise = error * np.sqrt(np.count_nonzero(inside) / 2 * spectrum / spectrum.mean())
+        return cls(sides, there, inside, counted, image, more_noise, waves, noise)
+
+    def scaled(self, factor):
+        """The same image, so many times as large beside the PSF."""
+        return replace(self, image=factor * self.image, more_noise=factor * self.more_noise, waves=factor * self.waves)
+
+    @cached_property
+    def curvature(self):
+        """Of image and PSF together, at most."""
+        return 1 + np.abs(self.waves) ** 2
+
+    @property
+    def of_noise(self):
+        """Standard deviation of the gradient due to noise."""
+        return np.abs(self.waves) * self.noise
 
     def see(self, weights):
         """The sources, with the PSF that some weights make, on coarse pixels."""

@@ -46,9 +46,8 @@ def unknown_sidelobes(gaussians, shape, power):
     2D array, shape (ny, nx)
         In the unit of the fluxes.
     """
-    squared, both = np.zeros(shape), [2 * n for n in shape]
-    np.add.at(squared, gaussians.nearest(shape), gaussians.flux**2)
-    return np.sqrt(irfft2(rfft2(squared, s=both) * power, s=both)[: shape[0], : shape[1]].clip(0))
+    both = [2 * n for n in shape]
+    return np.sqrt(irfft2(rfft2(gaussians.power(shape), s=both) * power, s=both)[: shape[0], : shape[1]].clip(0))
 
 
 def noise_beside(residual, expected):
