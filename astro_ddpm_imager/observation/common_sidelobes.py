@@ -87,7 +87,7 @@ def _all_agree(offset, gaussians, parts, weighted, weights):
     for side, sign in enumerate((1, -1)):
         at = gaussians.y + sign * offset[0], gaussians.x + sign * offset[1]
         for total, image, power in ((shown, weighted, 1), (certainty, weights, 2)):
-            values = map_coordinates(image, at, order=1)
+            values = map_coordinates(image, at, order=1, mode="grid-constant")
             np.add.at(total[side], parts, values * gaussians.flux**power)
     others, certain = shown.sum() - shown, certainty.sum() - certainty
     seen = np.sign(shown.sum()) * others / np.sqrt(np.maximum(certain, 1e-6 * certainty.sum()))

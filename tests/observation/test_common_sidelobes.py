@@ -79,3 +79,10 @@ def test_components_of_one_source_see_one_thing():
     double = Components.points([108.2, 110.2], [20.7, 22.0], [60.0, 60.0])
     dirty = observed(faint=[(109.2 + OFFSET[1], 21.3 + OFFSET[0], 12.0)], sources=double)
     assert told(dirty, double) is dirty
+
+
+def test_a_source_at_the_edge_at_the_offset_of_one_is_none():
+    """Where its place is a third of a pixel beyond the image."""
+    one = Components.points([70.7], [64.0], [60.0])
+    dirty = observed(faint=[(0, 64, 30.0)], sources=one)
+    assert told(dirty, one) is dirty
