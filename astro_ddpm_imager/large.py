@@ -20,7 +20,7 @@ from .progress import tile_progress
 from .sources.joining import join_catalogs
 from .tile import TilePiece, image_tile
 from .tiled_result import KEPT, TILED, TiledResult
-from .whole_files import written_whole
+from .whole_files import saying_where, written_whole
 
 __all__ = ["image_in_tiles", "in_tiles"]
 
@@ -83,7 +83,8 @@ def image_in_tiles(imager, image, companions, beam=None, folder=None, resume=Tru
     try:
         if not resume:
             planes.empty()
-        return _Work(imager, image, companions, beam, planes).run()
+        with saying_where(planes.path):
+            return _Work(imager, image, companions, beam, planes).run()
     except BaseException:
         planes.let_go()
         raise

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, and folders that one process has for itself."""
 
+import errno
 import os
 from contextlib import contextmanager, suppress
 
@@ -8,7 +9,7 @@ try:
 except ImportError:  # Windows: there are no locks, and what killed runs leave stays
     fcntl = None
 
-__all__ = ["claimed", "lock_of", "locked", "written_whole"]
+__all__ = ["claimed", "lock_of", "locked", "saying_where", "written_whole"]
 
 
 @contextmanager
@@ -27,10 +28,38 @@ def written_whole(path):
     """
     part = path.with_name(f"{path.stem}.part{path.suffix}")
     try:
-        yield part
+        with saying_where(part):
+            yield part
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def saying_where(path):
+    """Say of an error in writing, such as that of a full disk, where it was: what writes pixels and tables does not.
+
+    Parameters
+    ----------
+    path : `~pathlib.Path`
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    OSError
+        With the path, if it had none.
+    """
+    try:
+        yield
+    except OSError as error:
+        # Others, of links and clusters for instance, say themselves what is wrong.
+        if type(error) is not OSError or error.filename is not None or str(path) in str(error):
+            raise
+        number = error.errno or errno.ENOSPC  # of which astropy and numpy say everything but the number
+        raise OSError(number, f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 @contextmanager

@@ -261,6 +261,14 @@ def test_tiles_of_a_run_that_is_alive_stay(tmp_path, field, middle, monkeypatch,
     assert np.isfinite(fits.getdata(tmp_path / "out" / "f.image.fits")).all()
 
 
+@pytest.mark.parametrize("pixels, where", [(10, "psf-0.part.npy"), (SHAPE[0] * SHAPE[1], "")])
+def test_a_full_disk_is_said_with_the_path_of_the_tiles(in_tiles, field, middle, tmp_path, little_room, pixels, where):
+    """Of a plane, or of what is larger than planes."""
+    folder, given = tmp_path / ".f.tiles", {"psf": middle}
+    with little_room(128 + 4 * pixels), pytest.raises(OSError, match=rf"{folder / where}: cannot be written"):
+        large.image_in_tiles(in_tiles, field["dirty"].copy(), given, field["beam"], folder)
+
+
 def test_noise_and_several_psfs_on_the_command_line(tmp_path, field, middle, capsys):
     write(tmp_path, field, middle, other=middle.astype(np.float32), noise=np.ones(SHAPE, np.float32))
     psfs = [part for name in ("f.psf", "other") for part in ("--psf", str(tmp_path / f"{name}.fits"))]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..whole_files import claimed, written_whole
+from ..whole_files import claimed, saying_where, written_whole
 
 __all__ = ["Plane", "PlaneFolder"]
 
@@ -94,13 +94,10 @@ class Plane:
         (top, bottom, _), (start, stop, _) = (s.indices(n) for s, n in zip(window, pixels.shape, strict=True))
         values = np.broadcast_to(np.asarray(values, np.float32), (bottom - top, stop - start))
         # Not through a memory map, which a full disk would end the process with.
-        try:
-            with self.path.open("r+b") as stream:
-                for row, line in zip(range(top, bottom), values, strict=True):
-                    stream.seek(pixels.offset + (row * pixels.shape[1] + start) * values.itemsize)
-                    stream.write(line.tobytes())
-        except OSError as error:
-            raise OSError(error.errno, f"{self.path}: cannot be written ({error.strerror or error})") from error
+        with saying_where(self.path), self.path.open("r+b") as stream:
+            for row, line in zip(range(top, bottom), values, strict=True):
+                stream.seek(pixels.offset + (row * pixels.shape[1] + start) * values.itemsize)
+                stream.write(line.tobytes())
 
 
 class PlaneFolder:

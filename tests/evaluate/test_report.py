@@ -298,6 +298,13 @@ def test_a_report_is_of_one_run(folder, without_finders, tmp_path):
     assert list((tmp_path / "fields").iterdir()) == []
 
 
+def test_a_full_disk_is_said_with_the_path_of_the_report(evaluated, tmp_path, little_room):
+    evaluation, *_ = evaluated
+    with little_room(9000), pytest.raises(OSError, match=rf"{tmp_path}: cannot be written"):
+        write_report(evaluation, tmp_path, RADIUS)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_fields_without_a_single_source(folder, without_finders, tmp_path):
     """The rows are there and say that there is nothing to score."""
     truth = Table.read(folder / "truth.ecsv")[:0]

@@ -314,6 +314,13 @@ def test_fields_of_two_runs_are_not_mixed(tmp_path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_a_full_disk_is_said_with_the_path_of_the_field(tmp_path, little_room):
+    seen, recipe = observation(shape=(64, 64)), SourceRecipe(number=(0, 0))
+    with little_room(9000), pytest.raises(OSError, match=r"psf\.part\.fits: cannot be written"):
+        simulate_fields(seen, recipe, 47 * u.uJy, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_headers_have_four_axes(tmp_path):
     seen = observation(shape=(64, 64))
     simulate_fields(seen, SourceRecipe(number=(0, 0)), 47 * u.uJy, tmp_path)
