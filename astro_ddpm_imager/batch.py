@@ -3,7 +3,7 @@
 import logging
 import math
 from argparse import Namespace
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from shutil import rmtree
@@ -39,6 +39,8 @@ from .products.cube_files import CUBE_PRODUCTS, check_cube_free
 from .products.headers import channels_text
 from .products.provenance import is_made, left_by_interruption
 from .products.writing import check_free, check_not_read
+from .tiled_result import TiledResult
+from .whole_files import claimed
 
 __all__ = ["image_demo", "image_files"]
 
@@ -177,10 +179,9 @@ def _image(args, path, prefix, imager):
         given = {name: companion() for name, companion in companions.items()}
         return with_options(imager(dirty, beam=args.beam, **given), options_of(args))
     folder = tiles_folder(prefix)
-    if not args.resume:
-        rmtree(folder, ignore_errors=True)
     try:
-        return with_options(image_in_tiles(imager, dirty, companions, args.beam, folder), options_of(args))
+        result = image_in_tiles(imager, dirty, companions, args.beam, folder, args.resume)
+        return with_options(result, options_of(args))
     except DirtyImageError:
         rmtree(folder, ignore_errors=True)
         raise
@@ -212,7 +213,12 @@ def _write(args, path, prefix, result):
         # Nothing was there when this began: what is there now was left by a worker that died.
         replaced = is_made(prefix, own) or left_by_interruption(prefix, own)
     paths = result.write(prefix, replaced, args.keep_axes)
-    rmtree(tiles_folder(prefix), ignore_errors=True)
+    left = tiles_folder(prefix)
+    if isinstance(result, TiledResult):
+        result.planes.remove()
+    elif left.is_dir():
+        with suppress(FileExistsError), claimed(left):  # that of another process stays
+            rmtree(left, ignore_errors=True)
     return paths
 
 

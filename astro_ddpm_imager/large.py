@@ -14,13 +14,13 @@ from .observation.planes import Plane, PlaneFolder
 from .observation.reading import file_digest
 from .observation.stored import StoredObservation
 from .pieces import run_pieces
-from .products.folders import check_made_of, locked
+from .products.folders import check_made_of
 from .products.provenance import what_counts
 from .progress import tile_progress
 from .sources.joining import join_catalogs
 from .tile import TilePiece, image_tile
 from .tiled_result import KEPT, TILED, TiledResult
-from .whole_files import written_whole
+from .whole_files import saying_where, written_whole
 
 __all__ = ["image_in_tiles", "in_tiles"]
 
@@ -48,7 +48,7 @@ def in_tiles(shape, tile):
     return shape[0] * shape[1] > LARGEST if tile is None else max(shape) > tile
 
 
-def image_in_tiles(imager, image, companions, beam=None, folder=None):
+def image_in_tiles(imager, image, companions, beam=None, folder=None, resume=True):
     """Image a large dirty image tile by tile.
 
     Parameters
@@ -61,8 +61,10 @@ def image_in_tiles(imager, image, companions, beam=None, folder=None):
         functions that read them.
     beam : `~radio_beam.Beam`, optional
     folder : `~pathlib.Path`, optional
-        For work in progress: what is there already of it is not done again. By default a temporary one, which goes
-        with the result.
+        For work in progress, which no other process may have until the result is gone. By default a temporary one,
+        which goes with the result.
+    resume : bool, optional
+        What is there already in the folder is not done again; else it is removed.
 
     Returns
     -------
@@ -72,15 +74,19 @@ def image_in_tiles(imager, image, companions, beam=None, folder=None):
     ------
     DirtyImageError
         No tile can be imaged; or as of `~astro_ddpm_imager.DiffusionImager`.
+    FileExistsError
+        Another process works in the folder.
     SettingError
         Tiles are smaller than three times what they overlap by, or what is in the folder was made otherwise.
     """
     planes = PlaneFolder(KEPT, folder)
     try:
-        with locked(planes.path):
+        if not resume:
+            planes.empty()
+        with saying_where(planes.path):
             return _Work(imager, image, companions, beam, planes).run()
     except BaseException:
-        planes.remove()
+        planes.let_go()
         raise
 
 

@@ -4,6 +4,7 @@ import functools
 import shutil
 import signal
 import subprocess
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,6 +48,23 @@ def casa_fields():
     if not SHARED.is_dir():
         pytest.skip(f"the development data are not at {SHARED}")
     return SHARED
+
+
+@pytest.fixture
+def little_room():
+    """A context in which no file can grow beyond some bytes, as on a disk that is full."""
+    resource = pytest.importorskip("resource", reason="Windows has no such limits")
+
+    @contextmanager
+    def limited(size):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
 
 
 @pytest.fixture

@@ -220,6 +220,8 @@ def test_resume_takes_nothing_of_another_image_or_seed_for_done(demo, tmp_path, 
     )
     assert image(tmp_path / "a/x.fits", "--seed", "2", *at[2:]) == 1
     assert digests(out) == made
+    for seed, status in ((20261128120000, 0), (20261128120001, 1)):  # as a date, of which numbers keep all digits
+        assert image(tmp_path / "a/x.fits", "--seed", str(seed), "--output-dir", tmp_path / "d", "--resume") == status
     (out / "x.catalog.ecsv").write_text("")
     assert image(tmp_path / "a/x.fits", *at) == 0
     after = digests(out)

@@ -5,6 +5,7 @@ import gc
 import json
 import logging
 import pickle
+import sys
 
 import astropy.units as u
 import numpy as np
@@ -22,6 +23,7 @@ from astro_ddpm_imager.cli import main
 from astro_ddpm_imager.errors import DirtyImageError, SettingError
 from astro_ddpm_imager.observation.components import Components
 from astro_ddpm_imager.observation.grid import tiles
+from astro_ddpm_imager.products.writing import PRODUCTS
 from astro_ddpm_imager.simulate import Observation, read_array
 
 from .conftest import with_another_model
@@ -236,6 +238,35 @@ def test_an_interrupted_image_goes_on_at_its_next_tile(tmp_path, field, middle, 
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         path.name for path in (tmp_path / "whole").iterdir()
     }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no locks of folders")
+@pytest.mark.parametrize("how", [[], ["--resume"], ["--overwrite"]])
+def test_tiles_of_a_run_that_is_alive_stay(tmp_path, field, middle, monkeypatch, capsys, how):
+    write(tmp_path, field, middle)
+    call = ["image", str(tmp_path / "f.dirty.fits"), "--psf", str(tmp_path / "f.psf.fits"), *ARGUMENTS]
+    call += ["--output-dir", str(tmp_path / "out")]
+    run, others = large.run_pieces, []
+
+    def beside_another(function, imager, pieces):
+        for number, done in enumerate(run(function, imager, pieces)):
+            if number == 2:
+                others.append(main([*call, *how]))
+            yield done
+
+    monkeypatch.setattr(large, "run_pieces", beside_another)
+    assert main(call) == 0
+    assert others == [1] and len(list((tmp_path / "out").iterdir())) == len(PRODUCTS)
+    assert f"{tmp_path / 'out' / '.f.tiles'} is written to by another process" in capsys.readouterr().err
+    assert np.isfinite(fits.getdata(tmp_path / "out" / "f.image.fits")).all()
+
+
+@pytest.mark.parametrize("pixels, where", [(10, "psf-0.part.npy"), (SHAPE[0] * SHAPE[1], "")])
+def test_a_full_disk_is_said_with_the_path_of_the_tiles(in_tiles, field, middle, tmp_path, little_room, pixels, where):
+    """Of a plane, or of what is larger than planes."""
+    folder, given = tmp_path / ".f.tiles", {"psf": middle}
+    with little_room(128 + 4 * pixels), pytest.raises(OSError, match=rf"{folder / where}: cannot be written"):
+        large.image_in_tiles(in_tiles, field["dirty"].copy(), given, field["beam"], folder)
 
 
 def test_noise_and_several_psfs_on_the_command_line(tmp_path, field, middle, capsys):

@@ -16,6 +16,7 @@ from matplotlib import rc_context
 from ..products.catalog_files import write_ecsv
 from ..products.folders import scratch_folder
 from ..products.writing import check_kept
+from ..whole_files import saying_where
 from . import calibration_tables
 from .figures import STYLE, draw_figures
 from .finders import DEPTH, THRESH_ISL, THRESH_PIX
@@ -167,7 +168,7 @@ def write_report(evaluation: Evaluation, output: str | PathLike[str], radius: u.
     """
     output, summary = Path(output), Summary(evaluation, radius)
     output.mkdir(parents=True, exist_ok=True)
-    with scratch_folder(output) as scratch:
+    with saying_where(output), scratch_folder(output) as scratch:
         _write_parts(summary, evaluation.settings, scratch)
         (output / "figures").mkdir(exist_ok=True)
         written = {path: output / path.relative_to(scratch) for path in sorted(scratch.rglob("*.*"))}

@@ -20,6 +20,7 @@ from ..failures import Failures
 from ..imager import DiffusionImager
 from ..observation.reading import read_image
 from ..progress import hidden, tqdm
+from ..whole_files import claimed
 from .aggregates import aggregate_catalogs
 from .fields import NOT_STATED, read_folder, true_pixels, true_snr
 from .finders import FINDERS, FinderError, measurement_sets, nothing_found
@@ -129,8 +130,9 @@ def run_fields(
     EvaluationError
         The truth, the settings or all fields cannot be used, or ``output`` holds
         a run with others.
-    DirtyImageError
-        The only field cannot be used.
+    with claimed(Path(output)):
+        DirtyImageError
+            The only field cannot be used.
     """
     _check(imager)
     if fields is not None and fields < 1:
@@ -164,30 +166,31 @@ def run_fields(
     }
     if len(components) != len(sources_of_all):
         settings["components_sha256"] = _digest(components)
-    check_settings(Path(output) / "settings.json", settings)
-    disable, failures = hidden(progress), Failures("fields", len(inputs))
-    for number in tqdm(list(inputs), desc="imaging", unit="field", disable=disable):
-        truth_here, components_here = (table[table["field"] == number] for table in (sources, components))
-        if is_whole(parts, number, len(truth_here)):
-            check_files(parts, number, inputs[number])
-            continue
-        try:
-            _image_field(parts, number, inputs[number], truth_here, components_here, imager, fwhm)
-        except EvaluationError:  # of the truth, which is that of all fields
-            raise
-        except Exception as error:
-            failures.add(str(inputs.pop(number)["dirty"]), error)
-    if not inputs:
-        raise EvaluationError(f"{failures}; the first: {failures.said[0][1]}")
-    sources = sources[np.isin(sources["field"], list(inputs))]
-    names = [OURS, *AGGREGATES, MATCHED_FILTER]
-    sets = measurement_sets(folder, inputs)
-    for finder in FINDERS:
-        numbers = list(inputs) if finder.restore is None else [number for number in inputs if number in sets]
-        if numbers and _find_fields(parts, finder, numbers, inputs, sets, imager.pblimit, disable):
-            names.append(finder.name)
-    evaluation = _collect(parts, list(inputs), sources, names, settings)
-    return replace(evaluation, truth_path=None if truth is None else Path(truth), failures=failures)
+    with claimed(Path(output)):
+        check_settings(Path(output) / "settings.json", settings)
+        disable, failures = hidden(progress), Failures("fields", len(inputs))
+        for number in tqdm(list(inputs), desc="imaging", unit="field", disable=disable):
+            truth_here, components_here = (table[table["field"] == number] for table in (sources, components))
+            if is_whole(parts, number, len(truth_here)):
+                check_files(parts, number, inputs[number])
+                continue
+            try:
+                _image_field(parts, number, inputs[number], truth_here, components_here, imager, fwhm)
+            except EvaluationError:  # of the truth, which is that of all fields
+                raise
+            except Exception as error:
+                failures.add(str(inputs.pop(number)["dirty"]), error)
+        if not inputs:
+            raise EvaluationError(f"{failures}; the first: {failures.said[0][1]}")
+        sources = sources[np.isin(sources["field"], list(inputs))]
+        names = [OURS, *AGGREGATES, MATCHED_FILTER]
+        sets = measurement_sets(folder, inputs)
+        for finder in FINDERS:
+            numbers = list(inputs) if finder.restore is None else [number for number in inputs if number in sets]
+            if numbers and _find_fields(parts, finder, numbers, inputs, sets, imager.pblimit, disable):
+                names.append(finder.name)
+        evaluation = _collect(parts, list(inputs), sources, names, settings)
+        return replace(evaluation, truth_path=None if truth is None else Path(truth), failures=failures)
 
 
 def _check(imager):

@@ -3,12 +3,13 @@
 import shutil
 import tempfile
 import weakref
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ..whole_files import written_whole
+from ..whole_files import claimed, saying_where, written_whole
 
 __all__ = ["Plane", "PlaneFolder"]
 
@@ -93,13 +94,10 @@ class Plane:
         (top, bottom, _), (start, stop, _) = (s.indices(n) for s, n in zip(window, pixels.shape, strict=True))
         values = np.broadcast_to(np.asarray(values, np.float32), (bottom - top, stop - start))
         # Not through a memory map, which a full disk would end the process with.
-        try:
-            with self.path.open("r+b") as stream:
-                for row, line in zip(range(top, bottom), values, strict=True):
-                    stream.seek(pixels.offset + (row * pixels.shape[1] + start) * values.itemsize)
-                    stream.write(line.tobytes())
-        except OSError as error:
-            raise OSError(error.errno, f"{self.path}: cannot be written ({error.strerror or error})") from error
+        with saying_where(self.path), self.path.open("r+b") as stream:
+            for row, line in zip(range(top, bottom), values, strict=True):
+                stream.seek(pixels.offset + (row * pixels.shape[1] + start) * values.itemsize)
+                stream.write(line.tobytes())
 
 
 class PlaneFolder:
@@ -110,16 +108,40 @@ class PlaneFolder:
     names : iterable of str
         Of the planes that a pickle has, where there are such.
     path : `~pathlib.Path`, optional
-        Made if needed. By default a temporary folder, which goes with the last that has it.
+        Made if needed, and of this process alone until it is let go. By default a temporary folder, which goes with
+        the last that has it.
+
+    Attributes
+    ----------
+    let_go : callable
+        Remove a temporary folder, or let other processes have the one that was given.
+
+    Raises
+    ------
+    FileExistsError
+        Another process has the folder.
     """
 
     def __init__(self, names, path=None):
         self.names = tuple(names)
-        self.path = Path(tempfile.mkdtemp(prefix="tiles-")) if path is None else path
-        self.path.mkdir(parents=True, exist_ok=True)
-        self.remove = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
-        if path is not None:
-            self.remove.detach()
+        if path is None:
+            self.path = Path(tempfile.mkdtemp(prefix="tiles-"))
+            self.let_go = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+            return
+        self.path, claim = path, ExitStack()
+        path.mkdir(parents=True, exist_ok=True)
+        claim.enter_context(claimed(path))
+        self.let_go = weakref.finalize(self, claim.close)
+
+    def remove(self):
+        """Remove the folder, and let it go."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.let_go()
+
+    def empty(self):
+        """Remove what is in the folder."""
+        for path in self.path.iterdir():
+            path.unlink()
 
     def __getitem__(self, name):
         return Plane(self.path / f"{name}.npy")

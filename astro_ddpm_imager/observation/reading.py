@@ -325,6 +325,9 @@ def _of_plane(meta, axis, plane):
     for si in (u.Hz, u.m / u.s, u.m):
         if given.is_equivalent(si):
             scale, meta[unit] = given.to(si), si.to_string("fits")
+    turn = f"PC{axis}_{axis}"
+    if is_number(meta.get(turn)):  # as astropy writes a CD matrix, with a CDELT of 1 that it may leave out
+        width = meta.pop(turn) * (width if is_number(width) else 1.0)
     if is_number(width):
         meta[f"CDELT{axis}"] = scale * width
         if is_number(reference):

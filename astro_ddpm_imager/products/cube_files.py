@@ -17,9 +17,10 @@ from radio_beam import Beam
 
 from ..observation.beam import beam_covariance
 from ..sources.catalog import describe, restoring_beams
+from ..whole_files import claimed
 from .catalog_files import read_catalog, write_ecsv
 from .cube_beams import BLOCK, give_beams, reserve_beams
-from .folders import check_made_of, claimed
+from .folders import check_made_of
 from .headers import cube_header
 from .writing import IMAGES, check_free, product_path, put_in_place
 

@@ -1,20 +1,16 @@
-"""Folders that several processes write to: work in progress, locks, and moves that replace nothing."""
+"""Folders that several processes write to: work in progress, and moves that replace nothing."""
 
 import logging
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import SettingError
+from ..whole_files import lock_of
 
-try:
-    import fcntl
-except ImportError:  # Windows: there are no locks, and what killed runs leave stays
-    fcntl = None
-
-__all__ = ["check_made_of", "claimed", "locked", "move_without_replacing", "scratch_folder"]
+__all__ = ["check_made_of", "move_without_replacing", "scratch_folder"]
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +35,13 @@ def scratch_folder(folder):
     """
     for left in folder.glob(f"{START}*"):
         if left.is_dir() and not left.is_symlink():
-            with _lock(left, wait=False) as alone:
+            with lock_of(left, wait=False) as alone:
                 if alone:
                     log.info("%s was left by a run that was killed; it is removed", left)
                     shutil.rmtree(left, ignore_errors=True)
     while True:
         scratch = Path(tempfile.mkdtemp(dir=folder, prefix=START))
-        with _lock(scratch, wait=False) as alone:
+        with lock_of(scratch, wait=False) as alone:
             # Before it was locked, another process may have taken it for one of these.
             if alone is False or not scratch.exists():
                 continue
@@ -86,45 +82,6 @@ def _said(value):
     return "one that was given" if isinstance(value, str) and len(value) == SHA256 else repr(value)
 
 
-@contextmanager
-def locked(folder):
-    """Keep other processes out of this context, for the same folder.
-
-    Parameters
-    ----------
-    folder : `~pathlib.Path`
-
-    Yields
-    ------
-    None
-    """
-    with _lock(folder, wait=True):
-        yield
-
-
-@contextmanager
-def claimed(folder):
-    """Have a folder for this process alone, which other processes are told.
-
-    Parameters
-    ----------
-    folder : `~pathlib.Path`
-
-    Yields
-    ------
-    None
-
-    Raises
-    ------
-    FileExistsError
-        Another process has it.
-    """
-    with _lock(folder, wait=False) as alone:
-        if alone is False:
-            raise FileExistsError(f"{folder} is written to by another process; let it finish, or choose another name")
-        yield
-
-
 def move_without_replacing(path, target):
     """Move a file within a file system; a file that is there already stays.
 
@@ -146,24 +103,3 @@ def move_without_replacing(path, target):
         path.replace(target)
     else:
         path.unlink()
-
-
-@contextmanager
-def _lock(folder, wait):
-    """Lock a folder; yields True if it is this process's, False if another has it, None if there are no locks."""
-    if fcntl is None:
-        yield None
-        return
-    alone, descriptor = None, None
-    try:
-        with suppress(OSError):  # network file systems may have no locks of folders
-            descriptor = os.open(folder, os.O_RDONLY)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-                alone = True
-            except BlockingIOError:
-                alone = False
-        yield alone
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)

@@ -146,6 +146,8 @@ def _differences(path, origin):
 
 
 def _same(one, other):
-    """Whether values are the same, as far as headers keep them: 15 digits, and ASCII."""
+    """Whether values are the same, as far as headers keep them: whole numbers, 15 digits of others, and ASCII."""
     numbers = all(isinstance(value, int | float) for value in (one, other))
-    return math.isclose(one, other, rel_tol=1e-12) if numbers else as_card(one) == as_card(other)
+    if numbers and any(isinstance(value, float) for value in (one, other)):
+        return math.isclose(one, other, rel_tol=1e-12)
+    return as_card(one) == as_card(other)

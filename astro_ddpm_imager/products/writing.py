@@ -14,8 +14,9 @@ from ..errors import SettingError
 from ..observation.extensions import file_of
 from ..observation.planes import Plane
 from ..sources.catalog import restoring_beams
+from ..whole_files import locked
 from .catalog_files import write_ecsv
-from .folders import locked, move_without_replacing, scratch_folder
+from .folders import move_without_replacing, scratch_folder
 from .headers import to_hdu
 
 __all__ = [

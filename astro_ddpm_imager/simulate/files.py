@@ -15,7 +15,7 @@ from .. import __version__
 from ..errors import SimulationError
 from ..observation.local_sky import on_sky
 from ..progress import hidden, tqdm
-from ..whole_files import written_whole
+from ..whole_files import claimed, written_whole
 from .gains import GainErrors
 from .observation import Observation
 from .recipe import SourceRecipe
@@ -82,23 +82,38 @@ def simulate_fields(
     FileExistsError
         A file or another field exists and ``overwrite`` is False, or a PSF or
         primary beam of a single field, ``NNNN.psf.fits``, which would count for
-        the new one; nothing is written.
+        the new one, or another process writes to the folder; nothing is written.
     SimulationError
         ``number``, ``seed`` or ``rms`` is out of range, or the image is smaller
         than the beam; nothing is written.
     """
     _check(number, seed, rms)
+    _ = observation.beam  # which can fail
     folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with claimed(folder):
+        _check_free(folder, number, overwrite)
+        return _simulate(observation, recipe, rms, folder, number, seed, shared_noise, gain_errors, pwv)
+
+
+def _fields(folder):
+    """The names of the fields in a folder."""
+    return sorted(path.name for path in folder.glob("*.dirty.fits") if re.fullmatch(r"[0-9]{4,}", path.name[:-11]))
+
+
+def _check_free(folder, number, overwrite):
+    """Fail if there is something that is not to be replaced."""
     names = ["psf.fits", "pb.fits", "truth.ecsv", "gaussians.ecsv", *(f"{i:04d}.dirty.fits" for i in range(number))]
-    fields = sorted(path.name for path in folder.glob("*.dirty.fits") if re.fullmatch(r"[0-9]{4,}", path.name[:-11]))
-    existing = [name for name in [*names, *fields] if (folder / name).exists()]
+    existing = [name for name in [*names, *_fields(folder)] if (folder / name).exists()]
     if existing and not overwrite:
         raise FileExistsError(f"{folder / existing[0]}: exists already; remove it or give overwrite")
     _check_companions(folder)
-    _ = observation.beam  # which can fail
-    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _simulate(observation, recipe, rms, folder, number, seed, shared_noise, gain_errors, pwv):
+    """Write all fields, and the truth."""
     # The truth first: what is not whole after an interruption has none.
-    for name in ["truth.ecsv", "gaussians.ecsv", *fields]:
+    for name in ["truth.ecsv", "gaussians.ecsv", *_fields(folder)]:
         (folder / name).unlink(missing_ok=True)
     _write(folder / "psf.fits", observation, observation.psf, "")
     _write(folder / "pb.fits", observation, observation.pb, "")

@@ -4,6 +4,7 @@ import json
 import re
 import runpy
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,6 +35,7 @@ from astro_ddpm_imager.evaluate.finders import FINDERS, FinderError, _table, mea
 from astro_ddpm_imager.evaluate.report import make_tables
 from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.simulate import Observation, SourceRecipe, read_array, simulate_fields
+from astro_ddpm_imager.whole_files import claimed
 from export.score import scores_of
 
 from ..conftest import ecsv_head
@@ -287,6 +289,20 @@ def test_settings_that_cannot_be_measured(folder, tmp_path, changes, message):
     with pytest.raises(EvaluationError, match=re.escape(message)):
         run_fields(folder, tmp_path, DiffusionImager(**settings(**changes)))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no locks of folders")
+def test_a_report_is_of_one_run(folder, without_finders, tmp_path):
+    with claimed(tmp_path), pytest.raises(FileExistsError, match="is written to by another process"):
+        run_fields(folder, tmp_path, DiffusionImager(**settings()))
+    assert list((tmp_path / "fields").iterdir()) == []
+
+
+def test_a_full_disk_is_said_with_the_path_of_the_report(evaluated, tmp_path, little_room):
+    evaluation, *_ = evaluated
+    with little_room(9000), pytest.raises(OSError, match=rf"{tmp_path}: cannot be written"):
+        write_report(evaluation, tmp_path, RADIUS)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_fields_without_a_single_source(folder, without_finders, tmp_path):

@@ -27,6 +27,7 @@ from astro_ddpm_imager.simulate import (
     sky_pixels,
     truth_table,
 )
+from astro_ddpm_imager.whole_files import claimed
 
 CELL = 0.1 * u.arcsec
 
@@ -301,6 +302,23 @@ def test_an_interruption_leaves_no_truth_and_no_part(tmp_path, capsys, monkeypat
     assert main([*command, "--overwrite"]) == 130
     assert capsys.readouterr().err.strip().endswith("files written so far are whole, --overwrite starts again")
     assert {path.name for path in tmp_path.iterdir()} == {"psf.fits", "pb.fits", "0000.dirty.fits"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no locks of folders")
+def test_fields_of_two_runs_are_not_mixed(tmp_path):
+    seen, recipe = observation(shape=(64, 64)), SourceRecipe(number=(0, 0))
+    simulate_fields(seen, recipe, 47 * u.uJy, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with claimed(tmp_path), pytest.raises(FileExistsError, match="is written to by another process"):
+        simulate_fields(seen, recipe, 47 * u.uJy, tmp_path, seed=2, overwrite=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_full_disk_is_said_with_the_path_of_the_field(tmp_path, little_room):
+    seen, recipe = observation(shape=(64, 64)), SourceRecipe(number=(0, 0))
+    with little_room(9000), pytest.raises(OSError, match=r"psf\.part\.fits: cannot be written"):
+        simulate_fields(seen, recipe, 47 * u.uJy, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_headers_have_four_axes(tmp_path):

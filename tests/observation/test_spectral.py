@@ -27,6 +27,20 @@ def cube_wcs(kind, value, step, unit, rest=0.0):
     return wcs
 
 
+def test_channels_of_a_matrix_as_astropy_writes_it():
+    """Whose step of frequency is in PC3_3, with a CDELT3 of 1."""
+    wcs = WCS(naxis=3)
+    wcs.wcs.ctype, wcs.wcs.crval, wcs.wcs.crpix = ["RA---SIN", "DEC--SIN", "FREQ"], [150, 2, 228e9], [1, 1, 1]
+    wcs.wcs.cd = np.diag([-1e-4, 1e-4, 1e9])
+    header = wcs.to_header()
+    assert header["PC3_3"] == 1e9 and header["CDELT3"] == 1
+    hdu = fits.PrimaryHDU(np.ones((3, 4, 4), np.float32), header)
+    hdu.header["BUNIT"] = "Jy/beam"
+    image = read_image(hdu, channel=2)
+    assert plane_frequency(image.meta) == 230e9
+    assert to_hdu(image, image.meta).header["CDELT3"] == 1e9 and "PC3_3" not in image.meta
+
+
 def test_frequencies():
     axis = spectral_axis(cube_wcs("FREQ", 230, 2, "GHz"), 3, "cube")
     np.testing.assert_allclose(axis.frequency.to_value(u.GHz), [228, 230, 232])

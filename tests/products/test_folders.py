@@ -9,7 +9,8 @@ import time
 import pytest
 
 from astro_ddpm_imager.products import writing
-from astro_ddpm_imager.products.folders import START, locked, move_without_replacing, scratch_folder
+from astro_ddpm_imager.products.folders import START, move_without_replacing, scratch_folder
+from astro_ddpm_imager.whole_files import locked
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="there are no locks of folders")
 WRITING = """
