@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from .errors import SettingError
+from .errors import SettingError, shown
 
-__all__ = ["Choice", "Fixed", "Flag", "Number", "TileSide", "check_choice", "check_number"]
+__all__ = ["Choice", "Fixed", "Flag", "Kind", "Number", "Steps", "TileSide", "check_choice", "check_number"]
 
 SMALLEST_TILE = 64  # pixels
 
@@ -66,6 +66,19 @@ class Number(_Setting):
         return None if value is None and self.optional else check_number(self.name, value, *self.limits)
 
 
+class Steps(_Setting):
+    """A number of steps that the model's noise schedule has; None is the default of the imager's sampler."""
+
+    def __get__(self, instance, owner=None):
+        steps = super().__get__(instance, owner)
+        return instance.default_steps if steps is None else steps
+
+    def __set__(self, instance, value):
+        if value is not None:
+            value = check_number(self.name, value, 1, instance.card.noise_schedule.steps, whole=True)
+        vars(instance)[self.name] = value
+
+
 class TileSide(_Setting):
     """Side of tiles in pixels, 0 for none, or None."""
 
@@ -74,7 +87,7 @@ class TileSide(_Setting):
         whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
         if not (value is None or (whole and (value == 0 or value >= SMALLEST_TILE))):
             raise SettingError(
-                f"{self.name}={value!r}: must be a number of pixels of at least {SMALLEST_TILE}, or 0 for none"
+                f"{self.name}={shown(value)}: must be a number of pixels of at least {SMALLEST_TILE}, or 0 for none"
             )
         return value if value is None else int(value)
 
@@ -88,7 +101,30 @@ class Fixed(_Setting):
 
     def checked(self, value):
         """A `~astro_ddpm_imager.SettingError`."""
-        raise SettingError(f"{self.name}={value!r}: cannot be changed any more; make another DiffusionImager with it")
+        raise SettingError(
+            f"{self.name}={shown(value)}: cannot be changed any more; make another DiffusionImager with it"
+        )
+
+
+class Kind(_Setting):
+    """A thing of some kind.
+
+    Parameters
+    ----------
+    fits : function
+        Of a value: whether it is one.
+    wanted : str
+        What it must be, as errors say it.
+    """
+
+    def __init__(self, fits, wanted):
+        self.fits, self.wanted = fits, wanted
+
+    def checked(self, value):
+        """The value, or a `~astro_ddpm_imager.SettingError`."""
+        if not self.fits(value):
+            raise SettingError(f"{self.name}={shown(value)}: must be {self.wanted}")
+        return value
 
 
 class Flag(_Setting):
@@ -97,7 +133,7 @@ class Flag(_Setting):
     def checked(self, value):
         """The value, or a `~astro_ddpm_imager.SettingError`."""
         if not isinstance(value, bool | np.bool_):
-            raise SettingError(f"{self.name}={value!r}: must be True or False")
+            raise SettingError(f"{self.name}={shown(value)}: must be True or False")
         return bool(value)
 
 
@@ -116,10 +152,10 @@ def check_choice(name, value, choices):
     SettingError
     """
     if not isinstance(value, str) or value not in choices:
-        raise SettingError(f"{name}={value!r}: choose one of {', '.join(map(repr, choices))}")
+        raise SettingError(f"{name}={shown(value)}: choose one of {', '.join(map(repr, choices))}")
 
 
-def check_number(name, value, low, high, whole=False):
+def check_number(name, value, low, high=np.inf, whole=False):
     """Fail if a setting is no number within limits.
 
     Parameters
@@ -127,8 +163,10 @@ def check_number(name, value, low, high, whole=False):
     name : str
         Of the setting.
     value : object
-    low, high : float
-        Both are allowed; infinity is not.
+    low : float
+        It is allowed, too.
+    high : float, optional
+        Likewise, but for infinity.
     whole : bool, optional
         It must be an integer.
 
@@ -145,5 +183,5 @@ def check_number(name, value, low, high, whole=False):
     number = isinstance(value, int | np.integer) or (not whole and isinstance(value, float | np.floating))
     if isinstance(value, bool) or not number or not low <= value <= high or value == np.inf:
         limits = f"of at least {low}{'' if whole else ', and finite'}" if high == np.inf else f"from {low} to {high}"
-        raise SettingError(f"{name}={value!r}: must be {kind} {limits}")
+        raise SettingError(f"{name}={shown(value)}: must be {kind} {limits}")
     return value.item() if isinstance(value, np.generic) else value
