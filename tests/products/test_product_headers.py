@@ -3,7 +3,6 @@
 import hashlib
 import pickle
 import warnings
-from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -69,16 +68,6 @@ def test_the_catalogue_says_it_too(result, written):
 
 def test_what_is_in_memory_has_no_name(imager, noise_image):
     assert imager(noise_image()).image.meta["DINPUT"] == "in memory"
-
-
-def test_what_fits_has_not_the_letters_for_is_percent_encoded(imager, noise_image, tmp_path):
-    """The object and the history of an image in memory were lost."""
-    image = noise_image()
-    image.meta = {**image.meta, "OBJECT": "Größe", "HISTORY": ["first", "größer\tnow"]}
-    path, *_ = imager(image).write(tmp_path / "Größe")
-    header = fits.getheader(path)
-    assert path.name == "Größe.model.fits" and unquote(header["OBJECT"]) == "Größe"
-    assert [unquote(line) for line in header["HISTORY"]][:2] == ["first", "größer\tnow"]
 
 
 @pytest.mark.parametrize("suffix", IMAGES)
