@@ -23,14 +23,13 @@ from .observation.preparation import prepare
 from .parallel import one_blas_thread
 from .products.summary import html_table
 from .result import ImagingResult
-from .settings import Choice, Fixed, Flag, Kind, Number, Steps, TileSide, check_number
+from .settings import Choice, Fixed, Flag, Having, Number, Steps, TileSide
 
 __all__ = ["DiffusionImager"]
 
 log = logging.getLogger(__name__)
 
 CATALOGS = ("detect-aggregate", "aggregate-detect")
-PAPER_STEPS = 250  # of the ancestral sampler, respaced
 
 
 class DiffusionImager:
@@ -127,14 +126,8 @@ class DiffusionImager:
     calibrate = Flag()
     insist = Flag()
     tile = TileSide()
-    progress = Kind(
-        lambda given: given is None or isinstance(given, bool) or hasattr(given, "update"),
-        "True, False, None or a progress bar",
-    )
-    client = Kind(
-        lambda given: given is None or hasattr(given, "submit"),
-        "a distributed.Client; for one, distributed.Client(address)",
-    )
+    progress = Having("update", "True, False, None or a progress bar", other=bool)
+    client = Having("submit", "a distributed.Client; for one, distributed.Client(address)")
     model, purity, device, threads = Fixed(), Fixed(), Fixed(), Fixed()
     # Modules that are imported while samples are drawn, for the network lets others run Python.
     needed_later = ("photutils.detection",)
@@ -167,8 +160,6 @@ class DiffusionImager:
         self.progress, self.client = progress, client
         if not isinstance(model, str | PathLike):
             raise SettingError(f"model={model!r}: must be a name or a path")
-        if threads is not None:
-            threads = check_number("threads", threads, 1, whole=True)
         self.denoiser = Denoiser(model, device, threads)
         vars(self).update(model=model, purity=purity, device=device, threads=threads)
         card, self.steps = self.card, steps
@@ -192,11 +183,6 @@ class DiffusionImager:
     def card(self):
         """The `~astro_ddpm_imager.ModelCard` of the model."""
         return self.denoiser.card
-
-    @property
-    def default_steps(self):
-        """The number of steps of the sampler where none is given."""
-        return min(PAPER_STEPS, self.card.noise_schedule.steps) if self.sampler == "ddpm" else self.card.steps
 
     @property
     def settings(self):

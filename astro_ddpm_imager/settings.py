@@ -4,9 +4,10 @@ import numpy as np
 
 from .errors import SettingError, shown
 
-__all__ = ["Choice", "Fixed", "Flag", "Kind", "Number", "Steps", "TileSide", "check_choice", "check_number"]
+__all__ = ["Choice", "Fixed", "Flag", "Having", "Number", "Steps", "TileSide", "check_choice", "check_number"]
 
 SMALLEST_TILE = 64  # pixels
+PAPER_STEPS = 250  # of the ancestral sampler, respaced
 
 
 class _Setting:
@@ -71,7 +72,10 @@ class Steps(_Setting):
 
     def __get__(self, instance, owner=None):
         steps = super().__get__(instance, owner)
-        return instance.default_steps if steps is None else steps
+        if steps is not None:
+            return steps
+        card = instance.card
+        return min(PAPER_STEPS, card.noise_schedule.steps) if instance.sampler == "ddpm" else card.steps
 
     def __set__(self, instance, value):
         if value is not None:
@@ -106,23 +110,24 @@ class Fixed(_Setting):
         )
 
 
-class Kind(_Setting):
-    """A thing of some kind.
+class Having(_Setting):
+    """None, or something with a method of some name.
 
     Parameters
     ----------
-    fits : function
-        Of a value: whether it is one.
+    method : str
     wanted : str
         What it must be, as errors say it.
+    other : type, optional
+        What it may be as well.
     """
 
-    def __init__(self, fits, wanted):
-        self.fits, self.wanted = fits, wanted
+    def __init__(self, method, wanted, other=()):
+        self.method, self.wanted, self.other = method, wanted, other
 
     def checked(self, value):
         """The value, or a `~astro_ddpm_imager.SettingError`."""
-        if not self.fits(value):
+        if not (value is None or isinstance(value, self.other) or hasattr(value, self.method)):
             raise SettingError(f"{self.name}={shown(value)}: must be {self.wanted}")
         return value
 
