@@ -18,7 +18,7 @@ from .diffusion.sampling import SAMPLERS
 from .errors import SettingError, shown
 from .large import image_in_tiles, in_tiles
 from .many import map_images
-from .observation.inputs import Companion, Image, are_several, as_plane
+from .observation.inputs import Companion, Image, are_several, as_plane, warn_uncertain
 from .observation.preparation import prepare
 from .parallel import one_blas_thread
 from .products.summary import html_table
@@ -217,7 +217,7 @@ class DiffusionImager:
             are NaN or masked. Axes of length 1 are dropped; choose a plane of
             a cube with `~astro_ddpm_imager.read_image`, and the same of its
             companions with `~astro_ddpm_imager.read_companion`. Paths are of
-            FITS files or of CASA images.
+            FITS files or of CASA images. An ``uncertainty`` is not used: see ``noise``.
         psf, pb : `~astropy.nddata.CCDData`, path or 2D array, optional
             PSF (dirty beam) and primary beam on the same pixels; only the PSF
             may be larger than the image, best twice as wide, so that it shows
@@ -234,7 +234,8 @@ class DiffusionImager:
         noise : `~astropy.nddata.CCDData`, path or 2D array, optional
             How the noise varies: a map of it in Jy/beam, as which an array is taken, of its variance in the square of
             that, or, in another unit or in none, a weight image. Only its shape counts, for the level is measured.
-            Without it, noise that varies is measured in boxes.
+            Without it, noise that varies is measured in boxes. An ``uncertainty`` of ``dirty`` that is the noise
+            alone is given as ``dirty.uncertainty.quantity``.
 
         Returns
         -------
@@ -254,6 +255,8 @@ class DiffusionImager:
             ``dirty`` is an array without unit and WCS, or ``beam`` no beam.
         """
         image = as_plane(dirty, "dirty")
+        if noise is None:
+            warn_uncertain(dirty)
         if psf is None:
             log.warning("no PSF given: the restoring beam takes its place, sidelobes are not accounted for")
         if are_several(psf) or self.works_in_tiles(image.shape):
