@@ -1,7 +1,5 @@
 """What can go wrong with an image, a model or a product, as exceptions."""
 
-import numpy as np
-
 __all__ = ["DirtyImageError", "EvaluationError", "ModelError", "SettingError", "SimulationError", "printable", "shown"]
 
 
@@ -30,6 +28,8 @@ def shown(value):
     -------
     str
     """
+    import numpy as np  # here, because --help does not need it
+
     with np.printoptions(legacy="1.25"):  # which has 3.0 where newer ones have np.float64(3.0)
         return repr(value)
 
