@@ -134,7 +134,8 @@ def image_cube(
         Channel ``c`` gets its seed plus ``c``.
     dirty : path, `~astropy.nddata.CCDData` or SpectralCube
         Dirty cube, FITS or CASA, as of `~astro_ddpm_imager.read_image`, with a
-        spectral WCS. Channels of which all pixels are blank stay blank.
+        spectral WCS. Channels of which all pixels are blank stay blank. An
+        ``uncertainty`` is not used: the noise of each channel is measured.
     prefix : str or path-like
         Folder and start of the names of the products, as of
         `~astro_ddpm_imager.ImagingResult.write`.

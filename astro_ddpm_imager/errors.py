@@ -1,6 +1,6 @@
 """What can go wrong with an image, a model or a product, as exceptions."""
 
-__all__ = ["DirtyImageError", "EvaluationError", "ModelError", "SettingError", "SimulationError", "printable"]
+__all__ = ["DirtyImageError", "EvaluationError", "ModelError", "SettingError", "SimulationError", "printable", "shown"]
 
 
 def printable(text):
@@ -15,6 +15,23 @@ def printable(text):
     str
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def shown(value):
+    """A value as messages show it: its ``repr``, with numbers of numpy as those of Python, also in lists.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    str
+    """
+    import numpy as np  # here, because --help does not need it
+
+    with np.printoptions(legacy="1.25"):  # which has 3.0 where newer ones have np.float64(3.0)
+        return repr(value)
 
 
 class DirtyImageError(ValueError):

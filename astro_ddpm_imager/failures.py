@@ -1,5 +1,6 @@
 """What fails of many things: each is said, and does not stop the others."""
 
+import errno
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from .errors import DirtyImageError
 __all__ = ["Failures"]
 
 log = logging.getLogger(__name__)
+
+FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, or a user's part of it
 
 
 @dataclass
@@ -36,7 +39,7 @@ class Failures:
     said: list = field(default_factory=list, init=False)
 
     def add(self, name, error, tell=lambda error: None):
-        """Say why one has failed; raise it if it is the only one.
+        """Say why one has failed; raise it if it is the only one, or if it would be that of all, as a full disk is.
 
         Parameters
         ----------
@@ -48,13 +51,13 @@ class Failures:
         Raises
         ------
         Exception
-            The error, with the name, if there is only one thing.
+            The error, with the name, if there is only one thing; that of a full disk as it is.
         """
         said = error
         if isinstance(error, DirtyImageError):
             said = DirtyImageError(str(error) if name in str(error) else f"{name}: {error}")
         tell(said)
-        if self.total == 1:
+        if self.total == 1 or getattr(error, "errno", None) in FULL:
             if said is error:
                 raise error
             raise said from error

@@ -15,22 +15,21 @@ from .at_once import image_at_once
 from .diffusion.denoiser import Denoiser
 from .diffusion.reconstruction import AGGREGATES
 from .diffusion.sampling import SAMPLERS
-from .errors import SettingError
+from .errors import SettingError, shown
 from .large import image_in_tiles, in_tiles
 from .many import map_images
-from .observation.inputs import Companion, Image, are_several, as_plane
+from .observation.inputs import Companion, Image, are_several, as_plane, warn_uncertain
 from .observation.preparation import prepare
 from .parallel import one_blas_thread
 from .products.summary import html_table
 from .result import ImagingResult
-from .settings import Choice, Fixed, Flag, Number, TileSide, check_number
+from .settings import Choice, Fixed, Flag, Having, Number, Steps, TileSide
 
 __all__ = ["DiffusionImager"]
 
 log = logging.getLogger(__name__)
 
 CATALOGS = ("detect-aggregate", "aggregate-detect")
-PAPER_STEPS = 250  # of the ancestral sampler, respaced
 
 
 class DiffusionImager:
@@ -119,16 +118,17 @@ class DiffusionImager:
     aggregate = Choice(AGGREGATES)
     catalog = Choice(CATALOGS)
     n_samples = Number(1, whole=True)
-    steps = Number(1, whole=True)
+    steps = Steps()
     seed = Number(0, whole=True, optional=True)
-    threads = Number(1, whole=True, optional=True)
     threshold = Number(0)
     reliability = Number(0, 1)
     pblimit = Number(0, 1)
     calibrate = Flag()
     insist = Flag()
     tile = TileSide()
-    model, purity = Fixed(), Fixed()
+    progress = Having("update", "True, False, None or a progress bar", other=bool)
+    client = Having("submit", "a distributed.Client; for one, distributed.Client(address)")
+    model, purity, device, threads = Fixed(), Fixed(), Fixed(), Fixed()
     # Modules that are imported while samples are drawn, for the network lets others run Python.
     needed_later = ("photutils.detection",)
 
@@ -155,21 +155,14 @@ class DiffusionImager:
         tile: int | None = None,
     ) -> None:
         self.sampler, self.aggregate, self.catalog = sampler, aggregate, catalog
-        self.n_samples, self.pblimit, self.seed, self.threads = n_samples, pblimit, seed, threads
+        self.n_samples, self.pblimit, self.seed = n_samples, pblimit, seed
         self.calibrate, self.insist, self.tile = calibrate, insist, tile
-        if not (progress is None or isinstance(progress, bool) or hasattr(progress, "update")):
-            raise SettingError(f"progress={progress!r}: must be True, False, None or a progress bar")
-        if not (client is None or hasattr(client, "submit")):
-            raise SettingError(f"client={client!r}: must be a distributed.Client; for one, distributed.Client(address)")
+        self.progress, self.client = progress, client
         if not isinstance(model, str | PathLike):
             raise SettingError(f"model={model!r}: must be a name or a path")
         self.denoiser = Denoiser(model, device, threads)
-        self.device, self.progress, self.client = device, progress, client
-        vars(self).update(model=model, purity=purity)
-        card = self.card
-        default_steps = PAPER_STEPS if sampler == "ddpm" else card.steps
-        self.steps = default_steps if steps is None else steps
-        check_number("steps", self.steps, 1, card.noise_schedule.steps, whole=True)
+        vars(self).update(model=model, purity=purity, device=device, threads=threads)
+        card, self.steps = self.card, steps
         self.threshold = card.threshold if threshold is None else threshold
         if purity is not None:
             reliability = self._reliability_of(purity, reliability)
@@ -178,12 +171,12 @@ class DiffusionImager:
     def _reliability_of(self, purity, reliability):
         """The lowest reliability with which a catalogue has some purity."""
         if reliability is not None:
-            raise SettingError(f"purity={purity!r} and reliability={reliability!r}: give one of them")
+            raise SettingError(f"purity={shown(purity)} and reliability={shown(reliability)}: give one of them")
         known = self.card.calibration.get("purity", {}) if self.calibrate else {}
         reached = {float(name): level for name, level in known.items() if level is not None}
         if purity not in reached:
             choices = ", ".join(f"{name:g}" for name in sorted(reached)) or "none, there is no calibration"
-            raise SettingError(f"purity={purity!r}: the calibration of model {self.card.name!r} has {choices}")
+            raise SettingError(f"purity={shown(purity)}: the calibration of model {self.card.name!r} has {choices}")
         return reached[purity]
 
     @property
@@ -224,7 +217,7 @@ class DiffusionImager:
             are NaN or masked. Axes of length 1 are dropped; choose a plane of
             a cube with `~astro_ddpm_imager.read_image`, and the same of its
             companions with `~astro_ddpm_imager.read_companion`. Paths are of
-            FITS files or of CASA images.
+            FITS files or of CASA images. An ``uncertainty`` is not used: see ``noise``.
         psf, pb : `~astropy.nddata.CCDData`, path or 2D array, optional
             PSF (dirty beam) and primary beam on the same pixels; only the PSF
             may be larger than the image, best twice as wide, so that it shows
@@ -241,7 +234,8 @@ class DiffusionImager:
         noise : `~astropy.nddata.CCDData`, path or 2D array, optional
             How the noise varies: a map of it in Jy/beam, as which an array is taken, of its variance in the square of
             that, or, in another unit or in none, a weight image. Only its shape counts, for the level is measured.
-            Without it, noise that varies is measured in boxes.
+            Without it, noise that varies is measured in boxes. An ``uncertainty`` of ``dirty`` that is the noise
+            alone is given as ``dirty.uncertainty.quantity``.
 
         Returns
         -------
@@ -261,6 +255,8 @@ class DiffusionImager:
             ``dirty`` is an array without unit and WCS, or ``beam`` no beam.
         """
         image = as_plane(dirty, "dirty")
+        if noise is None:
+            warn_uncertain(dirty)
         if psf is None:
             log.warning("no PSF given: the restoring beam takes its place, sidelobes are not accounted for")
         if are_several(psf) or self.works_in_tiles(image.shape):

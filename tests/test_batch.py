@@ -1,5 +1,6 @@
 """Many files in one call: what goes wrong with one is said, and costs no other."""
 
+import errno
 import json
 import time
 import warnings
@@ -33,6 +34,22 @@ def test_an_error_that_nobody_has_foreseen(demo, tmp_path, capsys, caplog, monke
     assert {path.name for path in tmp_path.glob("out/*.reg")} == {"a.reg", "c.reg"}
     assert f"{files[1]}: {type(error).__name__}: {error}" in caplog.text
     assert f"1 of 3 images could not be used, for the reasons above: {files[1]}" in capsys.readouterr().err
+
+
+def test_a_full_disk_ends_the_command(demo, tmp_path, capsys, monkeypatch):
+    """It is no fault of an image, and all others would be imaged in vain."""
+    files = _copies(demo, tmp_path, "a.fits", "b.fits", "c.fits")
+    _when_read(monkeypatch, "b.fits", lambda: write_fully(tmp_path / "tiles"))
+    assert main(["image", *files, *QUICK, "--output-dir", str(tmp_path / "out")]) == 1
+    assert (
+        f"error: [Errno 28] {tmp_path / 'tiles'}: cannot be written (No space left on device)"
+        in capsys.readouterr().err
+    )
+    assert {path.name for path in tmp_path.glob("out/*.reg")} == {"a.reg"}
+
+
+def write_fully(path):
+    raise OSError(errno.ENOSPC, f"{path}: cannot be written (No space left on device)")
 
 
 def _copies(demo, folder, *names):

@@ -219,8 +219,12 @@ def test_tiles_join_without_a_seam(monkeypatch, demo):
 
 
 @pytest.mark.parametrize(
-    "name, value", [("reliability", 2), ("aggregate", "foo"), ("n_samples", -1), ("calibrate", 1), ("seed", 1.5)]
-)
+    "name, value",
+    [
+        ("reliability", 2), ("aggregate", "foo"), ("n_samples", -1), ("calibrate", 1), ("seed", 1.5), ("steps", 1001),
+        ("steps", 0), ("progress", "yes"), ("client", "localhost"), ("tile", 5),
+    ],
+)  # fmt: skip
 def test_settings_are_checked_when_they_are_changed(imager, name, value):
     other = imager.but()
     before = getattr(other, name)
@@ -230,9 +234,27 @@ def test_settings_are_checked_when_they_are_changed(imager, name, value):
     setattr(other, name, before)
 
 
-@pytest.mark.parametrize("name, value", [("model", "paper-gamma2"), ("purity", 0.95)])
+def test_numbers_of_numpy_are_shown_as_those_of_python(imager):
+    for value in (np.int64(1001), np.float64(5.0)):
+        with pytest.raises(SettingError, match=f"^steps={value}: "):
+            imager.steps = value
+
+
+def test_default_steps_are_those_of_the_sampler_also_when_it_is_changed():
+    imager = DiffusionImager(**CPU)
+    assert imager.steps == imager.card.steps
+    imager.sampler = "ddpm"
+    assert imager.steps == imager.provenance(1, {})["steps"] == 250
+    imager.steps = 7
+    imager.sampler = "unipc"
+    assert imager.steps == 7
+
+
+@pytest.mark.parametrize(
+    "name, value", [("model", "paper-gamma2"), ("purity", 0.95), ("device", "cuda"), ("threads", 3)]
+)
 def test_what_counts_when_the_imager_is_made_cannot_be_changed(imager, name, value):
     """It changed nothing, but for what the imager said of itself."""
     with pytest.raises(SettingError, match=f"{name}={value!r}: cannot be changed any more; make another"):
         setattr(imager, name, value)
-    assert (imager.model, imager.purity) == ("default", None)
+    assert (imager.model, imager.purity, imager.device, imager.threads) == ("default", None, "cpu", None)

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 from astropy.constants import c
 from astropy.io import fits
-from astropy.table import QTable
+from astropy.table import QTable, Table
 
-from astro_ddpm_imager import image_jointly
+from astro_ddpm_imager import image_cube, image_jointly
 from astro_ddpm_imager.cli import main
 from astro_ddpm_imager.errors import DirtyImageError
 from astro_ddpm_imager.joint import JOINT_PRODUCTS
+from astro_ddpm_imager.products.catalog_files import write_ecsv
+from astro_ddpm_imager.products.cube_files import CUBE_PRODUCTS
+from astro_ddpm_imager.products.writing import PRODUCTS
 
 QUICK = ["--samples", "2", "--steps", "3", "--seed", "1", "--device", "cpu"]
 
@@ -66,6 +69,27 @@ def test_products(joint, tmp_path):
     np.testing.assert_array_equal(table["flux"], joint.spectra["flux"])
     assert fits.getheader(tmp_path / "c.model.fits")["DCHANS"] == "0 to 3"
     assert "4 channels" in repr(joint)
+
+
+def test_products_of_another_kind_take_the_place_of_all(joint, imager, cube_files, tmp_path):
+    """The tables of channels stayed beside products of one image, as if they were of it."""
+
+    def names():
+        return {path.name for path in tmp_path.iterdir()}
+
+    joint.write(tmp_path / "c")
+    cube = {name: cube_files[name] for name in ("dirty", "psf", "pb")}
+    image_cube(imager, prefix=tmp_path / "c", **cube, channels=slice(0, 1), overwrite=True)
+    assert names() == {f"c{suffix}" for suffix in CUBE_PRODUCTS}
+    for suffix in PRODUCTS:
+        (tmp_path / f"c{suffix}").unlink()
+    with pytest.raises(FileExistsError, match=r"c\.channels\.ecsv exists; give overwrite=True"):
+        joint.mean.write(tmp_path / "c")
+    write_ecsv(Table({"frequency": [1.0]}), tmp_path / "c.spectra.ecsv")  # of the user
+    joint.mean.write(tmp_path / "c", overwrite=True)
+    assert names() == {f"c{suffix}" for suffix in (*PRODUCTS, ".spectra.ecsv")}
+    with pytest.raises(FileExistsError, match=r"c\.spectra\.ecsv exists, and is none of this package's products"):
+        joint.write(tmp_path / "c")
 
 
 def test_command_line(joint, cube_files, tmp_path, capsys):

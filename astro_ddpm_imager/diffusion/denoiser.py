@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import ModelError, SettingError
 from ..observation.grid import tiles
+from ..settings import check_number
 from .conditioning import CONDITIONS
 from .models import load_card
 from .models.network import check_network, read_network
@@ -43,7 +44,7 @@ class Denoiser:
     Raises
     ------
     SettingError
-        ``device`` is unknown.
+        ``device`` is unknown, or ``threads`` no whole number of at least 1.
     ModelError
         The files of the model do not fit together, ONNX Runtime is not there
         or not whole, or ``device="cuda"`` cannot be had.
@@ -52,6 +53,8 @@ class Denoiser:
     def __init__(self, model="default", device="auto", threads=None):
         if device not in DEVICES:
             raise SettingError(f"device={device!r}: choose one of {', '.join(map(repr, DEVICES))}")
+        if threads is not None:
+            check_number("threads", threads, 1, whole=True)
         self.card, path = load_card(model)
         self._path, self._device, self._threads = path.absolute(), device, threads
         self._open()

@@ -4,6 +4,7 @@ Started by `astro_ddpm_imager.evaluate.finders`. Jobs come as lines of JSON and
 so do the answers. It imports nothing of this package.
 """
 
+import errno
 import json
 import os
 import sys
@@ -56,6 +57,8 @@ def main():
         try:
             answer = work(**json.loads(line))
         except Exception as error:
+            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+                raise  # of a full disk, which is no fault of the program on this field
             answer = {"failed": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps({"seconds": time.perf_counter() - started, **answer}) + "\n")
 

@@ -21,6 +21,7 @@ from ..errors import EvaluationError
 from ..observation.preparation import prepare
 from ..observation.reading import read_image
 from ..simulate.casa import CONFIGURATION
+from ..whole_files import saying_where
 
 __all__ = ["DEPTH", "FINDERS", "THRESH_ISL", "THRESH_PIX", "Finder", "FinderError", "measurement_sets", "nothing_found"]
 
@@ -79,11 +80,13 @@ class Finder:
                     image, seconds = work / "image.fits", 0.0
                     data = dirty.data
                     if self.restore is not None:
-                        visibilities = _unpacked(measurement_set, work)
+                        with saying_where(work):
+                            visibilities = _unpacked(measurement_set, work)
                         run = _wsclean if self.restore == "wsclean" else clean
                         restored, seconds = _restore(self.restore, run, visibilities, work, dirty)
                         data = np.where(np.isfinite(dirty.data), restored, np.nan)
-                    _write_plane(image, data, dirty)
+                    with saying_where(work):
+                        _write_plane(image, data, dirty)
                     beam = [axis.to_value(u.deg) for axis in (dirty.beam.major, dirty.beam.minor, dirty.beam.pa)]
                     answer = find(
                         image=str(image), beam=beam, frequency=1e9, thresh_pix=THRESH_PIX, thresh_isl=THRESH_ISL,

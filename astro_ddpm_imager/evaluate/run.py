@@ -130,9 +130,12 @@ def run_fields(
     EvaluationError
         The truth, the settings or all fields cannot be used, or ``output`` holds
         a run with others.
-    with claimed(Path(output)):
-        DirtyImageError
-            The only field cannot be used.
+    DirtyImageError
+        The only field cannot be used.
+    FileExistsError
+        Another process writes to ``output``.
+    OSError
+        There is no room, or ``output`` cannot be written to for another reason; what is measured stays.
     """
     _check(imager)
     if fields is not None and fields < 1:
@@ -175,11 +178,13 @@ def run_fields(
                 check_files(parts, number, inputs[number])
                 continue
             try:
-                _image_field(parts, number, inputs[number], truth_here, components_here, imager, fwhm)
+                found = _image_field(number, inputs[number], truth_here, components_here, imager, fwhm)
             except EvaluationError:  # of the truth, which is that of all fields
                 raise
             except Exception as error:
                 failures.add(str(inputs.pop(number)["dirty"]), error)
+            else:  # beyond these: a full disk is no fault of a field
+                _keep(parts, number, *found)
         if not inputs:
             raise EvaluationError(f"{failures}; the first: {failures.said[0][1]}")
         sources = sources[np.isin(sources["field"], list(inputs))]
@@ -221,8 +226,8 @@ def _digest(sources):
     return hashlib.sha256(known.tobytes()).hexdigest()
 
 
-def _image_field(parts, number, arguments, truth, components, imager, fwhm):
-    """Everything that comes from the samples of one field, drawn once; and the matched filter."""
+def _image_field(number, arguments, truth, components, imager, fwhm):
+    """Everything that comes from the samples of one field, drawn once, and the matched filter: tables and numbers."""
     path, started = arguments["dirty"], time.perf_counter()
     files = digests(arguments)
     image = read_image(path)
@@ -248,9 +253,6 @@ def _image_field(parts, number, arguments, truth, components, imager, fwhm):
     catalogs[FIRST_SAMPLES] = vstack(firsts)
     sky = true_sky(components, dirty)
     x, y = true_pixels(truth, dirty.wcs)
-    for name, table in catalogs.items():
-        kept = [column for column in (*COLUMNS, "significance", "pb", "first") if column in table.colnames]
-        write_table(part_path(parts, number, name), table[kept], number)
     measured = {
         "inputs": files,
         "seconds": seconds,
@@ -264,6 +266,14 @@ def _image_field(parts, number, arguments, truth, components, imager, fwhm):
         "coverage": pixel_coverage(result, sky, per_beam, number),
         "ranks": true_ranks(result, sky, per_beam, number),
     }
+    return catalogs, measured
+
+
+def _keep(parts, number, catalogs, measured):
+    """Write what was found in one field."""
+    for name, table in catalogs.items():
+        kept = [column for column in (*COLUMNS, "significance", "pb", "first") if column in table.colnames]
+        write_table(part_path(parts, number, name), table[kept], number)
     # Last, so that a field without it is made again.
     write_json(parts / f"{number:04d}.json", measured)
 

@@ -8,7 +8,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable, Table
 
 from ..diffusion.reconstruction import AGGREGATES
-from ..errors import EvaluationError
+from ..errors import EvaluationError, shown
 from .bootstrap import FieldBootstrap, fraction_with_interval
 from .calibration import reliability_threshold
 from .run import MATCHED_FILTER, OURS, RISING_FILTER
@@ -54,7 +54,7 @@ def _checked_radius(radius):
     try:
         value = u.Quantity(radius).to_value(u.arcsec)
     except (TypeError, u.UnitConversionError) as error:
-        raise EvaluationError(f"radius={radius!r}: must be an angle, such as 0.45 * u.arcsec") from error
+        raise EvaluationError(f"radius={shown(radius)}: must be an angle, such as 0.45 * u.arcsec") from error
     if not (np.isscalar(value) and 0 < value < np.inf):
         raise EvaluationError(f"radius={radius}: must be positive and finite")
     return value * u.arcsec

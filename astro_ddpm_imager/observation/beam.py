@@ -8,7 +8,7 @@ import numpy as np
 from astropy.io import fits
 from radio_beam import Beam
 
-from ..errors import DirtyImageError
+from ..errors import DirtyImageError, shown
 from .ellipses import from_axes, to_axes
 from .headers import as_number, is_number
 from .history import history_beam
@@ -166,16 +166,15 @@ def header_beam(image, name):
         return beam
     beam = Beam(*(axis if axis is None else axis * u.deg for axis in map(axes.get, keys)))
     if minor not in axes:
-        log.warning(
-            "%s: no %s in the header; the beam is taken for round, with %s=%r deg", name, minor, major, axes[major]
-        )
+        said = _listed({major: axes[major]})
+        log.warning("%s: no %s in the header; the beam is taken for round, with %s deg", name, minor, said)
     elif pa not in axes and axes[minor] != axes[major]:
         log.warning("%s: no %s in the header; the position angle of the beam is taken for 0", name, pa)
     return checked_beam(beam, f"{name}: the beam in the header", "; give another with beam=")
 
 
 def _listed(cards):
-    return ", ".join(f"{key}={value!r}" for key, value in cards.items())
+    return ", ".join(f"{key}={shown(value)}" for key, value in cards.items())
 
 
 def beam_text(beam):

@@ -10,7 +10,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData, NDData
 
-from ..errors import DirtyImageError
+from ..errors import DirtyImageError, shown
 from .extensions import file_of, split_extension
 from .fits_files import IMAGE_HDUS, is_packed
 from .reading import called, locate_plane, opened_image, plane_axes, select_plane
@@ -268,7 +268,7 @@ def checked_channels(channels, cube):
         return range(cube.n_channels)
     ends = (channels.start, channels.stop) if isinstance(channels, slice) and channels.step in (None, 1) else ("", "")
     if not all(isinstance(end, int | np.integer | None) for end in ends):
-        raise TypeError(f"channels={channels!r}: must be a slice of whole numbers, such as slice(10, 20)")
+        raise TypeError(f"channels={shown(channels)}: must be a slice of whole numbers, such as slice(10, 20)")
     start = 0 if channels.start is None else int(channels.start)
     stop = cube.n_channels if channels.stop is None else int(channels.stop)
     if not 0 <= start < stop <= cube.n_channels:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import numpy as np
 from astropy.io import fits
 
-from ..errors import DirtyImageError
+from ..errors import DirtyImageError, shown
 from .celestial import FRAMES
 from .units import CAPITALS, axis_unit
 
@@ -111,7 +111,9 @@ def check_celestial_cards(header, name):
     """
     if not (isinstance(header.get("CTYPE1", ""), str) and isinstance(header.get("CTYPE2", ""), str)):
         key = next(key for key in ("CTYPE1", "CTYPE2") if not isinstance(header.get(key, ""), str))
-        raise DirtyImageError(f"{name}: {key}={header[key]!r} is no type of an axis; set it to RA---SIN or the like")
+        raise DirtyImageError(
+            f"{name}: {key}={shown(header[key])} is no type of an axis; set it to RA---SIN or the like"
+        )
     if not any(header.get(key, "").strip() for key in ("CTYPE1", "CTYPE2")):
         return  # no sky at all, which has an error of its own
     for key in NEEDED:
@@ -125,7 +127,9 @@ def check_celestial_cards(header, name):
             raise DirtyImageError(f"{name}: there is no {key} (or CD matrix) in the header, so no pixel size; add it")
     for key in ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER"):
         if key in header and as_number(header[key]) not in range(LARGEST_ORDER + 1):
-            raise DirtyImageError(f"{name}: {key}={header[key]!r}: distortions (SIP) are of order 0 to {LARGEST_ORDER}")
+            raise DirtyImageError(
+                f"{name}: {key}={shown(header[key])}: distortions (SIP) are of order 0 to {LARGEST_ORDER}"
+            )
     _mend_equinox(header, name)
     for key in dict.fromkeys(key for key in header if NUMBERS.fullmatch(key)):
         header[key] = number_card(header, key, name)
@@ -141,7 +145,7 @@ def _mend_equinox(header, name):
         if not said or as_number(value) == 0:
             log.warning(
                 "%s: %s=%s counts as not given, so that the sky is that of RADESYS, or else ICRS; correct it if "
-                "it is of another equinox", name, key, repr(value) if said else "nothing",
+                "it is of another equinox", name, key, shown(value) if said else "nothing",
             )  # fmt: skip
             header.remove(key, remove_all=True)
         elif said.upper() in FRAMES:
@@ -200,13 +204,13 @@ def number_card(header, key, name):
     """
     values = [card.value for card in header.cards if card.keyword == key]
     if any(value != values[0] for value in values):
-        said = " and ".join(repr(value) for value in values)
+        said = " and ".join(shown(value) for value in values)
         raise DirtyImageError(f"{name}: {key} is in the header twice, {said}; remove the wrong one")
     value = values[0]
     number = as_number(value)
     if number is None:
-        shown = "nothing" if isinstance(value, fits.card.Undefined) else repr(value)
-        raise DirtyImageError(f"{name}: {key}={shown} is no finite number; correct it in the header")
+        said = "nothing" if isinstance(value, fits.card.Undefined) else shown(value)
+        raise DirtyImageError(f"{name}: {key}={said} is no finite number; correct it in the header")
     if isinstance(value, str):
         log.warning("%s: %s=%r is text in the header; it is taken for the number %r", name, key, value, number)
     return number
@@ -223,6 +227,7 @@ def is_number(value):
     -------
     bool
     """
+    value = value.item() if isinstance(value, np.generic) else value  # to a float32 the largest number is infinite
     return isinstance(value, Real) and not isinstance(value, bool) and abs(value) < sys.float_info.max
 
 

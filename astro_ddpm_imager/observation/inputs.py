@@ -20,7 +20,7 @@ from .slices import with_fits_wcs
 
 __all__ = [
     "Companion", "Image", "Origin", "are_several", "as_companion", "as_plane", "file_paths", "given_paths",
-    "joined_digest", "origin",
+    "joined_digest", "origin", "warn_uncertain",
 ]  # fmt: skip
 
 
@@ -100,6 +100,23 @@ def as_plane(image, name, unit=None):
     if image.mask is not None:
         plane.mask = np.broadcast_to(image.mask, image.data.shape).reshape(plane.shape).copy()
     return plane
+
+
+def warn_uncertain(image):
+    """Say that the uncertainty of a dirty image is not used: it need not be that of the noise alone.
+
+    That of an optical camera, or one with errors of the flux scale, is larger where sources are, which would then be
+    taken for fainter ones in more noise.
+
+    Parameters
+    ----------
+    image : as of `as_plane`
+    """
+    if getattr(image, "uncertainty", None) is not None:
+        log.warning(
+            "dirty: its uncertainty is not used, for the noise is measured; if it is that of the noise alone, and no "
+            "larger where sources are, give noise=dirty.uncertainty.quantity, and else leave it out"
+        )
 
 
 def are_several(given):

@@ -12,7 +12,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData
 
-from ..errors import DirtyImageError
+from ..errors import DirtyImageError, shown
 from .casa_images import is_casa_image, opened_casa_image
 from .celestial import celestial_part, read_wcs
 from .extensions import file_of
@@ -310,7 +310,7 @@ def locate_plane(data, wcs, meta, channel=None, stokes=None, name="dirty"):
 
 def _check_whole(kind, plane, name):
     if plane is not None and (isinstance(plane, bool) or not isinstance(plane, int | np.integer)):
-        raise DirtyImageError(f"{name}: {kind}={plane!r}: must be a whole number")
+        raise DirtyImageError(f"{name}: {kind}={shown(plane)}: must be a whole number")
 
 
 def _of_plane(meta, axis, plane):

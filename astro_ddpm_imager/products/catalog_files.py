@@ -54,7 +54,8 @@ def write_catalog(
     Raises
     ------
     SettingError
-        The file is the image, PSF or the like that the catalogue was made of; a kind of `ValueError`.
+        The file is the image, PSF or the like that the catalogue was made of, or is FITS, and a column has text
+        beyond ASCII; a kind of `ValueError`.
     ValueError
         The format is unknown.
     FileExistsError
@@ -238,13 +239,14 @@ def _write_csv(catalog, path):
 def _write_fits(catalog, path):
     plain = Table(catalog)
     plain.meta = {}
+    _check_ascii(plain, path.name)
     hdu = fits.table_to_hdu(plain)
     hdu.name = "CATALOG"
     for number, name in enumerate(catalog.colnames, 1):
         if catalog[name].info.description:
-            hdu.header[f"TCOMM{number}"] = catalog[name].info.description
+            hdu.header[f"TCOMM{number}"] = as_card(catalog[name].info.description)
         if (catalog[name].info.meta or {}).get("ucd"):
-            hdu.header[f"TUCD{number}"] = catalog[name].info.meta["ucd"]
+            hdu.header[f"TUCD{number}"] = as_card(catalog[name].info.meta["ucd"])
     for keyword, name in FITS_KEYWORDS.items():
         if name in catalog.meta:
             hdu.header[keyword] = as_card(catalog.meta[name])
@@ -254,6 +256,19 @@ def _write_fits(catalog, path):
         hdu.header.comments["NOISE"] = "Jy/beam, of the dirty image"
     hdu.writeto(path)
     return path
+
+
+def _check_ascii(table, name):
+    """Fail if a table has text that FITS has not the letters for: other text in its place would be no name any more."""
+    for column in table.itercols():
+        is_text = getattr(column, "dtype", np.dtype(float)).kind == "U"
+        for text in [column.info.name, *(np.ma.filled(column, "").ravel().tolist() if is_text else ())]:
+            if not text.isascii():
+                said = f"column {column.info.name!r} has " if text != column.info.name else "the name of column "
+                raise SettingError(
+                    f"{name}: {said}{text!r}, and FITS has ASCII letters only; write it as .ecsv or .vot, or replace "
+                    "the others"
+                )
 
 
 def _write_votable(catalog, path):

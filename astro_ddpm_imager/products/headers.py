@@ -60,18 +60,17 @@ def product_header(dirty, meta):
             # A checksum fills its card.
             header[key] = (as_card(meta[name]), None if name.endswith("sha256") else name)
     for line in history_lines(dirty.meta):
-        with suppress(ValueError):
-            header.add_history(line)
+        header.add_history(as_card(line))
     made_of = {name: as_card(value) for name, value in {"input": "in memory", **meta}.items()}
     header.add_history("{software}: model {model} on {input}".format_map(made_of))
     return header
 
 
 def _carry(header, meta, key, to=None):
-    """Copy a card; metadata in memory may have line ends and letters beyond ASCII, which FITS has not."""
+    """Copy a card; metadata in memory may be no value that FITS has."""
     if key in meta:
         with suppress(ValueError):
-            header[to or key] = meta[key]
+            header[to or key] = as_card(meta[key])
 
 
 def _carry_place(header, meta):

@@ -1,6 +1,7 @@
 """Writing the products of a result: all of them, each whole."""
 
 import errno
+import logging
 import os
 import re
 from contextlib import suppress
@@ -15,7 +16,7 @@ from ..observation.extensions import file_of
 from ..observation.planes import Plane
 from ..sources.catalog import restoring_beams
 from ..whole_files import locked
-from .catalog_files import write_ecsv
+from .catalog_files import ecsv_meta, write_ecsv
 from .folders import move_without_replacing, scratch_folder
 from .headers import to_hdu
 
@@ -23,6 +24,8 @@ __all__ = [
     "IMAGES", "PRODUCTS", "WITH_AXES", "check_folder", "check_free", "check_kept", "check_not_read",
     "checked_prefix", "existing_products", "move_all", "product_path", "put_in_place", "write_products",
 ]  # fmt: skip
+
+log = logging.getLogger(__name__)
 
 
 def _write_image(result, path, name, keep_axes=False):
@@ -73,6 +76,8 @@ PRODUCTS = {
     ".png": _write_png,
 }
 
+
+OF_CUBES = (".channels.ecsv", ".spectra.ecsv")  # that channels of a cube have besides
 
 # The same, where images have the axes of their input.
 WITH_AXES = PRODUCTS | {suffix: partial(PRODUCTS[suffix], keep_axes=True) for suffix in IMAGES}
@@ -177,7 +182,10 @@ def put_in_place(written, scratch, prefix, overwrite, products=PRODUCTS):
     """
     with locked(product_path(prefix, "").parent):
         check_free(prefix, overwrite, products)  # again: another process may have been faster
-        move_all(written, scratch)
+        others = _tables_of_others(prefix, products)
+        move_all(written, scratch, others)
+    for path in others:
+        log.info("%s was of the products that are replaced, and is removed", path)
 
 
 def move_all(written, scratch, gone=()):
@@ -279,7 +287,7 @@ def check_free(prefix, overwrite, products=PRODUCTS):
             raise OSError(errno.ENAMETOOLONG, f"{target.name} is too long for the name of a file; choose a shorter one")
         if target.is_dir():
             raise IsADirectoryError(f"{target} is a folder; remove it, or choose another name")
-    there = [] if overwrite else existing_products(prefix, products)
+    there = [] if overwrite else existing_products(prefix, products) + _tables_of_others(prefix, products)
     if there:
         foreign = [path for path in there if _is_foreign(path)]
         whose = ", and is none of this package's products" if foreign else ""
@@ -290,11 +298,24 @@ def check_free(prefix, overwrite, products=PRODUCTS):
 
 
 def _is_foreign(path):
-    """Whether a FITS file is an image, or anything, that this package has not written."""
+    """Whether a FITS file or a table is one, or anything, that this package has not written."""
     try:
-        return path.suffix == ".fits" and "DMODEL" not in fits.getheader(path)
-    except OSError:
+        if path.suffix == ".fits":
+            return "DMODEL" not in fits.getheader(path)
+        return path.suffix == ".ecsv" and "model_sha256" not in ecsv_meta(path)
+    except (OSError, ValueError):
         return True
+
+
+def _tables_of_others(prefix, products):
+    """Tables that channels of a cube have left, beside which products of the same name would seem to be of them."""
+    if not IMAGES.keys() <= set(products):  # WSClean's names are others
+        return []
+    return [
+        path
+        for path in existing_products(prefix, [suffix for suffix in OF_CUBES if suffix not in products])
+        if not _is_foreign(path)
+    ]
 
 
 def check_not_read(prefix, inputs, products=PRODUCTS):

@@ -43,6 +43,8 @@ class Array:
         East, north and up of each antenna, m.
     diameter : float
         Diameter of the dishes, m.
+    path : `~pathlib.Path`, optional
+        The file that it was read from, which no simulation replaces.
 
     Raises
     ------
@@ -55,6 +57,7 @@ class Array:
     location: EarthLocation
     positions: np.ndarray
     diameter: float
+    path: Path | None = None
 
     def __post_init__(self):
         number = len(self.positions)
@@ -70,6 +73,25 @@ class Array:
             raise SimulationError(
                 f"array={self.name!r}: antennas {first} and {second}, counted from 1, are at one place; remove one"
             )
+
+    def check_kept(self, targets):
+        """Check that nothing that is written takes the place of the file that the array was read from.
+
+        Parameters
+        ----------
+        targets : iterable of `~pathlib.Path`
+
+        Raises
+        ------
+        SimulationError
+            Something would.
+        """
+        for target in targets:
+            if self.path is not None and self.path.exists() and target.exists() and target.samefile(self.path):
+                raise SimulationError(
+                    f"{target}: would be replaced, but is the file of the array; choose another folder (--output-dir "
+                    "on the command line)"
+                )
 
     def uv_coverage(self, declination, hour_angles):
         """Baselines as a source sees them (Thompson, Moran & Swenson 2017, equation 4.1).
@@ -222,7 +244,7 @@ def read_array(name: str | PathLike[str], location: EarthLocation | None = None)
             "is all that can be simulated; make a file of each"
         )
     positions = _local(positions, location) if geocentric else positions
-    return Array(path.stem, location, positions, float(diameters[0]) if len(rows) else 0.0)
+    return Array(path.stem, location, positions, float(diameters[0]) if len(rows) else 0.0, path.absolute())
 
 
 def _local(geocentric, location):

@@ -96,13 +96,14 @@ def simulate_with_casa(
     ------
     SimulationError
         CASA is not installed, does not know the observatory or has failed;
-        ``pwv``, ``seed`` or ``bandwidth`` is out of range.
+        ``pwv``, ``seed`` or ``bandwidth`` is out of range; the file of the array would be replaced.
     FileExistsError
         A file exists and ``overwrite`` is False; nothing is written.
     """
     folder = Path(folder).absolute()
     paths = {"dirty": folder / f"{name}.dirty.fits", "psf": folder / "psf.fits", "pb": folder / "pb.fits"}
     existing = [path for path in paths.values() if path.exists()]
+    observation.array.check_kept(existing)
     if existing and not overwrite:
         raise FileExistsError(f"{existing[0]}: exists already; remove it or give overwrite")
     missing = [module for module in ("casatasks", "casadata", "six") if find_spec(module) is None]

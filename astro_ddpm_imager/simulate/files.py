@@ -84,15 +84,15 @@ def simulate_fields(
         primary beam of a single field, ``NNNN.psf.fits``, which would count for
         the new one, or another process writes to the folder; nothing is written.
     SimulationError
-        ``number``, ``seed`` or ``rms`` is out of range, or the image is smaller
-        than the beam; nothing is written.
+        ``number``, ``seed`` or ``rms`` is out of range, the image is smaller
+        than the beam, or the file of the array would be replaced; nothing is written.
     """
     _check(number, seed, rms)
     _ = observation.beam  # which can fail
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with claimed(folder):
-        _check_free(folder, number, overwrite)
+        _check_free(folder, number, overwrite, observation.array)
         return _simulate(observation, recipe, rms, folder, number, seed, shared_noise, gain_errors, pwv)
 
 
@@ -101,12 +101,13 @@ def _fields(folder):
     return sorted(path.name for path in folder.glob("*.dirty.fits") if re.fullmatch(r"[0-9]{4,}", path.name[:-11]))
 
 
-def _check_free(folder, number, overwrite):
+def _check_free(folder, number, overwrite, array):
     """Fail if there is something that is not to be replaced."""
     names = ["psf.fits", "pb.fits", "truth.ecsv", "gaussians.ecsv", *(f"{i:04d}.dirty.fits" for i in range(number))]
-    existing = [name for name in [*names, *_fields(folder)] if (folder / name).exists()]
+    existing = [path for path in (folder / name for name in [*names, *_fields(folder)]) if path.exists()]
+    array.check_kept(existing)
     if existing and not overwrite:
-        raise FileExistsError(f"{folder / existing[0]}: exists already; remove it or give overwrite")
+        raise FileExistsError(f"{existing[0]}: exists already; remove it or give overwrite")
     _check_companions(folder)
 
 

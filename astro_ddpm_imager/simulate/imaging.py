@@ -6,7 +6,7 @@ from astropy.constants import c
 from radio_beam import Beam
 from scipy.special import j1
 
-from ..errors import SimulationError
+from ..errors import SimulationError, shown
 from ..observation.main_lobe import main_lobe
 
 __all__ = ["WEIGHTINGS", "check_weighting", "fit_beam", "image_visibilities", "imaging_weights", "primary_beam"]
@@ -32,7 +32,7 @@ def check_weighting(weighting, robust):
     if weighting not in WEIGHTINGS:
         raise SimulationError(f"weighting={weighting!r}: choose one of {', '.join(map(repr, WEIGHTINGS))}")
     if weighting == "briggs" and not -2 <= robust <= 2:
-        raise SimulationError(f"robust={robust!r}: must lie between -2 and 2")
+        raise SimulationError(f"robust={shown(robust)}: must lie between -2 and 2")
 
 
 def imaging_weights(

@@ -8,7 +8,7 @@ import numpy as np
 from astropy.constants import c
 from astropy.wcs import WCS
 
-from ..errors import SimulationError
+from ..errors import SimulationError, shown
 from .array import MIN_ELEVATION, Array
 from .gains import baseline_gains
 from .imaging import check_weighting, fit_beam, image_visibilities, imaging_weights, primary_beam
@@ -85,7 +85,7 @@ class Observation:
         if not abs(self.declination.to_value(u.deg)) <= 90:
             raise SimulationError(f"declination={self.declination}: must lie between -90 and 90 deg")
         if any(n % 2 or not 32 <= n <= MAX_PIXELS for n in self.shape):
-            raise SimulationError(f"shape={self.shape}: must be even numbers from 32 to {MAX_PIXELS}")
+            raise SimulationError(f"shape={shown(self.shape)}: must be even numbers from 32 to {MAX_PIXELS}")
         check_weighting(self.weighting, self.robust)
         baselines = len(self.array.positions) * (len(self.array.positions) - 1) // 2
         number, at_once = (self.duration / self.integration).to_value(u.one), self.channels * baselines

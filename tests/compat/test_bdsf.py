@@ -471,6 +471,7 @@ def test_an_image_can_be_pickled(img):
 
 def test_what_is_printed_of_an_island_is_a_line(img):
     assert len(repr(img.islands[0])) < 1000 and "island_id=" in repr(img.islands[0])
+    assert "np." not in repr(img.islands[0]) + repr(img.gaussians[0])
 
 
 def test_names_of_folders_are_text(img):

@@ -305,6 +305,14 @@ def test_a_full_disk_is_said_with_the_path_of_the_report(evaluated, tmp_path, li
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_full_disk_is_no_broken_field(folder, without_finders, tmp_path, little_room):
+    """It ended the run after all fields, each of which was imaged in vain and said to be of no use."""
+    imager = DiffusionImager(**settings(n_samples=2, steps=2))
+    with little_room(3000), pytest.raises(OSError, match=r"fields.0000\.matched-filter\.part\.ecsv: cannot be written"):
+        run_fields(folder, tmp_path, imager)
+    assert list((tmp_path / "fields").iterdir()) == []
+
+
 def test_fields_without_a_single_source(folder, without_finders, tmp_path):
     """The rows are there and say that there is nothing to score."""
     truth = Table.read(folder / "truth.ecsv")[:0]

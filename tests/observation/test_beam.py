@@ -152,6 +152,15 @@ def test_a_beam_of_quantities(noise_image):
         prepare(noise_image(BMAJ=3 * u.mm))
 
 
+def test_beams_of_numbers_of_numpy_are_shown_as_plain_numbers(noise_image, caplog):
+    with pytest.raises(DirtyImageError, match=r"BMAJ=0\.00013\d+, BMIN=0\.00016\d+, BPA=7\.0, is none"):
+        prepare(noise_image(BMAJ=0.5 * u.arcsec, BMIN=0.6 * u.arcsec, BPA=np.float32(7)))
+    image = noise_image(BMAJ=np.float64(0.00015))
+    del image.meta["BMIN"]
+    prepare(image)
+    assert "the beam is taken for round, with BMAJ=0.00015 deg" in caplog.text
+
+
 @pytest.mark.parametrize("axes", [(-1, -1), (np.nan, np.nan), (1, 0)])
 def test_beams_that_are_given_are_checked(noise_image, axes):
     beam = Beam(axes[0] * u.arcsec, axes[1] * u.arcsec)

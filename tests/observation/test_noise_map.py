@@ -5,7 +5,7 @@ from dataclasses import replace
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.nddata import CCDData
+from astropy.nddata import CCDData, InverseVariance, StdDevUncertainty, VarianceUncertainty
 from astropy.wcs import WCS
 from radio_beam import Beam
 from scipy.ndimage import gaussian_filter
@@ -210,6 +210,27 @@ def test_the_noise_of_a_small_hole_is_that_beside_it():
     beam = Beam(SIGMA * 2.3548 * u.arcsec)
     observation = prepare(a_plane(data), beam=beam, noise=a_plane(level, BUNIT="Jy/beam"))
     np.testing.assert_allclose(observation.relative_noise[hole], 4, rtol=1e-6)
+
+
+@pytest.mark.parametrize("power, kind", [(1, StdDevUncertainty), (2, VarianceUncertainty), (-2, InverseVariance)])
+def test_an_uncertainty_is_noise_if_it_is_given_as_such(noise_image, caplog, power, kind):
+    image, shape = noise_image(unit=u.Jy / u.beam), 1 + 1.5 * np.arange(96) / 96
+    image.uncertainty = kind(np.broadcast_to((1e-4 * shape) ** power, image.shape))
+    given = prepare(image, noise=image.uncertainty.quantity)
+    np.testing.assert_allclose(given.relative_noise, np.broadcast_to(shape, image.shape), rtol=1e-6)
+    assert "uncertainty" not in caplog.text
+
+
+def test_an_uncertainty_that_is_not_used_is_said(noise_image, caplog, quick):
+    image = noise_image()
+    without = quick(image)
+    assert "uncertainty" not in caplog.text
+    image.uncertainty = StdDevUncertainty(np.abs(image.data) + 1e-4)
+    np.testing.assert_array_equal(quick(image).image.data, without.image.data)
+    assert "dirty: its uncertainty is not used" in caplog.text
+    caplog.clear()
+    quick(image, noise=image.uncertainty.quantity)
+    assert "uncertainty" not in caplog.text
 
 
 def test_a_weight_without_wcs_is_one_as_well():

@@ -24,6 +24,7 @@ from astro_ddpm_imager.simulate import (
     fit_beam,
     read_array,
     simulate_fields,
+    simulate_with_casa,
     sky_pixels,
     truth_table,
 )
@@ -286,6 +287,26 @@ def test_overwriting_leaves_nothing_of_the_run_before(tmp_path):
         (tmp_path / name).unlink()
     with pytest.raises(FileExistsError, match=r"0007.dirty.fits: exists already"):
         simulate_fields(seen, recipe, 47 * u.uJy, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["truth.ecsv", "0007.dirty.fits", "psf.fits"])
+def test_the_file_of_the_array_is_never_replaced(tmp_path, capsys, name):
+    path, array = tmp_path / "some.cfg", read_array("alma.cycle5.3").path.read_bytes()
+    path.write_bytes(array)
+    given = tmp_path / "out" / name
+    given.parent.mkdir()
+    given.symlink_to(path)
+    for which in (path, given):  # the same file
+        seen = Observation(read_array(which), 150 * u.deg, 2 * u.deg, shape=(64, 64))
+        with pytest.raises(SimulationError, match=rf"{name}: would be replaced, but is the file of the array"):
+            simulate_fields(seen, SourceRecipe(number=(0, 0)), 47 * u.uJy, given.parent, overwrite=True)
+    if name == "psf.fits":
+        with pytest.raises(SimulationError, match=r"psf\.fits: would be replaced, but is the file of the array"):
+            simulate_with_casa(seen, None, given.parent, overwrite=True)
+    command = ["simulate", "--array", str(path), "--output-dir", str(given.parent), "--imsize", "64", "--rms", "47"]
+    assert main([*command, "--overwrite"]) == 1
+    assert f"{given}: would be replaced" in capsys.readouterr().err
+    assert given.read_bytes() == array and [each.name for each in given.parent.iterdir()] == [name]
 
 
 def test_an_interruption_leaves_no_truth_and_no_part(tmp_path, capsys, monkeypatch):

@@ -4,6 +4,7 @@ import copy
 import io
 import re
 import shutil
+from urllib.parse import unquote
 
 import astropy.units as u
 import numpy as np
@@ -108,6 +109,29 @@ def test_csv_has_the_names_and_the_values(catalog, tmp_path):
     head, *lines = path.read_text().splitlines()
     assert head.split(",") == list(COLUMNS) and len(lines) == len(catalog)
     np.testing.assert_array_equal(Table.read(path)["ra"], catalog["ra"].value)
+
+
+def test_text_that_fits_has_not_the_letters_for_is_said_and_kept_elsewhere(catalog, tmp_path):
+    """Else astropy says nothing but the number of the letter; a name that is written otherwise is another name."""
+    named = catalog.copy()
+    named["name"] = ["Größe", *[""] * (len(named) - 1)]
+    with pytest.raises(SettingError, match=r"a\.fits: column 'name' has 'Größe', and FITS has ASCII .*; write it as"):
+        catalog_files.write_catalog(named, tmp_path / "a.fits")
+    assert list(tmp_path.iterdir()) == []
+    for name in ("a.ecsv", "a.vot", "a.csv"):
+        table = catalog_files.read_catalog(catalog_files.write_catalog(named, tmp_path / name))
+        assert table["name"][0] == "Größe"
+    named.rename_column("name", "größe")
+    with pytest.raises(SettingError, match="the name of column 'größe', and FITS"):
+        catalog_files.write_catalog(named["ra", "größe"], tmp_path / "a.fits")
+
+
+def test_descriptions_beyond_ascii_are_percent_encoded_in_fits(catalog, tmp_path):
+    named = catalog.copy()
+    named["size"] = np.ones(len(named))
+    named["size"].info.description, named["size"].info.meta = "Größe", {"ucd": "phys.größe"}
+    column = catalog_files.read_catalog(catalog_files.write_catalog(named, tmp_path / "a.fits"))["size"]
+    assert (unquote(column.info.description), unquote(column.info.meta["ucd"])) == ("Größe", "phys.größe")
 
 
 def test_what_a_catalogue_was_made_of_is_never_replaced(catalog, demo, tmp_path):

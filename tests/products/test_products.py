@@ -1,6 +1,7 @@
 """Files: all or nothing, readable by others, never replaced unasked."""
 
 from pathlib import Path
+from urllib.parse import unquote
 
 import astropy.units as u
 import numpy as np
@@ -42,11 +43,15 @@ def test_all_products_are_written_and_read_back(result, tmp_path):
     assert imread(prefix + ".png").shape[1] > 800
 
 
-def test_metadata_that_fits_cannot_hold_are_left_out(noise_image, imager, tmp_path):
-    found = imager(noise_image(OBJECT="two\nlines", TELESCOP="Télescope", OBSERVER="Ada"))
-    found.write(tmp_path / "a")
-    header = fits.getheader(tmp_path / "a.model.fits")
-    assert "OBJECT" not in header and "TELESCOP" not in header and header["OBSERVER"] == "Ada"
+def test_metadata_beyond_ascii_are_percent_encoded(noise_image, imager, tmp_path):
+    """They were left out without a word; what is no text, FITS cannot hold."""
+    history = ["first", "größer\tnow"]
+    image = noise_image(OBJECT="two\nlines", TELESCOP="Télescope", OBSERVER="Ada", INSTRUME=["a"], HISTORY=history)
+    path, *_ = imager(image).write(tmp_path / "Größe")
+    header = fits.getheader(path)
+    assert path.name == "Größe.model.fits" and header["OBJECT"] == "two%0Alines" and header["OBSERVER"] == "Ada"
+    assert unquote(header["TELESCOP"]) == "Télescope" and "INSTRUME" not in header
+    assert [unquote(line) for line in header["HISTORY"]][:2] == history
 
 
 def test_existing_products_are_kept(result, tmp_path):

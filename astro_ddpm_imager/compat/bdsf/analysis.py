@@ -9,6 +9,7 @@ from astropy.nddata import CCDData
 from astropy.wcs.utils import proj_plane_pixel_area
 from photutils.aperture import CircularAperture, aperture_photometry
 
+from ...errors import shown
 from ...imager import DiffusionImager
 from ...observation.inputs import as_companion
 from ...observation.units import JY_PER_BEAM
@@ -76,7 +77,7 @@ def analyse(field, options, psf=None, pb=None, reliability=None, imager=None):
         ``psf`` or ``pb`` cannot.
     """
     if reliability is not None and not (isinstance(reliability, Real) and 0 <= reliability <= 1):
-        raise RuntimeError(f"reliability={reliability!r}: must be a number from 0 to 1")
+        raise RuntimeError(f"reliability={shown(reliability)}: must be a number from 0 to 1")
     imager = (DiffusionImager(threads=options.ncores) if imager is None else imager).but(reliability=0.0)
     psf = None if psf is None else as_companion(psf, "psf", field.plane).data
     given = None if pb is None else field.cut(as_companion(pb, "pb", field.plane).data)

@@ -6,6 +6,7 @@ import numpy as np
 from astropy.stats import sigma_clipped_stats
 from scipy.ndimage import distance_transform_edt, map_coordinates
 
+from ...errors import shown
 from ...observation.holes import small_holes
 from .planes import read_planes
 
@@ -67,7 +68,7 @@ def measure_background(field, options):
         box = (side, max(side // 3, 1))
     box = tuple(int(length) for length in box)
     if min(box) < 1:
-        raise RuntimeError(f"rms_box={options.rms_box!r}: box and step must be at least 1 pixel")
+        raise RuntimeError(f"rms_box={shown(options.rms_box)}: box and step must be at least 1 pixel")
     if options.rmsmean_map_filename:
         mean_map, rms_map = _given_maps(options.rmsmean_map_filename, field)
         return Background(rms_map, mean_map, rms, mean, True, box)

@@ -10,7 +10,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 from radio_beam import Beam
 
-from ...errors import DirtyImageError
+from ...errors import DirtyImageError, shown
 from ...observation.beam import beam_covariance, beam_pixels, header_beam
 from ...observation.blank import blank_constant
 from ...observation.ellipses import area
@@ -214,6 +214,6 @@ def _trim(field, box):
     height, width = field.data.shape
     xmin, xmax, ymin, ymax = max(xmin, 0), min(xmax, width), max(ymin, 0), min(ymax, height)
     if xmin >= xmax or ymin >= ymax:
-        raise RuntimeError(f"trim_box={box!r}: holds no pixel of an image of {width} x {height} pixels")
+        raise RuntimeError(f"trim_box={shown(box)}: holds no pixel of an image of {width} x {height} pixels")
     window = (slice(ymin, ymax), slice(xmin, xmax))
     return replace(field, data=field.data[window], wcs=field.wcs[window], origin=(xmin, ymin))

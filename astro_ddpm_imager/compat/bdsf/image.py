@@ -7,7 +7,7 @@ import numpy as np
 from astropy.wcs.utils import proj_plane_pixel_area
 
 from ... import __version__
-from ...errors import DirtyImageError, SettingError
+from ...errors import DirtyImageError, SettingError, shown
 from ...observation.celestial import read_wcs
 from ...observation.extensions import file_of
 from ...observation.inputs import given_paths
@@ -119,7 +119,7 @@ class Image(Conversions, Exports):
     def _run(self, run):
         opts, changed = self.opts, self._changed()
         run.note("%s", self.software)
-        run.note("Non-default input parameters: %s", ", ".join(f"{key}={getattr(opts, key)!r}" for key in changed))
+        run.note("Non-default input parameters: %s", ", ".join(f"{key}={shown(getattr(opts, key))}" for key in changed))
         if self.unknown:
             run.note("unknown, ignored: %s", ", ".join(self.unknown), level=logging.WARNING)
         without = [f"{name} ({PARAMETERS[name].effect})" for name in changed if not PARAMETERS[name].counterpart]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
+from ...errors import shown
 from ...observation.spectral import spectral_number
 from ...products.writing import check_kept
 
@@ -138,7 +139,7 @@ def write_output(image):
         written.append(path)
     if image.opts.output_all:
         used, saved = (Path(image.basedir) / "misc" / name for name in ("parameters_used", "parameters.sav"))
-        used.write_text("".join(f"{key:<40}{value!r}\n" for key, value in image.opts.to_dict().items()))
+        used.write_text("".join(f"{key:<40}{shown(value)}\n" for key, value in image.opts.to_dict().items()))
         save_parameters(saved, image.opts)
         written += [used, saved]
     return written

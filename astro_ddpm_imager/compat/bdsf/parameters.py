@@ -5,6 +5,8 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from ...errors import shown
+
 __all__ = ["PARAMETERS", "Options", "Parameter", "full_names"]
 
 
@@ -36,7 +38,7 @@ class Parameter:
         if isinstance(self.kind, tuple):
             # True == 1, so the type counts as well.
             if not any(value == choice and isinstance(value, type(choice)) for choice in self.kind):
-                raise RuntimeError(f"{name}={value!r}: choose one of {', '.join(map(repr, self.kind))}")
+                raise RuntimeError(f"{name}={shown(value)}: choose one of {', '.join(map(repr, self.kind))}")
             return value
         kind = self.kind.removesuffix("?")
         if value is None and kind != self.kind:
@@ -45,7 +47,7 @@ class Parameter:
         value = _from_text(kind, value)
         if not accepts(value):
             none = " or None" if kind != self.kind else ""
-            raise RuntimeError(f"{name}={value!r}: must be {expected}{none}")
+            raise RuntimeError(f"{name}={shown(value)}: must be {expected}{none}")
         return convert(value)
 
 

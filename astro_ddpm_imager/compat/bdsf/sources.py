@@ -6,6 +6,7 @@ import numpy as np
 from astropy.stats import gaussian_fwhm_to_sigma
 from scipy.ndimage import binary_erosion, find_objects, label
 
+from ...errors import shown
 from ...observation.ellipses import from_axes, to_axes
 from .shapes import condon_errors, deconvolved_errors, north_angle, size_factor
 from .without import STARTS
@@ -25,7 +26,9 @@ class _Attributes(SimpleNamespace):
         raise AttributeError(f"{said}: {reason}" if reason else said)
 
     def __repr__(self):
-        numbers = (f"{name}={value!r}" for name, value in vars(self).items() if isinstance(value, int | float | str))
+        numbers = (
+            f"{name}={shown(value)}" for name, value in vars(self).items() if isinstance(value, int | float | str)
+        )
         return f"{type(self).__name__}({', '.join(numbers)})"
 
 

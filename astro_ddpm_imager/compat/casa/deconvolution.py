@@ -8,7 +8,7 @@ from pathlib import Path
 import astropy.units as u
 import numpy as np
 
-from ...errors import DirtyImageError, SettingError
+from ...errors import DirtyImageError, SettingError, shown
 from ...imager import DiffusionImager
 from ...observation.noise_map import unflatten
 from ...observation.reading import read_image
@@ -93,7 +93,7 @@ def deconvolve(given, imager):
     if not wanted:
         return theirs(**given)
     tell_ignored(
-        ignored(given, DECONVOLVE) + [f"{name}={given[name]!r} (unknown)" for name in given.keys() - DECONVOLVE]
+        ignored(given, DECONVOLVE) + [f"{name}={shown(given[name])} (unknown)" for name in given.keys() - DECONVOLVE]
     )
     return _Deconvolution(values, DiffusionImager() if imager is None else imager).run(theirs)
 
@@ -103,7 +103,7 @@ def _check(values):
     parse_threshold(values["threshold"])
     if values["deconvolver"] == "mtmfs":
         raise SettingError(
-            f"deconvolver='mtmfs', nterms={values['nterms']!r}: there are no Taylor terms here; make one image of the "
+            f"deconvolver='mtmfs', nterms={values['nterms']}: there are no Taylor terms here; make one image of the "
             "band and choose any other deconvolver; give niter=0 for CASA's deconvolve alone"
         )
     for suffix in (".residual", ".psf"):

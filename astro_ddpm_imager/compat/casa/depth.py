@@ -3,7 +3,7 @@
 import astropy.units as u
 import numpy as np
 
-from ...errors import SettingError
+from ...errors import SettingError, shown
 from ...observation.units import JY_PER_BEAM
 
 __all__ = ["parse_threshold"]
@@ -40,8 +40,8 @@ def parse_threshold(threshold):
         jansky = float(value.to_value(u.Jy))
     except (TypeError, ValueError) as error:
         raise SettingError(
-            f"threshold={given!r}: must be a number of Jy, or a string such as '0.1mJy'; nsigma counts in noise"
+            f"threshold={shown(given)}: must be a number of Jy, or a string such as '0.1mJy'; nsigma counts in noise"
         ) from error
     if not 0 <= jansky < np.inf:
-        raise SettingError(f"threshold={given!r}: must not be negative")
+        raise SettingError(f"threshold={shown(given)}: must not be negative")
     return jansky

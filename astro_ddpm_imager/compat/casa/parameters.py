@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import SettingError
+from ...errors import SettingError, shown
 from ...settings import check_number
 from .products import check_inputs
 
@@ -192,7 +192,7 @@ def check(values):
         )
     if values["deconvolver"] == "mtmfs":
         raise SettingError(
-            f"deconvolver='mtmfs', nterms={values['nterms']!r}: there are no Taylor terms here; make one image of the "
+            f"deconvolver='mtmfs', nterms={values['nterms']}: there are no Taylor terms here; make one image of the "
             f"band with any other deconvolver, or specmode='cube' for its spectrum{ALONE}"
         )
     if values["specmode"] == "mvc":
@@ -268,7 +268,7 @@ def ignored(given, table=PARAMETERS):
         Names, each with its value and the reason.
     """
     return [
-        f"{name}={value!r} ({table[name].effect})"
+        f"{name}={shown(value)} ({table[name].effect})"
         for name, value in given.items()
         if name in table and table[name].handling == "none" and not np.array_equal(value, table[name].default)
     ]
