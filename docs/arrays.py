@@ -1,22 +1,30 @@
 """Scores of the default model on folders of simulated fields, images and catalogues: the table of docs/extended.rst.
 
 python docs/arrays.py runs/vla runs/meerkat
+
+With --clean a line for CASA's multiscale CLEAN of each folder's images follows (extra casa).
 """
 
 import argparse
 import logging
+import sys
+import tempfile
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
+from astropy.io import fits
 from tqdm import tqdm
 
 from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.evaluate import read_folder
 from astro_ddpm_imager.evaluate.fields import true_pixels, true_snr
 from astro_ddpm_imager.evaluate.images import true_brightness, true_sky
+from astro_ddpm_imager.observation.preparation import prepare
 
 MATCHING = 0.6  # beams, or half of the true major axis where that is more
+DEPTH = 3  # times the noise, where CLEAN ends
+SCALES = (0, 1, 2.5, 5)  # of CLEAN, in beams
 
 
 def catalogue_scores(result, truth):
@@ -37,16 +45,53 @@ def catalogue_scores(result, truth):
     return [i in of_true for i in np.flatnonzero(snr > 5)], len(found) - len(of_true), ratios
 
 
-def image_scores(result, components):
-    """Error of the image at the beam's resolution, total flux, rms and highest of the residual over the noise."""
-    dirty = result.dirty
+def image_scores(dirty, sky, residual, components):
+    """Error of the image at the beam's resolution, total flux, rms and highest of the residual over the noise.
+
+    ``sky`` and ``residual`` are on the pixels of the image, Jy/pixel and Jy/beam, not corrected for the primary beam.
+    """
     inside = np.isfinite(dirty.data)
-    image = np.where(inside, result.apparent(result.sky), 0)
+    image = np.where(inside, sky, 0)
     truth = true_brightness(components, dirty)[inside]
     error = dirty.convolve_beam(image)[inside] - truth
-    left = result.residual.data[inside] / dirty.rms
+    left = residual[inside] / dirty.rms
     total = true_sky(components, dirty)[inside].sum()
     return np.sqrt((error**2).sum() / (truth**2).sum()), image.sum() / total, left.std(), np.abs(left).max()
+
+
+def told(scores):
+    """Medians of what `image_scores` gives of fields."""
+    nrmse, flux, rms, peak = np.transpose(scores)
+    return (
+        f"image error {np.median(nrmse):.3f}, flux {np.median(flux):.3f}, residual {np.median(rms):.2f}, "
+        f"below 5 sigma in {np.sum(peak < 5)}"
+    )
+
+
+def cleaned(arguments):
+    """The model, Jy/pixel, and the residual of CASA's task deconvolve on a dirty image."""
+    given, sys.argv = sys.argv, sys.argv[:1]  # casatools reads it
+    from casatasks import deconvolve, exportfits, importfits
+
+    sys.argv = given
+    dirty = prepare(**arguments)
+    beam = np.sqrt(dirty.beam.major * dirty.beam.minor).to_value("arcsec")
+    cell = np.sqrt(abs(np.linalg.det(dirty.wcs.pixel_scale_matrix))) * 3600
+    with tempfile.TemporaryDirectory() as folder:
+        name = f"{folder}/field"
+        for kind, path in (("residual", arguments["dirty"]), ("psf", arguments["psf"])):
+            importfits(str(path), f"{name}.{kind}", defaultaxes=True, defaultaxesvalues=["", "", "", "I"])
+        deconvolve(
+            name,
+            deconvolver="multiscale",
+            scales=[round(scale * beam / cell) for scale in SCALES],
+            niter=100_000,
+            threshold=f"{DEPTH * dirty.rms}Jy",
+            restoration=False,
+        )
+        for kind in ("model", "residual"):
+            exportfits(f"{name}.{kind}", f"{name}.{kind}.fits")
+        return [np.squeeze(fits.getdata(f"{name}.{kind}.fits")) for kind in ("model", "residual")]
 
 
 def main():
@@ -54,26 +99,37 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", type=Path, nargs="+", help="as astro-ddpm-imager simulate writes them")
     parser.add_argument("--model", default="default")
+    parser.add_argument("--clean", action="store_true", help="and what CASA's multiscale CLEAN makes of the images")
+    parser.add_argument(
+        "--peaks", type=float, nargs=2, metavar=("LOW", "HIGH"), help="fields with such peaks only, sigma"
+    )
     args = parser.parse_args()
     logging.getLogger("astro_ddpm_imager").setLevel(logging.ERROR)
     imager = DiffusionImager(args.model, seed=1, progress=False)
     for folder in args.folders:
         inputs, truth = read_folder(folder)
         _, components = read_folder(folder, folder / "gaussians.ecsv")
-        images, catalogues = [], []
+        images, catalogues, by_clean = [], [], []
         for number, arguments in tqdm(inputs.items(), folder.name, leave=False):
+            of_field = components[components["field"] == number]
+            if args.peaks:
+                dirty = prepare(**arguments)
+                if not args.peaks[0] < true_brightness(of_field, dirty).max() / dirty.rms < args.peaks[1]:
+                    continue
             result = imager(**arguments)
-            images.append(image_scores(result, components[components["field"] == number]))
+            dirty = result.dirty
+            images.append(image_scores(dirty, result.apparent(result.sky), result.residual.data, of_field))
             catalogues.append(catalogue_scores(result, truth[truth["field"] == number]))
+            if args.clean:
+                by_clean.append(image_scores(dirty, *cleaned(arguments), of_field))
         found, false, ratios = zip(*catalogues, strict=True)
-        nrmse, flux, rms, peak = np.transpose(images)
         print(
-            f"{folder.name}: {len(images)} fields, image error {np.median(nrmse):.3f}, flux {np.median(flux):.3f}, "
-            f"residual {np.median(rms):.2f}, below 5 sigma in {np.sum(peak < 5)}; found "
-            f"{np.concatenate(found).mean():.2f}, false {np.mean(false):.2f}, |flux ratio - 1| "
-            f"{np.median(np.abs(np.concatenate(ratios) - 1)):.3f}",
+            f"{folder.name}: {len(images)} fields, {told(images)}; found {np.concatenate(found).mean():.2f}, "
+            f"false {np.mean(false):.2f}, |flux ratio - 1| {np.median(np.abs(np.concatenate(ratios) - 1)):.3f}",
             flush=True,
         )
+        if by_clean:
+            print(f"    multiscale CLEAN: {told(by_clean)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from astropy.table import QTable, Table
 
 from astro_ddpm_imager import DiffusionImager, SettingError, read_image
 from astro_ddpm_imager.data import FOLDER
-from astro_ddpm_imager.diffusion.exact import towards_data
+from astro_ddpm_imager.diffusion.reconstruction import reconstruct
 from astro_ddpm_imager.observation.gridded import GriddedObservation
 from astro_ddpm_imager.sources.catalog import COLUMNS
 
@@ -138,13 +138,9 @@ def test_a_psf_of_an_open_file_is_that_of_the_path(demo, imager, result, packed,
 def test_all_aggregations(demo, aggregate, catalog):
     imager = DiffusionImager(n_samples=3, steps=6, seed=1, reliability=0, aggregate=aggregate, catalog=catalog, **CPU)
     found = imager(**demo)
-    samples = found.sky_samples
-    of_samples = {"mean": samples.mean(0), "median": np.median(samples, axis=0), "single": samples[0]}[aggregate]
-    expected = (
-        of_samples
-        if aggregate == "single"
-        else towards_data(of_samples, GriddedObservation.of(found.dirty, found.grid), 2.2, 0.1)
-    )
+    gridded = GriddedObservation.of(found.dirty, found.grid)
+    samples, expected = reconstruct(found.drawn_samples, gridded, aggregate, 2.2, 1)
+    np.testing.assert_array_equal(samples, found.sky_samples)
     np.testing.assert_allclose(found.image.data, found.apparent(expected) / found.dirty.pb, atol=1e-12)
     assert ((found.catalog["reliability"] >= 0) & (found.catalog["reliability"] <= 1)).all()
     assert found.catalog.meta["aggregate"] == aggregate

@@ -5,7 +5,7 @@ from astropy.stats import gaussian_fwhm_to_sigma
 from scipy.fft import irfft2, rfft2
 from scipy.ndimage import gaussian_filter
 
-__all__ = ["towards_data"]
+__all__ = ["posterior_mean", "towards_data"]
 
 DOUBT = 0.3  # of the flux that is drawn around a pixel: how far the network may be off, a standard deviation
 SMOOTHING = 0.4  # FWHM in beams of what is around a pixel
@@ -14,17 +14,13 @@ CLOSE = 1e-4  # of what was open at first: no flux changes by a thousandth of th
 NOTHING = 1e-9  # of the noise: below, half of a number is lost in single precision
 
 
-def towards_data(sky, gridded, pixels_per_beam, doubt=DOUBT):
+def towards_data(sky, gridded, pixels_per_beam):
     """Move a sky to where the likelihood wants it, as far as the network may be wrong.
 
     A network draws fluxes and shapes of what is bright less sharply than the
-    data have them. With the sky s that was drawn for the mean of a Gaussian
-    prior, whose standard deviation D is in proportion to what is around each
-    pixel, the posterior's mean is s + x, where (1 / D^2 + P) x = d - P s, for
-    a dirty image d and its PSF P, which is the covariance of its noise, too
-    (Rasmussen & Williams 2006, Gaussian processes for machine learning,
-    equation 2.11). A few steps of conjugate gradients (Hestenes & Stiefel
-    1952) find x.
+    data have them. What it has drawn is taken for the mean of a Gaussian
+    prior, whose standard deviation is in proportion to what is around each
+    pixel, see `posterior_mean`.
 
     Parameters
     ----------
@@ -32,15 +28,37 @@ def towards_data(sky, gridded, pixels_per_beam, doubt=DOUBT):
         Flux per pixel, in units of the noise.
     gridded : `~astro_ddpm_imager.observation.gridded.GriddedObservation`
     pixels_per_beam : float
-    doubt : float, optional
-        The standard deviation, in units of what is around the pixel.
 
     Returns
     -------
     2D array, shape (my, mx); not negative.
     """
     sigma = gaussian_fwhm_to_sigma * SMOOTHING * pixels_per_beam
-    spread = doubt * gaussian_filter(np.asarray(sky, float), sigma) / gridded.noise
+    doubt = DOUBT * gaussian_filter(np.asarray(sky, float), sigma)
+    return posterior_mean(sky, doubt, gridded).clip(0)
+
+
+def posterior_mean(sky, doubt, gridded):
+    """The mean of what a dirty image leaves of a Gaussian prior.
+
+    With the sky s for the mean of the prior, and D for its standard deviation,
+    the posterior's mean is s + x, where (1 / D^2 + P) x = d - P s, for a dirty
+    image d and its PSF P, which is the covariance of its noise, too (Rasmussen
+    & Williams 2006, Gaussian processes for machine learning, equation 2.11). A
+    few steps of conjugate gradients (Hestenes & Stiefel 1952) find x.
+
+    Parameters
+    ----------
+    sky, doubt : 2D array, shape (my, mx)
+        Mean and standard deviation of the prior, flux per pixel in units of
+        the noise.
+    gridded : `~astro_ddpm_imager.observation.gridded.GriddedObservation`
+
+    Returns
+    -------
+    2D array, shape (my, mx)
+    """
+    spread = doubt / gridded.noise
     if not spread.any():
         return sky
     seen = gridded.pb > 0
@@ -63,4 +81,4 @@ def towards_data(sky, gridded, pixels_per_beam, doubt=DOUBT):
         before, power = power, np.vdot(left, left)
         direction = left + power / before * direction
     moved = sky + spread * found * gridded.noise
-    return np.where(moved > NOTHING, moved, 0).astype(np.float32)
+    return np.where(np.abs(moved) > NOTHING, moved, 0).astype(np.float32)

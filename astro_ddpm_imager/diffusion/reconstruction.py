@@ -5,11 +5,11 @@ from astropy.stats import gaussian_fwhm_to_sigma
 from scipy.ndimage import gaussian_filter
 
 from ..parallel import in_parallel
-from .exact import towards_data
+from .exact import posterior_mean, towards_data
 
 __all__ = ["AGGREGATES", "aggregate", "reconstruct"]
 
-AGGREGATE_DOUBT = 0.1  # of an aggregate of samples that were moved towards the data, see `towards_data`
+SMOOTHING = 0.8  # FWHM in beams of what is around a pixel of the aggregate
 NOTHING = 1e-6  # of the noise, in a beam
 
 
@@ -52,6 +52,18 @@ def aggregate(samples, how, pixels_per_beam):
     return AGGREGATES[how](samples, pixels_per_beam)
 
 
+def _explaining(sky, samples, gridded, pixels_per_beam):
+    """An aggregate that explains the data as well as its samples do, each of which has its flux on pixels of its own.
+
+    It is in doubt as the samples differ, and where there is hardly any flux no
+    more than by that. What lies between pixels is sharp only with negatives
+    around it, which are left there.
+    """
+    sigma = gaussian_fwhm_to_sigma * SMOOTHING * pixels_per_beam
+    differing = np.sqrt(gaussian_filter(samples.var(0, dtype=float), sigma))
+    return posterior_mean(sky, np.minimum(differing, gaussian_filter(np.asarray(sky, float), sigma)), gridded)
+
+
 def reconstruct(drawn, gridded, how, pixels_per_beam, workers):
     """Samples moved to what the data say, unless the model knows their noise, and what is made of them.
 
@@ -76,5 +88,4 @@ def reconstruct(drawn, gridded, how, pixels_per_beam, workers):
     moved = in_parallel(lambda i: towards_data(drawn[i], gridded, pixels_per_beam), len(drawn), workers)
     samples = np.stack(moved)
     sky = aggregate(samples, how, pixels_per_beam)
-    # Pixels of several samples do not explain the data quite as well as those of one.
-    return samples, sky if how == "single" else towards_data(sky, gridded, pixels_per_beam, AGGREGATE_DOUBT)
+    return samples, sky if how == "single" else _explaining(sky, samples, gridded, pixels_per_beam)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from astropy.stats import gaussian_fwhm_to_sigma
 
 from astro_ddpm_imager.observation.grid import ModelGrid, fourier_resample, tiles, turn, turn_back
 
@@ -33,14 +34,18 @@ def test_model_grid_has_the_pixels_per_beam_of_the_model(shape, beam):
 @pytest.mark.parametrize("beam", [8.56, 3.3, 2.05])
 @pytest.mark.parametrize("sharpen", [True, False])
 def test_spreading_conserves_flux_and_position(beam, sharpen):
-    grid = ModelGrid((120, 140), beam, 2.2, 8)
-    sky = np.zeros(grid.shape)
-    sky[9, 14], sky[12, 11] = 2.0, 1.0
+    grid = ModelGrid((240, 280), beam, 2.2, 8)
+    # In the middle, for the tails of a spline reach far.
+    sky, (middle_y, middle_x) = (
+        np.zeros(grid.shape),
+        (int(n / 2 / r) for n, r in zip((240, 280), grid.ratio, strict=True)),
+    )
+    sky[middle_y, middle_x], sky[middle_y + 3, middle_x - 3] = 2.0, 1.0
     image = grid.to_image(sky, sharpen)
-    assert image.shape == (120, 140)
+    assert image.shape == (240, 280)
     assert image.sum() == pytest.approx(3.0, rel=1e-9)
     y, x = np.indices(image.shape)
-    expected_y, expected_x = grid.to_image_position(10.0, 13.0)
+    expected_y, expected_x = grid.to_image_position(middle_y + 1.0, middle_x - 1.0)
     # On pixels hardly smaller than the model's the centroid of a hat can be off by a little.
     assert (y * image).sum() / 3 == pytest.approx(expected_y, abs=0.02)
     assert (x * image).sum() / 3 == pytest.approx(expected_x, abs=0.02)
@@ -54,6 +59,18 @@ def test_sharpening_keeps_the_width_of_a_source():
     image = grid.to_image(sky / sky.sum())
     rows = np.arange(200) - 25 * grid.ratio[0]
     assert (rows**2 @ image.sum(1)) / grid.ratio[0] ** 2 == pytest.approx(sigma**2, rel=0.01)
+
+
+def test_a_point_between_pixels_keeps_its_peak():
+    """A point that four pixels share is less spread by a spline through them than by the pixels."""
+    grid = ModelGrid((200, 200), 8.8, 2.2, 8)
+    sky = np.zeros(grid.shape)
+    sky[20:22, 20:22] = 0.25
+    y, x = np.indices((200, 200)) - np.array(grid.to_image_position(20.5, 20.5))[:, None, None]
+    beam = np.exp(-0.5 * (x**2 + y**2) / (8.8 * gaussian_fwhm_to_sigma) ** 2)
+    image = grid.to_image(sky)
+    assert (image * beam).sum() > 0.78
+    assert image.min() > -0.2 * image.max()
 
 
 def test_blank_pixels_are_zero_in_the_primary_beam():
