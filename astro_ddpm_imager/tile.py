@@ -33,7 +33,7 @@ class TilePiece:
         What was taken out of the tile, on its pixels.
     psf : 2D array or None
     unknown : 2D array or None
-        As of `~astro_ddpm_imager.observation.far_sidelobes.unknown_sidelobes`.
+        As of `~astro_ddpm_imager.observation.far_sidelobes.unknown_far_sidelobes`.
     quietest : float or None
         Lowest value of ``"noise"``, if it is given: components and unknown sidelobes are those of the image divided
         by the noise in units of it.
