@@ -9,7 +9,7 @@ from astropy.wcs.utils import proj_plane_pixel_area
 
 from .errors import DirtyImageError
 from .observation.beam import beam_text
-from .observation.far_sidelobes import PixelComponents, clean_for_others, nearest_psf, unknown_sidelobes
+from .observation.far_sidelobes import PixelComponents, clean_for_others, nearest_psf, unknown_far_sidelobes
 from .observation.planes import Plane, PlaneFolder
 from .observation.reading import file_digest
 from .observation.stored import StoredObservation
@@ -175,7 +175,7 @@ class _Work:
         return TilePiece(
             number, tile, given.planes | {"dirty": left}, components.select(own).within(tile.window),
             nearest_psf(given.psfs, tile.core).near if given.psfs else None,
-            unknown_sidelobes(components.select(~own), given.psfs, doubts, tile.window) if given.psfs else None,
+            unknown_far_sidelobes(components.select(~own), given.psfs, doubts, tile.window) if given.psfs else None,
             given.quietest, given.wcs, given.beam, given.meta, given.inputs,
             int(np.random.SeedSequence([seed, number]).generate_state(1)[0]),
         )  # fmt: skip

@@ -11,6 +11,7 @@ from .log_records import collected_records
 from .observation.far_sidelobes import PixelComponents
 from .observation.grid import Tile
 from .observation.preparation import prepare_plane
+from .observation.primary_beam import within_limit
 from .observation.psf import middle_of
 from .observation.units import JY_PER_BEAM
 from .tiled_result import TILED
@@ -33,7 +34,7 @@ class TilePiece:
         What was taken out of the tile, on its pixels.
     psf : 2D array or None
     unknown : 2D array or None
-        As of `~astro_ddpm_imager.observation.far_sidelobes.unknown_sidelobes`.
+        As of `~astro_ddpm_imager.observation.far_sidelobes.unknown_far_sidelobes`.
     quietest : float or None
         Lowest value of ``"noise"``, if it is given: components and unknown sidelobes are those of the image divided
         by the noise in units of it.
@@ -77,9 +78,8 @@ class TilePiece:
         window = self.tile.window
         values = {name: plane.read(window) for name, plane in self.planes.items()}
         data = values.pop("dirty")
-        with np.errstate(invalid="ignore"):
-            imaged = np.isfinite(data) & (values["pb"] >= pblimit) if "pb" in values else np.isfinite(data)
-        if not imaged.any():
+        imaged = within_limit(values["pb"], pblimit) if "pb" in values else True
+        if not (np.isfinite(data) & imaged).any():
             raise DirtyImageError("dirty: every pixel is blank (NaN)")
         if self.psf is not None:
             seen = self.components.seen(self.psf, data.shape)

@@ -226,6 +226,12 @@ def run(field, quick):
     return functools.partial(bdsf.process_image, field, quiet=True, imager=quick)
 
 
+@pytest.fixture
+def img(run):
+    """What PyBDSF would have found in the field."""
+    return run(thresh_pix=4.0, psf=demo_files()["psf"], pb=demo_files()["pb"])
+
+
 def near(sources, position=BRIGHT, radius=0.5):
     """Those of PyBDSF's sources within a radius in arcsec."""
     return [s for s in sources if np.hypot(*np.subtract(s.posn_sky_centroid, position)) * 3600 < radius]

@@ -78,6 +78,7 @@ def _check_output(path, content):
 
 def _write(path, content):
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Beside it, by a name of its own: jobs that start at once write the same file, and a home may have no locks.
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False, suffix=".part") as stream:
         stream.write(content)
     Path(stream.name).chmod(0o644)

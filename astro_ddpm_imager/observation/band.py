@@ -29,7 +29,7 @@ SHARE_OF_ALL = {True: 0.15, False: 0.3}  # of what is typical where something is
 ROUNDS = 24
 
 
-def blank_unmeasured(data, rms, beam_covariance, psf, name):
+def blank_unmeasured(data, rms, beam_covariance, psf):
     """Make pixels NaN that no interferometer makes, and say if there is more of that.
 
     A dirty image is the sky times a transfer function, the transform of the
@@ -49,8 +49,6 @@ def blank_unmeasured(data, rms, beam_covariance, psf, name):
         See `~astro_ddpm_imager.observation.beam.beam_covariance`.
     psf : 2D array or None
         PSF with its peak, 1, at pixel ``n // 2``; without one, its band is that of all that fit the beam.
-    name : str
-        What the image is called in the log and in errors.
 
     Returns
     -------
@@ -68,8 +66,32 @@ def blank_unmeasured(data, rms, beam_covariance, psf, name):
     window = _window(np.isfinite(data), beam_pixels)
     if window.sum() < FEWEST_BEAMS * area(beam_covariance):
         return data
-    left, found = np.nan_to_num(data) / rms, np.zeros(data.shape, dtype=bool)
-    reach = int(np.ceil(beam_pixels))
+    found, left = _unmeasured_pixels(data / rms, window, outside, int(np.ceil(beam_pixels)), SHARE[psf is not None])
+    if found.mean() > MOST_SHARP:
+        raise DirtyImageError(
+            f"dirty: {found.sum()} pixels hold what no baseline of this interferometer measures, up to "
+            f"{np.nanmax(np.abs(data[found])):.3g} Jy/beam (at {places(found)}); blank (NaN) them, or give the PSF of "
+            "this image"
+        )
+    if found.any():
+        log.warning(
+            "dirty: %d pixels hold what no baseline of this interferometer measures, up to %.3g (at %s); they are "
+            "taken for blank, as if NaN", found.sum(), np.nanmax(np.abs(data[found])), places(found),
+        )  # fmt: skip
+    power = np.abs(rfft2(left * window)) ** 2 / np.sum(window**2)
+    beyond, typical = np.sqrt(power[outside].mean()), np.sqrt(np.median(power[~outside]) / np.log(2))
+    if beyond > max(ALL[psf is not None], SHARE_OF_ALL[psf is not None] * typical):
+        log.warning(
+            "dirty: has %.2g times the noise at scales that no baseline measures%s, which is no sky: noise of another "
+            "kind, waves, steps or edges, or an image that is not of this interferometer; results will be doubtful",
+            beyond, " by the PSF" if psf is not None else "",
+        )  # fmt: skip
+    return np.where(found, np.nan, data)
+
+
+def _unmeasured_pixels(data, window, outside, reach, share):
+    """Pixels in which much is outside the band, and the image, in units of the noise, with 0 there and where blank."""
+    left, found = np.nan_to_num(data), np.zeros(data.shape, dtype=bool)
     for _ in range(ROUNDS):
         part = np.abs(irfft2(rfft2(left * window) * outside, s=data.shape))
         y, x = np.unravel_index(part.argmax(), part.shape)
@@ -77,32 +99,13 @@ def blank_unmeasured(data, rms, beam_covariance, psf, name):
             break
         near = tuple(slice(max(at - reach, 0), at + reach + 1) for at in (y, x))
         height = np.abs(left[near]).max()
-        if part[y, x] < SHARE[psf is not None] * height:
+        if part[y, x] < share * height:
             break  # which a bright source has in a restored image; what is fainter may be its rings
         pieces, _ = label(np.abs(left) > EDGE_OF_PIECE * height)
         own = np.isin(pieces, np.setdiff1d(pieces[near], 0))
         found |= binary_dilation(binary_fill_holes(own)) & np.isfinite(data)
         left = np.where(found, 0, left)
-    if found.mean() > MOST_SHARP:
-        raise DirtyImageError(
-            f"{name}: {found.sum()} pixels hold what no baseline of this interferometer measures, up to "
-            f"{np.nanmax(np.abs(data[found])):.3g} Jy/beam (at {places(found)}); blank (NaN) them, or give the PSF of "
-            "this image"
-        )
-    if found.any():
-        log.warning(
-            "%s: %d pixels hold what no baseline of this interferometer measures, up to %.3g (at %s); they are taken "
-            "for blank, as if NaN", name, found.sum(), np.nanmax(np.abs(data[found])), places(found),
-        )  # fmt: skip
-    power = np.abs(rfft2(left * window)) ** 2 / np.sum(window**2)
-    beyond, typical = np.sqrt(power[outside].mean()), np.sqrt(np.median(power[~outside]) / np.log(2))
-    if beyond > max(ALL[psf is not None], SHARE_OF_ALL[psf is not None] * typical):
-        log.warning(
-            "%s: has %.2g times the noise at scales that no baseline measures%s, which is no sky: noise of another "
-            "kind, waves, steps or edges, or an image that is not of this interferometer; results will be doubtful",
-            name, beyond, " by the PSF" if psf is not None else "",
-        )  # fmt: skip
-    return np.where(found, np.nan, data)
+    return found, left
 
 
 def _window(inside, beam_pixels):

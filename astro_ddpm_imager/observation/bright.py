@@ -17,6 +17,7 @@ __all__ = ["SMOOTHING", "BrightPart", "bright_sky", "subtract_beyond", "subtract
 log = logging.getLogger(__name__)
 
 ROUNDS = 16  # of CLEAN
+SETTLED = 0.97  # of the noise before: falling to no less, it is that of the image
 GAIN = 0.1
 DEPTH = 5.0  # of CLEAN, times the noise
 COMPONENTS_PER_BEAM = 20
@@ -160,7 +161,7 @@ def _clean_deeper(dirty, residual, rms, unknown):
         found, residual = clean(residual, dirty.covering_psf, DEPTH * rms, GAIN, searched, most, negative=True)
         components += found
         before, rms = rms, noise_beside(residual[inside], unknown[inside])
-        if rms > 0.97 * before:
+        if rms > SETTLED * before:
             break
     return components, rms
 

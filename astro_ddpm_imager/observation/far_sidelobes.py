@@ -14,7 +14,7 @@ from .disk_convolution import DiskConvolution
 from .planes import Plane
 from .reach import continued_by_rows, covering, doubt_beyond, work_to_continue
 
-__all__ = ["PixelComponents", "PlacedPSF", "clean_for_others", "nearest_place", "nearest_psf", "unknown_sidelobes"]
+__all__ = ["PixelComponents", "PlacedPSF", "clean_for_others", "nearest_place", "nearest_psf", "unknown_far_sidelobes"]
 
 log = logging.getLogger(__name__)
 
@@ -205,7 +205,7 @@ def clean_for_others(dirty, left, cut, psfs, measured, overlap, workers):
     return found, doubts if beyond > BEYOND else [0.0] * len(psfs)
 
 
-def unknown_sidelobes(components, psfs, doubts, window):
+def unknown_far_sidelobes(components, psfs, doubts, window):
     """What is not known of the sidelobes that sources have in a window to which they do not belong.
 
     Parameters

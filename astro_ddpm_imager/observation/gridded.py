@@ -7,6 +7,7 @@ import numpy as np
 from scipy.fft import fftfreq, irfft2, rfft2, rfftfreq
 
 from .bright import bright_sky
+from .patches import between_pixels
 
 __all__ = ["GriddedObservation"]
 
@@ -145,9 +146,7 @@ class GriddedObservation:
         2D array, shape (pixels, pixels)
         """
         if reach not in self._between:  # that of every sample
-            my, mx, side = (*(n // 2 for n in self.information.shape), 2 * reach + 1)
-            dy, dx = (axis.ravel() for axis in np.mgrid[:side, :side])
-            self._between[reach] = self.information[my + dy[:, None] - dy, mx + dx[:, None] - dx]
+            self._between[reach] = between_pixels(self.information, reach)
         return self._between[reach]
 
     @cached_property

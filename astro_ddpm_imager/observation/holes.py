@@ -1,9 +1,10 @@
 """Pixels that are missing but not unknown, because a band-limited image has few degrees of freedom a beam."""
 
 import numpy as np
+from astropy.stats import gaussian_sigma_to_fwhm
 from scipy.ndimage import distance_transform_edt, find_objects, label
 
-__all__ = ["continue_edges", "interpolate", "small_holes"]
+__all__ = ["continue_edges", "interpolate", "like_nearest", "small_holes"]
 
 LARGEST_HOLE = 0.75  # beams from its middle to the nearest pixel that is known
 REACH = 1.5  # beams: farthest pixel that says something of a missing one
@@ -115,7 +116,7 @@ def continue_edges(image, shape, beam_covariance):
     image = image.copy()
     for axis, deviation in zip((0, 1), 1 / np.sqrt(np.diag(np.linalg.inv(beam_covariance)))[::-1], strict=True):
         lines, (n, period) = np.moveaxis(image, axis, -1), (shape[axis], image.shape[axis])
-        fwhm = np.sqrt(8 * np.log(2)) * deviation
+        fwhm = gaussian_sigma_to_fwhm * deviation
         beyond, used = (min(int(np.ceil(beams * fwhm)), n // 2) for beams in (1, REACH))
         missing = np.arange(n, period)
         missing = missing[np.minimum(missing - n + 1, period - missing) <= beyond]
@@ -131,12 +132,26 @@ def continue_edges(image, shape, beam_covariance):
     return image
 
 
+def like_nearest(image):
+    """Each pixel that is blank as the nearest one that is not, for what hardly changes on the way.
+
+    Parameters
+    ----------
+    image : 2D array
+        NaN where blank, but not everywhere.
+
+    Returns
+    -------
+    2D array, same shape
+    """
+    return image[tuple(distance_transform_edt(~np.isfinite(image), return_distances=False, return_indices=True))]
+
+
 def _neighbourhood(beam_covariance):
     """Steps (y, x) to pixels within reach, nearest in beams first, and the largest of them."""
-    fwhm = np.sqrt(8 * np.log(2))
-    reach = int(np.ceil(REACH * fwhm * np.sqrt(np.diag(beam_covariance).max())))
+    reach = int(np.ceil(REACH * gaussian_sigma_to_fwhm * np.sqrt(np.diag(beam_covariance).max())))
     steps = np.argwhere(np.ones((2 * reach + 1, 2 * reach + 1))) - reach
-    beams = np.sqrt(_squares(steps, beam_covariance)) / fwhm
+    beams = np.sqrt(_squares(steps, beam_covariance)) / gaussian_sigma_to_fwhm
     order = np.argsort(beams, kind="stable")
     return reach, steps[order[(beams[order] > 0) & (beams[order] <= REACH)]]
 

@@ -11,6 +11,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinat
 
 from .components import nearest_pixels
 from .history import history_lines
+from .holes import like_nearest
 
 __all__ = ["MosaicOverlap", "is_flat_sky", "mosaic_overlap", "mosaic_psf"]
 
@@ -85,8 +86,7 @@ class MosaicOverlap:
             if number:
                 between = _between(square, dy, dx)
                 mean[reach + dy, reach + dx] = mean[reach - dy, reach - dx] = np.sum(both * between) / number
-        unknown = np.isnan(mean)
-        return mean[tuple(distance_transform_edt(unknown, return_distances=False, return_indices=True))]
+        return like_nearest(mean)
 
     def of_sources(self, psf, centre):
         """The PSF that sources have, from the one that tclean has written for a place.

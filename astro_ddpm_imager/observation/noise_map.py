@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 import astropy.units as u
 import numpy as np
 from astropy.stats import mad_std
-from scipy.ndimage import distance_transform_edt, map_coordinates, median_filter
+from scipy.ndimage import map_coordinates, median_filter
 
 from ..errors import DirtyImageError
+from .holes import like_nearest
 from .units import is_brightness, is_variance
 
 __all__ = ["NoiseMap", "flatten", "measure_noise", "noise_of", "uneven_noise", "unflatten", "warn_inverted"]
@@ -72,10 +73,8 @@ class NoiseMap:
         -------
         2D array of float32
         """
-        unknown = ~np.isfinite(self.levels)
-        nearest = distance_transform_edt(unknown, return_distances=False, return_indices=True)
         # One box that a bright source fills should not decide.
-        levels = median_filter(self.levels[tuple(nearest)], 3, mode="nearest")
+        levels = median_filter(like_nearest(self.levels), 3, mode="nearest")
         axes = [
             np.interp(np.arange(window.start, window.stop), middles, np.arange(len(middles)))
             for window, middles in ((rows, self.rows), (columns, self.columns))

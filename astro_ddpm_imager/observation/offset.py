@@ -73,7 +73,7 @@ def _block_levels(data, beam_area):
     return levels, float(np.median(noises)) if len(noises) else 0.0, y, x
 
 
-def subtract_pedestal(data, beam_area, name):
+def subtract_pedestal(data, beam_area):
     """Take such a plane away, and say so.
 
     It is subtracted, not refused: it holds nothing that the interferometer has
@@ -85,8 +85,6 @@ def subtract_pedestal(data, beam_area, name):
         NaN where blank.
     beam_area : float
         Pixels.
-    name : str
-        What the image is called in the log.
 
     Returns
     -------
@@ -97,8 +95,8 @@ def subtract_pedestal(data, beam_area, name):
         return data
     inside = np.isfinite(data)
     log.warning(
-        "%s: lies on a pedestal of %.3g to %.3g Jy/beam, %.2g times the noise in the middle of them, which no "
+        "dirty: lies on a pedestal of %.3g to %.3g Jy/beam, %.2g times the noise in the middle of them, which no "
         "interferometer measures; it is subtracted (was something added to the image, or not subtracted?)",
-        name, plane[inside].min(), plane[inside].max(), np.abs(np.median(plane[inside])) / noise,
+        plane[inside].min(), plane[inside].max(), np.abs(np.median(plane[inside])) / noise,
     )  # fmt: skip
     return data - plane

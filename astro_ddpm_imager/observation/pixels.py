@@ -93,14 +93,12 @@ def _beyond_edge(flat, candidates, axes, noise, beam_covariance):
     return sharp
 
 
-def blank_infinite(data, name):
+def blank_infinite(data):
     """Make infinite pixels NaN, and say where they are.
 
     Parameters
     ----------
     data : 2D array
-    name : str
-        What the image is called in the log.
 
     Returns
     -------
@@ -108,9 +106,7 @@ def blank_infinite(data, name):
     """
     infinite = np.isinf(data)
     if infinite.any():
-        log.warning(
-            "%s: %d pixels are infinite (%s); taken for blank, as if NaN", name, infinite.sum(), places(infinite)
-        )
+        log.warning("dirty: %d pixels are infinite (%s); taken for blank, as if NaN", infinite.sum(), places(infinite))
     return np.where(infinite, np.nan, data)
 
 
@@ -155,7 +151,7 @@ def blank_sharp_pixels(data, beam_covariance, name, spared=None):
     return np.where(sharp, np.nan, data)
 
 
-def check_range(data, rms, name):
+def check_range(data, rms):
     """Fail if an image holds numbers that no telescope measures.
 
     Parameters
@@ -164,8 +160,6 @@ def check_range(data, rms, name):
         Jy/beam; NaN where blank.
     rms : float
         Noise.
-    name : str
-        What the image is called in errors.
 
     Raises
     ------
@@ -173,13 +167,13 @@ def check_range(data, rms, name):
     """
     if not NOISE[0] < rms < NOISE[1]:
         raise DirtyImageError(
-            f"{name}: the noise is {rms:.3g} Jy/beam, and no telescope has less than {NOISE[0]:g} or more than "
+            f"dirty: the noise is {rms:.3g} Jy/beam, and no telescope has less than {NOISE[0]:g} or more than "
             f"{NOISE[1]:g}; is the unit right?"
         )
     absurd = np.abs(data) > HIGHEST * rms
     if absurd.any():
         raise DirtyImageError(
-            f"{name}: reaches {data[absurd][np.abs(data[absurd]).argmax()]:.3g} Jy/beam ({places(absurd)}), more than "
+            f"dirty: reaches {data[absurd][np.abs(data[absurd]).argmax()]:.3g} Jy/beam ({places(absurd)}), more than "
             f"{HIGHEST:g} times the noise of {rms:.3g}; blank (NaN) what is no measurement"
         )
 

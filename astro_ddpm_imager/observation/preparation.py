@@ -4,7 +4,6 @@ import logging
 
 import numpy as np
 from astropy.stats import mad_std
-from scipy.ndimage import distance_transform_edt
 
 from ..errors import DirtyImageError
 from .band import blank_unmeasured
@@ -12,14 +11,14 @@ from .beam import beam_covariance, beam_pixels, beam_text, check_sampling, check
 from .blank import blank_constant
 from .dirty import DirtyImage
 from .ellipses import area
-from .holes import interpolate, small_holes
+from .holes import interpolate, like_nearest, small_holes
 from .inputs import as_companion, as_plane, origin
 from .main_lobe import psf_beam
 from .mosaic import is_flat_sky, mosaic_psf
 from .noise_map import flatten, noise_of, warn_inverted
 from .offset import subtract_pedestal
 from .pixels import blank_infinite, blank_sharp_pixels, check_range
-from .primary_beam import check_pb, check_uncorrected
+from .primary_beam import check_pb, check_uncorrected, within_limit
 from .psf import checked_psf
 from .restored import warn_restored
 from .units import in_jy_per_beam
@@ -173,7 +172,7 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=
     data = brightness_of(image)
     if image.mask is not None:
         data = np.where(image.mask, np.nan, data)
-    data = blank_infinite(data, "dirty")
+    data = blank_infinite(data)
     finite = np.isfinite(data)
     if not finite.any():
         raise DirtyImageError("dirty: every pixel is blank (NaN)")
@@ -181,8 +180,7 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=
     if noise is not None:
         finite &= np.isfinite(noise)
     pb_values = np.ones(data.shape) if pb_values is None else pb_values
-    with np.errstate(invalid="ignore"):
-        seen = (pb_values >= pblimit) & (pb_values > 0)
+    seen = within_limit(pb_values, pblimit)
     beyond, inside = np.isfinite(pb_values) & ~seen, finite & seen
     if not inside.any():
         raise DirtyImageError(f"pb: nowhere reaches pblimit={pblimit} inside the image; lower pblimit or check pb")
@@ -201,22 +199,13 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=
         beam, ratio = check_whole([part], beam, image.wcs, image.shape, psf is not None, noise is not None)
         data, covariance = ratio * data, beam_covariance(beam, image.wcs, image.shape)
     rms = float(mad_std(data[inside]))
-    pixels = beam_pixels(beam, image.wcs, image.shape)
-    holes = small_holes(inside, pixels, whole) & ~beyond
-    if holes.sum() > MOST_HOLES * inside.sum():
-        raise DirtyImageError(
-            f"dirty: {holes.sum()} blank pixels are holes between the other {inside.sum()}: too many to find out what "
-            "lies in them; is something wrong with its mask, or with the primary beam?"
-        )
+    holes = small_holes(inside, beam_pixels(beam, image.wcs, image.shape), whole) & ~beyond
     if holes.any():
-        log.warning(
-            "dirty: %d blank pixels in small holes are interpolated, and left blank in the products; sources there are "
-            "flagged", holes.sum(),
-        )  # fmt: skip
+        _check_holes(holes, inside)
         inside |= holes
         data = rms * interpolate(data / rms, holes, covariance)
-        pb_values = np.where(holes, _beside(pb_values), pb_values)
-        noise = noise if noise is None else np.where(holes, _beside(noise), noise)
+        pb_values = np.where(holes, like_nearest(pb_values), pb_values)
+        noise = noise if noise is None else np.where(holes, like_nearest(noise), noise)
 
     allowed = inside & (np.nan_to_num(companions["mask"]) != 0) if "mask" in companions else inside
     observation = DirtyImage(
@@ -236,15 +225,15 @@ def _without_faults(data, covariance, psf, whole, belongs):
     data = blank_constant(data, beam_area, "dirty")
     data = blank_sharp_pixels(data, covariance, "dirty")
     if whole:
-        data = subtract_pedestal(data, beam_area, "dirty")
+        data = subtract_pedestal(data, beam_area)
     rms = float(mad_std(data[np.isfinite(data)]))
     if rms == 0:
         raise DirtyImageError(
             "dirty: more than half of the pixels are equal; there is no noise to measure (blank pixels should be NaN)"
         )
-    check_range(data, rms, "dirty")
+    check_range(data, rms)
     psf = None if psf is None else checked_psf(psf, covariance, belongs)
-    return blank_unmeasured(data, rms, covariance, psf, "dirty"), psf
+    return blank_unmeasured(data, rms, covariance, psf), psf
 
 
 def _check_known(inside, beam_area, pblimit):
@@ -256,10 +245,17 @@ def _check_known(inside, beam_area, pblimit):
         )
 
 
-def _beside(image):
-    """Each pixel that is blank as the nearest one that is not: primary beam and noise hardly change on the way."""
-    nearest = distance_transform_edt(~np.isfinite(image), return_distances=False, return_indices=True)
-    return image[tuple(nearest)]
+def _check_holes(holes, inside):
+    """Fail if there are too many, or else say that they are interpolated."""
+    if holes.sum() > MOST_HOLES * inside.sum():
+        raise DirtyImageError(
+            f"dirty: {holes.sum()} blank pixels are holes between the other {inside.sum()}: too many to find out what "
+            "lies in them; is something wrong with its mask, or with the primary beam?"
+        )
+    log.warning(
+        "dirty: %d blank pixels in small holes are interpolated, and left blank in the products; sources there are "
+        "flagged", holes.sum(),
+    )  # fmt: skip
 
 
 def brightness_of(image):

@@ -8,15 +8,16 @@ from astropy.stats import mad_std
 
 from ..errors import DirtyImageError
 
-__all__ = ["check_pb", "check_uncorrected", "warn_corrected"]
+__all__ = ["check_pb", "check_uncorrected", "warn_corrected", "within_limit"]
 
 log = logging.getLogger(__name__)
 
 MOST_UNEVEN = 1.7  # noise where the primary beam is low, in units of that where it is high
+LOW, HIGH = 0.4, 0.8  # primary beam, below and above which that is
 FEWEST_BEAMS = 30  # that it can be measured in
 PEAK = 0.95  # of a primary beam
-CORRECTED = re.compile(r"\.pbcor\b|-image-pb\b|\.int\.restored\b")  # files of CASA, WSClean and DDFacet
 ROUGH = 0.05  # of that: from a pixel to the next, in a field of ten pixels still
+CORRECTED = re.compile(r"\.pbcor\b|-image-pb\b|\.int\.restored\b")  # files of CASA, WSClean and DDFacet
 
 
 def check_uncorrected(name, given):
@@ -62,16 +63,16 @@ def warn_corrected(data, pb, beam_area):
     beam_area : float
         Pixels.
     """
-    low, high = (data[chosen] for chosen in (pb < 0.4, pb > 0.8))
+    low, high = (data[chosen] for chosen in (pb < LOW, pb > HIGH))
     if min(low.size, high.size) < FEWEST_BEAMS * beam_area:
         return
     ratio = mad_std(low) / mad_std(high)
     if ratio > MOST_UNEVEN:
         log.warning(
-            "dirty: the noise where the primary beam is below 0.4 is %.2g times that where it is above 0.8; if the "
+            "dirty: the noise where the primary beam is below %g is %.2g times that where it is above %g; if the "
             "image is corrected for the primary beam (.pbcor), give the one that is not; fluxes are corrected later",
-            ratio,
-        )
+            LOW, ratio, HIGH,
+        )  # fmt: skip
 
 
 def check_pb(pb):
@@ -102,3 +103,21 @@ def check_pb(pb):
             "pb: peaks at %.3g, at pixel (x, y) = (%d, %d), and not at 1; fluxes are divided by it as it is: if it is "
             "not normalised, they will be too high by as much", peak, x, y,
         )  # fmt: skip
+
+
+def within_limit(pb, pblimit):
+    """Where a primary beam lets an image be used.
+
+    Parameters
+    ----------
+    pb : array
+        NaN where blank.
+    pblimit : float
+        The least that it may be; where it is 0, nothing is seen, whatever the limit.
+
+    Returns
+    -------
+    array of bool
+    """
+    with np.errstate(invalid="ignore"):
+        return (pb >= pblimit) & (pb > 0)

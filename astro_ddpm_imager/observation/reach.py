@@ -121,7 +121,7 @@ def continue_psf_as_seen(psf, shape, seen):
         Share of noise that its sidelobes take for their own, see
         `~astro_ddpm_imager.observation.positive_transform.explain_image`.
     """
-    psf = _both_sides(psf)
+    psf = _odd_sided(psf)
     period, sides = _periods(psf.shape, _bandwidths(psf), shape)
     weights, taken = explain_image(_remembered_transform(psf, period, sides), psf, period, sides, seen)
     return _rows_beyond(psf, shape, period, sides, weights)(slice(0, 2 * shape[0])), taken
@@ -141,7 +141,7 @@ def continued_by_rows(psf, shape):
     function
         Of a slice of rows; returns these rows of what `continue_psf` returns.
     """
-    psf = _both_sides(psf)
+    psf = _odd_sided(psf)
     period, sides = _periods(psf.shape, _bandwidths(psf), shape)
     return _rows_beyond(psf, shape, period, sides, _remembered_transform(psf, period, sides))
 
@@ -183,7 +183,7 @@ def work_to_continue(psf_shape, middle, shape):
     int
         Pixels of the transforms, of which there are some hundred; each takes 24 bytes.
     """
-    return int(np.prod(_periods(psf_shape, _bandwidths(_both_sides(middle)), shape)[1]))
+    return int(np.prod(_periods(psf_shape, _bandwidths(_odd_sided(middle)), shape)[1]))
 
 
 def _periods(psf_shape, bandwidths, shape):
@@ -210,7 +210,7 @@ def end_psf(psf, shape):
     doubt : 2D array, shape (2 ny, 2 nx)
         As of `sidelobe_doubt`.
     """
-    psf = _both_sides(psf)
+    psf = _odd_sided(psf)
     known = _knowledge(psf, shape)
     edge = _distance(psf.shape, [n // 2 for n in psf.shape]) > 1 - EDGE
     return known * covering(psf, shape), (1 - known) * _rms(psf[edge])
@@ -236,7 +236,7 @@ def sidelobe_doubt(psf, shape):
     2D array, shape (2 ny, 2 nx)
         Standard deviation; 0 well inside the image of the PSF.
     """
-    psf = _both_sides(psf)
+    psf = _odd_sided(psf)
     middles, doubts = _doubts(psf)
     beyond = _distance([2 * n for n in shape], [n // 2 for n in psf.shape])
     return (1 - _knowledge(psf, shape)) * np.interp(beyond, middles, doubts)
@@ -254,7 +254,7 @@ def doubt_beyond(psf):
     -------
     float
     """
-    return float(max(_doubts(_both_sides(psf))[1]))
+    return float(max(_doubts(_odd_sided(psf))[1]))
 
 
 def _doubts(psf):
@@ -279,7 +279,7 @@ def _knowledge(psf, shape, rows=slice(None)):
     return np.minimum(y[rows, None], x)
 
 
-def _both_sides(psf):
+def _odd_sided(psf):
     """An odd number of pixels on each axis: a PSF is symmetric, so what is known on one side is on the other."""
     for axis, n in enumerate(psf.shape):
         if n % 2 == 0:

@@ -21,7 +21,7 @@ from .offset import fit_pedestal
 from .pixels import blank_sharp_pixels
 from .planes import Plane
 from .preparation import beam_of, brightness_of, of_one_run, warn_polarised
-from .primary_beam import check_pb, check_uncorrected
+from .primary_beam import check_pb, check_uncorrected, within_limit
 from .psf import checked_psf, middle_of
 from .restored import warn_restored
 from .whole import Part, check_whole
@@ -140,8 +140,17 @@ class StoredObservation:
         )
 
     @property
+    def _beam_covariance(self):
+        return beam_covariance(self.beam, self.wcs, self.shape)
+
+    @property
     def _beam_area(self):
-        return area(beam_covariance(self.beam, self.wcs, self.shape))
+        return area(self._beam_covariance)
+
+    @property
+    def _coarse_step(self):
+        """Rows and columns from one that is looked at to the next, where all would be too many."""
+        return -(-max(self.shape) // COARSE)
 
     def measured_noise(self, plane):
         """The noise of a plane of the same pixels.
@@ -168,11 +177,7 @@ class StoredObservation:
         -------
         array of bool
         """
-        return self._within_limit(self.planes["pb"].read(pixels)) if "pb" in self.planes else np.True_
-
-    def _within_limit(self, pb):
-        with np.errstate(invalid="ignore"):
-            return (pb >= self.pblimit) & (pb > 0)
+        return within_limit(self.planes["pb"].read(pixels), self.pblimit) if "pb" in self.planes else np.True_
 
     def _read_psfs(self, given, image):
         """A list of position (SkyCoord or None), name and PSF."""
@@ -215,8 +220,7 @@ class StoredObservation:
         peak = tuple(p + int(h) - m for p, h, m in zip(peak, highest, middle, strict=True))
         height = near[highest]
         belongs = not self.beam_given and of_one_run(psf, image)
-        covariance = beam_covariance(self.beam, self.wcs, self.shape)
-        near = checked_psf(near.astype(float), covariance, belongs).astype(np.float32)
+        near = checked_psf(near.astype(float), self._beam_covariance, belongs).astype(np.float32)
         plane = Plane.of(
             self.folder / f"psf-{number}.npy", psf.shape, lambda rows: np.nan_to_num(psf.data[rows] / height)
         )
@@ -236,7 +240,7 @@ class StoredObservation:
         companion = as_companion(given() if callable(given) else given, name, image, np.float32)
         self.inputs[name] = origin(companion)
         if name == "pb":
-            step = -(-max(self.shape) // COARSE)
+            step = self._coarse_step
             check_pb(companion.data[::step, ::step])
         values = companion.data
         if name == "noise":
@@ -262,7 +266,8 @@ class StoredObservation:
                     values = np.where(noise > 0, values, np.nan)
             if "pb" in self.planes:
                 pb = self.planes["pb"].read((rows, slice(None)))
-                known = np.isfinite(pb) & (self._within_limit(pb) | (values != 0))  # zeros below the limit are blank
+                imaged = within_limit(pb, self.pblimit)
+                known = np.isfinite(pb) & (imaged | (values != 0))  # zeros below the limit are blank
                 values = np.where(known, values * pb if flat_sky else values, np.nan)
             return values
 
@@ -285,10 +290,9 @@ class StoredObservation:
 
     def _check_as_a_whole(self):
         """What `check_whole` says, whose beam is that of the image from then on."""
-        dirty, step = self.planes["dirty"], -(-max(self.shape) // COARSE)
-        parts = filter(None, map(self._part, self.tiles))
+        dirty, parts = self.planes["dirty"], filter(None, map(self._part, self.tiles))
         self.beam, ratio = check_whole(
-            parts, self.beam, self.wcs, self.shape, bool(self.psfs), "noise" in self.planes, step
+            parts, self.beam, self.wcs, self.shape, bool(self.psfs), "noise" in self.planes, self._coarse_step
         )
         if ratio != 1:
             self.beam_pixels = beam_pixels(self.beam, self.wcs, self.shape)
@@ -301,7 +305,7 @@ class StoredObservation:
         data = np.where(self.is_imaged(tile.window), values.pop("dirty"), np.nan).astype(float)
         if not np.isfinite(data).any():
             return None
-        covariance = beam_covariance(self.beam, self.wcs, self.shape)
+        covariance = self._beam_covariance
         with collected_records(alone=True):
             try:
                 data = blank_sharp_pixels(blank_constant(data, area(covariance), "dirty"), covariance, "dirty")

@@ -11,6 +11,7 @@ BINS, BEAMS = 12, 30  # parts of an image that differ by the sidelobes expected 
 LEAST = 0.25  # of a variance
 DEEPEST = 5.0  # standard deviations: noise of an image is never more negative
 ROUNDS = 16
+SETTLED = 0.99  # of the noise before: falling to no less, it is that of the quiet part
 
 
 def power_of_doubt(doubt, shape):
@@ -123,6 +124,6 @@ def _quiet_part(residual, expected, order):
     for _ in range(ROUNDS):
         before, quiet = noise, order[: max(np.count_nonzero(expected <= UNKNOWN * noise), least)]
         noise = mad_std(residual[quiet])
-        if noise > 0.99 * before:
+        if noise > SETTLED * before:
             break
     return quiet

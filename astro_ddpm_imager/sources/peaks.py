@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from .refinement import patches_around, profiles
+from ..observation.patches import patches_around
+from .refinement import profiles
 
 __all__ = ["NARROWEST", "measure_peaks"]
 

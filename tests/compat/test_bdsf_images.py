@@ -15,11 +15,6 @@ from astro_ddpm_imager.tiled_result import TiledResult
 from ..conftest import near
 
 
-@pytest.fixture
-def img(run):
-    return run(thresh_pix=4.0, psf=demo_files()["psf"], pb=demo_files()["pb"])
-
-
 @pytest.mark.parametrize("location", [None, (40, 250)])
 def test_gaussians_go_into_pixels_and_back(img, location):
     shape = (img.beam[0] * 2, img.beam[1], 30.0)

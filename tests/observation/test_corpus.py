@@ -12,7 +12,8 @@ from astropy.io import fits
 
 from astro_ddpm_imager import DirtyImageError, read_companion, read_image
 
-from .corpus import RMS, SNR, SOURCE, case, good, observed, outcome, verdict, with_card
+from .corpus import case, outcome, verdict
+from .corpus_files import RMS, SNR, SOURCE, good, observed, with_card
 
 NUMBER = 1000 * int(os.environ.get("CORPUS_TIMES", "1"))
 PARTS = 10

@@ -16,7 +16,7 @@ from astro_ddpm_imager.observation.far_sidelobes import (
     PlacedPSF,
     clean_for_others,
     nearest_psf,
-    unknown_sidelobes,
+    unknown_far_sidelobes,
 )
 from astro_ddpm_imager.observation.grid import tiles
 from astro_ddpm_imager.observation.noise_map import measure_noise
@@ -188,20 +188,20 @@ def test_sidelobes_are_unknown_beyond_the_psf_image(tmp_path):
     psf = placed(tmp_path, a_psf(201))  # known of as far as 100 pixels
     found = PixelComponents(np.array([50, 50, 500]), np.array([50, 700, 50]), np.array([3e-3, 4e-3, 1.0]))
     window = (slice(0, 100), slice(850, 950))
-    unknown = unknown_sidelobes(found, [psf], [0.02], window)
+    unknown = unknown_far_sidelobes(found, [psf], [0.02], window)
     np.testing.assert_allclose(unknown, 0.02 * np.sqrt(3e-3**2 + 4e-3**2 + 1), rtol=1e-6)
     near = (slice(0, 129), slice(60, 189))
-    unknown = unknown_sidelobes(found, [psf], [0.02], near)
+    unknown = unknown_far_sidelobes(found, [psf], [0.02], near)
     assert unknown.shape == (4, 4)  # at pixels 0, 42, 85, 128, and 60, 102, 145, 188
     others = 0.02 * np.hypot(4e-3, 1.0)
     np.testing.assert_allclose(unknown[:, :3], others, rtol=1e-6)
     np.testing.assert_allclose(unknown[:, 3:], np.hypot(others, 0.02 * 3e-3), rtol=1e-6)
-    assert not unknown_sidelobes(found, [psf], [0.0], window).any()
-    assert not unknown_sidelobes(PixelComponents.empty(), [psf], [0.02], window).any()
+    assert not unknown_far_sidelobes(found, [psf], [0.0], window).any()
+    assert not unknown_far_sidelobes(PixelComponents.empty(), [psf], [0.02], window).any()
 
 
 def test_each_source_has_the_sidelobes_of_its_nearest_psf(tmp_path):
     one, other = placed(tmp_path, a_psf(101)), replace(placed(tmp_path, a_psf(101)), x=1000)
     found = PixelComponents(np.array([10, 10]), np.array([20, 990]), np.array([1.0, 1.0]))
-    unknown = unknown_sidelobes(found, [one, other], [0.01, 0.03], (slice(400, 500), slice(400, 500)))
+    unknown = unknown_far_sidelobes(found, [one, other], [0.01, 0.03], (slice(400, 500), slice(400, 500)))
     np.testing.assert_allclose(unknown, np.hypot(0.01, 0.03), rtol=1e-6)

@@ -17,7 +17,7 @@ from astro_ddpm_imager import DirtyImageError, read_companion, read_image
 from astro_ddpm_imager.observation.preparation import prepare
 
 from ..conftest import make_wcs
-from .corpus import good, with_card
+from .corpus_files import good, with_card
 
 PACKERS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
 

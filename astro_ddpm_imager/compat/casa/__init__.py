@@ -1,7 +1,7 @@
 """CASA's interface: import tclean or deconvolve from ``astro_ddpm_imager.compat.casa``, and a script runs."""
 
 from ...imager import DiffusionImager
-from .calling import as_task, casa_task, refuse_unknown
+from .calling import as_task
 from .cleaning import Cleaning
 from .deconvolution import DECONVOLVE, deconvolve
 from .log import tell, tell_ignored
@@ -11,8 +11,12 @@ from .selection import check_selection
 __all__ = ["DECONVOLVE", "PARAMETERS", "deconvolve", "tclean"]
 
 
-@as_task(PARAMETERS)
-def tclean(given, imager):
+def _reconstructs(values):
+    return values["niter"] != 0 and values["nmajor"] != 0
+
+
+@as_task(PARAMETERS, _reconstructs, check)
+def tclean(given, values, imager):
     """Image a MeasurementSet, called as the task of CASA of this name.
 
     CASA's own tclean makes the dirty image, the PSF and the primary beam; the
@@ -55,14 +59,6 @@ def tclean(given, imager):
     RuntimeError
         CASA made no image.
     """
-    values = {name: parameter.default for name, parameter in PARAMETERS.items()} | given
-    wanted = values["niter"] != 0 and values["nmajor"] != 0
-    if wanted:
-        check(values)
-    theirs = casa_task("tclean")
-    refuse_unknown("tclean", theirs, given)
-    if not wanted:
-        return theirs(**given)
     for line in check_selection(values):
         tell(line)
     tell_ignored(ignored(given))

@@ -3,32 +3,44 @@
 import functools
 import inspect
 
-__all__ = ["as_task", "bind", "casa_task", "refuse_unknown"]
+__all__ = ["as_task", "bind"]
 
 KINDS = {bool: "bool", int: "int", float: "float", str: "str", list: "list"}
 
 
-def as_task(table):
+def as_task(table, reconstructs, check):
     """Decorator: call a function of parameters by name as one of CASA's tasks is called.
 
     Its parameters, with their defaults, are shown in signature and docstring.
+    What is no reconstruction goes to CASA's own task of this name.
 
     Parameters
     ----------
     table : dict of `~astro_ddpm_imager.compat.casa.parameters.Parameter`
         In the order of the task. ``{parameters}`` in the docstring is replaced.
+    reconstructs : callable
+        Of all parameters, as a dict: whether they ask for a reconstruction.
+    check : callable
+        Likewise: fails if what they ask for cannot be done.
 
     Returns
     -------
     callable
-        That takes a function of the parameters that are given, as a dict, and of
-        an imager or None, and returns the task, which has ``imager`` besides.
+        That takes a function of the parameters that are given, of all of them, both as a dict, and of an imager or
+        None, and returns the task, which has ``imager`` besides.
     """
 
     def decorate(function):
         @functools.wraps(function)
         def task(*arguments, imager=None, **parameters):
-            return function(bind(function.__name__, table, arguments, parameters), imager)
+            given = bind(function.__name__, table, arguments, parameters)
+            values = {name: entry.default for name, entry in table.items()} | given
+            wanted = reconstructs(values)
+            if wanted:
+                check(values)
+            theirs = _casa_task(function.__name__)
+            _refuse_unknown(function.__name__, theirs, given)
+            return function(given, values, imager) if wanted else theirs(**given)
 
         kind = inspect.Parameter
         shown = [kind(name, kind.POSITIONAL_OR_KEYWORD, default=entry.default) for name, entry in table.items()]
@@ -78,22 +90,8 @@ def bind(task, table, arguments, parameters):
     return by_place | parameters
 
 
-def casa_task(name):
-    """One of CASA's tasks.
-
-    Parameters
-    ----------
-    name : str
-
-    Returns
-    -------
-    callable
-
-    Raises
-    ------
-    ImportError
-        CASA is not installed.
-    """
+def _casa_task(name):
+    """One of CASA's tasks."""
     try:
         import casatasks
     except ImportError as error:
@@ -104,19 +102,7 @@ def casa_task(name):
     return getattr(casatasks, name)
 
 
-def refuse_unknown(name, task, given):
-    """Fail if this CASA's task does not have a parameter.
-
-    Parameters
-    ----------
-    name : str
-        Of the task.
-    task : callable
-    given : iterable of str
-
-    Raises
-    ------
-    TypeError
-    """
+def _refuse_unknown(name, task, given):
+    """Fail if this CASA's task does not have a parameter."""
     for parameter in set(given) - inspect.signature(task).parameters.keys():
         raise TypeError(f"{name}() got an unexpected keyword argument {parameter!r}: this CASA's {name} has it not")

@@ -15,7 +15,7 @@ from ..major_cycles import MOST, MajorCycles
 from .depth import parse_threshold
 from .found import write_found
 from .log import tell
-from .masks import allowed_pixels
+from .masks import allowed_pixels, mask_image
 from .parameters import passed_on
 from .products import copy_image, move_products, numbered, planes, put_planes
 from .summary import Course, stop_code, summarise
@@ -176,6 +176,4 @@ class Cleaning:
 
     def _write_mask(self, allowed):
         copy_image(self._path(".mask"), self._path(".model"), "")
-        if self.values["usemask"] == "auto-multithresh":
-            allowed = self.model != 0
-        put_planes(self._path(".mask"), np.ones_like(self.model) if allowed is None else allowed.astype(float))
+        put_planes(self._path(".mask"), mask_image(self.values, allowed, self.model))

@@ -15,11 +15,11 @@ from ...observation.reading import read_image
 from ...observation.units import JY_PER_BEAM
 from ...products.writing import product_path
 from ..major_cycles import MajorCycles
-from .calling import as_task, casa_task, refuse_unknown
+from .calling import as_task
 from .depth import parse_threshold
 from .found import write_found
 from .log import tell, tell_ignored
-from .masks import allowed_pixels
+from .masks import allowed_pixels, mask_image
 from .parameters import PARAMETERS, Parameter, check_kinds, ignored
 from .products import check_inputs, copy_image, move_products, planes, put_planes
 from .summary import Course, stop_code, summarise
@@ -49,8 +49,38 @@ NAMES = (
 DECONVOLVE = {name: Parameter(*OWN[name]) if name in OWN else PARAMETERS[name] for name in NAMES}
 
 
-@as_task(DECONVOLVE)
-def deconvolve(given, imager):
+def _reconstructs(values):
+    return values["niter"] != 0
+
+
+def _check(values):
+    check_kinds(values)
+    parse_threshold(values["threshold"])
+    if values["deconvolver"] == "mtmfs":
+        raise SettingError(
+            f"deconvolver='mtmfs', nterms={values['nterms']}: there are no Taylor terms here; make one image of the "
+            "band and choose any other deconvolver; give niter=0 for CASA's deconvolve alone"
+        )
+    for suffix in (".residual", ".psf"):
+        path = product_path(values["imagename"], suffix)
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: there is no such image; make it with tclean(niter=0, calcres=True)")
+    starts, model = _starts(values["startmodel"]), product_path(values["imagename"], ".model")
+    for start in starts:
+        if not Path(start).exists():
+            raise SettingError(f"startmodel={start!r}: there is no such image")
+    if starts and (len(starts) > 1 or model.exists()):
+        why = "only 'mtmfs' has several" if len(starts) > 1 else f"there is {model.name}, which goes on; remove it"
+        raise SettingError(f"startmodel={values['startmodel']!r}: {why}, or leave startmodel out")
+    check_inputs(values, ("startmodel", "mask"), MADE)
+
+
+def _starts(startmodel):
+    return [name for name in ([startmodel] if isinstance(startmodel, str) else startmodel) if name]
+
+
+@as_task(DECONVOLVE, _reconstructs, _check)
+def deconvolve(given, values, imager):
     """Reconstruct a dirty image that tclean has made, called as the task of CASA of this name.
 
     It writes ``.model``, ``.residual`` (by convolution: there are no
@@ -84,44 +114,10 @@ def deconvolve(given, imager):
     TypeError
         A parameter is unknown, or given twice.
     """
-    values = {name: parameter.default for name, parameter in DECONVOLVE.items()} | given
-    wanted = values["niter"] != 0
-    if wanted:
-        _check(values)
-    theirs = casa_task("deconvolve")
-    refuse_unknown("deconvolve", theirs, given)
-    if not wanted:
-        return theirs(**given)
     tell_ignored(
         ignored(given, DECONVOLVE) + [f"{name}={shown(given[name])} (unknown)" for name in given.keys() - DECONVOLVE]
     )
-    return _Deconvolution(values, DiffusionImager() if imager is None else imager).run(theirs)
-
-
-def _check(values):
-    check_kinds(values)
-    parse_threshold(values["threshold"])
-    if values["deconvolver"] == "mtmfs":
-        raise SettingError(
-            f"deconvolver='mtmfs', nterms={values['nterms']}: there are no Taylor terms here; make one image of the "
-            "band and choose any other deconvolver; give niter=0 for CASA's deconvolve alone"
-        )
-    for suffix in (".residual", ".psf"):
-        path = product_path(values["imagename"], suffix)
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: there is no such image; make it with tclean(niter=0, calcres=True)")
-    starts, model = _starts(values["startmodel"]), product_path(values["imagename"], ".model")
-    for start in starts:
-        if not Path(start).exists():
-            raise SettingError(f"startmodel={start!r}: there is no such image")
-    if starts and (len(starts) > 1 or model.exists()):
-        why = "only 'mtmfs' has several" if len(starts) > 1 else f"there is {model.name}, which goes on; remove it"
-        raise SettingError(f"startmodel={values['startmodel']!r}: {why}, or leave startmodel out")
-    check_inputs(values, ("startmodel", "mask"), MADE)
-
-
-def _starts(startmodel):
-    return [name for name in ([startmodel] if isinstance(startmodel, str) else startmodel) if name]
+    return _Deconvolution(values, DiffusionImager() if imager is None else imager).run()
 
 
 class _Deconvolution:
@@ -142,8 +138,10 @@ class _Deconvolution:
             )
         self.cycles, self.courses, self.noise = {}, {}, []
 
-    def run(self, theirs):
-        """Make all products, and move them to where they belong; ``theirs`` is CASA's task."""
+    def run(self):
+        """Make all products, and move them to where they belong."""
+        import casatasks
+
         with tempfile.TemporaryDirectory(dir=self.final.absolute().parent, prefix="deconvolve_") as scratch:
             made = Path(scratch) / self.final.name
             allowed = allowed_pixels(self.values, made, self._there(".residual"), self._there(".pb"))
@@ -151,9 +149,7 @@ class _Deconvolution:
                 self._reconstruct(channel, allowed)
             if not self.cycles:
                 raise DirtyImageError("no channel has data that can be reconstructed; the log says why")
-            if self.values["usemask"] == "auto-multithresh":
-                allowed = self.model != 0
-            mask = np.ones_like(self.model) if allowed is None else allowed.astype(float)
+            mask = mask_image(self.values, allowed, self.model)
             shutil.copytree(self._there(".residual"), product_path(made, ".residual"))  # with its mask, for ``.image``
             for suffix, unit in ((".model", "Jy/pixel"), (".mask", "")):
                 copy_image(product_path(made, suffix), self.template, unit)
@@ -162,7 +158,7 @@ class _Deconvolution:
             for suffix in NEEDED:
                 if self._there(suffix).exists():
                     product_path(made, suffix).symlink_to(self._there(suffix).absolute())
-            summary = theirs(
+            summary = casatasks.deconvolve(
                 imagename=str(made), niter=0, restoration=self.values["restoration"],
                 restoringbeam=self.values["restoringbeam"],
             )  # fmt: skip

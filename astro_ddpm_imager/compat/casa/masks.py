@@ -9,7 +9,7 @@ from ...products.writing import product_path
 from .log import tell
 from .products import planes
 
-__all__ = ["allowed_pixels"]
+__all__ = ["allowed_pixels", "mask_image"]
 
 
 def allowed_pixels(values, made, template, pb):
@@ -60,6 +60,27 @@ def allowed_pixels(values, made, template, pb):
         return None
     tell(f"mask='': there is {there.name} from before, sources are kept inside it; remove it to have all")
     return _user_mask(str(there), template, product_path(made, ".user"))
+
+
+def mask_image(values, allowed, model):
+    """What ``.mask`` holds.
+
+    Parameters
+    ----------
+    values : dict
+        All parameters of the task.
+    allowed : 3D array of bool or None
+        As `allowed_pixels` returns it.
+    model : 3D array, shape (channels, ny, nx)
+
+    Returns
+    -------
+    3D array, same shape
+        1 where emission may be, 0 elsewhere; with ``usemask="auto-multithresh"``, where there is some.
+    """
+    if values["usemask"] == "auto-multithresh":
+        allowed = model != 0
+    return np.ones_like(model) if allowed is None else allowed.astype(float)
 
 
 def _user_mask(mask, template, made):
