@@ -20,11 +20,11 @@ from .offset import subtract_pedestal
 from .pixels import blank_infinite, blank_sharp_pixels, check_range
 from .primary_beam import check_pb, check_uncorrected, within_limit
 from .psf import checked_psf
-from .restored import warn_restored
+from .restored import is_smoothed, warn_restored
 from .units import in_jy_per_beam
 from .whole import Part, check_whole
 
-__all__ = ["beam_of", "brightness_of", "of_one_run", "prepare", "prepare_plane", "warn_polarised"]
+__all__ = ["beam_explained", "beam_of", "brightness_of", "prepare", "prepare_plane", "warn_polarised"]
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2, noise=N
     companions = {
         name: as_companion(companion, name, image) for name, companion in given.items() if companion is not None
     }
-    belongs = beam is None and of_one_run(companions.get("psf"), image)
+    belongs = beam is None and beam_explained(companions.get("psf"), image)
     beam = beam_of(image, companions.get("psf"), beam)
     check_sampling(beam, image)
     warn_polarised(image.meta)
@@ -88,10 +88,10 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2, noise=N
     return prepare_plane(image, values, beam, pblimit, inputs, belongs=belongs)
 
 
-def of_one_run(psf, image):
-    """Whether a PSF is of the very run of WSClean that has made an image.
+def beam_explained(psf, image):
+    """Whether it is known why the beam of an image need not cross its PSF at half power.
 
-    WSClean fits the beam to all of the main lobe, so that the two need not cross at half power.
+    WSClean fits the beam to all of the main lobe; or the image has been smoothed, which is said.
 
     Parameters
     ----------
@@ -102,7 +102,12 @@ def of_one_run(psf, image):
     -------
     bool
     """
-    if psf is None or image.meta.get("ORIGIN") != "WSClean":
+    return psf is not None and (_of_one_run(psf, image) or is_smoothed(image, psf))
+
+
+def _of_one_run(psf, image):
+    """Whether a PSF is of the very run of WSClean that has made an image."""
+    if image.meta.get("ORIGIN") != "WSClean":
         return False
     return all(key in image.meta and image.meta[key] == psf.meta.get(key) for key in RUN)
 

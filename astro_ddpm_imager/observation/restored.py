@@ -1,4 +1,4 @@
-"""Images that CLEAN has restored: named where a PSF is given; and whether sources look as the restoring beam says."""
+"""Images that CLEAN has restored, or that were smoothed: named where a PSF is given; and sources as the beam says."""
 
 import logging
 
@@ -7,10 +7,11 @@ from astropy.stats import gaussian_sigma_to_fwhm
 from scipy.ndimage import maximum_filter
 
 from .beam import as_beam, beam_text
+from .headers import is_number
 from .history import cleaned_by
 from .inputs import origin
 
-__all__ = ["fitting_beam", "narrow_peaks", "warn_restored"]
+__all__ = ["fitting_beam", "is_smoothed", "narrow_peaks", "warn_restored"]
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +19,7 @@ CERTAIN = 30.0  # times the noise: peaks whose shape is looked at
 FOOT = 0.35  # of a peak: where its shape ends
 REACH = 0.8  # FWHM of the beam: likewise
 NARROWER = 0.04  # of a variance: what is not measured, such as the pixels'
+SMOOTHED = 1.02  # areas of the beams of an image and of its PSF: from here on they are two
 ERRORS = 8.0  # relative error of a variance, times S/N, that happens rarely
 
 
@@ -34,6 +36,34 @@ def warn_restored(image):
             "dirty: the header of %s says that CLEAN has restored it (%s): its sources have no sidelobes, but psf says "
             "that they have; give the dirty image, or leave psf out", name, iterations,
         )  # fmt: skip
+
+
+def is_smoothed(image, psf):
+    """Whether the headers say that an image has a larger beam than its PSF, as after smoothing; this is said.
+
+    With restoringbeam="common", or a beam, tclean smooths the ``.image``, also with niter=0, and not the ``.psf``.
+
+    Parameters
+    ----------
+    image, psf : `~astropy.nddata.CCDData`
+
+    Returns
+    -------
+    bool
+    """
+    beams = [[each.meta.get(key) for key in ("BMAJ", "BMIN")] for each in (image, psf)]
+    if not all(is_number(axis) and axis > 0 for beam in beams for axis in beam):
+        return False
+    ratio = np.prod(beams[0]) / np.prod(beams[1])
+    if ratio < SMOOTHED:
+        return False
+    log.warning(
+        "dirty: the beam in its header, %.4g x %.4g arcsec, is larger than that of psf, %.4g x %.4g: if the image was "
+        "smoothed to it (restoringbeam of tclean, also with niter=0), psf is not its PSF, and fluxes will be some "
+        "%.0f%% too high: make it without restoringbeam; or give the PSF of this very image",
+        *(3600 * axis for beam in beams for axis in beam), 100 * (ratio - 1),
+    )  # fmt: skip
+    return True
 
 
 def narrow_peaks(data, rms, covariance, own):

@@ -20,7 +20,7 @@ from .noise_map import measure_noise, noise_of, warn_inverted
 from .offset import fit_pedestal
 from .pixels import blank_sharp_pixels
 from .planes import Plane
-from .preparation import beam_of, brightness_of, of_one_run, warn_polarised
+from .preparation import beam_explained, beam_of, brightness_of, warn_polarised
 from .primary_beam import check_pb, check_uncorrected, within_limit
 from .psf import checked_psf, middle_of
 from .restored import warn_restored
@@ -219,7 +219,7 @@ class StoredObservation:
         highest = np.unravel_index(np.nanargmax(np.nan_to_num(near)), near.shape)
         peak = tuple(p + int(h) - m for p, h, m in zip(peak, highest, middle, strict=True))
         height = near[highest]
-        belongs = not self.beam_given and of_one_run(psf, image)
+        belongs = not self.beam_given and beam_explained(psf, image)
         near = checked_psf(near.astype(float), self._beam_covariance, belongs).astype(np.float32)
         plane = Plane.of(
             self.folder / f"psf-{number}.npy", psf.shape, lambda rows: np.nan_to_num(psf.data[rows] / height)

@@ -143,7 +143,7 @@ def test_the_psf_of_another_weighting_or_time_is_said_or_refused(image, other, c
         assert "where the restoring beam is at half power" in caplog.text
 
 
-@pytest.mark.parametrize("changed", [{}, {"ORIGIN": "CASA"}, {"BMAJ": 0.901 / 3600}, {"WSCENVIS": 90000.0}])
+@pytest.mark.parametrize("changed", [{}, {"ORIGIN": "CASA"}, {"BMAJ": 1.301 / 3600}, {"WSCENVIS": 90000.0}])
 def test_of_one_run_of_wsclean_the_beam_need_not_cross_the_psf_at_half_power(changed, caplog):
     """WSClean fits it to all of the main lobe, here a tenth wider; of another run that is said."""
     seen = weighted("natural")

@@ -4,6 +4,7 @@ import re
 
 import astropy.units as u
 import pytest
+from astropy.nddata import CCDData
 from radio_beam import Beam
 
 from astro_ddpm_imager.observation.preparation import prepare
@@ -24,3 +25,15 @@ def test_a_beam_that_is_too_large_is_said_with_what_it_does_to_fluxes(noise_imag
     caplog.clear()
     right = prepare(image, beam=Beam(0.5 * u.arcsec))
     assert "fluxes" not in caplog.text and right.data[40, 50] == pytest.approx(0.1, rel=0.02)
+
+
+@pytest.mark.parametrize(("area", "percent"), [(1.005, None), (1.05, "5%"), (1.19, "19%"), (1 / 1.19, None)])
+def test_an_image_with_a_larger_beam_than_its_psf_is_said_to_be_smoothed(noise_image, caplog, area, percent):
+    """As by restoringbeam="common" of tclean: the beam alone differs too little to refuse the PSF."""
+    header = {"BMAJ": 0.5 / 3600, "BMIN": 0.5 / 3600}
+    psf = CCDData(gaussian_psf(), unit=u.one, meta=header)
+    image = noise_image(**{key: area**0.5 * axis for key, axis in header.items()})
+    prepare(image, psf=psf)
+    said = re.search(r"restoringbeam .* fluxes will be some (.*?) too high", caplog.text)
+    assert (said and said[1]) == percent
+    assert not (said and "half power" in caplog.text)
