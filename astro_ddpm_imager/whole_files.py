@@ -9,7 +9,7 @@ try:
 except ImportError:  # Windows: there are no locks, and what killed runs leave stays
     fcntl = None
 
-__all__ = ["claimed", "lock_of", "locked", "saying_where", "written_whole"]
+__all__ = ["claimed", "lock_of", "saying_where", "written_whole"]
 
 
 @contextmanager
@@ -60,22 +60,6 @@ def saying_where(path):
             raise
         number = error.errno or errno.ENOSPC  # of which astropy and numpy say everything but the number
         raise OSError(number, f"{path}: cannot be written ({error.strerror or error})") from error
-
-
-@contextmanager
-def locked(folder):
-    """Keep other processes out of this context, for the same folder.
-
-    Parameters
-    ----------
-    folder : `~pathlib.Path`
-
-    Yields
-    ------
-    None
-    """
-    with lock_of(folder, wait=True):
-        yield
 
 
 @contextmanager

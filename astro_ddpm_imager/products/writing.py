@@ -15,7 +15,7 @@ from ..errors import SettingError
 from ..observation.extensions import file_of
 from ..observation.planes import Plane
 from ..sources.catalog import restoring_beams
-from ..whole_files import locked
+from ..whole_files import lock_of
 from .catalog_files import ecsv_meta, write_ecsv
 from .folders import move_without_replacing, scratch_folder
 from .headers import to_hdu
@@ -180,7 +180,7 @@ def put_in_place(written, scratch, prefix, overwrite, products=PRODUCTS):
     FileExistsError
         A product exists and ``overwrite`` is False.
     """
-    with locked(product_path(prefix, "").parent):
+    with lock_of(product_path(prefix, "").parent, wait=True):
         check_free(prefix, overwrite, products)  # again: another process may have been faster
         others = _tables_of_others(prefix, products)
         move_all(written, scratch, others)

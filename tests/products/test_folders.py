@@ -10,7 +10,7 @@ import pytest
 
 from astro_ddpm_imager.products import writing
 from astro_ddpm_imager.products.folders import START, move_without_replacing, scratch_folder
-from astro_ddpm_imager.whole_files import locked
+from astro_ddpm_imager.whole_files import lock_of
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="there are no locks of folders")
 WRITING = """
@@ -51,7 +51,7 @@ def test_what_a_killed_run_leaves_is_removed_and_never_that_of_a_living_one(tmp_
 def test_the_scratch_folder_of_a_thread_is_its_own(tmp_path):
     with scratch_folder(tmp_path) as one, scratch_folder(tmp_path) as other:
         assert one.is_dir() and other.is_dir() and one != other
-        with locked(tmp_path):
+        with lock_of(tmp_path, wait=True):
             pass
 
 
