@@ -19,7 +19,7 @@ WITHIN = 2.0  # standard deviations of a source, as the beam shows it, in which 
 MOST_CHI2, LEAST_CHI2 = 4.0, -7.0  # standard deviations of that of noise
 RARE_PEAK = 1e-3  # peaks so high in a field
 MOST_PSF_ERROR = 5.5  # standard deviations
-KNOWN = 1.05  # times the noise: where more counts as noise, sidelobes are not all known, and say nothing of the PSF
+KNOWN = 1.05  # times the noise: where more counts as noise, sidelobes are not all known, and neither is the noise
 CERTAIN = 6.0  # times the noise, in a beam: what says something of the PSF
 RARE_SOURCE = (
     1e-6  # such a chi-squared around a source, in noise; the model itself leaves up to 4 sigma beneath bright ones
@@ -36,6 +36,10 @@ class Fit:
         Mean square of the residual in units of the noise: reduced chi-squared.
     chi2_err : float
         Standard deviation of that of noise.
+    excess : float
+        Of chi-squared over that of noise, in standard deviations, where the
+        noise is known; where sidelobes that are not known count as noise, it
+        is but estimated.
     highest, lowest : float
         Of the residual, in units of the noise.
     peak_limit : float
@@ -47,6 +51,7 @@ class Fit:
 
     chi2: float
     chi2_err: float
+    excess: float
     highest: float
     lowest: float
     peak_limit: float
@@ -71,10 +76,9 @@ class Fit:
                 f"it rises to {self.highest:.1f} times the noise: are gains off, or is there emission that the model "
                 "does not know?"
             )
-        excess = (self.chi2 - 1) / self.chi2_err
-        if excess > MOST_CHI2 and not found:
+        if self.excess > MOST_CHI2 and not found:
             found["chi2"] = "it is more than noise: are gains off, or the noise not the same everywhere?"
-        if excess < LEAST_CHI2:
+        if self.excess < LEAST_CHI2:
             found["noise"] = (
                 "it is less than the noise that was measured in the image: does emission fill the field? Then S/N and "
                 "reliabilities are too low"
@@ -174,18 +178,24 @@ def measure_fit(residual, sky, gridded):
     `Fit`
     """
     values = residual.image[residual.inside]
-    independent = len(values) / residual.correlated
+    known = residual.inside & (gridded.noise < KNOWN)
     return Fit(
         chi2=float(np.mean(values**2)),
-        chi2_err=float(np.sqrt(2 / independent)),
+        chi2_err=float(np.sqrt(2 * residual.correlated / len(values))),
+        excess=_excess(residual.image[known], residual.correlated),
         highest=float(values.max()),
         lowest=float(values.min()),
         peak_limit=float(-ndtri(RARE_PEAK / 2 / len(values))),
-        psf_error=_psf_error(residual, sky + gridded.bright, gridded),
+        psf_error=_psf_error(residual, sky + gridded.bright, gridded, known),
     )
 
 
-def _psf_error(residual, sky, gridded):
+def _excess(values, correlated):
+    """Of chi-squared over that of noise, in its standard deviations; 0 of nothing."""
+    return float((values**2 - 1).sum() / np.sqrt(2 * max(len(values), 1) * correlated))
+
+
+def _psf_error(residual, sky, gridded, known):
     """Significance of another width of the PSF, or other sidelobes, in a residual."""
     sigma = gaussian_fwhm_to_sigma * residual.pixels_per_beam
     beam = 2 * np.pi * sigma**2
@@ -193,7 +203,6 @@ def _psf_error(residual, sky, gridded):
     sky = np.where(gaussian_filter(sky, sigma) * beam > CERTAIN * gridded.noise, sky, 0)
     main_lobe = gaussian_filter(sky, sigma) * beam
     wider = gaussian_laplace(sky, sigma)
-    known = residual.inside & (gridded.noise < KNOWN)
     significance = 0.0
     for template in (gridded.seen(sky) - main_lobe, wider):
         template = np.where(known, template / gridded.noise, 0)

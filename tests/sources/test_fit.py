@@ -94,6 +94,22 @@ def test_where_sidelobes_are_not_known_they_say_nothing_of_the_psf(seen):
     assert errors[0] > 20 and errors[1] == 0
 
 
+def test_where_sidelobes_are_not_known_a_quiet_residual_is_no_emission_that_fills_the_field(seen):
+    nothing = seen.dirty(Sources(*np.zeros((6, 0))), NOISE, np.random.default_rng(0))
+    dirty = prepare(CCDData(nothing, unit=u.Jy / u.beam, wcs=seen.wcs), seen.psf, seen.pb, beam=seen.beam)
+    grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
+    gridded, sky = GriddedObservation.of(dirty, grid), np.zeros(grid.shape)
+    doubted = gridded.noise.copy()
+    doubted[:, : grid.shape[1] * 3 // 4] = 1.5
+    doubted = replace(gridded, noise=doubted)
+    quiet = replace(gridded, dirty=0.7 * gridded.dirty)
+    fits = [measure_fit(Residual.of(sky, case, grid), sky, case) for case in (doubted, quiet)]
+    assert fits[0].chi2 < 0.7 and not fits[0].misfits
+    assert list(fits[1].misfits) == ["noise"]
+    nowhere = replace(gridded, noise=np.full(grid.shape, 1.5))
+    assert not measure_fit(Residual.of(sky, nowhere, grid), sky, nowhere).misfits
+
+
 def test_absorption_is_found_and_its_neighbours_are_not_to_blame(seen, imager, caplog):
     with caplog.at_level(logging.WARNING, "astro_ddpm_imager"):
         result = imager(image(seen, np.random.default_rng(0), (60, 60, -15, 3)), seen.psf, seen.pb, beam=seen.beam)
