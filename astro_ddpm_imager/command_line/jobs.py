@@ -232,7 +232,7 @@ class _Report:
 
 def _report(job, report, args):
     """Print the catalogue, or what a script wants to know of it."""
-    folder = job.prefix.expanduser().parent
+    folder = job.prefix.parent
     log.info("wrote %s in %s", ", ".join(path.name for path in report.paths), folder)
     if args.json:
         products = [folder / path.name for path in report.paths]

@@ -32,7 +32,7 @@ def print_plugin(args):
     """
     content = (wsclean_deconvolver() if args.framework == "wsclean" else (FOLDER / "stimela.yml").read_text()).encode()
     if args.output is not None:
-        path = args.output.expanduser()
+        path = args.output
         _check_output(path, content)
     elif args.framework == "stimela":
         path = FOLDER / "stimela.yml"
