@@ -196,6 +196,11 @@ def opened_image(source, channel, name, max_pixels=MAX_PIXELS, sha256=None):
         return
     path, known = _expanded(source), sha256 is not None
     file = file_of(path)
+    if file.exists() and not (file.is_file() or file.is_dir()):
+        raise DirtyImageError(
+            f"{name}: is a pipe or a device, not a file; the image is read more than once: write it to a FITS file, "
+            "and give its path"
+        )
     origin = {"FILENAME": path.name} | _path_card(file)
     if file.is_file() or is_casa_image(path):
         origin["FILESHA"] = sha256 if known else file_digest(file)
