@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from .cluster import connected
 from .command_line.imager import imager_of
-from .command_line.jobs import LARGE, Job, do_all, report_failure
+from .command_line.jobs import LARGE, Job, distinct, do_all, report_failure
 from .command_line.paths import (
     absolute,
     companion_paths,
@@ -68,7 +68,7 @@ def image_files(args):
     for name, path in companion_paths(args):
         if not file_of(path).exists():
             raise FileNotFoundError(f"--{name} {path}: there is no such file")
-    jobs = _wsclean_jobs(args) if args.wsclean else _file_jobs(args)
+    jobs = distinct(_wsclean_jobs(args) if args.wsclean else _file_jobs(args))
     with _imager(args) as (imager, bar):
         if args.resume:
             jobs = _left(jobs, imager, args)
@@ -121,14 +121,6 @@ def image_demo(args):
 
 def _file_jobs(args):
     prefixes = [(args.output_dir or Path()) / product_name(path) for path in args.files]
-    repeated = {prefix.name for prefix in prefixes if prefixes.count(prefix) > 1}
-    if repeated:
-        alike = [str(path) for path, prefix in zip(args.files, prefixes, strict=True) if prefix.name in repeated]
-        raise SettingError(
-            f"{' and '.join(alike)} would be written as {', '.join(sorted(repeated))}; give them one at a time, each "
-            "with an --output-dir of its own"
-        )
-
     # Workers of a cluster have other working folders.
     there = located(args) if args.scheduler else args
     return [

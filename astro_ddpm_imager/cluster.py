@@ -10,7 +10,6 @@ from functools import lru_cache, partial
 from inspect import signature
 from itertools import islice
 from logging.handlers import QueueHandler
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
 from uuid import uuid4
@@ -20,6 +19,7 @@ from astropy.wcs import FITSFixedWarning
 from . import __version__
 from .diffusion.models import list_models
 from .errors import DirtyImageError, ModelError, SettingError
+from .home import expanded
 from .ignored_warnings import ignored
 from .log_records import collected_records
 
@@ -141,7 +141,7 @@ class Recipe:
         -------
         `Recipe`
         """
-        model = imager.model if imager.model in list_models() else str(Path(imager.model).expanduser().absolute())
+        model = imager.model if imager.model in list_models() else str(expanded(imager.model).absolute())
         names = signature(type(imager)).parameters.keys() - set(OURS)
         settings = {name: getattr(imager, name) for name in sorted(names)} | {"model": model}
         # A worker does as many pieces at a time as it has threads, so that each has one.

@@ -19,6 +19,7 @@ from .errors import SettingError, shown
 from .large import image_in_tiles, in_tiles
 from .many import map_images
 from .observation.inputs import Companion, Image, are_several, as_plane, warn_uncertain
+from .observation.noise_map import warn_contradicted
 from .observation.preparation import prepare
 from .parallel import one_blas_thread
 from .products.summary import html_table
@@ -262,7 +263,10 @@ class DiffusionImager:
         if are_several(psf) or self.works_in_tiles(image.shape):
             return image_in_tiles(self, image, {"psf": psf, "pb": pb, "mask": mask, "noise": noise}, beam)
         observation = prepare(image, psf, pb, mask, beam, self.pblimit, noise)
-        return self.reconstruct(observation)
+        result = self.reconstruct(observation)
+        if noise is not None:
+            warn_contradicted(result.dirty, result.residual.data)
+        return result
 
     def map(
         self,

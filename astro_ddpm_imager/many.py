@@ -1,12 +1,12 @@
 """Many dirty images with the same companions, imaged one by one, or by the workers of a cluster."""
 
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 from astropy.nddata import NDData
 
+from .home import expanded
 from .observation.fits_files import IMAGE_HDUS
 from .pieces import attempts
 
@@ -56,7 +56,7 @@ def map_images(imager, images, companions):
 
 def _located(given):
     """What is given for an image, where a path is the same for every process."""
-    return Path(given).expanduser().absolute() if isinstance(given, str | PathLike) else given
+    return expanded(given).absolute() if isinstance(given, str | PathLike) else given
 
 
 def _reconstruct_seeded(imager, piece):

@@ -162,7 +162,7 @@ class ImagingResult:
         ----------
         prefix : str or path-like
             Folder and start of the names, such as ``"dir/field"``; the folder
-            is made if needed. A ``.fits`` at its end is left out.
+            is made if needed. A ``.fits`` or ``.fits.gz`` at its end is left out.
         overwrite : bool, optional
             Replace existing products, but never a file that the result was
             made of.

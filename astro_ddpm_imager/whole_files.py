@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tempfile
 from contextlib import contextmanager, suppress
 
 try:
@@ -9,7 +10,52 @@ try:
 except ImportError:  # Windows: there are no locks, and what killed runs leave stays
     fcntl = None
 
-__all__ = ["claimed", "lock_of", "saying_where", "written_whole"]
+__all__ = ["check_folder", "claimed", "lock_of", "made_folder", "saying_where", "written_whole"]
+
+
+def check_folder(folder):
+    """Check that a folder is there and can be written to, or can be made.
+
+    Parameters
+    ----------
+    folder : `~pathlib.Path`
+
+    Raises
+    ------
+    OSError
+        It is not so, as `NotADirectoryError`, `PermissionError` or another one.
+    """
+    folder = folder.absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"{there} is not a folder; choose another folder")
+    try:
+        # To see it is better than to ask: the administrator may write everywhere, but not to /proc.
+        tempfile.TemporaryDirectory(dir=there, prefix=".trying-").cleanup()
+    except OSError as error:
+        said = "cannot be written to" if there == folder else "cannot be made"
+        raise OSError(error.errno, f"{folder}: the folder {said} ({error.strerror}); choose another folder") from error
+
+
+def made_folder(folder):
+    """A folder, which is made, with those above it, where it is not there.
+
+    Parameters
+    ----------
+    folder : `~pathlib.Path`
+
+    Returns
+    -------
+    `~pathlib.Path`
+
+    Raises
+    ------
+    OSError
+        As of `check_folder`.
+    """
+    check_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 @contextmanager

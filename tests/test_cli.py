@@ -5,6 +5,7 @@ import gzip
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -127,6 +128,22 @@ def test_two_files_of_one_name(demo, tmp_path, capsys):
     (tmp_path / "demo.fits").write_bytes(demo["dirty"].read_bytes())
     assert main(["image", str(demo["dirty"]), str(tmp_path / "demo.fits"), *QUICK]) == 1
     assert " would be written as demo; give them one at a time" in capsys.readouterr().err
+
+
+def test_a_file_that_is_given_twice_is_imaged_once(demo, tmp_path, monkeypatch, capsys):
+    """By any of its names whose products have the same ones; a link of another name has products of its own."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "links").mkdir()
+    shutil.copy(demo["dirty"], "a.fits")
+    for link in ("b.fits", "links/a.fits"):
+        Path(link).symlink_to(tmp_path / "a.fits")
+    given = ["a.fits", "./a.fits", str(tmp_path / "a.fits"), "links/a.fits", "b.fits"]
+    assert main(["image", *given, *QUICK, "--output-dir", "out"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err.count("is given twice, before as a.fits: it is imaged once") == 3
+    assert "links/a.fits is given twice" in printed.err
+    said = [line.partition(":")[0] for line in printed.out.splitlines() if "noise" in line]
+    assert said == ["out/a", "out/b"]
 
 
 def test_a_file_that_cannot_be_used_does_not_stop_the_others(demo, tmp_path, capsys, caplog):

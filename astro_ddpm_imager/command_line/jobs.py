@@ -12,16 +12,16 @@ from socket import gethostname
 
 import numpy as np
 
-from ..errors import DirtyImageError
+from ..errors import DirtyImageError, SettingError
 from ..failures import Failures
 from ..joint import JointResult
 from ..log_records import collected_records
-from ..observation.extensions import file_of
+from ..observation.extensions import file_of, split_extension
 from ..pieces import attempts
 from ..products.summary import fitting_unit, summary_table
 from .printing import error_text, say, say_json
 
-__all__ = ["LARGE", "Job", "do_all", "report_failure"]
+__all__ = ["LARGE", "Job", "distinct", "do_all", "report_failure"]
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +86,41 @@ class Job:
             raise error
 
         return cls(name, name, name, name, lambda _: False, lambda _: None, image, write=None, divided=True)
+
+
+def distinct(jobs):
+    """Jobs without those of files that were given twice, which is said: their products would be written twice.
+
+    Parameters
+    ----------
+    jobs : list of `Job`
+
+    Returns
+    -------
+    list of `Job`
+
+    Raises
+    ------
+    SettingError
+        The products of two files would have the same names.
+    """
+    first = {}
+    for job in jobs:
+        before = first.setdefault(job.prefix.parent.resolve() / job.prefix.name, job)
+        if before is job:
+            continue
+        if _source(before) != _source(job):
+            raise SettingError(
+                f"{before.file} and {job.file} would be written as {job.prefix.name}; give them one at a time, each "
+                "with an --output-dir of its own"
+            )
+        log.warning("%s is given twice, before as %s: it is imaged once", job.file, before.file)
+    return list(first.values())
+
+
+def _source(job):
+    file, extension = split_extension(job.there)
+    return file.resolve(), extension
 
 
 def _fail(failures, job, error, args):
@@ -232,7 +267,7 @@ class _Report:
 
 def _report(job, report, args):
     """Print the catalogue, or what a script wants to know of it."""
-    folder = job.prefix.expanduser().parent
+    folder = job.prefix.parent
     log.info("wrote %s in %s", ", ".join(path.name for path in report.paths), folder)
     if args.json:
         products = [folder / path.name for path in report.paths]

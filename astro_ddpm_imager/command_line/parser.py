@@ -4,9 +4,11 @@ import argparse
 from pathlib import Path
 
 from .. import __version__
+from ..errors import SettingError
+from ..home import expanded
 from .printing import say
 
-__all__ = ["build_parser", "channels", "commands_of"]
+__all__ = ["build_parser", "channels", "commands_of", "path"]
 
 # Names that the package knows, written out: importing what has them would take longer than --help may. Tests compare.
 AGGREGATES = ("beam-median", "mean", "median", "single")
@@ -108,6 +110,28 @@ def channels(text):
     return slice(int(start) if start.strip() else None, int(stop) if stop.strip() else None)
 
 
+def path(text):
+    """A path, with the home folder in place of ``~``, which shells leave as it is in ``--psf=~/psf.fits``.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    `~pathlib.Path`
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        There is no such home folder.
+    """
+    try:
+        return expanded(text)
+    except SettingError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def commands_of(parser):
     """The parser of each command.
 
@@ -144,7 +168,7 @@ class _PrintCompletion(argparse.Action):
 
         for each in (parser, *commands_of(parser).values()):
             for action in each._actions:
-                if action.type is Path:
+                if action.type is path:
                     action.complete = shtab.DIRECTORY if action.metavar in ("DIR", "FOLDER") else shtab.FILE
         say(shtab.complete(parser, values))
         parser.exit()
@@ -158,7 +182,7 @@ def _common():
     level.add_argument("-q", "--quiet", action="store_true", help="no log but warnings, no progress")
     common.add_argument("--json", action="store_true", help="print a line of JSON for each file, instead of text")
     common.add_argument(
-        "--config", type=Path, metavar="F",
+        "--config", type=path, metavar="F",
         help="TOML file of settings: a table for each command, such as [image], with its long options as keys, such "
         "as samples = 20; the command line comes first",
     )  # fmt: skip
@@ -166,20 +190,20 @@ def _common():
 
 
 def _add_image(image):
-    image.add_argument("files", nargs="+", metavar="FILE", type=Path, help="dirty image, FITS or CASA, Jy/beam")
+    image.add_argument("files", nargs="+", metavar="FILE", type=path, help="dirty image, FITS or CASA, Jy/beam")
     image.add_argument(
-        "--psf", action=_OneOrSeveral, type=Path, metavar="F",
+        "--psf", action=_OneOrSeveral, type=path, metavar="F",
         help="PSF (dirty beam) on the same pixels; or, once for each, PSFs of several places of a mosaic: the nearest "
         "counts",
     )  # fmt: skip
-    image.add_argument("--pb", type=Path, metavar="F", help="primary beam on the same pixels")
-    image.add_argument("--mask", type=Path, metavar="F", help="catalogue sources only where this is not 0")
+    image.add_argument("--pb", type=path, metavar="F", help="primary beam on the same pixels")
+    image.add_argument("--mask", type=path, metavar="F", help="catalogue sources only where this is not 0")
     image.add_argument(
         "--beam", nargs=3, type=float, metavar=("MAJ", "MIN", "PA"),
         help="restoring beam, instead of the header's: FWHM of the axes in arcsec, position angle in degrees",
     )  # fmt: skip
     image.add_argument(
-        "--noise", type=Path, metavar="F",
+        "--noise", type=path, metavar="F",
         help="how the noise varies: a map of it in Jy/beam, or, in another unit, a weight image (default: measured)",
     )  # fmt: skip
     image.add_argument(
@@ -228,7 +252,7 @@ def _add_demo(demo):
 
 
 def _add_products(parser):
-    parser.add_argument("--output-dir", type=Path, metavar="DIR", help="folder of the products (default: here)")
+    parser.add_argument("--output-dir", type=path, metavar="DIR", help="folder of the products (default: here)")
     _add_sampling(parser)
     parser.add_argument("--aggregate", choices=AGGREGATES, default="beam-median", help="default: beam-median")
     lowest = parser.add_mutually_exclusive_group()
@@ -263,10 +287,10 @@ def _add_sampling(parser):
 
 
 def _add_evaluation(parser):
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="NNNN.dirty.fits, psf.fits, pb.fits, truth.ecsv")
-    parser.add_argument("--truth", type=Path, metavar="F", help="table of the true sources (default: the folder's)")
+    parser.add_argument("folder", type=path, metavar="FOLDER", help="NNNN.dirty.fits, psf.fits, pb.fits, truth.ecsv")
+    parser.add_argument("--truth", type=path, metavar="F", help="table of the true sources (default: the folder's)")
     parser.add_argument(
-        "--output", type=Path, default=Path("report"), metavar="DIR", help="folder of the report (default: report)"
+        "--output", type=path, default=Path("report"), metavar="DIR", help="folder of the report (default: report)"
     )
     parser.add_argument("--fields", type=int, metavar="N", help="only the first N fields")
     parser.add_argument(
@@ -285,7 +309,7 @@ def _add_evaluation(parser):
 def _add_simulation(parser):
     low_high = {"nargs": 2, "type": float, "metavar": ("LOW", "HIGH")}
     parser.add_argument("--fields", type=int, default=1, metavar="N", help="number of fields")
-    parser.add_argument("--output-dir", type=Path, default=Path("simulated"), metavar="DIR", help="folder of the files")
+    parser.add_argument("--output-dir", type=path, default=Path("simulated"), metavar="DIR", help="folder of the files")
     parser.add_argument(
         "--array", default="alma.cycle5.3", help="configuration that comes with the package, or a CASA .cfg file"
     )
@@ -352,4 +376,4 @@ def _add_models(parser):
 
 def _add_plugin(parser):
     parser.add_argument("framework", choices=FRAMEWORKS, metavar="FRAMEWORK", help="wsclean or stimela")
-    parser.add_argument("--output", type=Path, metavar="F", help="write the file there, instead of to the cache")
+    parser.add_argument("--output", type=path, metavar="F", help="write the file there, instead of to the cache")

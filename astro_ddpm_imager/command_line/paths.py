@@ -87,7 +87,7 @@ def absolute(paths):
     -------
     list of `~pathlib.Path`
     """
-    return [path.expanduser().absolute() for path in paths]
+    return [path.absolute() for path in paths]
 
 
 def product_name(path):

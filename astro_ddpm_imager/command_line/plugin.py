@@ -9,6 +9,7 @@ from pathlib import Path
 import astro_ddpm_imager
 
 from ..compat import plugins
+from ..whole_files import made_folder
 from .printing import say, say_json
 
 __all__ = ["print_plugin", "wsclean_deconvolver"]
@@ -32,7 +33,7 @@ def print_plugin(args):
     """
     content = (wsclean_deconvolver() if args.framework == "wsclean" else (FOLDER / "stimela.yml").read_text()).encode()
     if args.output is not None:
-        path = args.output.expanduser()
+        path = args.output
         _check_output(path, content)
     elif args.framework == "stimela":
         path = FOLDER / "stimela.yml"
@@ -77,9 +78,8 @@ def _check_output(path, content):
 
 
 def _write(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Beside it, by a name of its own: jobs that start at once write the same file, and a home may have no locks.
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False, suffix=".part") as stream:
+    with tempfile.NamedTemporaryFile(dir=made_folder(path.parent), delete=False, suffix=".part") as stream:
         stream.write(content)
     Path(stream.name).chmod(0o644)
     Path(stream.name).replace(path)

@@ -3,7 +3,6 @@
 import argparse
 import tomllib
 from difflib import get_close_matches
-from pathlib import Path
 
 from ..errors import SettingError
 from .parser import build_parser, channels, commands_of
@@ -73,7 +72,7 @@ def read_settings(path, commands):
 
     Parameters
     ----------
-    path : path-like
+    path : `~pathlib.Path`
     commands : dict of `argparse.ArgumentParser`
         By name.
 
@@ -89,7 +88,6 @@ def read_settings(path, commands):
         There is no such file, it is not TOML, or it has unknown commands or
         options, or values that these do not take.
     """
-    path = Path(path).expanduser()
     try:
         with path.open("rb") as file:
             content = tomllib.load(file)
@@ -157,23 +155,26 @@ def _converted(action, value, where):
         return value
     types, kind = KINDS.get(action.type, TEXT)
     if getattr(action, "several", False) and isinstance(value, list) and len(value) > 1:
-        return [_one(action, each, types, f"{where}: must be {kind}, or an array of it") for each in value]
+        return [_one(action, each, types, where, f"{kind}, or an array of it") for each in value]
     if action.nargs in (None, "?"):
-        return _one(action, value, types, f"{where}: must be {kind}")
+        return _one(action, value, types, where, kind)
     count = f"of {action.nargs} values, each " if isinstance(action.nargs, int) else "of values, each "
-    wrong = f"{where}: must be an array {count}{kind}"
+    wanted = f"an array {count}{kind}"
     if not isinstance(value, list) or (isinstance(action.nargs, int) and len(value) != action.nargs):
-        raise SettingError(wrong)
-    return [_one(action, each, types, wrong) for each in value]
+        raise SettingError(f"{where}: must be {wanted}")
+    return [_one(action, each, types, where, wanted) for each in value]
 
 
-def _one(action, value, types, wrong):
+def _one(action, value, types, where, wanted):
+    wrong = f"{where}: must be {wanted}"
     if isinstance(value, bool) or not isinstance(value, types):
         raise SettingError(wrong)
     try:
         value = value if action.type is None else action.type(value)
+    except argparse.ArgumentTypeError as error:
+        raise SettingError(f"{where}: {error}") from error
     except ValueError as error:
         raise SettingError(wrong) from error
     if action.choices is not None and value not in action.choices:
         raise SettingError(f"{wrong}, one of {', '.join(action.choices)}")
-    return value.expanduser() if isinstance(value, Path) else value
+    return value

@@ -15,6 +15,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 
 from ..errors import DirtyImageError
+from ..home import expanded
 from ..imager import DiffusionImager
 from ..observation.fits_files import opened_fits
 from ..observation.history import history_lines
@@ -23,7 +24,8 @@ from ..observation.noise_map import unflatten
 from ..observation.reading import read_image
 from ..observation.units import JY_PER_BEAM
 from ..products.headers import product_header
-from ..products.writing import PRODUCTS, check_folder, check_not_read, existing_products, product_path, write_products
+from ..products.writing import PRODUCTS, check_not_read, existing_products, product_path, write_products
+from ..whole_files import check_folder
 
 __all__ = ["OTHERS", "PLANE", "WSCleanImages", "deconvolve", "find_images", "without_origin", "write_plane"]
 
@@ -116,7 +118,7 @@ class WSCleanImages:
         FileExistsError
             A product exists, and ``overwrite`` is False.
         """
-        check_folder(self.prefix)
+        check_folder(self.prefix.parent)
         there = [path for path in existing_products(self.prefix, self._endings) if not _is_uncleaned(_header(path))]
         if there and not overwrite:
             raise FileExistsError(
@@ -264,7 +266,7 @@ def find_images(prefix, pb=None, folder=None):
     `~astro_ddpm_imager.errors.DirtyImageError`
         None is of Stokes I with data.
     """
-    prefix = Path(prefix).expanduser()
+    prefix = expanded(prefix)
     pattern = re.compile(f"(?P<start>{re.escape(prefix.name)}{PLANE})-(dirty|image)[.]fits")
     names = sorted(path.name for path in prefix.parent.glob(f"{glob.escape(prefix.name)}*.fits"))
     images = {match["start"]: match for match in map(pattern.fullmatch, names) if match}
@@ -286,7 +288,7 @@ def find_images(prefix, pb=None, folder=None):
         psf = product_path(plane, "-psf.fits")
         if not psf.exists():
             raise FileNotFoundError(f"{psf}: there is no such file; run wsclean again, with -make-psf beside -niter 0")
-        target = Path(prefix.parent if folder is None else folder) / start
+        target = expanded(prefix.parent if folder is None else folder) / start
         found.append(WSCleanImages(target, dirty, psf, _beam_images(plane) if pb is None else pb))
     if not found:
         raise DirtyImageError(f"{prefix}: none of {', '.join(images)} is an image of Stokes I with data")

@@ -20,7 +20,7 @@ from ..failures import Failures
 from ..imager import DiffusionImager
 from ..observation.reading import read_image
 from ..progress import hidden, tqdm
-from ..whole_files import claimed
+from ..whole_files import claimed, made_folder
 from .aggregates import aggregate_catalogs
 from .fields import NOT_STATED, read_folder, true_pixels, true_snr
 from .finders import FINDERS, FinderError, measurement_sets, nothing_found
@@ -153,8 +153,7 @@ def run_fields(
     sources_of_all = sources
     inputs = dict(list(inputs.items())[:fields])
     sources = sources[np.isin(sources["field"], list(inputs))]
-    parts = Path(output) / "fields"
-    parts.mkdir(parents=True, exist_ok=True)
+    parts = made_folder(Path(output) / "fields")
     settings = {
         "software": f"astro_ddpm_imager {__version__}",
         "fields_in": Path(folder).resolve().name,

@@ -11,6 +11,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData, NDData
 
 from ..errors import DirtyImageError, shown
+from ..home import expanded
 from .extensions import file_of, split_extension
 from .fits_files import IMAGE_HDUS, is_packed
 from .reading import called, locate_plane, opened_image, plane_axes, select_plane
@@ -282,7 +283,7 @@ def checked_channels(channels, cube):
 def _opened(image, name, stokes, unit):
     """A cube without its spectral axis, its pixels and WCS, of which only shape and axes may be used."""
     if isinstance(image, str | PathLike):
-        path, name = Path(image).expanduser(), str(image)
+        path, name = expanded(image, DirtyImageError), str(image)
         # All of it is read once here, for its checksums.
         with opened_image(path, None, name) as (data, wcs, header):
             number = _count(data, wcs, name)

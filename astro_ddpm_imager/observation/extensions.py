@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from ..errors import DirtyImageError
+from ..home import expanded
 
 __all__ = ["file_of", "hdu_number", "is_meant", "split_extension"]
 
@@ -27,10 +28,10 @@ def split_extension(path):
     """
     path = Path(path)
     match = BRACKETS.fullmatch(path.name)
-    if match is None or os.path.lexists(path.expanduser()):
+    if match is None or os.path.lexists(expanded(path, DirtyImageError)):
         return path, None
     file = path.with_name(match[1])
-    return (file, match[2].strip()) if file.expanduser().is_file() else (path, None)
+    return (file, match[2].strip()) if expanded(file, DirtyImageError).is_file() else (path, None)
 
 
 def file_of(path):

@@ -12,7 +12,10 @@ from ..errors import DirtyImageError
 from .holes import like_nearest
 from .units import is_brightness, is_variance
 
-__all__ = ["NoiseMap", "flatten", "measure_noise", "noise_of", "uneven_noise", "unflatten", "warn_inverted"]
+__all__ = [
+    "NoiseMap", "flatten", "measure_noise", "noise_of", "uneven_noise", "unflatten", "warn_contradicted",
+    "warn_inverted",
+]  # fmt: skip
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,9 @@ VARIATION = 1.5  # ratio of these from which the noise varies
 LOUDER = 1.2  # sidelobes and noise in units of the noise: more is no noise that varies
 MOST_QUIET = 0.5  # of an image without these, for its noise to be looked at
 INVERTED = -0.7  # correlation of the logarithms of a map and of what is measured in the image
+TENTHS = 10, 90  # percentiles of a map: what is below and above is compared
+CONTRADICTED = 2.0  # ratio of the noise there, in units of the map, that sources do not make
+CHANCE = 3.0  # standard deviations of that ratio
 TAKEN_FOR = {1: "the noise", 2: "its variance", -2: "a weight, the inverse of a variance"}  # by power of the noise
 HALF = 0.6745  # standard deviations: the median of one side of Gaussian noise
 
@@ -268,6 +274,50 @@ def warn_inverted(image, noise, dirty, beam_area):
         "highest (correlation %.2f): if it is %s, set BUNIT in its header to %r, or give CCDData(..., unit=%r)",
         unit, TAKEN_FOR[power], correlation, other, right, right,
     )  # fmt: skip
+
+
+def warn_contradicted(observation, residual):
+    """Say if a map of the noise that was given is not that of its image.
+
+    The weight image of a mosaic whose noise is the same everywhere is such a
+    map: it says where sources are faint, which the primary beam says already.
+    Sidelobes that are not known are no noise.
+
+    Parameters
+    ----------
+    observation : `~astro_ddpm_imager.observation.dirty.DirtyImage`
+        Divided by the map, as `flatten` does it.
+    residual : 2D array, shape (ny, nx)
+        What is left, Jy/beam, as the image was given; NaN where blank.
+    """
+    given = observation.relative_noise
+    seen = np.isfinite(residual) & (np.broadcast_to(observation.noise_ratio, observation.shape) <= LOUDER)
+    if seen.sum() < MOST_QUIET * np.isfinite(residual).sum():
+        return
+    low, high = np.percentile(given[seen], TENTHS)
+    if high < VARIATION * low:
+        return
+    parts = [seen & part for part in (given <= low, given >= high)]
+    beams = seen.sum() / observation.beam_area * TENTHS[0] / 100
+    chance = np.exp(CHANCE * ERROR * np.sqrt(2 / beams))
+    # Emission in the middle makes the image uneven, but not what is left of it, and a wrong map both.
+    left, image = (_rise(each, parts, mad_std) for each in (residual / given, observation.data))
+    if abs(np.log(left)) < np.log(VARIATION) or abs(np.log(image)) < np.log(CONTRADICTED * chance):
+        return
+    rise = _rise(given, parts, np.median)
+    log.warning(
+        "noise: the map does not fit the image: by it the noise rises from its quietest tenth to its loudest one by a "
+        "factor of %.2g, in the image by %.2g, so that S/N and reliabilities are wrong; give no noise if that of the "
+        "image is the same everywhere, as of tclean's normtype='flatnoise', whose .pb says what its .weight says, and "
+        "else a map of the noise of this very image",
+        rise, rise * image,
+    )  # fmt: skip
+
+
+def _rise(image, parts, measure):
+    """What is measured in the second part of an image over that in the first."""
+    quiet, loud = (measure(image[part]) for part in parts)
+    return loud / quiet
 
 
 def unflatten(dirty):

@@ -13,6 +13,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 
 from ..errors import DirtyImageError, shown
+from ..home import expanded
 from .casa_images import is_casa_image, opened_casa_image
 from .celestial import celestial_part, read_wcs
 from .extensions import file_of
@@ -194,8 +195,13 @@ def opened_image(source, channel, name, max_pixels=MAX_PIXELS, sha256=None):
         file = (source[0] if isinstance(source, fits.HDUList) else source).fileinfo()
         yield _with_wcs(data, header, _path_card(file["file"].name) if file else {}, name)
         return
-    path, known = _expanded(source), sha256 is not None
+    path, known = expanded(source, DirtyImageError), sha256 is not None
     file = file_of(path)
+    if file.exists() and not (file.is_file() or file.is_dir()):
+        raise DirtyImageError(
+            f"{name}: is a pipe or a device, not a file; the image is read more than once: write it to a FITS file, "
+            "and give its path"
+        )
     origin = {"FILENAME": path.name} | _path_card(file)
     if file.is_file() or is_casa_image(path):
         origin["FILESHA"] = sha256 if known else file_digest(file)
@@ -216,14 +222,6 @@ def _with_wcs(data, header, origin, name):
     check_celestial_cards(header, name)
     mend_spectral_cards(header, name)
     return data, read_wcs(header, name), header
-
-
-def _expanded(source):
-    """A path, with the home folder in place of ``~``."""
-    try:
-        return Path(source).expanduser()
-    except RuntimeError as error:
-        raise DirtyImageError(f"{source}: there is no such home folder; give the whole path") from error
 
 
 def select_plane(data, unit, wcs, meta, channel=None, stokes=None, name="dirty"):

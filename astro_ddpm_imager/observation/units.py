@@ -50,7 +50,9 @@ def parse_unit(text, name):
     text = (text or "").strip()
     if not text:
         raise DirtyImageError(
-            f"{name}: the unit is missing; set BUNIT in the header, to 'Jy/beam' if that is what it is"
+            f"{name}: the unit is missing; set BUNIT in the header, to 'Jy/beam' if that is what it is: with "
+            "astropy.io.fits.setval(path, 'BUNIT', value='Jy/beam'), or imhead(image, 'put', 'bunit', 'Jy/beam') of "
+            "CASA before exportfits; or, in Python, give read_image(path, unit='Jy/beam')"
         )
     match = UNIT.fullmatch(text)
     if match:

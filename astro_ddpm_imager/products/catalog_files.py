@@ -12,9 +12,11 @@ from astropy.table import MaskedColumn, QTable, Table
 from astropy.table.meta import YamlParseError, get_header_from_yaml
 
 from ..errors import SettingError
+from ..home import expanded
 from ..observation.headers import as_card
 from ..observation.reading import file_digest
 from ..sources.catalog import COLUMNS, describe
+from ..whole_files import made_folder
 from .folders import scratch_folder
 from .headers import PROVENANCE
 
@@ -61,13 +63,12 @@ def write_catalog(
     FileExistsError
         The file exists and ``overwrite`` is False.
     """
-    path = Path(path).expanduser()  # as astropy does: or the file is looked for in one place and written in another
+    path = expanded(path)  # as astropy does: or the file is looked for in one place and written in another
     format = _format(path, format)
     if os.path.lexists(path) and not overwrite:
         raise FileExistsError(f"{path} exists; give overwrite=True to replace it, or another name")
     _check_not_made_of(catalog, path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with scratch_folder(path.parent) as scratch:
+    with scratch_folder(made_folder(path.parent)) as scratch:
         WRITERS[format](catalog, scratch / path.name).replace(path)
     return path
 
@@ -150,7 +151,7 @@ def read_catalog(path: str | PathLike[str], format: str | None = None) -> QTable
     FileNotFoundError
         There is no such file.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     table = READERS[_format(path, format)](path)
     for name in table.colnames:
         kind = table[name].dtype.kind

@@ -17,7 +17,7 @@ from radio_beam import Beam
 
 from ..observation.beam import beam_covariance
 from ..sources.catalog import describe, restoring_beams
-from ..whole_files import claimed
+from ..whole_files import claimed, made_folder
 from .catalog_files import read_catalog, write_ecsv
 from .cube_beams import BLOCK, give_beams, reserve_beams
 from .folders import check_made_of
@@ -144,8 +144,7 @@ class CubeFiles:
             What there is was made with other settings or of another cube.
         """
         check_cube_free(self.prefix, self.overwrite, resume)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with claimed(self.folder):
+        with claimed(made_folder(self.folder)):
             yield self._begun(resume)
 
     def _begun(self, resume):

@@ -12,16 +12,17 @@ import numpy as np
 from astropy.io import fits
 
 from ..errors import SettingError
+from ..home import expanded
 from ..observation.extensions import file_of
 from ..observation.planes import Plane
 from ..sources.catalog import restoring_beams
-from ..whole_files import lock_of
+from ..whole_files import check_folder, lock_of, made_folder
 from .catalog_files import ecsv_meta, write_ecsv
 from .folders import move_without_replacing, scratch_folder
 from .headers import to_hdu
 
 __all__ = [
-    "IMAGES", "PRODUCTS", "WITH_AXES", "check_folder", "check_free", "check_kept", "check_not_read",
+    "IMAGES", "PRODUCTS", "WITH_AXES", "check_free", "check_kept", "check_not_read",
     "checked_prefix", "existing_products", "move_all", "product_path", "put_in_place", "write_products",
 ]  # fmt: skip
 
@@ -62,7 +63,7 @@ def _write_regions(result, path):
 
 
 ROWS = 256  # of an image that are written at once
-ENDING = re.compile(r"(?<=[^.])\.*(\.fits)?\.*\Z", re.IGNORECASE)  # of a prefix that is a name of a file
+ENDING = re.compile(r"(?<=[^.])\.*(\.fits(\.gz)?)?\.*\Z", re.IGNORECASE)  # of a prefix that is a name of a file
 LONGEST_NAME = 255  # bytes, of all file systems in use
 
 IMAGES = {  # of a result: its attribute, and the unit
@@ -97,7 +98,7 @@ def product_path(prefix, suffix):
     -------
     `~pathlib.Path`
     """
-    prefix = Path(prefix).expanduser()
+    prefix = expanded(prefix)
     return prefix.with_name(prefix.name + suffix)
 
 
@@ -143,8 +144,7 @@ def write_products(result, prefix, overwrite=False, products=PRODUCTS):
         There is no room; nothing is written or replaced.
     """
     check_free(prefix, overwrite, products)
-    folder = product_path(prefix, "").parent
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = made_folder(product_path(prefix, "").parent)
     with scratch_folder(folder) as scratch:
         written = {}
         for suffix, write in products.items():
@@ -221,7 +221,7 @@ def move_all(written, scratch, gone=()):
 
 
 def checked_prefix(prefix):
-    """A prefix without the ``.fits``, or the dots, that it may end in, for each product has an ending of its own.
+    """A prefix without the ``.fits``, ``.fits.gz`` or dots that it may end in: each product has an ending of its own.
 
     Parameters
     ----------
@@ -242,26 +242,6 @@ def checked_prefix(prefix):
     return Path(prefix).with_name(ENDING.sub("", Path(prefix).name))
 
 
-def check_folder(prefix):
-    """Check that the folder of the products is there and can be written to, or can be made.
-
-    Parameters
-    ----------
-    prefix : str or path-like
-
-    Raises
-    ------
-    NotADirectoryError, PermissionError
-        It is not so.
-    """
-    folder = Path(prefix).expanduser().absolute().parent
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    if not there.is_dir():
-        raise NotADirectoryError(f"{there} is not a folder; choose another folder for the products")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise PermissionError(f"{there} cannot be written to; choose another folder for the products")
-
-
 def check_free(prefix, overwrite, products=PRODUCTS):
     """Check that the products can be written.
 
@@ -278,9 +258,9 @@ def check_free(prefix, overwrite, products=PRODUCTS):
     FileExistsError
         A product exists, and must not be replaced.
     OSError
-        Its name is too long, or a folder has it; or as of `check_folder`.
+        Its name is too long, or a folder has it; or as of `~astro_ddpm_imager.whole_files.check_folder`.
     """
-    check_folder(prefix)
+    check_folder(product_path(prefix, "").parent)
     targets = [product_path(prefix, suffix) for suffix in products]
     for target in targets:
         if len(os.fsencode(target.name)) > LONGEST_NAME:
@@ -355,7 +335,7 @@ def check_kept(targets, inputs):
     read = {}
     for path in inputs:
         with suppress(OSError):
-            status = file_of(path).expanduser().stat()
+            status = expanded(file_of(path)).stat()
             read[status.st_dev, status.st_ino] = path
     for target in targets:
         with suppress(OSError):

@@ -10,6 +10,7 @@ from astropy.coordinates import EarthLocation
 from scipy.spatial.distance import pdist
 
 from ..errors import SimulationError
+from ..home import expanded
 
 __all__ = ["MIN_ELEVATION", "SITES", "Array", "list_arrays", "read_array"]
 
@@ -187,7 +188,7 @@ def read_array(name: str | PathLike[str], location: EarthLocation | None = None)
     SimulationError
         The file cannot be used; the message says what it lacks.
     """
-    path = SHIPPED / f"{name}.cfg" if str(name) in list_arrays() else Path(name)
+    path = SHIPPED / f"{name}.cfg" if str(name) in list_arrays() else expanded(name, SimulationError)
     if not path.is_file():
         raise SimulationError(
             f"array={str(name)!r}: there is no such file, and no such array in the package; "

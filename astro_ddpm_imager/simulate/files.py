@@ -15,7 +15,7 @@ from .. import __version__
 from ..errors import SimulationError
 from ..observation.local_sky import on_sky
 from ..progress import hidden, tqdm
-from ..whole_files import claimed, written_whole
+from ..whole_files import claimed, made_folder, written_whole
 from .gains import GainErrors
 from .observation import Observation
 from .recipe import SourceRecipe
@@ -89,8 +89,7 @@ def simulate_fields(
     """
     _check(number, seed, rms)
     _ = observation.beam  # which can fail
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = made_folder(Path(folder))
     with claimed(folder):
         _check_free(folder, number, overwrite, observation.array)
         return _simulate(observation, recipe, rms, folder, number, seed, shared_noise, gain_errors, pwv)

@@ -75,6 +75,22 @@ def test_products_and_their_sum(run, quick):
     assert len(catalog) == len(result.catalog) == len(Regions.read(f"{prefix}-catalog.reg", format="ds9")) > 0
 
 
+def test_runs_of_one_name_are_told_apart(run, tmp_path, capsys):
+    """The same run is imaged once; another one of its name would be replaced by its products, or replace them."""
+    prefix, other = run(), tmp_path / "other"
+    other.mkdir()
+    for path in tmp_path.glob("field-*"):
+        shutil.copy(path, other)
+    call, options = ["image", "--wsclean", str(prefix)], [*QUICK, "--output-dir", str(tmp_path / "out")]
+    assert main([*call, str(other / "field"), *options]) == 1
+    said = capsys.readouterr().err
+    assert f"field-dirty.fits and {other / 'field-dirty.fits'} would be written as field" in said
+    assert not (tmp_path / "out").exists()
+    assert main([*call, str(other / ".." / "field"), *options]) == 0
+    printed = capsys.readouterr()
+    assert "is given twice" in printed.err and printed.out.count("noise") == 1
+
+
 @pytest.mark.parametrize("given", [False, True])
 def test_primary_beam(run, quick, demo, given):
     prefix = run(beams=not given)

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import os
 import re
 import warnings
 import zipfile
@@ -14,6 +15,7 @@ from astropy.io.fits.verify import VerifyWarning
 from astropy.nddata import CCDData
 
 from astro_ddpm_imager import DirtyImageError, read_companion, read_image
+from astro_ddpm_imager.observation.cubes import count_channels
 from astro_ddpm_imager.observation.preparation import prepare
 
 from ..conftest import make_wcs
@@ -205,6 +207,16 @@ def test_zip_archives_and_homes_of_nobody(tmp_path):
         read_image(tmp_path / "a.zip")
     with pytest.raises(DirtyImageError, match=r"~nobody-at-all/x\.fits: there is no such home folder"):
         read_image("~nobody-at-all/x.fits")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+def test_pipes_and_devices(tmp_path):
+    """A pipe, as <(...) of a shell, could be read once; nobody writes to this one, which is not waited for."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/null"):
+        for read in (read_image, read_companion, count_channels):
+            with pytest.raises(DirtyImageError, match=f"^{path}: is a pipe or a device, not a file; .* a FITS file"):
+                read(path)
 
 
 def test_distortions_that_products_cannot_keep(tmp_path, caplog):

@@ -15,6 +15,7 @@ from astro_ddpm_imager.observation.components import Components
 from astro_ddpm_imager.observation.noise_map import flatten, measure_noise, noise_of, unflatten, warn_inverted
 from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.observation.stored import StoredObservation
+from astro_ddpm_imager.simulate import Observation, Sources, read_array
 from astro_ddpm_imager.sources.fluxes import fit_fluxes
 
 SIGMA = 1.5  # pixels, of the beam
@@ -150,6 +151,36 @@ def test_a_map_that_is_right_is_not_called_wrong(caplog, seed):
             level = a_plane(shape**power, u.one, BUNIT=unit)
             warn_inverted(level, noise_of(level), image, BEAM_AREA)
     assert not caplog.text
+
+
+def mosaic(seed):
+    """A field seen through a primary beam that falls to 0.2, with the same noise everywhere: image, PSF, and beam."""
+    seen = Observation(
+        read_array("alma.cycle5.3"), 150 * u.deg, 2 * u.deg, integration=300 * u.s, shape=(240, 240),
+        cell=0.2 * u.arcsec,
+    )  # fmt: skip
+    y, x = np.indices(seen.shape) - 119.5
+    pb, rng = np.exp(-np.log(5) * (x**2 + y**2) / 119.5**2), np.random.default_rng(seed)
+    at, flux, zero = rng.uniform(60, 180, (2, 15)), rng.uniform(3e-4, 6e-4, 15), np.zeros(15)
+    sources = Sources(*at, flux * pb[tuple(at[::-1].astype(int))], zero, zero, zero)
+    beam = {"BMAJ": seen.beam.major.to_value("deg"), "BMIN": seen.beam.minor.to_value("deg")}
+    data = seen.dirty(sources, 60e-6, rng)
+    return CCDData(data, unit=u.Jy / u.beam, wcs=seen.wcs, meta=beam | {"BPA": seen.beam.pa.to_value("deg")}), seen, pb
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_weight_that_contradicts_the_image_is_said(quick, caplog, seed):
+    """That of a mosaic whose noise is the same everywhere; an image divided by its primary beam has such noise."""
+    image, seen, pb = mosaic(seed)
+    weight = CCDData(pb**2, unit=u.one)
+    quick(image.multiply(1 / pb, handle_meta="first_found"), seen.psf, noise=weight)
+    quick(image, seen.psf, pb=pb, noise=np.full(pb.shape, 60e-6))
+    assert "does not fit the image" not in caplog.text
+    for wrong in (weight, pb):  # the other way round, as CASA's unit of a weight is that of the image
+        caplog.clear()
+        quick(image, seen.psf, pb=pb, noise=wrong)
+        assert "noise: the map does not fit the image: by it the noise rises" in caplog.text
+        assert "give no noise if that of the image is the same everywhere" in caplog.text
 
 
 def test_noise_that_is_nowhere_positive_is_an_error():

@@ -5,6 +5,7 @@ import warnings
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from astro_ddpm_imager import DirtyImageError, read_image
 from astro_ddpm_imager.observation.preparation import prepare
@@ -16,8 +17,14 @@ from ..conftest import write_image
 @pytest.mark.parametrize("unit", ["", "  "])
 def test_no_unit(tmp_path, unit):
     path = write_image(tmp_path / "a.fits", np.ones((64, 64)), BUNIT=unit)
-    with pytest.raises(DirtyImageError, match=r"a\.fits: the unit is missing; set BUNIT"):
+    with pytest.raises(DirtyImageError, match=r"a\.fits: the unit is missing; set BUNIT") as error:
         read_image(path)
+    # Each way that it names is one.
+    assert "read_image(path, unit='Jy/beam')" in str(error.value)
+    assert read_image(path, unit="Jy/beam").unit == u.Jy / u.beam
+    assert "astropy.io.fits.setval(path, 'BUNIT', value='Jy/beam')" in str(error.value)
+    fits.setval(path, "BUNIT", value="Jy/beam")
+    assert read_image(path).unit == u.Jy / u.beam
 
 
 def test_strange_unit(tmp_path):

@@ -1,5 +1,6 @@
 """Files: all or nothing, readable by others, never replaced unasked."""
 
+import re
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -13,8 +14,11 @@ from matplotlib.image import imread
 from radio_beam import Beam
 from regions import Regions
 
-from astro_ddpm_imager import SettingError, read_image
+from astro_ddpm_imager import DiffusionImager, DirtyImageError, SettingError, image_cube, read_image
+from astro_ddpm_imager.cli import main
+from astro_ddpm_imager.errors import ModelError
 from astro_ddpm_imager.products import writing as products
+from astro_ddpm_imager.products.catalog_files import write_catalog
 
 from ..conftest import ecsv_head
 
@@ -72,7 +76,7 @@ def test_a_folder_is_no_start_of_names(result, tmp_path, monkeypatch, prefix, st
     assert [path.name for path in tmp_path.rglob("*")] == ["a"]
 
 
-@pytest.mark.parametrize("prefix", ["a.b", "a.b.fits", "a.b.FITS", "a.b..fits", "a.b..."])
+@pytest.mark.parametrize("prefix", ["a.b", "a.b.fits", "a.b.FITS", "a.b.fits.gz", "a.b..fits", "a.b..."])
 def test_each_product_has_one_ending(result, tmp_path, prefix):
     paths = result.write(tmp_path / prefix)
     assert sorted(path.name for path in paths) == [f"a.b.{name}" for name in NAMES]
@@ -81,7 +85,7 @@ def test_each_product_has_one_ending(result, tmp_path, prefix):
 @pytest.mark.parametrize("folder", ["taken", "taken/below"])
 def test_a_file_is_no_folder(result, tmp_path, folder):
     (tmp_path / "taken").write_text("mine")
-    with pytest.raises(NotADirectoryError, match="taken is not a folder; choose another folder for the products"):
+    with pytest.raises(NotADirectoryError, match=r"taken is not a folder; choose another folder$"):
         result.write(tmp_path / folder / "a")
 
 
@@ -93,6 +97,37 @@ def test_the_home_folder_is_found(result, tmp_path, monkeypatch):
     assert read_image("~/new/a.model.fits").shape == result.image.shape
     with pytest.raises(FileExistsError, match=r"a\.model\.fits exists"):
         result.write("~/new/a")
+
+
+def test_a_home_folder_that_is_not_known(result, quick, cube_files, tmp_path):
+    said = "~nobody-at-all/x.*: there is no such home folder; give the whole path"
+    for fails in (
+        lambda: result.write("~nobody-at-all/x"),
+        lambda: write_catalog(result.catalog, "~nobody-at-all/x.ecsv"),
+        lambda: image_cube(quick, cube_files["dirty"], "~nobody-at-all/x"),
+        lambda: DiffusionImager(model="~nobody-at-all/x.onnx"),
+        lambda: image_cube(quick, "~nobody-at-all/x.fits", tmp_path / "x"),
+        lambda: next(quick.map(["~nobody-at-all/x.fits"])),
+    ):
+        with pytest.raises((SettingError, DirtyImageError, ModelError), match=said):
+            fails()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="only Linux has it")
+@pytest.mark.parametrize("folder, said", [("/proc/x", "made"), ("/proc/x/y", "made"), ("/proc", "written to")])
+def test_a_folder_that_cannot_be_made_is_named_before_any_work(result, cube_files, quick, capsys, folder, said):
+    """Nobody may, the administrator either, who may write everywhere else."""
+    said = rf"{folder}\S*: the folder cannot be {said} \([^)]+\); choose another folder"
+    for write in (
+        lambda: result.write(f"{folder}/a"),
+        lambda: write_catalog(result.catalog, f"{folder}/a.ecsv"),
+        lambda: image_cube(quick, cube_files["dirty"], f"{folder}/a"),
+    ):
+        with pytest.raises(OSError, match=said):
+            write()
+    for command in ("demo", "simulate"):
+        assert main([command, "--output-dir", folder, "-q"]) == 1
+        assert re.search(said, capsys.readouterr().err)
 
 
 def test_nothing_half_written(result, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from ...command_line.imager import imager_of
 from ...command_line.parser import build_parser, commands_of
 from ...command_line.settings_file import parse, read_settings
 from ...errors import SettingError
+from ...home import expanded
 from ...settings import check_number
 from ..major_cycles import MOST
 
@@ -88,7 +89,7 @@ def read_plugin_settings(environment):
         options,
         cycles=_whole_number(given.get("CYCLES", MOST)),
         name=given.get("NAME"),
-        output=Path(given["OUTPUT"]).expanduser() if "OUTPUT" in given else None,
+        output=expanded(given["OUTPUT"]) if "OUTPUT" in given else None,
     )
 
 

@@ -18,7 +18,8 @@ from ...command_line.printing import logging_to_stderr
 from ...errors import DirtyImageError, ModelError, SettingError
 from ...observation.noise_map import unflatten
 from ...observation.reach import end_psf
-from ...products.writing import PRODUCTS, check_folder, check_not_read, write_products
+from ...products.writing import PRODUCTS, check_not_read, write_products
+from ...whole_files import check_folder
 from ..major_cycles import MajorCycles
 from ..wsclean import OTHERS, write_plane
 from .wsclean_channels import channel_models
@@ -96,7 +97,7 @@ class Deconvolver:
         """A new image."""
         self.run = WSCleanRun.of(request, residual.shape, self.settings)
         self.run.check(residual, psf)
-        check_folder(self.run.prefix)
+        check_folder(self.run.prefix.parent)
         most = min(self.settings.cycles, request["most_iterations"])
         if request["mgain"] >= ONE_CYCLE:
             log.warning(

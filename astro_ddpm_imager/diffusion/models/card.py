@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from ...errors import ModelError
+from ...home import expanded
 from ...observation.grid import ORIENTATIONS
 from ..sampling import LinearSchedule
 from ..stretch import PowerStretch
@@ -158,7 +159,7 @@ def load_card(model: str | PathLike[str]) -> tuple[ModelCard, Path]:
         The model is unknown, has no card, or the card does not fit the file.
     """
     if Path(model).suffix == ".onnx":
-        path = Path(model).expanduser()
+        path = expanded(model, ModelError)
     elif model in list_models():
         path = SHIPPED / f"{model}.onnx"
     else:
