@@ -75,15 +75,17 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2, noise=N
     check_uncorrected(origin(image)[0], companions)
     if psf is not None:
         warn_restored(image)
+    if noise is not None:
+        values["noise"] = noise_of(companions["noise"])
+        warn_inverted(companions["noise"], values["noise"], image, area(beam_covariance(beam, image.wcs, image.shape)))
     if pb is not None:
         check_pb(values["pb"])
         if is_flat_sky(image.meta):
             image.data = image.data * values["pb"]
+            if noise is not None:
+                values["noise"] = values["noise"] * values["pb"]
         if psf is not None:
             values["psf"] = mosaic_psf(companions["psf"], values["pb"], image)
-    if noise is not None:
-        values["noise"] = noise_of(companions["noise"])
-        warn_inverted(companions["noise"], values["noise"], image, area(beam_covariance(beam, image.wcs, image.shape)))
     inputs = {name: origin(each) for name, each in {"dirty": image, **companions}.items()}
     return prepare_plane(image, values, beam, pblimit, inputs, belongs=belongs)
 

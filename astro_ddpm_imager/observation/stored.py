@@ -57,6 +57,8 @@ class StoredObservation:
     Attributes
     ----------
     tiles : list of `~astro_ddpm_imager.observation.grid.Tile`
+    flat_sky : bool
+        Whether the image was divided by the primary beam, by which it and its noise are multiplied.
     planes : dict of `~astro_ddpm_imager.observation.planes.Plane`
         ``"dirty"``, and ``"pb"``, ``"mask"`` and ``"noise"`` where they are given.
     psfs : list of `~astro_ddpm_imager.observation.far_sidelobes.PlacedPSF`
@@ -92,6 +94,11 @@ class StoredObservation:
             self.side = _side_for_all(places, self.shape, self.side, self.overlap)
         self.tiles = tiles(self.shape, self.side, self.overlap)
         self.planes = {name: self._store(name, each, image) for name, each in given.items()}
+        self.flat_sky = "pb" in self.planes and is_flat_sky(self.meta)
+        if self.flat_sky and "noise" in self.planes:
+            noise, pb = self.planes["noise"], self.planes["pb"]
+            for tile in self.tiles:
+                noise.write(tile.core, noise.read(tile.core) * pb.read(tile.core))
         self.psfs = [
             self._placed(number, image, *place, psf)
             for number, (place, (*_, psf)) in enumerate(zip(places, psfs, strict=True))
@@ -254,7 +261,6 @@ class StoredObservation:
         Sources there have sidelobes elsewhere, which CLEAN takes out.
         """
         brightness_of(image[:1, :1])  # its unit
-        flat_sky = "pb" in self.planes and is_flat_sky(image.meta)
 
         def rows_of(rows):
             values = brightness_of(CCDData(image.data[rows], unit=image.unit))
@@ -268,7 +274,7 @@ class StoredObservation:
                 pb = self.planes["pb"].read((rows, slice(None)))
                 imaged = within_limit(pb, self.pblimit)
                 known = np.isfinite(pb) & (imaged | (values != 0))  # zeros below the limit are blank
-                values = np.where(known, values * pb if flat_sky else values, np.nan)
+                values = np.where(known, values * pb if self.flat_sky else values, np.nan)
             return values
 
         plane = Plane.of(self.folder / "dirty.npy", self.shape, rows_of)

@@ -165,6 +165,19 @@ def test_flat_sky_is_made_flat_noise(observed, caplog):
     np.testing.assert_array_equal(flat_sky.data, before)  # what is given stays
 
 
+@pytest.mark.parametrize("weight", [False, True])
+def test_noise_of_flat_sky_is_made_flat_with_it(observed, weight):
+    """A map of it was left as it was, and the image, multiplied by the primary beam, divided by that."""
+    pb = observed["pb"]
+    flat_sky = plane(observed["dirty"].data / pb, MADE, 'normtype    = "flatsky"', unit="Jy/beam")
+    noise = CCDData(pb**2, unit="") if weight else CCDData(RMS / pb, unit="Jy/beam")
+    checked = prepare(**observed | {"dirty": flat_sky, "noise": noise})
+    np.testing.assert_allclose(checked.data, prepare(**observed).data, rtol=1e-5)
+    imager = DiffusionImager(n_samples=1, steps=1, seed=1, progress=False, device="cpu", tile=200)
+    one, other = (imager(**observed | given).restored.data for given in ({}, {"dirty": flat_sky, "noise": noise}))
+    np.testing.assert_allclose(other, one, atol=1e-2 * RMS)
+
+
 @pytest.mark.parametrize("several", [False, True])
 def test_a_mosaic_has_the_fluxes_of_its_sources_and_no_others(observed, hexagon, several, caplog):
     imager = DiffusionImager(n_samples=4, steps=3, seed=1, progress=False, device="cpu", reliability=0.5)
