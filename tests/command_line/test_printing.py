@@ -133,3 +133,13 @@ def test_a_setting_has_the_name_of_its_option_in_json_too(demo, tmp_path, capsys
     printed = capsys.readouterr()
     (line,) = map(json.loads, printed.out.splitlines())
     assert "its products were made with samples=2, not 3" in line["error"] and line["error"] in printed.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a working folder cannot be removed")
+def test_a_working_folder_that_is_gone_is_said(demo, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    assert main(["image", str(demo["dirty"]), *QUICK]) == 1
+    assert "error: the working folder is not there any more" in capsys.readouterr().err
