@@ -221,7 +221,7 @@ def _is_tiled(path, args):
     try:
         with opened_image(path, None, str(path), sha256="") as (data, _, _):
             shape = data.shape[-2:]
-    except DirtyImageError:  # which is said when its turn comes
+    except (DirtyImageError, OSError):  # which is said when its turn comes
         return False
     return isinstance(args.psf, list) or in_tiles(shape, args.tile)
 
@@ -236,7 +236,7 @@ def _count_channels(path, args):
         return 1
     try:
         number = count_channels(path)
-    except DirtyImageError:  # which is said when its turn comes
+    except (DirtyImageError, OSError):  # which is said when its turn comes
         number = 1
     if args.joint and number < 2:
         raise SettingError(f"--joint: {path} is no cube that can be read; leave it out")

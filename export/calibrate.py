@@ -14,10 +14,11 @@ import numpy as np
 from astropy.table import QTable
 from scipy.ndimage import gaussian_filter1d
 
-from astro_ddpm_imager import load_card
+from astro_ddpm_imager import EvaluationError, load_card
 from astro_ddpm_imager.sources.calibration import calibrated_reliability
 
 LEVELS = np.round(np.arange(0.05, 0.96, 0.01), 2)
+ERRORS = ("flux_err", "position_err")  # factors
 SMOOTHING = 3  # levels: standard deviation; the curve is flat, and its steps are single candidates
 
 
@@ -57,6 +58,28 @@ def best_level(curves):
     return float(LEVELS[(curves / curves.max(axis=1, keepdims=True)).mean(0).argmax()])
 
 
+def check_fitted(report, calibration, names):
+    """Check that there was enough in a report to fit what is taken from it.
+
+    Parameters
+    ----------
+    report : `~pathlib.Path`
+    calibration : dict
+        As it is in the report.
+    names : list of str
+
+    Raises
+    ------
+    EvaluationError
+        Some of it could not be fitted.
+    """
+    missing = [name for name in names if calibration[name] is None]
+    if missing:
+        raise EvaluationError(
+            f"report={str(report)!r}: too few of its sources were found to fit {', '.join(missing)}; take more fields"
+        )
+
+
 def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -68,9 +91,12 @@ def main():
     calibration, *errors = (
         json.loads((report / "calibration.json").read_text()) for report in (args.report, *(args.errors or ()))
     )
+    check_fitted(args.report, calibration, ["threshold"] if errors else ["threshold", *ERRORS])
+    for report, one in zip(args.errors or (), errors, strict=True):
+        check_fitted(report, one, ERRORS)
     if errors:
         fields = [one["fields"] for one in errors]
-        for name in ("flux_err", "position_err"):
+        for name in ERRORS:
             calibration[name] = float(np.exp(np.average(np.log([one[name] for one in errors]), weights=fields)))
         calibration["error_fields"] = sum(fields)
     if args.kinds:

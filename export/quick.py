@@ -1,6 +1,6 @@
 """Give a network a quick half for the steps between: its convolutions in whole numbers of eight bits.
 
-python -m export.quick astro_ddpm_imager/diffusion/models/default.onnx runs/kinds/* --fields 3
+python -m export.quick astro_ddpm_imager/diffusion/models/default.onnx runs/simulated/* --fields 3
 """
 
 import argparse

@@ -191,7 +191,7 @@ def main():
         },
         threshold=1.0,
         reliability=0.5,
-        steps=6,
+        steps=5,
     )
     card = export(model, card, args.output)
     if args.weights:

@@ -92,6 +92,9 @@ def error_text(error):
     -------
     str
     """
+    if isinstance(error, FileNotFoundError) and error.errno is not None and error.filename is None:
+        # Only the working folder is looked for without a name.
+        return "the working folder is not there any more; change to another one"
     # Settings have the names of their options, but for this one.
     return (str(error) or type(error).__name__).replace("n_samples=", "samples=")
 

@@ -245,6 +245,9 @@ def _never():
 
 def _runtime():
     """ONNX Runtime, if it is whole: installing or removing one of its two packages removes files of the other."""
+    # From 1.29 on it reports its use to Microsoft, and keeps a number of the user's for that in the home folder, from
+    # its import on, if it is not told otherwise.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
 

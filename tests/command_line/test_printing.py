@@ -2,8 +2,10 @@
 
 import json
 import logging
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from astropy.io import fits
@@ -133,3 +135,23 @@ def test_a_setting_has_the_name_of_its_option_in_json_too(demo, tmp_path, capsys
     printed = capsys.readouterr()
     (line,) = map(json.loads, printed.out.splitlines())
     assert "its products were made with samples=2, not 3" in line["error"] and line["error"] in printed.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a working folder cannot be removed")
+def test_a_working_folder_that_is_gone_is_said(demo, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    assert main(["image", str(demo["dirty"]), *QUICK]) == 1
+    assert "error: the working folder is not there any more" in capsys.readouterr().err
+
+
+def test_a_file_that_may_not_be_read_is_an_error_of_its_own(files, tmp_path, capsys):
+    Path(files[1]).chmod(0)
+    if os.access(files[1], os.R_OK):
+        pytest.skip("nothing is forbidden to this user")
+    assert main(["image", *files[:2], *QUICK, "--output-dir", str(tmp_path / "out"), "--json"]) == 1
+    done, failed = lines(capsys)
+    assert done["n_sources"] > 0
+    assert failed == {"file": files[1], "error": f"[Errno 13] Permission denied: '{files[1]}'"}

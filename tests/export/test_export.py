@@ -116,7 +116,9 @@ def test_training_resumes_and_exports(tmp_path):
         [sys.executable, "-m", "export.to_onnx", str(tmp_path / "a" / "checkpoint.pt"), str(tmp_path / "tiny.onnx")],
         cwd=ROOT, check=True, capture_output=True,
     )  # fmt: skip
-    assert json.loads((tmp_path / "tiny.json").read_text())["training"]["steps"] == 4
+    card = json.loads((tmp_path / "tiny.json").read_text())
+    assert card["training"]["steps"] == 4
+    assert card["steps"] == load_card("default")[0].steps  # of the sampler
 
 
 @pytest.fixture(scope="module")
