@@ -94,6 +94,7 @@ COLUMNS = {
     "by_threshold": ("reliability", "found", "purity", "completeness", "f1"),
     "by_samples": ("samples", "needed", *SCORES),
 }
+TIMES = "seconds"  # beside whatever else ran: docs/speed.rst has them side by side
 
 
 def page(reports, commands, figures):
@@ -117,7 +118,7 @@ def page(reports, commands, figures):
                     target = figures / f"{report.name}_{name}.svg"
                     shutil.copyfile(source, target)
                     parts.append(f".. image:: {figures.name}/{target.name}\n   :alt: {heading}, {title}\n")
-            parts += [csv_table(name, Table.read(report / f"{name}.ecsv")) for name in tables]
+            parts += [csv_table(name, Table.read(report / f"{name}.ecsv")) for name in tables if name != TIMES]
     return "\n".join(parts)
 
 

@@ -29,7 +29,7 @@ def overview(card):
     """A row for each folder of fields; the matched filter's figures in brackets."""
     rows = [
         ["fields", "number", "sources", "found", "purity", "completeness", "F1", "95% interval",
-         "within 50 uJy", "median bias, uJy", "rms error, uJy", "s a field (threads)"]
+         "within 50 uJy", "median bias, uJy", "rms error, uJy"]
     ]  # fmt: skip
     for name, scores in card.scores.items():
         interval = f"{number(scores['f1_low'], '.2f')} to {number(scores['f1_high'], '.2f')}"
@@ -38,7 +38,6 @@ def overview(card):
             + [beside(scores, "purity", ".2f"), beside(scores, "completeness", ".2f"), beside(scores, "f1", ".3f")]
             + [ABSENT if scores["f1_low"] is None else interval, beside(scores, "flux_within_noise", ".2f")]
             + [beside(scores, "flux_bias_uJy", "+.0f"), beside(scores, "flux_rms_uJy", ".0f")]
-            + [f"{scores['seconds_per_field']:.1f} ({scores['settings']['threads']})"]
         )
     return rows
 

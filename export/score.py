@@ -26,7 +26,7 @@ BY_SNR = (
     "catalogued",
     "purity",
 )
-SETTINGS = ("n_samples", "steps", "seed", "default_reliability", "threads", "provider")
+SETTINGS = ("n_samples", "steps", "seed", "default_reliability", "provider")
 DIAGRAM = ("reliability_from", "reliability_to", "candidates", "reliability", "true_fraction")
 
 
@@ -51,13 +51,11 @@ def scores_of(report):
     at_radius = [row for row in report["scores"] if row["radius_arcsec"] == settings["radius_arcsec"]]
     rows = {row["method"]: row for row in at_radius}
     ours, theirs, rising = rows[OURS], rows[MATCHED_FILTER], rows.get(RISING_FILTER)
-    seconds = next(row for row in report["seconds"] if row["method"] == OURS)
     return {
         "fields": settings["fields"],
         "radius_arcsec": settings["radius_arcsec"],
         "noise_protocol": settings["noise_protocol"],
         **chosen(ours, (*COUNTS, *SCORES, "f1_low", "f1_high")),
-        "seconds_per_field": round(seconds["sum_s"] / seconds["fields"], 2),
         "by_snr": [chosen(row, BY_SNR) for row in report["by_snr"] if row["method"] == OURS],
         "reliability_diagram": [chosen(row, DIAGRAM) for row in report["reliabilities"]],
         "matched_filter": {

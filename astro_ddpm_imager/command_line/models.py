@@ -14,7 +14,7 @@ __all__ = ["show_models"]
 # Of the scores, what a table has room for.
 SCORES = {
     "fields": "%d", "true": "%d", "found": "%d", "purity": "%.2f", "completeness": "%.2f", "f1": "%.3f",
-    "flux_within_noise": "%.2f", "flux_bias_uJy": "%+.0f", "seconds_per_field": "%.1f",
+    "flux_within_noise": "%.2f", "flux_bias_uJy": "%+.0f",
 }  # fmt: skip
 
 
