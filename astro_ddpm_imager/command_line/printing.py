@@ -1,5 +1,6 @@
 """What the command line prints: results on stdout, as text or JSON, and everything else on stderr."""
 
+import errno
 import json
 import logging
 import math
@@ -92,7 +93,7 @@ def error_text(error):
     -------
     str
     """
-    if isinstance(error, FileNotFoundError) and error.errno is not None and error.filename is None:
+    if error.args == (errno.ENOENT, os.strerror(errno.ENOENT)) and error.filename is None:
         # Only the working folder is looked for without a name.
         return "the working folder is not there any more; change to another one"
     # Settings have the names of their options, but for this one.
