@@ -258,7 +258,7 @@ def check_free(prefix, overwrite, products=PRODUCTS):
     FileExistsError
         A product exists, and must not be replaced.
     OSError
-        Its name is too long, or a folder has it; or as of `~astro_ddpm_imager.whole_files.check_folder`.
+        Its name is too long, or a folder has it; or its folder cannot be made or written to.
     """
     check_folder(product_path(prefix, "").parent)
     targets = [product_path(prefix, suffix) for suffix in products]
