@@ -147,12 +147,6 @@ def test_a_working_folder_that_is_gone_is_said(demo, tmp_path, monkeypatch, caps
     assert "error: the working folder is not there any more" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="there is no /proc")
-def test_a_folder_that_cannot_be_made_is_named(capsys):
-    assert main(["demo", *QUICK, "--output-dir", "/proc/products"]) == 1
-    assert "/proc/products: the folder cannot be made" in capsys.readouterr().err
-
-
 def test_a_file_that_may_not_be_read_is_an_error_of_its_own(files, tmp_path, capsys):
     Path(files[1]).chmod(0)
     if os.access(files[1], os.R_OK):
