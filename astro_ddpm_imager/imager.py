@@ -130,8 +130,8 @@ class DiffusionImager:
     progress = Having("update", "True, False, None or a progress bar", other=bool)
     client = Having("submit", "a distributed.Client; for one, distributed.Client(address)")
     model, purity, device, threads = Fixed(), Fixed(), Fixed(), Fixed()
-    # Modules that are imported while samples are drawn, for the network lets others run Python.
-    needed_later = ("photutils.detection",)
+    # Modules that the command line lets be imported while samples are drawn, for the network lets others run Python.
+    needed_later = ()
 
     def __init__(
         self,

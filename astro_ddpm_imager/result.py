@@ -146,9 +146,12 @@ class ImagingResult:
         seen = self.dirty.convolve_beam(self._apparent * self.dirty.relative_noise)
         return self._ccd(seen + self.residual.data, JY_PER_BEAM)
 
+    @cached_property
+    def _header(self):
+        return product_header(self.dirty, self.meta)
+
     def _ccd(self, data, unit):
-        blank = self.dirty.blank
-        header = product_header(self.dirty, self.meta)
+        blank, header = self.dirty.blank, self._header.copy()
         return CCDData(np.where(blank, np.nan, data), unit=unit, mask=blank.copy(), wcs=self.dirty.wcs, meta=header)
 
     def write(self, prefix: str | PathLike[str], overwrite: bool = False, keep_axes: bool = False) -> list[Path]:

@@ -169,7 +169,7 @@ def _one_by_one(jobs, imager, args, failures):
         except Exception as error:
             _fail(failures, job, error, args)
 
-    imager = imager.but(needed_later=(*imager.needed_later, *TO_DRAW))
+    imager = imager.but(needed_later=TO_DRAW)
     written = []  # the last image that was made, while its products are written
     with ThreadPoolExecutor(1) as writer:
         try:

@@ -215,6 +215,9 @@ def _open_session(content, device, name):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3  # errors; which nodes of the network a GPU leaves to the CPU is nobody's concern
+    # Sides that it does not know are nowhere equal, so that it looks in vain for memory to use again, as long as for
+    # all else that it does to open the network.
+    options.enable_mem_reuse = False
     if device != "cpu" and _has_cuda():
         onnxruntime.preload_dlls()
         # Whole numbers make a network quick on a CPU only.

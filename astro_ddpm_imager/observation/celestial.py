@@ -3,6 +3,7 @@
 import logging
 
 import numpy as np
+from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning
 from astropy.wcs.utils import wcs_to_celestial_frame
 
@@ -13,6 +14,7 @@ __all__ = ["FRAMES", "celestial_part", "read_wcs"]
 
 log = logging.getLogger(__name__)
 
+COMMENTARY = ("HISTORY", "COMMENT", "")
 DISTORTED = 0.05  # pixels
 YEARS = 1850, 2100  # of an equinox
 # What some programs write for RADESYS, and what they mean.
@@ -37,6 +39,8 @@ def read_wcs(header, name):
     DirtyImageError
         That of the first two cannot be used either.
     """
+    # To go through a HISTORY of CASA's takes longer than all else.
+    header = fits.Header(card for card in header.cards if card.keyword not in COMMENTARY)
     with ignored(FITSFixedWarning):
         try:
             return WCS(header)

@@ -101,7 +101,7 @@ def to_hdu(image, axes=None):
     header, data = image.wcs.to_header(), image.data.astype("float32", copy=False)
     if axes is not None:
         data = _add_axes(header, data, axes)
-    header.update(image.meta)
+    header.extend(image.meta, update=True)
     header["BUNIT"] = "Jy/beam" if image.unit == JY_PER_BEAM else "Jy/pixel"
     header["BTYPE"] = "Intensity"
     return fits.PrimaryHDU(data, header)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, label, map_coordinates
+from scipy.ndimage import gaussian_filter, label, map_coordinates, maximum_filter
 from scipy.spatial import cKDTree
 
 from ..observation.ellipses import fwhm
@@ -13,6 +13,7 @@ from .islands import connected, touching
 __all__ = ["DRAWN", "SHARP", "SMOOTHING_BEAMS", "Resolution", "detect"]
 
 SMOOTHING_BEAMS = 0.3  # standard deviation, of skies as a network draws them from noisy images
+NEIGHBOURS = 1.5  # pixels: the eight around one
 FAINTEST_PEAK = 0.05  # of the threshold, in a smoothed pixel
 EMPTY = 0.2  # of the faintest peak: where an island ends
 PIXEL = 1 / 12  # variance within a pixel, in pixels squared
@@ -93,17 +94,15 @@ def detect(sky, threshold, pixels_per_beam, sample=0, resolution=DRAWN):
 
 def _peaks(sky, threshold, pixels_per_beam, resolution):
     """The smoothed sky, and pixels [y, x] of its peaks, shape (n, 2)."""
-    from photutils.detection import find_peaks  # here, because photutils takes half a second
-
     smooth = gaussian_filter(sky, resolution.smoothing * pixels_per_beam)
     # A source right between pixels has several equal peaks, of which one will do.
     smooth *= 1 + 1e-9 * np.linspace(0, 1, smooth.size).reshape(smooth.shape)
-    # Else find_peaks warns, and samples are looked at in threads, in which warnings cannot be left out.
-    if not (smooth > FAINTEST_PEAK * threshold).any():
-        return smooth, np.zeros((0, 2), int)
-    separation = resolution.separation * pixels_per_beam
-    peaks = find_peaks(smooth, FAINTEST_PEAK * threshold, min_separation=separation)
-    return smooth, np.column_stack([peaks["y_peak"], peaks["x_peak"]])
+    separation = max(NEIGHBOURS, resolution.separation * pixels_per_beam)
+    offsets = np.arange(-int(separation), int(separation) + 1)
+    near = np.hypot(offsets[:, None], offsets) <= separation
+    # As photutils.detection.find_peaks, whose import takes longer than all samples do.
+    highest = smooth == maximum_filter(smooth, footprint=near, mode="constant")
+    return smooth, np.argwhere(highest & (smooth > FAINTEST_PEAK * threshold))
 
 
 def _above_ground(sky, smooth, positions, pixels_per_beam):
