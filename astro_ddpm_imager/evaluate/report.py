@@ -13,10 +13,12 @@ import numpy as np
 from astropy.table import Column
 from matplotlib import rc_context
 
+from ..errors import EvaluationError
+from ..home import expanded
 from ..products.catalog_files import write_ecsv
 from ..products.folders import scratch_folder
 from ..products.writing import check_kept
-from ..whole_files import saying_where
+from ..whole_files import made_folder, saying_where
 from . import calibration_tables
 from .figures import STYLE, draw_figures
 from .finders import DEPTH, THRESH_ISL, THRESH_PIX
@@ -166,8 +168,8 @@ def write_report(evaluation: Evaluation, output: str | PathLike[str], radius: u.
     SettingError
         A table would replace that of the truth; a kind of `ValueError`.
     """
-    output, summary = Path(output), Summary(evaluation, radius)
-    output.mkdir(parents=True, exist_ok=True)
+    output, summary = expanded(output, EvaluationError), Summary(evaluation, radius)
+    made_folder(output)
     with saying_where(output), scratch_folder(output) as scratch:
         _write_parts(summary, evaluation.settings, scratch)
         (output / "figures").mkdir(exist_ok=True)

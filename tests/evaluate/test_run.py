@@ -80,6 +80,21 @@ def test_a_run_goes_on_where_it_stopped(folder, evaluated, without_finders, tmp_
         run_fields(folder, output, DiffusionImager(**settings()), truth=tmp_path / "truth.ecsv")
 
 
+def test_the_home_folder_is_that_of_the_user(folder, evaluated, without_finders, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(folder, home / folder.name)
+    shutil.copytree(evaluated[1], home / "report")
+    shutil.rmtree(home / "report" / "figures")
+    truth = f"~/{folder.name}/truth.ecsv"
+    after = run_fields(f"~/{folder.name}", "~/report", DiffusionImager(**settings()), truth=truth)
+    assert after.truth_path == home / folder.name / "truth.ecsv"
+    assert write_report(after, "~/report") == home / "report" / "report.html"
+    assert (home / "report" / "figures").exists() and list(tmp_path.iterdir()) == [home]
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [
