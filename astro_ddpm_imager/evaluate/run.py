@@ -112,7 +112,7 @@ def run_fields(
         Folder for what is measured, made if needed.
     imager : `~astro_ddpm_imager.DiffusionImager`
         With ``reliability=0``, ``catalog="detect-aggregate"``, a seed and two
-        samples or more.
+        samples or more; of large images with ``tile=0``, for the samples are needed.
     truth : path-like, optional
         See `read_folder`.
     fields : int, optional
@@ -181,7 +181,7 @@ def run_fields(
                 continue
             try:
                 found = _image_field(number, inputs[number], truth_here, components_here, imager, fwhm)
-            except EvaluationError:  # of the truth, which is that of all fields
+            except EvaluationError:  # of the truth or the imager, which are those of all fields
                 raise
             except Exception as error:
                 failures.add(str(inputs.pop(number)["dirty"]), error)
@@ -233,6 +233,10 @@ def _image_field(number, arguments, truth, components, imager, fwhm):
     path, started = arguments["dirty"], time.perf_counter()
     files = digests(arguments)
     image = read_image(path)
+    if imager.works_in_tiles(image.shape):
+        raise EvaluationError(
+            f"imager.tile={imager.tile!r}: {path} would be worked on in tiles, whose samples are not kept; give tile=0"
+        )
     _check_positions(image, truth, f"field {number}, {path}")
     _check_sizes(image, components, f"field {number}, {path}")
     result = imager(**arguments | {"dirty": image})

@@ -142,6 +142,15 @@ def test_fields_without_a_single_source(folder, without_finders, tmp_path):
         assert Table.read(path).colnames, path
 
 
+def test_large_images_are_measured_at_once(folder, without_finders, tmp_path, monkeypatch):
+    """In tiles no samples are kept: all was done in vain, and said to be the fault of each field."""
+    monkeypatch.setattr("astro_ddpm_imager.large.LARGEST", 1000)
+    with pytest.raises(EvaluationError, match=r"imager.tile=None: .*0000.dirty.fits would be .* give tile=0"):
+        run_fields(folder, tmp_path / "python", DiffusionImager(**settings()))
+    call = ["evaluate", str(folder), "--fields", "1", "--samples", "2", "--steps", "2", "--device", "cpu", "--quiet"]
+    assert main([*call, "--output", str(tmp_path / "report")]) == 0
+
+
 def test_help_names_what_else_is_compared(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["evaluate", "--help"])
