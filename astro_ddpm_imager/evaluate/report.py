@@ -38,10 +38,11 @@ SECTIONS = (
         "matched filter knows PSF, noise and mean source shape, and has "
         "the threshold that is best on these very fields; it is not told that sources are more likely near the "
         "pointing centre, which the model has learnt. With a threshold that rises with 1 - pb, pb being the primary "
-        f"beam, and the best slope on these very fields, it is. PyBDSF has thresh_pix={THRESH_PIX:g} and "
-        f"thresh_isl={THRESH_ISL:g}; tclean and WSClean clean the MeasurementSet, naturally weighted and without a "
-        f"mask, down to {DEPTH:g} times the noise, before it looks at their restored images. Programs that ran on some "
-        "of the fields only have a row of this package on the same fields beside them.",
+        f"beam, and the best slope on these very fields, it is. Where they are installed, PyBDSF has "
+        f"thresh_pix={THRESH_PIX:g} and thresh_isl={THRESH_ISL:g}; tclean and WSClean clean the MeasurementSet, "
+        f"naturally weighted and without a mask, down to {DEPTH:g} times the noise, before it looks at their restored "
+        "images. Programs that ran on some of the fields only have a row of this package on the same fields beside "
+        "them.",
         (),
         ("scores", "seconds"),
     ),
