@@ -1,6 +1,6 @@
 """Put a calibration that was fitted on simulated fields into the card of a model, and its default reliability.
 
-astro-ddpm-imager simulate --fields 100 --seed 31 --integration 60 --output-dir runs/fields
+astro-ddpm-imager simulate --fields 60 --seed 31 --integration 60 --output-dir runs/fields
 astro-ddpm-imager evaluate runs/fields --raw --radius 0.45 --seed 5 --output runs/calibration
 python -m export.calibrate runs/calibration --errors runs/calibration runs/errors --kinds runs/calibration runs/kinds/*
 """

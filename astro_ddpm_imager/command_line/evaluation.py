@@ -28,8 +28,8 @@ def evaluate(args):
     """
     if args.radius is not None and not 0 < args.radius < math.inf:
         raise SettingError(f"radius={args.radius:g}: must be positive and finite")
-    # Every candidate is wanted; thresholds come later.
-    imager = imager_of(args, reliability=0, calibrate=not args.raw, progress=False)
+    # Every candidate is wanted; thresholds come later. Of tiles no samples are kept.
+    imager = imager_of(args, reliability=0, calibrate=not args.raw, progress=False, tile=0)
     progress = False if args.quiet else None
     evaluation = run_fields(args.folder, args.output, imager, args.truth, args.fields, progress, args.noise_protocol)
     path = write_report(evaluation, args.output, None if args.radius is None else args.radius * u.arcsec)

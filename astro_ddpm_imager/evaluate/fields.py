@@ -3,7 +3,6 @@
 import logging
 import re
 from os import PathLike
-from pathlib import Path
 
 import astropy.units as u
 import numpy as np
@@ -13,6 +12,7 @@ from astropy.table import QTable, Table
 from astropy.wcs.utils import proj_plane_pixel_area
 
 from ..errors import EvaluationError
+from ..home import expanded
 from ..observation.dirty import DirtyImage
 
 __all__ = ["NOT_STATED", "read_folder", "true_pixels", "true_snr"]
@@ -69,10 +69,10 @@ def read_folder(
         The truth lacks a column, has impossible values or is of other fields,
         there are no fields, or the noise protocol is unknown or not the truth's.
     """
-    folder = Path(folder)
+    folder = expanded(folder, EvaluationError)
     if not folder.is_dir():
         raise EvaluationError(f"folder={str(folder)!r}: there is no such folder")
-    path = folder / "truth.ecsv" if truth is None else Path(truth)
+    path = folder / "truth.ecsv" if truth is None else expanded(truth, EvaluationError)
     if not path.is_file():
         raise EvaluationError(f"truth={str(path)!r}: there is no such file")
     try:

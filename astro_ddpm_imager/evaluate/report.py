@@ -13,10 +13,12 @@ import numpy as np
 from astropy.table import Column
 from matplotlib import rc_context
 
+from ..errors import EvaluationError
+from ..home import expanded
 from ..products.catalog_files import write_ecsv
 from ..products.folders import scratch_folder
 from ..products.writing import check_kept
-from ..whole_files import saying_where
+from ..whole_files import made_folder, saying_where
 from . import calibration_tables
 from .figures import STYLE, draw_figures
 from .finders import DEPTH, THRESH_ISL, THRESH_PIX
@@ -36,10 +38,11 @@ SECTIONS = (
         "matched filter knows PSF, noise and mean source shape, and has "
         "the threshold that is best on these very fields; it is not told that sources are more likely near the "
         "pointing centre, which the model has learnt. With a threshold that rises with 1 - pb, pb being the primary "
-        f"beam, and the best slope on these very fields, it is. PyBDSF has thresh_pix={THRESH_PIX:g} and "
-        f"thresh_isl={THRESH_ISL:g}; tclean and WSClean clean the MeasurementSet, naturally weighted and without a "
-        f"mask, down to {DEPTH:g} times the noise, before it looks at their restored images. Programs that ran on some "
-        "of the fields only have a row of this package on the same fields beside them.",
+        f"beam, and the best slope on these very fields, it is. Where they are installed, PyBDSF has "
+        f"thresh_pix={THRESH_PIX:g} and thresh_isl={THRESH_ISL:g}; tclean and WSClean clean the MeasurementSet, "
+        f"naturally weighted and without a mask, down to {DEPTH:g} times the noise, before it looks at their restored "
+        "images. Programs that ran on some of the fields only have a row of this package on the same fields beside "
+        "them.",
         (),
         ("scores", "seconds"),
     ),
@@ -166,8 +169,8 @@ def write_report(evaluation: Evaluation, output: str | PathLike[str], radius: u.
     SettingError
         A table would replace that of the truth; a kind of `ValueError`.
     """
-    output, summary = Path(output), Summary(evaluation, radius)
-    output.mkdir(parents=True, exist_ok=True)
+    output, summary = expanded(output, EvaluationError), Summary(evaluation, radius)
+    made_folder(output)
     with saying_where(output), scratch_folder(output) as scratch:
         _write_parts(summary, evaluation.settings, scratch)
         (output / "figures").mkdir(exist_ok=True)

@@ -17,6 +17,7 @@ from .. import __version__
 from ..diffusion.reconstruction import AGGREGATES
 from ..errors import EvaluationError
 from ..failures import Failures
+from ..home import expanded
 from ..imager import DiffusionImager
 from ..observation.reading import read_image
 from ..progress import hidden, tqdm
@@ -111,7 +112,7 @@ def run_fields(
         Folder for what is measured, made if needed.
     imager : `~astro_ddpm_imager.DiffusionImager`
         With ``reliability=0``, ``catalog="detect-aggregate"``, a seed and two
-        samples or more.
+        samples or more; of large images with ``tile=0``, for the samples are needed.
     truth : path-like, optional
         See `read_folder`.
     fields : int, optional
@@ -140,9 +141,11 @@ def run_fields(
     _check(imager)
     if fields is not None and fields < 1:
         raise EvaluationError(f"fields={fields}: give at least 1")
+    folder, output = (expanded(path, EvaluationError) for path in (folder, output))
+    truth = None if truth is None else expanded(truth, EvaluationError)
     inputs, sources = read_folder(folder, truth, noise_protocol)
     components = sources
-    gaussians = Path(folder) / "gaussians.ecsv"
+    gaussians = folder / "gaussians.ecsv"
     if truth is None and gaussians.is_file():  # what extended sources are made of
         stated = sources.meta["noise_protocol"]
         protocol = None if stated == NOT_STATED else stated  # which this table does not say
@@ -153,10 +156,10 @@ def run_fields(
     sources_of_all = sources
     inputs = dict(list(inputs.items())[:fields])
     sources = sources[np.isin(sources["field"], list(inputs))]
-    parts = made_folder(Path(output) / "fields")
+    parts = made_folder(output / "fields")
     settings = {
         "software": f"astro_ddpm_imager {__version__}",
-        "fields_in": Path(folder).resolve().name,
+        "fields_in": folder.resolve().name,
         "truth_sha256": _digest(sources_of_all),
         "noise_protocol": sources.meta["noise_protocol"],
         "default_reliability": imager.card.reliability,
@@ -168,8 +171,8 @@ def run_fields(
     }
     if len(components) != len(sources_of_all):
         settings["components_sha256"] = _digest(components)
-    with claimed(Path(output)):
-        check_settings(Path(output) / "settings.json", settings)
+    with claimed(output):
+        check_settings(output / "settings.json", settings)
         disable, failures = hidden(progress), Failures("fields", len(inputs))
         for number in tqdm(list(inputs), desc="imaging", unit="field", disable=disable):
             truth_here, components_here = (table[table["field"] == number] for table in (sources, components))
@@ -178,7 +181,7 @@ def run_fields(
                 continue
             try:
                 found = _image_field(number, inputs[number], truth_here, components_here, imager, fwhm)
-            except EvaluationError:  # of the truth, which is that of all fields
+            except EvaluationError:  # of the truth or the imager, which are those of all fields
                 raise
             except Exception as error:
                 failures.add(str(inputs.pop(number)["dirty"]), error)
@@ -194,7 +197,7 @@ def run_fields(
             if numbers and _find_fields(parts, finder, numbers, inputs, sets, imager.pblimit, disable):
                 names.append(finder.name)
         evaluation = _collect(parts, list(inputs), sources, names, settings)
-        return replace(evaluation, truth_path=None if truth is None else Path(truth), failures=failures)
+        return replace(evaluation, truth_path=truth, failures=failures)
 
 
 def _check(imager):
@@ -230,6 +233,10 @@ def _image_field(number, arguments, truth, components, imager, fwhm):
     path, started = arguments["dirty"], time.perf_counter()
     files = digests(arguments)
     image = read_image(path)
+    if imager.works_in_tiles(image.shape):
+        raise EvaluationError(
+            f"imager.tile={imager.tile!r}: {path} would be worked on in tiles, whose samples are not kept; give tile=0"
+        )
     _check_positions(image, truth, f"field {number}, {path}")
     _check_sizes(image, components, f"field {number}, {path}")
     result = imager(**arguments | {"dirty": image})

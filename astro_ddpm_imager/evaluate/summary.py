@@ -17,7 +17,7 @@ from .scores import flux_estimates, intervals, match_catalogs, scores_with_inter
 __all__ = ["AUTHORS_RADIUS", "BLEND_BEAMS", "FAINT_SNR", "Summary", "as_table"]
 
 AUTHORS_RADIUS = 0.18 * u.arcsec  # Drozdova et al. 2024
-SNR_EDGES = (0, 2, 3, 4, 5, 6, 10, 30, 10000)
+SNR_EDGES = (0, 2, 3, 4, 5, 6, 10, 30, 10**8)  # no image has more
 BLEND_BEAMS = 1.5
 FAINT_SNR = 4
 EDGE_PB = 0.5

@@ -16,7 +16,8 @@ import numpy as np
 from astropy.coordinates import EarthLocation, SkyCoord
 
 from ..errors import SimulationError
-from ..whole_files import written_whole
+from ..home import expanded
+from ..whole_files import check_folder, written_whole
 from .array import SITES
 from .files import truth_table
 from .observation import Observation
@@ -99,8 +100,10 @@ def simulate_with_casa(
         ``pwv``, ``seed`` or ``bandwidth`` is out of range; the file of the array would be replaced.
     FileExistsError
         A file exists and ``overwrite`` is False; nothing is written.
+    OSError
+        The folder cannot be made or written to, which is seen before CASA runs.
     """
-    folder = Path(folder).absolute()
+    folder = expanded(folder, SimulationError).absolute()
     paths = {"dirty": folder / f"{name}.dirty.fits", "psf": folder / "psf.fits", "pb": folder / "pb.fits"}
     existing = [path for path in paths.values() if path.exists()]
     observation.array.check_kept(existing)
@@ -118,6 +121,7 @@ def simulate_with_casa(
         raise SimulationError(f"seed={seed}: must not be negative")
     if not 0 < bandwidth.to_value(u.Hz) < np.inf:
         raise SimulationError(f"bandwidth={bandwidth}: must be positive and finite")
+    check_folder(folder)
     with tempfile.TemporaryDirectory(prefix="astro_ddpm_imager") as work:
         work = Path(work)
         (work / "array.cfg").write_text(array_file(observation.array))

@@ -3,7 +3,6 @@
 import logging
 import re
 from os import PathLike
-from pathlib import Path
 
 import astropy.units as u
 import numpy as np
@@ -13,6 +12,7 @@ from astropy.table import Table, vstack
 
 from .. import __version__
 from ..errors import SimulationError
+from ..home import expanded
 from ..observation.local_sky import on_sky
 from ..progress import hidden, tqdm
 from ..whole_files import claimed, made_folder, written_whole
@@ -89,7 +89,7 @@ def simulate_fields(
     """
     _check(number, seed, rms)
     _ = observation.beam  # which can fail
-    folder = made_folder(Path(folder))
+    folder = made_folder(expanded(folder, SimulationError))
     with claimed(folder):
         _check_free(folder, number, overwrite, observation.array)
         return _simulate(observation, recipe, rms, folder, number, seed, shared_noise, gain_errors, pwv)

@@ -84,12 +84,16 @@ imager = DiffusionImager(n_samples=10, seed=1)
 result = image_cube(
     imager, path, Path(folder.name) / "cube", psf=observation.psf, pb=observation.pb
 )
-result.catalog["channel", "velocity", "ra", "dec", "flux", "flux_err", "reliability"]
+table = result.catalog["channel", "velocity", "ra", "dec", "flux", "flux_err", "reliability"]
+table.round({"ra": 5, "dec": 5, "flux": 6, "flux_err": 6, "reliability": 2})
+table
 
 # %%
 # Channels and noise are in a table of their own, and ``cube.png`` is a first look at all of it.
 
-result.channels["channel", "velocity", "frequency", "rms", "n_sources", "note"]
+channels = result.channels["channel", "velocity", "frequency", "rms", "n_sources", "note"]
+channels.round({"frequency": 4, "rms": 7})
+channels
 
 # %%
 # Maps

@@ -61,6 +61,16 @@ def test_the_matched_filter_may_know_where_sources_lie(evaluated):
     assert f1[RISING_FILTER] > f1[MATCHED_FILTER]
 
 
+def test_no_source_is_too_bright_for_the_table(evaluated):
+    """Of 10,000 sigma and more, the brightest ones were in none of the bins, nor in "all above 4"."""
+    evaluation, _, _ = evaluated
+    truth = evaluation.truth.copy()
+    truth["snr"] = 3e4
+    summary = Summary(replace(evaluation, truth=truth), RADIUS)
+    for table in (summary.above_snr(), summary.by_snr()):
+        assert table["true"][table["method"] == MATCHED_FILTER].sum() == len(truth)
+
+
 def test_what_is_needed_of_the_samples_is_best(evaluated):
     evaluation, _, _ = evaluated
     summary = Summary(evaluation, RADIUS)

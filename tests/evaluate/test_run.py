@@ -80,6 +80,21 @@ def test_a_run_goes_on_where_it_stopped(folder, evaluated, without_finders, tmp_
         run_fields(folder, output, DiffusionImager(**settings()), truth=tmp_path / "truth.ecsv")
 
 
+def test_the_home_folder_is_that_of_the_user(folder, evaluated, without_finders, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(folder, home / folder.name)
+    shutil.copytree(evaluated[1], home / "report")
+    shutil.rmtree(home / "report" / "figures")
+    truth = f"~/{folder.name}/truth.ecsv"
+    after = run_fields(f"~/{folder.name}", "~/report", DiffusionImager(**settings()), truth=truth)
+    assert after.truth_path == home / folder.name / "truth.ecsv"
+    assert write_report(after, "~/report") == home / "report" / "report.html"
+    assert (home / "report" / "figures").exists() and list(tmp_path.iterdir()) == [home]
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [
@@ -125,6 +140,15 @@ def test_fields_without_a_single_source(folder, without_finders, tmp_path):
     assert report["blends"] == []
     for path in (tmp_path / "report").glob("*.ecsv"):
         assert Table.read(path).colnames, path
+
+
+def test_large_images_are_measured_at_once(folder, without_finders, tmp_path, monkeypatch):
+    """In tiles no samples are kept: all was done in vain, and said to be the fault of each field."""
+    monkeypatch.setattr("astro_ddpm_imager.large.LARGEST", 1000)
+    with pytest.raises(EvaluationError, match=r"imager.tile=None: .*0000.dirty.fits would be .* give tile=0"):
+        run_fields(folder, tmp_path / "python", DiffusionImager(**settings()))
+    call = ["evaluate", str(folder), "--fields", "1", "--samples", "2", "--steps", "2", "--device", "cpu", "--quiet"]
+    assert main([*call, "--output", str(tmp_path / "report")]) == 0
 
 
 def test_help_names_what_else_is_compared(capsys):

@@ -37,6 +37,19 @@ def test_files_are_casas_and_tell_the_truth(tmp_path):
         simulate_fields(seen, recipe, 47 * u.uJy, tmp_path / "a")
 
 
+def test_the_home_folder_is_that_of_the_user(tmp_path, monkeypatch):
+    """It was a folder of the name "~" beside the script."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.chdir(tmp_path)
+    simulate_fields(observation(shape=(64, 64)), SourceRecipe(reach=2 * u.arcsec), 47 * u.uJy, "~/fields")
+    assert (home / "fields" / "truth.ecsv").exists() and list(tmp_path.iterdir()) == [home]
+    with pytest.raises(SimulationError, match=r"~nobody-of-this-name/fields: there is no such home folder"):
+        simulate_fields(observation(shape=(64, 64)), SourceRecipe(), 47 * u.uJy, "~nobody-of-this-name/fields")
+
+
 def test_overwriting_leaves_nothing_of_the_run_before(tmp_path):
     seen, recipe = observation(shape=(64, 64)), SourceRecipe(reach=2 * u.arcsec)
     simulate_fields(seen, recipe, 47 * u.uJy, tmp_path, 3)

@@ -213,6 +213,25 @@ def test_files_are_not_replaced_unasked(tmp_path):
         simulate_with_casa(OBSERVATIONS["natural"], SOURCES, tmp_path)
 
 
+def test_where_files_go_is_known_before_casa_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(casa_module, "find_spec", lambda name: True)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    run = []
+
+    def make(work):
+        run.append(work)
+        for name in casa_module.PRODUCTS:
+            (work / f"{name}.fits").touch()
+
+    monkeypatch.setattr(casa_module, "_run", make)
+    paths = simulate_with_casa(OBSERVATIONS["natural"], SOURCES, "~/out")
+    assert paths["psf"] == tmp_path / "out" / "psf.fits" and paths["psf"].exists()
+    with pytest.raises(NotADirectoryError, match=r"psf.fits is not a folder; choose another folder"):
+        simulate_with_casa(OBSERVATIONS["natural"], SOURCES, paths["psf"] / "more")
+    assert len(run) == 1
+
+
 def test_settings_that_casa_cannot_take(tmp_path, monkeypatch):
     monkeypatch.setattr(casa_module, "find_spec", lambda name: True)
     for pwv in (0, np.inf):
