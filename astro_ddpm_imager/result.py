@@ -128,7 +128,8 @@ class ImagingResult:
     @property
     def samples(self) -> u.Quantity:
         """Posterior samples as `~astropy.units.Quantity`, shape (n_samples, ny, nx), Jy/pixel, like ``image``."""
-        return np.stack([self.apparent(sample) / self.dirty.pb for sample in self.sky_samples]) * JY_PER_PIXEL
+        pb = np.where(self.dirty.blank, np.nan, self.dirty.pb)
+        return np.stack([self.apparent(sample) / pb for sample in self.sky_samples]) * JY_PER_PIXEL
 
     @cached_property
     def residual(self) -> CCDData:

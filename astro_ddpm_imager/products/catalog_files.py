@@ -62,9 +62,13 @@ def write_catalog(
         The format is unknown.
     FileExistsError
         The file exists and ``overwrite`` is False.
+    IsADirectoryError, NotADirectoryError, PermissionError
+        It is a folder, or its folder cannot be made, or not be written to.
     """
     path = expanded(path)  # as astropy does: or the file is looked for in one place and written in another
     format = _format(path, format)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; remove it, or choose another name")
     if os.path.lexists(path) and not overwrite:
         raise FileExistsError(f"{path} exists; give overwrite=True to replace it, or another name")
     _check_not_made_of(catalog, path)

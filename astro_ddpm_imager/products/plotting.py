@@ -12,8 +12,8 @@ from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from ..errors import SettingError
 from ..observation.ellipses import to_axes
+from ..settings import check_choice
 from .region_files import reliability_color
 from .summary import brightness, fitting_unit
 
@@ -143,8 +143,7 @@ def plot_image(result, axes, panel="reconstruction", labels=LABELS):
     SettingError
         There is no such image; a kind of `ValueError`.
     """
-    if panel not in PANELS:
-        raise SettingError(f"panel={panel!r}: choose one of {', '.join(map(repr, PANELS))}")
+    check_choice("panel", panel, PANELS)
     title, image, per, colors, (low, top, knee) = _panel(result, panel)
     scale, unit = fitting_unit(max(abs(low), top))
     low, top = low / scale, top / scale

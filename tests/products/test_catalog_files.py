@@ -55,6 +55,14 @@ def test_what_is_written_is_read_back(catalog, tmp_path, name, rows):
     assert_same_columns(catalog_files.read_catalog(catalog_files.write_catalog(wanted, tmp_path / name)), wanted)
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_is_not_replaced(catalog, tmp_path, overwrite):
+    (tmp_path / "a.ecsv").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"a\.ecsv is a folder; remove it, or choose another name$"):
+        catalog_files.write_catalog(catalog, tmp_path / "a.ecsv", overwrite=overwrite)
+    assert [path.name for path in tmp_path.rglob("*")] == ["a.ecsv"]
+
+
 @pytest.mark.parametrize("name", FILES[:3])
 @pytest.mark.parametrize("seed", [2**63 - 1, 2**63 + 5, 2**100])
 def test_any_seed_is_read_back(catalog, tmp_path, name, seed):
