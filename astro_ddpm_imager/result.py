@@ -213,7 +213,7 @@ class ImagingResult:
         Raises
         ------
         SettingError
-            There is no such panel; a kind of `ValueError`.
+            There is no such panel, or ``labels`` is no number of them; a kind of `ValueError`.
         """
         # Here, because it takes half a second.
         from .products.plotting import plot_image, plot_panel, plot_result
