@@ -17,7 +17,7 @@ from .command_line.imager import imager_of
 from .command_line.jobs import LARGE, Job, distinct, do_all, report_failure
 from .command_line.paths import (
     absolute,
-    companion_paths,
+    check_companions,
     given_companions,
     located,
     product_name,
@@ -59,15 +59,13 @@ def image_files(args):
 
     Raises
     ------
-    SettingError, FileNotFoundError, FileExistsError
-        Before any work: an argument, a missing file, products that exist.
+    SettingError, FileNotFoundError, PermissionError, FileExistsError
+        Before any work: an argument, a missing file or one that may not be read, products that exist.
     DirtyImageError
         After the others are done: some images could not be used.
     """
     args = Namespace(**vars(args) | {"beam": None if args.beam is None else _beam(*args.beam)})
-    for name, path in companion_paths(args):
-        if not file_of(path).exists():
-            raise FileNotFoundError(f"--{name} {path}: there is no such file")
+    check_companions(args)
     jobs = distinct(_wsclean_jobs(args) if args.wsclean else _file_jobs(args))
     with _imager(args) as (imager, bar):
         if args.resume:

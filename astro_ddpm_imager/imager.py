@@ -175,7 +175,7 @@ class DiffusionImager:
             raise SettingError(f"purity={shown(purity)} and reliability={shown(reliability)}: give one of them")
         known = self.card.calibration.get("purity", {}) if self.calibrate else {}
         reached = {float(name): level for name, level in known.items() if level is not None}
-        if purity not in reached:
+        if not isinstance(purity, float) or purity not in reached:
             choices = ", ".join(f"{name:g}" for name in sorted(reached)) or "none, there is no calibration"
             raise SettingError(f"purity={shown(purity)}: the calibration of model {self.card.name!r} has {choices}")
         return reached[purity]

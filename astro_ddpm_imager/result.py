@@ -128,7 +128,8 @@ class ImagingResult:
     @property
     def samples(self) -> u.Quantity:
         """Posterior samples as `~astropy.units.Quantity`, shape (n_samples, ny, nx), Jy/pixel, like ``image``."""
-        return np.stack([self.apparent(sample) / self.dirty.pb for sample in self.sky_samples]) * JY_PER_PIXEL
+        pb = np.where(self.dirty.blank, np.nan, self.dirty.pb)
+        return np.stack([self.apparent(sample) / pb for sample in self.sky_samples]) * JY_PER_PIXEL
 
     @cached_property
     def residual(self) -> CCDData:
@@ -215,7 +216,7 @@ class ImagingResult:
         Raises
         ------
         SettingError
-            There is no such panel; a kind of `ValueError`.
+            There is no such panel, or ``labels`` is no number of them; a kind of `ValueError`.
         """
         # Here, because it takes half a second.
         from .products.plotting import plot_image, plot_panel, plot_result

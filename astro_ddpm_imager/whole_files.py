@@ -26,7 +26,8 @@ def check_folder(folder):
         It is not so, as `NotADirectoryError`, `PermissionError` or another one.
     """
     folder = folder.absolute()
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    # A link that leads nowhere is there, too; what is in a folder that may not be entered is not seen.
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     if not there.is_dir():
         raise NotADirectoryError(f"{there} is not a folder; choose another folder")
     try:

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import os
 import shutil
 import subprocess
 import sys
@@ -103,6 +104,18 @@ def test_a_missing_companion_stops_before_the_work(option, demo, tmp_path, capsy
     monkeypatch.setattr("astro_ddpm_imager.batch.imager_of", None)
     assert main(["image", str(demo["dirty"]), str(demo["dirty"]), option, str(tmp_path / "none.fits")]) == 1
     assert f"error: {option} {tmp_path / 'none.fits'}: there is no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("locked", ["psf.fits", ""], ids=["file", "folder"])
+def test_a_companion_that_may_not_be_read_stops_before_the_work(demo, tmp_path, capsys, monkeypatch, locked):
+    psf = Path(shutil.copy(demo["psf"], tmp_path / "psf.fits"))
+    (tmp_path / locked).chmod(0)
+    if os.access(psf, os.R_OK):
+        pytest.skip("nothing is forbidden to this user")
+    monkeypatch.setattr("astro_ddpm_imager.batch.imager_of", None)
+    assert main(["image", str(demo["dirty"]), "--psf", str(psf)]) == 1
+    (tmp_path / locked).chmod(0o700)
+    assert f"error: --psf {psf}: this user may not read it; give another file" in capsys.readouterr().err
 
 
 def test_a_setting_has_the_name_of_its_option(demo, tmp_path, capsys):

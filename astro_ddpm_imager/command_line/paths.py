@@ -1,12 +1,16 @@
 """Files of the commands that image: what is read, and what products are called."""
 
+import os
 from argparse import Namespace
 from pathlib import Path
 
 from ..errors import SettingError
 from ..observation.extensions import file_of
 
-__all__ = ["absolute", "companion_paths", "given_companions", "located", "product_name", "read_paths", "tiles_folder"]
+__all__ = [
+    "absolute", "check_companions", "companion_paths", "given_companions", "located", "product_name", "read_paths",
+    "tiles_folder",
+]  # fmt: skip
 
 FITS_ENDINGS = (".gz", ".bz2", ".fz", ".fits", ".fit", ".dirty")
 
@@ -44,6 +48,31 @@ def companion_paths(args):
         for name, given in given_companions(args).items()
         for path in (given if isinstance(given, list) else [given])
     ]
+
+
+def check_companions(args):
+    """Fail before any work if one of them cannot be read.
+
+    Parameters
+    ----------
+    args : `argparse.Namespace`
+
+    Raises
+    ------
+    FileNotFoundError, PermissionError
+        With the option that it was given with.
+    """
+    for name, path in companion_paths(args):
+        file = file_of(path)
+        if os.access(file, os.R_OK):
+            continue
+        try:
+            file.stat()
+        except FileNotFoundError:
+            raise FileNotFoundError(f"--{name} {path}: there is no such file") from None
+        except OSError:  # as of a folder above it that may not be entered
+            pass
+        raise PermissionError(f"--{name} {path}: this user may not read it; give another file, or change its mode")
 
 
 def read_paths(args):

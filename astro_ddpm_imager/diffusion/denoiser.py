@@ -10,9 +10,9 @@ from threading import Timer
 
 import numpy as np
 
-from ..errors import ModelError, SettingError
+from ..errors import ModelError
 from ..observation.grid import tiles
-from ..settings import check_number
+from ..settings import check_choice, check_number
 from .conditioning import CONDITIONS
 from .models import load_card
 from .models.network import check_network, read_network
@@ -51,8 +51,7 @@ class Denoiser:
     """
 
     def __init__(self, model="default", device="auto", threads=None):
-        if device not in DEVICES:
-            raise SettingError(f"device={device!r}: choose one of {', '.join(map(repr, DEVICES))}")
+        check_choice("device", device, DEVICES)
         if threads is not None:
             check_number("threads", threads, 1, whole=True)
         self.card, path = load_card(model)

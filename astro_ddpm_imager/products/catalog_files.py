@@ -62,9 +62,17 @@ def write_catalog(
         The format is unknown.
     FileExistsError
         The file exists and ``overwrite`` is False.
+    TypeError
+        ``catalog`` is no table.
+    IsADirectoryError, NotADirectoryError, PermissionError
+        It is a folder, or its folder cannot be made, or not be written to.
     """
     path = expanded(path)  # as astropy does: or the file is looked for in one place and written in another
     format = _format(path, format)
+    if not isinstance(catalog, Table):
+        raise TypeError(f"catalog: expected a table, such as result.catalog, got {type(catalog).__name__}")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; remove it, or choose another name")
     if os.path.lexists(path) and not overwrite:
         raise FileExistsError(f"{path} exists; give overwrite=True to replace it, or another name")
     _check_not_made_of(catalog, path)
@@ -147,12 +155,18 @@ def read_catalog(path: str | PathLike[str], format: str | None = None) -> QTable
     Raises
     ------
     ValueError
-        The format is unknown, or the ending does not say it.
+        The format is unknown, or the ending does not say it; or the file has another one, or is damaged.
     FileNotFoundError
         There is no such file.
     """
     path = expanded(path)
-    table = READERS[_format(path, format)](path)
+    format = _format(path, format)
+    try:
+        table = READERS[format](path)
+    except Exception as error:  # there is no end to what another file makes astropy stumble over
+        if getattr(error, "errno", None) is not None:  # it is not there, or may not be read
+            raise
+        raise ValueError(f"{path}: is no {format} of a table, or damaged ({error!r:.200})") from error
     for name in table.colnames:
         kind = table[name].dtype.kind
         # What is blank among integers has no number that would say so, and stays masked.

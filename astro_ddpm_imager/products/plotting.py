@@ -12,8 +12,8 @@ from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from ..errors import SettingError
 from ..observation.ellipses import to_axes
+from ..settings import check_choice, check_number
 from .region_files import reliability_color
 from .summary import brightness, fitting_unit
 
@@ -102,7 +102,7 @@ def plot_panel(result, panel, labels=LABELS):
     Raises
     ------
     SettingError
-        There is no such image; a kind of `ValueError`.
+        There is no such image, or ``labels`` is no number of them; a kind of `ValueError`.
     """
     figure = result_figure((7, 5.6))
     plot_image(result, figure.add_subplot(projection=result.dirty.wcs), panel, labels)
@@ -141,10 +141,10 @@ def plot_image(result, axes, panel="reconstruction", labels=LABELS):
     Raises
     ------
     SettingError
-        There is no such image; a kind of `ValueError`.
+        There is no such image, or ``labels`` is no number of them; a kind of `ValueError`.
     """
-    if panel not in PANELS:
-        raise SettingError(f"panel={panel!r}: choose one of {', '.join(map(repr, PANELS))}")
+    check_choice("panel", panel, PANELS)
+    check_number("labels", labels, 0, whole=True)
     title, image, per, colors, (low, top, knee) = _panel(result, panel)
     scale, unit = fitting_unit(max(abs(low), top))
     low, top = low / scale, top / scale

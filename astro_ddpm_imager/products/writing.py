@@ -16,7 +16,7 @@ from ..home import expanded
 from ..observation.extensions import file_of
 from ..observation.planes import Plane
 from ..sources.catalog import restoring_beams
-from ..whole_files import check_folder, lock_of, made_folder
+from ..whole_files import check_folder, lock_of
 from .catalog_files import ecsv_meta, write_ecsv
 from .folders import move_without_replacing, scratch_folder
 from .headers import to_hdu
@@ -144,7 +144,8 @@ def write_products(result, prefix, overwrite=False, products=PRODUCTS):
         There is no room; nothing is written or replaced.
     """
     check_free(prefix, overwrite, products)
-    folder = made_folder(product_path(prefix, "").parent)
+    folder = product_path(prefix, "").parent
+    folder.mkdir(parents=True, exist_ok=True)
     with scratch_folder(folder) as scratch:
         written = {}
         for suffix, write in products.items():
@@ -181,7 +182,7 @@ def put_in_place(written, scratch, prefix, overwrite, products=PRODUCTS):
         A product exists and ``overwrite`` is False.
     """
     with lock_of(product_path(prefix, "").parent, wait=True):
-        check_free(prefix, overwrite, products)  # again: another process may have been faster
+        _check_targets(prefix, overwrite, products)  # again: another process may have been faster
         others = _tables_of_others(prefix, products)
         move_all(written, scratch, others)
     for path in others:
@@ -236,7 +237,7 @@ def checked_prefix(prefix):
     SettingError
         It is only a folder, beside which the products would be.
     """
-    if os.fspath(prefix).endswith(("/", os.sep)) or Path(prefix).name in ("", ".."):
+    if os.fspath(prefix).endswith(("/", os.sep)) or Path(prefix).name in ("", "..", "~"):
         example = str(Path(prefix) / "field")
         raise SettingError(f"prefix={os.fspath(prefix)!r}: is a folder; the names need a start, such as {example!r}")
     return Path(prefix).with_name(ENDING.sub("", Path(prefix).name))
@@ -261,6 +262,11 @@ def check_free(prefix, overwrite, products=PRODUCTS):
         Its name is too long, or a folder has it; or its folder cannot be made or written to.
     """
     check_folder(product_path(prefix, "").parent)
+    _check_targets(prefix, overwrite, products)
+
+
+def _check_targets(prefix, overwrite, products):
+    """Check that the names of the products are free, in a folder that has been checked."""
     targets = [product_path(prefix, suffix) for suffix in products]
     for target in targets:
         if len(os.fsencode(target.name)) > LONGEST_NAME:

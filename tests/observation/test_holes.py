@@ -69,6 +69,7 @@ def test_a_hole_on_a_source_does_not_change_its_flux(quick, kind, with_psf):
         assert found["flags"] == 1
     for product in (result.image, result.uncertainty, result.residual, result.restored):
         np.testing.assert_array_equal(np.isnan(product.data), holes)
+    np.testing.assert_array_equal(np.isnan(result.samples), [holes] * len(result.samples))
     assert result.dirty.rms == pytest.approx(whole.dirty.rms, rel=0.02)
 
 

@@ -55,6 +55,32 @@ def test_what_is_written_is_read_back(catalog, tmp_path, name, rows):
     assert_same_columns(catalog_files.read_catalog(catalog_files.write_catalog(wanted, tmp_path / name)), wanted)
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_is_not_replaced(catalog, tmp_path, overwrite):
+    (tmp_path / "a.ecsv").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"a\.ecsv is a folder; remove it, or choose another name$"):
+        catalog_files.write_catalog(catalog, tmp_path / "a.ecsv", overwrite=overwrite)
+    assert [path.name for path in tmp_path.rglob("*")] == ["a.ecsv"]
+
+
+def test_only_tables_are_written(tmp_path, result):
+    with pytest.raises(TypeError, match=r"catalog: expected a table, such as result\.catalog, got ImagingResult"):
+        catalog_files.write_catalog(result, tmp_path / "a.ecsv")
+
+
+@pytest.mark.parametrize("name", FILES[:3])
+def test_what_is_no_such_table_is_named(tmp_path, name):
+    (tmp_path / name).write_text("1 2 3")
+    with pytest.raises(ValueError, match=rf"{tmp_path / name}: is no \w+ of a table, or damaged \("):
+        catalog_files.read_catalog(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_table_that_is_not_there_is_a_missing_file(tmp_path, name):
+    with pytest.raises(FileNotFoundError, match=str(tmp_path / name)):
+        catalog_files.read_catalog(tmp_path / name)
+
+
 @pytest.mark.parametrize("name", FILES[:3])
 @pytest.mark.parametrize("seed", [2**63 - 1, 2**63 + 5, 2**100])
 def test_any_seed_is_read_back(catalog, tmp_path, name, seed):

@@ -126,6 +126,9 @@ def test_one_panel_has_a_figure_of_its_own(result):
     assert len(result.plot().axes) == 8
     with pytest.raises(SettingError, match="panel='foo': choose one of"):
         result.plot(panel="foo")
+    for labels in (-1, 2.5, "all"):
+        with pytest.raises(SettingError, match=f"labels={labels!r}: must be a whole number of at least 0"):
+            result.plot(panel="residual", labels=labels)
 
 
 def test_the_dirty_image_of_noise_that_varies_is_the_one_given(uneven):

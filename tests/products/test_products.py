@@ -1,6 +1,8 @@
 """Files: all or nothing, readable by others, never replaced unasked."""
 
+import os
 import re
+import tempfile
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -67,7 +69,10 @@ def test_existing_products_are_kept(result, tmp_path):
     assert "DS9" in (tmp_path / "a.reg").read_text()
 
 
-@pytest.mark.parametrize(("prefix", "start"), [("", "field"), (".", "field"), ("new/", "new/field"), ("a/", "a/field")])
+@pytest.mark.parametrize(
+    ("prefix", "start"),
+    [("", "field"), (".", "field"), ("new/", "new/field"), ("a/", "a/field"), ("~", "~/field")],
+)
 def test_a_folder_is_no_start_of_names(result, tmp_path, monkeypatch, prefix, start):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a").mkdir()
@@ -87,6 +92,28 @@ def test_a_file_is_no_folder(result, tmp_path, folder):
     (tmp_path / "taken").write_text("mine")
     with pytest.raises(NotADirectoryError, match=r"taken is not a folder; choose another folder$"):
         result.write(tmp_path / folder / "a")
+
+
+def test_a_link_that_leads_nowhere_is_no_folder(result, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(NotADirectoryError, match=r"link is not a folder; choose another folder$"):
+        result.write(tmp_path / "link" / "a")
+
+
+def test_a_folder_that_may_not_be_entered_is_named(result, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0)
+    if os.access(tmp_path / "locked", os.X_OK):
+        pytest.skip("nothing is forbidden to this user")
+    with pytest.raises(OSError, match=r"locked/new: the folder cannot be made \(Permission denied\); choose another"):
+        result.write(tmp_path / "locked" / "new" / "a")
+
+
+def test_a_write_looks_at_its_folder_once(result, tmp_path, monkeypatch):
+    tried, made = [], tempfile.TemporaryDirectory
+    monkeypatch.setattr("tempfile.TemporaryDirectory", lambda **where: tried.append(where["dir"]) or made(**where))
+    result.write(tmp_path / "new" / "a")
+    result.write(tmp_path / "new" / "a", overwrite=True)
+    assert tried == [tmp_path, tmp_path / "new"]
 
 
 def test_the_home_folder_is_found(result, tmp_path, monkeypatch):

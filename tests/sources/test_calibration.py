@@ -144,6 +144,8 @@ def test_a_purity_is_a_reliability_of_the_calibration():
     assert list(known.values()) == sorted(known.values())
     with pytest.raises(SettingError, match=r"purity=0.77: the calibration of model 'default' has 0.8"):
         DiffusionImager(purity=0.77, device="cpu")
+    with pytest.raises(SettingError, match=r"purity=\[0.9\]: the calibration of model 'default' has 0.8"):
+        DiffusionImager(purity=[0.9], device="cpu")
     with pytest.raises(SettingError, match=r"purity=0.9 and reliability=0.5: give one of them"):
         DiffusionImager(purity=0.9, reliability=0.5, device="cpu")
     with pytest.raises(SettingError, match=r"has none, there is no calibration"):
