@@ -102,6 +102,7 @@ def celestial_part(wcs, name):
     if not (np.isfinite(matrix).all() and np.linalg.det(matrix)):
         raise DirtyImageError(f"{name}: the pixels have the axes {matrix.tolist()} deg (CDELT, CD or PC); correct them")
     _drop_distortions(celestial, name)
+    _give_steps(celestial.wcs, matrix)
     for key in ("restfrq", "restwav"):
         if not np.isfinite(getattr(celestial.wcs, key)):
             setattr(celestial.wcs, key, 0.0)  # none: no header can hold it
@@ -134,6 +135,15 @@ def _drop_distortions(wcs, name):
     wcs.sip = wcs.cpdis1 = wcs.cpdis2 = wcs.det2im1 = wcs.det2im2 = None
     wcs.wcs.ctype = [ctype.removesuffix("-SIP") for ctype in wcs.wcs.ctype]
     wcs.wcs.set()
+
+
+def _give_steps(wcs, matrix):
+    """Where CD, or PC in degrees, has the pixel sizes, let CDELT have them, where scripts that read products look."""
+    if wcs.has_cd() or (wcs.cdelt == 1).all():
+        steps = np.copysign(np.hypot(*matrix.T), np.diag(matrix))
+        del wcs.cd
+        wcs.pc, wcs.cdelt = matrix / steps[:, None], steps
+        wcs.set()
 
 
 def _unusable(name, error, types):

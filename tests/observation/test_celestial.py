@@ -88,3 +88,19 @@ def test_pixels_that_are_not_square(noise_image):
     image.wcs.wcs.cd = image.wcs.wcs.cd * [[1.2], [1.0]]
     with pytest.raises(DirtyImageError, match=r"dirty: the pixels are not square, 0\.12 x 0\.1 arcsec"):
         prepare(image)
+
+
+@pytest.mark.parametrize("turn", [0, 30, 90])
+@pytest.mark.parametrize("kind", ["cd", "pc"])
+def test_cdelt_has_the_size_of_a_pixel(noise_image, turn, kind):
+    image = noise_image()
+    wcs = make_wcs(image.shape, angle=turn)
+    matrix = wcs.pixel_scale_matrix
+    del wcs.wcs.cd
+    setattr(wcs.wcs, kind, matrix)
+    image.wcs = wcs
+    read = prepare(image).wcs
+    assert np.abs(read.wcs.cdelt) * 3600 == pytest.approx(0.1)
+    assert WCS(read.to_header()).pixel_scale_matrix == pytest.approx(matrix)
+    there = [np.array([0.0, 20.0, 60.0]), np.array([5.0, 50.0, 7.0])]
+    assert np.allclose(read.pixel_to_world_values(*there), wcs.pixel_to_world_values(*there), rtol=0, atol=1e-10)
