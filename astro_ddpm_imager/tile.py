@@ -10,6 +10,7 @@ from .errors import DirtyImageError
 from .log_records import collected_records
 from .observation.far_sidelobes import PixelComponents
 from .observation.grid import Tile
+from .observation.noise_map import warn_contradicted
 from .observation.preparation import prepare_plane
 from .observation.primary_beam import within_limit
 from .observation.psf import middle_of
@@ -117,6 +118,8 @@ def image_tile(imager, piece):
             result = imager.reconstruct(piece.observation(imager.pblimit))
         except DirtyImageError as error:
             return {"skipped": str(error), "warnings": _texts(records)}
+        if "noise" in piece.planes:
+            warn_contradicted(result.dirty, result.residual.data)
     catalog = result.catalog
     for name, window in zip(("y", "x"), piece.tile.window, strict=True):
         catalog[name] += window.start

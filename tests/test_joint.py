@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import astropy.units as u
 import numpy as np
@@ -69,6 +70,14 @@ def test_products(joint, tmp_path):
     np.testing.assert_array_equal(table["flux"], joint.spectra["flux"])
     assert fits.getheader(tmp_path / "c.model.fits")["DCHANS"] == "0 to 3"
     assert "4 channels" in repr(joint)
+
+
+def test_products_without_sources_are_read(joint, tmp_path):
+    """As by the next script: astropy stops at columns of several values that have no row."""
+    paths = replace(joint, spectra=joint.spectra[:0]).write(tmp_path / "c")
+    table = QTable.read(next(path for path in paths if path.name == "c.spectra.ecsv"))
+    assert len(table) == 0 and table.colnames == joint.spectra.colnames and table["flux"].unit == u.Jy
+    assert table["flux"].info.description == joint.spectra["flux"].info.description
 
 
 def test_products_of_another_kind_take_the_place_of_all(joint, imager, cube_files, tmp_path):

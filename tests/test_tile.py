@@ -3,6 +3,7 @@
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.nddata import CCDData
 from radio_beam import Beam
 
 from astro_ddpm_imager.errors import DirtyImageError
@@ -12,6 +13,7 @@ from astro_ddpm_imager.observation.planes import Plane
 from astro_ddpm_imager.tile import TilePiece
 
 from .conftest import make_wcs
+from .observation.test_noise_map import mosaic
 
 
 def test_a_tile_that_the_primary_beam_does_not_see_is_blank_whatever_the_limit(tmp_path):
@@ -25,3 +27,11 @@ def test_a_tile_that_the_primary_beam_does_not_see_is_blank_whatever_the_limit(t
     )
     with pytest.raises(DirtyImageError, match="every pixel is blank"):
         piece.observation(0)
+
+
+def test_a_map_of_the_noise_that_contradicts_a_large_image_is_said(quick, caplog):
+    """As that of an image that is worked on at once, by the tiles in which it varies."""
+    image, seen, pb = mosaic(0)
+    weight = CCDData(pb**2, unit=u.one)
+    result = quick.but(n_samples=1, steps=2, tile=200)(image, seen.psf, pb=pb, noise=weight)
+    assert result.meta["tiles"] == 4 and "more tiles): noise: the map does not fit the image" in caplog.text

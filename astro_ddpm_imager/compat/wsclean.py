@@ -142,7 +142,7 @@ class WSCleanImages:
         companions = {name: origin for name, origin in result.dirty.inputs.items() if name != "dirty"}  # kept as a copy
         check_not_read(self.prefix, [path for origin in companions.values() for path in origin.paths], self._endings)
         images = _images(result, read_image(self.dirty).convert_unit_to(JY_PER_BEAM).data)
-        pb = unflatten(result.dirty).pb
+        pb = np.where(result.image.mask, np.nan, unflatten(result.dirty).pb)  # of tiles it goes on below the limit
         writers = {
             f"-{kind}{end}.fits": partial(write_plane, data=images[kind] / divisor, kind=kind)
             for end, divisor in (("", 1), ("-pb", pb))

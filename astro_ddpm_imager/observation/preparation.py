@@ -202,8 +202,8 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=
     _check_known(inside, beam_area, pblimit)
     pb_values = np.where(inside, pb_values, np.nan)
     if whole:
-        part = Part(data, (slice(None), slice(None)), pb_values, companions.get("mask"))
-        beam, ratio = check_whole([part], beam, image.wcs, image.shape, psf is not None, noise is not None)
+        part = Part(data, (slice(None), slice(None)), pb_values, companions.get("mask"), noise)
+        beam, ratio = check_whole([part], beam, image.wcs, image.shape, psf is not None)
         data, covariance = ratio * data, beam_covariance(beam, image.wcs, image.shape)
     rms = float(mad_std(data[inside]))
     holes = small_holes(inside, beam_pixels(beam, image.wcs, image.shape), whole) & ~beyond

@@ -297,9 +297,7 @@ class StoredObservation:
     def _check_as_a_whole(self):
         """What `check_whole` says, whose beam is that of the image from then on."""
         dirty, parts = self.planes["dirty"], filter(None, map(self._part, self.tiles))
-        self.beam, ratio = check_whole(
-            parts, self.beam, self.wcs, self.shape, bool(self.psfs), "noise" in self.planes, self._coarse_step
-        )
+        self.beam, ratio = check_whole(parts, self.beam, self.wcs, self.shape, bool(self.psfs), self._coarse_step)
         if ratio != 1:
             self.beam_pixels = beam_pixels(self.beam, self.wcs, self.shape)
             for tile in self.tiles:
@@ -307,7 +305,7 @@ class StoredObservation:
 
     def _part(self, tile):
         """A tile without what is no sky and noise, which is said when it is imaged; None if there is nothing else."""
-        values = {name: self.planes[name].read(tile.window) for name in ("dirty", "pb", "mask") if name in self.planes}
+        values = {name: plane.read(tile.window) for name, plane in self.planes.items()}
         data = np.where(self.is_imaged(tile.window), values.pop("dirty"), np.nan).astype(float)
         if not np.isfinite(data).any():
             return None

@@ -28,17 +28,18 @@ class Part:
         Jy/beam, NaN where blank or not imaged.
     own : tuple of slice
         What belongs to no other part; the rest is what is beside it.
-    pb, mask : 2D arrays or None
-        On the same pixels.
+    pb, mask, noise : 2D arrays or None
+        On the same pixels; of the noise only the shape counts.
     """
 
     data: np.ndarray
     own: tuple
     pb: np.ndarray | None = None
     mask: np.ndarray | None = None
+    noise: np.ndarray | None = None
 
 
-def check_whole(parts, beam, wcs, shape, psf=False, noise=False, step=1):
+def check_whole(parts, beam, wcs, shape, psf=False, step=1):
     """Look at all parts of an image, one after the other, and say what they show together.
 
     Parameters
@@ -48,8 +49,8 @@ def check_whole(parts, beam, wcs, shape, psf=False, noise=False, step=1):
     wcs : `~astropy.wcs.WCS`
         Celestial, two axes, of the image.
     shape : tuple of int, (ny, nx)
-    psf, noise : bool, optional
-        Whether they are given.
+    psf : bool, optional
+        Whether it is given.
     step : int, optional
         The noise is measured in each so many rows and columns of a part, for which there is memory.
 
@@ -70,8 +71,11 @@ def check_whole(parts, beam, wcs, shape, psf=False, noise=False, step=1):
             shown = bool(shown) or bool((inside & (np.nan_to_num(part.mask[part.own]) != 0)).any())
         if rms == 0:
             continue
-        lowest, highest = min(lowest, np.nanmin(data) / rms), max(highest, np.nanmax(data) / rms)
-        if part.pb is not None and not noise:
+        level = data / (rms if part.noise is None else part.noise[part.own])
+        if part.noise is not None:
+            level /= mad_std(level[inside])
+        lowest, highest = min(lowest, np.nanmin(level)), max(highest, np.nanmax(level))
+        if part.pb is not None and part.noise is None:
             seen.append([each[::step, ::step][inside[::step, ::step]] for each in (data, part.pb[part.own])])
         if not psf:
             peaks += narrow_peaks(part.data, rms, covariance, part.own)

@@ -108,7 +108,11 @@ def write_ecsv(table, path):
     -------
     `~pathlib.Path`
     """
-    Table(table).write(path, format="ascii.ecsv", overwrite=True)
+    table = Table(table)
+    several = [name for name in table.colnames if table[name].ndim > 1 and not len(table)]
+    for name in several:  # of which astropy reads none without rows
+        table[name] = table[name][:, 0]
+    table.write(path, format="ascii.ecsv", overwrite=True)
     return Path(path)
 
 

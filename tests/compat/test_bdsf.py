@@ -252,6 +252,28 @@ def test_what_is_printed_of_an_island_is_a_line(img):
     assert "np." not in repr(img.islands[0]) + repr(img.gaussians[0])
 
 
+def test_nothing_is_written_of_a_run_before(img, capsys):
+    """After a run that failed, the sources of the image before were written under the name of the new one."""
+    fits.writeto("other.fits", np.zeros((40, 40)))
+    with pytest.raises(RuntimeError, match=r"other\.fits: no celestial WCS"):
+        img.process(filename="other.fits")
+    assert img.write_catalog(format="fits") is False and img.export_image() is False
+    assert "has not been processed" in capsys.readouterr().out
+    with pytest.raises(AttributeError, match=r"'sources', before process\(\) has gone through"):
+        img.sources  # noqa: B018
+
+
+def test_residuals_of_an_island_are_of_pixels_that_are_not_blank(run, img):
+    """Those of a source with a blank pixel in a small hole were NaN."""
+    (source,) = near(img.sources)
+    x, y = np.round(source.posn_pix_max).astype(int)
+    with fits.open("field.fits", mode="update") as (hdu,):
+        hdu.data[..., y, x] = np.nan
+    (again,) = near(run(thresh_pix=4.0, psf=demo_files()["psf"], pb=demo_files()["pb"]).sources)
+    assert again.gresid_rms == pytest.approx(source.gresid_rms, rel=0.5)
+    assert abs(again.gresid_mean) < 3 * again.gresid_rms
+
+
 def test_names_of_folders_are_text(img):
     assert all(isinstance(name, str) for name in (img.outdir, img.basedir, img.indir, img.logfilename))
 

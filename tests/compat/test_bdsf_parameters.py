@@ -11,7 +11,7 @@ from astropy.table import QTable
 from astropy.wcs import WCS
 
 import astro_ddpm_imager.compat.bdsf as bdsf
-from astro_ddpm_imager.compat.bdsf import background, certainty
+from astro_ddpm_imager.compat.bdsf import analysis, background, certainty
 from astro_ddpm_imager.compat.bdsf.documentation import parameter_table
 from astro_ddpm_imager.data import demo_files
 
@@ -96,6 +96,42 @@ def test_detection_image(run, field, quick):
     img = bdsf.process_image("doubled.fits", detection_image=field, thresh_pix=4.0, quiet=True, imager=quick)
     assert img.nsrc == alone.nsrc
     assert near(img.sources)[0].total_flux == pytest.approx(2 * near(alone.sources)[0].total_flux, rel=1e-3)
+
+
+def test_what_the_image_is_read_from_is_not_for_the_detection_image(run, field, monkeypatch):
+    """``collapse_file`` took the place of the detection image, and ``rmsmean_map_filename`` that of its background."""
+    data, header = fits.getdata(field), fits.getheader(field)
+    fits.writeto("turned.fits", data[..., ::-1, ::-1], header)
+    fits.writeto("mean.fits", 0 * data, header)
+    for name in ("rms.fits", "there.fits"):
+        fits.writeto(name, 0 * data + np.float32(4.8e-5), header)
+    maps, there, asked = ["mean.fits", "rms.fits"], ["mean.fits", "there.fits"], []
+
+    def measured(field, options):
+        asked.append(options.rmsmean_map_filename)
+        return background.measure_background(field, options)
+
+    monkeypatch.setattr(analysis, "measure_background", measured)
+    options = {"thresh_pix": 4.0, "collapse_mode": "file", "collapse_file": field, "rmsmean_map_filename": maps}
+    assert len(near(run(**options).sources)) == 1
+    img = run(**options, detection_image="turned.fits", rmsmean_map_filename_det=there)
+    assert img.nsrc == 0 and asked == [maps, maps, there]
+    assert img.export_image(outfile="there.fits", clobber=True) is False  # it is read
+
+
+def test_maps_of_noise_may_be_0_where_the_image_is_blank(run, field):
+    with fits.open(field, mode="update") as (hdu,):
+        hdu.data[..., :20] = np.nan
+        shape, header = hdu.data.shape, hdu.header.copy()
+    noise = np.full(shape, 4.8e-5, np.float32)
+    noise[..., :20] = 0
+    fits.writeto("rms.fits", noise, header)
+    fits.writeto("mean.fits", np.zeros_like(noise), header)
+    maps = ["mean.fits", "rms.fits"]
+    assert len(near(run(rmsmean_map_filename=maps, thresh_pix=4.0).sources)) == 1
+    fits.writeto("rms.fits", np.where(np.arange(shape[-1]) < 30, 0, noise), header, overwrite=True)
+    with pytest.raises(RuntimeError, match="rms: the noise is 0 Jy/beam somewhere"):
+        run(rmsmean_map_filename=maps)
 
 
 def test_noise_that_varies_is_divided_out(run, field, quick):
@@ -205,6 +241,30 @@ def test_cubes_are_collapsed(field):
     # The noise of the second channel is three times that of the first.
     assert weighted.frequency == pytest.approx(header["CRVAL3"] + 0.1 * header["CDELT3"], rel=1e-9)
     assert there().frequency == pytest.approx(header["CRVAL3"] + 0.5 * header["CDELT3"], rel=1e-9)
+
+
+def test_the_beam_of_a_channel_without_data_is_not_that_of_a_cube(cube_files, tmp_path):
+    """It was, where that channel was the first: 0 as CASA has it, or any other."""
+    expected = bdsf.process_image(
+        str(cube_files["dirty"]), collapse_av=[1, 3], stop_at="read", quiet=True, outdir=str(tmp_path)
+    )
+    with fits.open(cube_files["dirty"]) as hdus:
+        hdus[0].data[0] = np.nan
+        for name in ("BMAJ", "BMIN"):
+            hdus["BEAMS"].data[name][0] = 0
+        hdus.writeto(tmp_path / "cube.fits")
+    img = bdsf.process_image(str(tmp_path / "cube.fits"), stop_at="read", quiet=True)
+    assert img.beam == expected.beam and img.frequency == expected.frequency == pytest.approx(236e9)
+
+
+def test_the_folder_of_the_image_may_be_another(field):
+    """As in PyBDSF, products lie where the name of the image says."""
+    Path("there").mkdir()
+    data, header = fits.getdata(field), fits.getheader(field)
+    fits.writeto("there/field.fits", 2 * data, header)
+    img = read(field, indir="there")
+    np.testing.assert_array_equal(img.ch0_arr.T, 2 * data[0, 0])
+    assert Path(img.outdir) == Path.cwd() and Path("field.fits.pybdsf.log").exists()
 
 
 def test_documented_table_is_complete():

@@ -207,6 +207,8 @@ def test_bad_mask_leaves_what_is_there(clean, tmp_path):
         clean(mask="nope")
     with pytest.raises(SettingError, match=r"mask='circle.*': give a CASA image, a region or a region file"):
         clean(mask="circle[[1000pix,1000pix],20pix]")
+    with pytest.raises(SettingError, match=r"usemask='pb', pbmask=2: the primary beam, x\.pb, is nowhere above it"):
+        clean(usemask="pb", pbmask=2)
     assert names(tmp_path) == ["x.image"]
 
 
@@ -365,6 +367,18 @@ def test_deconvolve_images_that_are_there(clean, tmp_path, quick):
         np.testing.assert_equal(ours.get(key), theirs.get(key))
     np.testing.assert_allclose(pixels("x.image")[0], result.dirty.convolve_beam(model) + residual, atol=1e-6)
     assert not [name for name in names(tmp_path) if name.startswith("deconvolve_")]
+
+
+def test_deconvolve_keeps_what_is_left_below_the_limit(clean, quick):
+    """It was 0, in ``.residual`` and ``.image``, where tclean with a lower ``pblimit`` has an image."""
+    clean(niter=0, pblimit=-0.2, imsize=400)
+    (dirty, inside), beyond = pixels("x.residual"), pixels("x.pb")[0] < quick.pblimit
+    (result,) = deconvolve("x", imager=quick)["results"]
+    seen = result.dirty.convolve_psf(pixels("x.model")[0])
+    assert inside.all() and beyond.any() and not pixels("x.model")[0][beyond].any()
+    for name in ("x.residual", "x.image"):
+        np.testing.assert_allclose(pixels(name)[0][beyond], (dirty - seen)[beyond], atol=1e-6)
+    assert np.abs(dirty[beyond]).mean() > 1e-5
 
 
 def test_deconvolve_does_what_its_parameters_say(clean, quick, caplog):

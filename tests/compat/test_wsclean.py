@@ -91,6 +91,17 @@ def test_runs_of_one_name_are_told_apart(run, tmp_path, capsys):
     assert "is given twice" in printed.err and printed.out.count("noise") == 1
 
 
+def test_images_in_tiles_are_as_blank_as_others(run, quick, demo):
+    """Corrected for the primary beam, noise was divided by next to nothing beyond its limit."""
+    prefix = run()
+    (result,) = wsclean.deconvolve(prefix, quick.but(n_samples=1, steps=1, tile=260), pb=demo["pb"]).values()
+    assert result.meta["tiles"] > 1
+    for kind in IMAGES[:3]:
+        np.testing.assert_array_equal(
+            np.isnan(plane(f"{prefix}-{kind}-pb.fits")), ~(plane(demo["pb"]) >= quick.pblimit)
+        )
+
+
 @pytest.mark.parametrize("given", [False, True])
 def test_primary_beam(run, quick, demo, given):
     prefix = run(beams=not given)

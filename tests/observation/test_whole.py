@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 import pytest
+from astropy.stats import gaussian_fwhm_to_sigma
+from scipy.ndimage import gaussian_filter
 
 from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.observation.stored import StoredObservation
@@ -52,6 +54,19 @@ def test_absorption(checked, image, caplog):
     image.data[100, 30] = -5  # a cold pixel, which is another matter
     checked(image)
     assert re.search(r"reaches -(9|10)\d\d times the noise, and only .* above 0", caplog.text)
+
+
+def test_noise_that_is_known_to_grow_is_not_taken_for_absorption(checked, noise_image, caplog):
+    """It was where its lowest peak happened to be lower than the highest is high."""
+    image, noise = noise_image(SHAPE), 1 / gaussian_psf(150, SHAPE).clip(0.04)
+    image.data = noise * gaussian_filter(image.data, 5 * gaussian_fwhm_to_sigma)
+    image.data *= -np.sign(image.data.flat[np.abs(image.data).argmax()])
+    before, deep = image.data.copy(), 50 * image.data[120:140, 110:130].std() * gaussian_psf(shape=SHAPE)
+    checked(image, noise=noise * 1e-4)
+    assert "if sources are negative" not in caplog.text
+    image.data = before - deep
+    checked(image, noise=noise * 1e-4)
+    assert "if sources are negative" in caplog.text
 
 
 def test_noise_that_grows_where_the_primary_beam_falls(checked, noise_image, caplog):

@@ -1,6 +1,7 @@
 """From an image to Gaussians: background, imager, selection, islands, model."""
 
 import logging
+from copy import copy
 from dataclasses import dataclass, replace
 from numbers import Real
 
@@ -12,6 +13,7 @@ from photutils.aperture import CircularAperture, aperture_photometry
 from ...errors import shown
 from ...imager import DiffusionImager
 from ...observation.inputs import as_companion
+from ...observation.primary_beam import within_limit
 from ...observation.units import JY_PER_BEAM
 from .background import measure_background
 from .certainty import select_certain, select_near
@@ -80,13 +82,8 @@ def analyse(field, options, psf=None, pb=None, reliability=None, imager=None):
         raise RuntimeError(f"reliability={shown(reliability)}: must be a number from 0 to 1")
     imager = (DiffusionImager(threads=options.ncores) if imager is None else imager).but(reliability=0.0)
     psf = None if psf is None else as_companion(psf, "psf", field.plane).data
-    given = None if pb is None else field.cut(as_companion(pb, "pb", field.plane).data)
-    if given is not None:
-        with np.errstate(invalid="ignore"):
-            data = np.where(given >= imager.pblimit, field.data, np.nan)
-        field = replace(field, data=data)
-    background = measure_background(field, options)
-    field = replace(field, background=background, pb=np.ones(field.data.shape) if given is None else given)
+    pb = np.ones(field.data.shape) if pb is None else field.cut(as_companion(pb, "pb", field.plane).data)
+    field = _measured(field, options, pb, imager.pblimit)
     result = _image(field, imager, psf)
     catalog = _select(result.catalog, field, options, psf, reliability, imager)
     gaussians = _unflagged(make_gaussians(catalog, field, result.restored.data), field, options)
@@ -100,16 +97,23 @@ def analyse(field, options, psf=None, pb=None, reliability=None, imager=None):
         inside = rank[window] == island.island_id
         values = residual[window][inside] / field.pb[window][inside]
         for thing in (island, *island.gaul, *island.sources):
-            thing.gresid_rms, thing.gresid_mean = float(values.std()), float(values.mean())
+            # Not of small holes, in which a source may lie.
+            thing.gresid_rms, thing.gresid_mean = float(np.nanstd(values)), float(np.nanmean(values))
     if options.aperture is not None:
         _measure_apertures(sources, field, options)
     return Analysis(field, result, islands, sources, gaussians, rank, model, residual)
 
 
+def _measured(field, options, pb, pblimit):
+    """A field with its background and primary beam, blank where that is below a limit."""
+    field = replace(field, data=np.where(within_limit(pb, pblimit), field.data, np.nan), pb=pb)
+    return replace(field, background=measure_background(field, options))
+
+
 def _image(field, imager, psf):
     """The imager's result, on the image without its mean, whose noise is that of the background."""
     rms = field.background.rms
-    quietest = np.nanmin(rms)
+    quietest = np.nanmin(rms[np.isfinite(field.data)])
     if not quietest > 0:
         raise RuntimeError(f"rms: the noise is {quietest:g} Jy/beam somewhere; give a larger rms_box, or rms_map=False")
     dirty = CCDData(field.data - field.background.mean, unit=JY_PER_BEAM, wcs=field.wcs, meta=field.header)
@@ -133,14 +137,18 @@ def _select(candidates, field, options, psf, reliability, imager):
         return catalog
     if not options.detection_image:
         return select_certain(candidates, options.thresh_pix, reliability)
-    field_there = read_field(options.detection_image, options)
+    # What says where the image, or its background, is read from is not for this one.
+    options_there = copy(options)
+    options_there.rmsmean_map_filename = options.rmsmean_map_filename_det
+    if options.collapse_mode == "file":
+        options_there.collapse_mode = "average"
+    field_there = read_field(options.detection_image, options_there)
     if field_there.data.shape != field.data.shape:
         raise RuntimeError(
             f"detection_image={options.detection_image!r}: has {field_there.full_shape} pixels (ny, nx), the image "
             f"{field.full_shape}; regrid one to the other"
         )
-    background = measure_background(field_there, options)
-    result = _image(replace(field_there, background=background, pb=field.pb), imager, psf)
+    result = _image(_measured(field_there, options_there, field.pb, imager.pblimit), imager, psf)
     there = select_certain(result.catalog, options.thresh_pix, reliability)
     catalog, found = select_near(candidates, there["x"], there["y"], MATCHING_BEAMS * field_there.beam_pixels)
     for name in ("reliability", "sample_fraction"):  # whether a source exists is what the detection image says

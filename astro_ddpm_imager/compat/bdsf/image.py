@@ -25,6 +25,7 @@ __all__ = ["Image"]
 
 ENDINGS = (".fits.gz", ".fits", ".FITS", ".image")
 SAVED = ".pybdsf.sav"
+MADE = ("analysis", "result", "sources", "gaussians", "islands")
 READ = ("readimage", "collapse", "preprocess")
 DONE = (*READ, "rmsimage", "threshold", "islands", "gausfit", "gaul2srl", "make_residimage", "outlist", "cleanup")
 
@@ -86,6 +87,8 @@ class Image(Conversions, Exports):
         self.opts.update(parameters)
         given = {"psf": psf, "pb": pb, "reliability": reliability, "imager": imager}
         self.extras |= {name: value for name, value in given.items() if value is not None}
+        for name in MADE:  # of a run before, perhaps of another image
+            vars(self).pop(name, None)
         self._set_names()
         run = RunLog(Path(self.logfilename), self.opts.quiet, self.opts.debug)
         with run.open():
@@ -112,7 +115,7 @@ class Image(Conversions, Exports):
         self.path, self.filename, self.indir = path, str(path), str(path.parent)
         self.parentname = next((file.name.removesuffix(end) for end in ENDINGS if file.name.endswith(end)), file.name)
         self.imagename = f"{self.parentname}.pybdsf"
-        self.outdir = str(Path(opts.outdir or path.parent).resolve())
+        self.outdir = str(Path(opts.outdir or Path(opts.filename).parent).resolve())
         self.basedir = str(output_folder(self))
         self.logfilename = str(Path(self.outdir) / f"{file.name}.pybdsf.log")
 
@@ -158,9 +161,8 @@ class Image(Conversions, Exports):
         """Paths of all that is read: nothing that is written may take its place."""
         opts, given = self.opts, [self.extras.get(name) for name in ("psf", "pb")]
         named = [opts.filename, vars(self).get("path"), opts.detection_image, opts.collapse_file]
-        return [
-            path for each in (*named, *opts.rmsmean_map_filename, *given) for path in given_paths(each) if str(path)
-        ]
+        maps = (*opts.rmsmean_map_filename, *opts.rmsmean_map_filename_det)
+        return [path for each in (*named, *maps, *given) for path in given_paths(each) if str(path)]
 
     def _changed(self):
         """Parameters that do not have their default value."""

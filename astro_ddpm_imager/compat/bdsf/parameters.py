@@ -133,7 +133,7 @@ EFFECTIVE = {
         "takes ``frequency_sp``",
     ),
     "group_by_isl": (False, "bool", "all Gaussians of an island become one source"),
-    "indir": (None, "str?", "folder of the image, if its name has none"),
+    "indir": (None, "str?", "folder of the image, instead of that in its name"),
     "kappa_clip": (None, "float?", "clipping of background mean and rms, in sigma; None is 3"),
     "maxpix_isl": (None, "int?", "drops islands with more pixels"),
     "mean_map": (
@@ -143,7 +143,7 @@ EFFECTIVE = {
     "minpix_isl": (None, "int?", "drops islands with fewer pixels; None drops none"),
     "ncores": (None, "count?", "CPU threads"),
     "opdir_overwrite": ("overwrite", ("overwrite", "append"), "with ``output_all``: replace files or add a folder"),
-    "outdir": (None, "str?", "folder of the log and of ``output_all``; None is the image's"),
+    "outdir": (None, "str?", "folder of the log and of ``output_all``; None is that in the image's name"),
     "output_all": (False, "bool", "writes PyBDSF's folder of products"),
     "quiet": (False, "bool", "prints nothing on the screen; the log file is written all the same"),
     "rms_box": (None, "pair?", "(box, step) of background maps, pixels; None: a tenth of the image, at least 20 beams"),
@@ -154,6 +154,7 @@ EFFECTIVE = {
     ),
     "rms_value": (None, "float?", "noise in Jy/beam of islands and errors, with ``rms_map=False``; not the imager's"),
     "rmsmean_map_filename": ([], "list", "[mean, rms] images in place of the background maps"),
+    "rmsmean_map_filename_det": ([], "list", "the same for ``detection_image``"),
     "savefits_meanim": (False, "bool", "writes the mean image where ``output_all`` does"),
     "savefits_modelim": (False, "bool", "writes the model image where ``output_all`` does"),
     "savefits_normim": (False, "bool", "writes the image minus mean over rms where ``output_all`` does"),
@@ -253,8 +254,7 @@ NO_COUNTERPART = {
     "errors are the spread of the posterior samples": {"do_mc_errors": (False, "bool")},
     "blank pixels are NaN in the input, or below the primary-beam limit": {"check_outsideuniv": (False, "bool")},
     "the background maps are interpolated linearly": {"spline_rank": (3, (3, 1, 2, 4))},
-    "no background maps are made of the detection image": {
-        "rmsmean_map_filename_det": ([], "list"),
+    "the background maps of the detection image are not kept": {
         "savefits_det_meanim": (False, "bool"),
         "savefits_det_rmsim": (False, "bool"),
     },

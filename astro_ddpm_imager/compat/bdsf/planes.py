@@ -94,8 +94,10 @@ def collapse(path, options):
     weights = of_channels[:, None, None] * np.isfinite(cube[good])
     total = weights.sum(0)
     data = np.divide((weights * np.nan_to_num(cube[good])).sum(0), total, np.full(total.shape, np.nan), where=total > 0)
-    meta = _in_the_middle(planes[0].meta, np.average(np.array(channels)[good], weights=of_channels) - channels[0])
-    return CCDData(data, unit=JY_PER_BEAM, wcs=planes[0].wcs, meta=meta)
+    used = np.array(channels)[good]
+    first = planes[np.argmax(good)]  # the beam of a channel without data is none, or another
+    meta = _in_the_middle(first.meta, np.average(used, weights=of_channels) - used[0])
+    return CCDData(data, unit=JY_PER_BEAM, wcs=first.wcs, meta=meta)
 
 
 def _in_the_middle(header, steps):

@@ -200,9 +200,10 @@ class _Deconvolution:
                 raise
             tell(f"{name}stays dirty, {error}", logging.WARNING)
             return
-        dirty = unflatten(cycle.result.dirty)
         self.model[channel] = cycle.model
-        self.residual[channel] = np.nan_to_num(dirty.data - dirty.convolve_psf(cycle.model))
+        # Also where nothing is reconstructed, below the limit of the primary beam.
+        seen = unflatten(cycle.result.dirty).convolve_psf(cycle.model - before)
+        self.residual[channel] = np.nan_to_num(self.residual[channel] - seen)
         course.add_model(cycle)
         course.end(self.residual[channel], cycle)
         # There are no visibilities to tell, but the convolution does.

@@ -48,6 +48,10 @@ def allowed_pixels(values, made, template, pb):
             )
         with np.errstate(invalid="ignore"):
             inside = planes(pb) > pbmask
+        if not inside.any():
+            raise SettingError(
+                f"usemask={usemask!r}, pbmask={pbmask:g}: the primary beam, {pb.name}, is nowhere above it; give less"
+            )
     if usemask != "user":
         return inside
     if mask:
