@@ -187,6 +187,8 @@ def read_array(name: str | PathLike[str], location: EarthLocation | None = None)
     ------
     SimulationError
         The file cannot be used; the message says what it lacks.
+    PermissionError
+        It may not be read.
     """
     path = SHIPPED / f"{name}.cfg" if str(name) in list_arrays() else expanded(name, SimulationError)
     if not path.is_file():
@@ -200,6 +202,10 @@ def read_array(name: str | PathLike[str], location: EarthLocation | None = None)
     except UnicodeDecodeError:
         raise SimulationError(
             f"array={str(name)!r}: is no text in UTF-8; give a .cfg file of CASA, or one of {', '.join(list_arrays())}"
+        ) from None
+    except PermissionError:
+        raise PermissionError(
+            f"array={str(name)!r}: this user may not read it; give another file, or change its mode"
         ) from None
     for number, line in enumerate(map(str.strip, lines), 1):
         if line.startswith("#"):

@@ -77,8 +77,8 @@ class Observation:
             raise SimulationError(
                 f"bandwidth={self.bandwidth}: must be from 0 to below twice frequency={self.frequency}"
             )
-        if not self.channels >= 1:
-            raise SimulationError(f"channels={self.channels}: must be at least 1")
+        if not (isinstance(self.channels, int | np.integer) and self.channels >= 1):
+            raise SimulationError(f"channels={shown(self.channels)}: must be a whole number of at least 1")
         for name in ("ra", "hour_angle"):
             if not np.isfinite(getattr(self, name)):
                 raise SimulationError(f"{name}={getattr(self, name)}: must be finite")

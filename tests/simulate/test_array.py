@@ -1,5 +1,7 @@
 """Arrays and their uv coverage."""
 
+import os
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -135,6 +137,15 @@ def test_array_files_of_editors_and_other_hands(tmp_path):
     array = read_array(written(tmp_path, header + "0 0 0 12.\n 100 0 0 12. # A2\n"))
     assert array.positions.tolist() == [[0, 0, 0], [100, 0, 0]]
     assert array.location.lat.deg == pytest.approx(-23.02, abs=0.01)
+
+
+def test_a_file_that_may_not_be_read(tmp_path):
+    path = written(tmp_path, TWO)
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user may read everything")
+    with pytest.raises(PermissionError, match=r"some.cfg': this user may not read it; give another file"):
+        read_array(path)
 
 
 def test_a_file_that_is_no_text(tmp_path):

@@ -98,7 +98,7 @@ def test_arrays_of_long_waves_are_simulated(tmp_path, array):
             "extended_size=0.0 arcsec to 2.0 arcsec: must be",
         ),
         (["--gain-errors", "-1", "0"], "amplitude=-0.01: of gain errors, must be a fraction"),
-        (["--channels", "0"], "channels=0: must be at least 1"),
+        (["--channels", "0"], "channels=0: must be a whole number of at least 1"),
         (["--channels", "2", "--bandwidth", "3"], "bandwidth=3.0 GHz: must be from 0 to below twice frequency"),
         (["--array", "vla.e"], "array='vla.e': there is no such file"),
     ],

@@ -145,6 +145,7 @@ def test_a_beam_larger_than_the_image_is_refused(tmp_path):
         ({"integration": 1e-9 * u.s}, r"integration=1e-09 s: makes 1.2e\+12 integrations .* take at least 0.0108 s"),
         ({"bandwidth": -1 * u.GHz}, r"bandwidth=-1.0 GHz: must be finite and not negative"),
         ({"bandwidth": np.nan * u.GHz}, r"bandwidth=nan GHz: must be finite and not negative"),
+        ({"channels": 2.5}, r"channels=2.5: must be a whole number of at least 1"),
         ({"weighting": "briggs", "robust": np.nan}, r"robust=nan: must lie between -2 and 2"),
     ],
 )

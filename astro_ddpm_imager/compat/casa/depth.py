@@ -43,5 +43,5 @@ def parse_threshold(threshold):
             f"threshold={shown(given)}: must be a number of Jy, or a string such as '0.1mJy'; nsigma counts in noise"
         ) from error
     if not 0 <= jansky < np.inf:
-        raise SettingError(f"threshold={shown(given)}: must not be negative")
+        raise SettingError(f"threshold={shown(given)}: must be finite and not negative")
     return jansky
