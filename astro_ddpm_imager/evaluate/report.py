@@ -70,8 +70,9 @@ SECTIONS = (
         "Aggregation",
         "Single: sources detected in one sample; mean and median: detected in the aggregate, with fluxes and "
         "reliabilities from the samples; detect-aggregate: detected in each sample and merged. MSE, in (µJy/pixel)², "
-        "PSNR and SSIM are those of the aggregated image. At the resolution of the beam, times the primary beam, nrmse "
-        "is the root of the mean squared error over that of the mean squared truth, and flux_ratio that of the totals.",
+        "PSNR and SSIM are those of the aggregated image. Of it at the resolution of the beam, times the primary beam, "
+        "the report has nrmse, the root of the mean squared error over that of the mean squared truth, too, and "
+        "flux_ratio, that of the totals.",
         (),
         ("aggregation",),
     ),
