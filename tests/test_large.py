@@ -131,14 +131,14 @@ def test_no_flux_is_lost_at_seams(result, field):
         assert tiled == pytest.approx(alone, abs=max(4 * RMS, 0.02 * snr * RMS))
 
 
-def test_channels_of_a_cube_are_worked_on_in_tiles(in_tiles, field, middle, tmp_path):
+def test_channels_of_a_cube_are_worked_on_in_tiles(in_tiles, field, seen, tmp_path):
     """With the seed of the channel."""
     header = field["dirty"].wcs.to_header()
     header.update(BUNIT="Jy/beam", CTYPE3="FREQ", CRVAL3=230e9, CRPIX3=1.0, CDELT3=1e9, CUNIT3="Hz")
     planes = np.stack([field["dirty"].data * np.nan, field["dirty"].data])
     fits.PrimaryHDU(planes, header).writeto(tmp_path / "cube.fits")
-    cube = image_cube(in_tiles, tmp_path / "cube.fits", tmp_path / "c", psf=middle, beam=field["beam"])
-    alone = in_tiles.but(seed=2)(read_image(tmp_path / "cube.fits", 1), psf=middle, beam=field["beam"])
+    cube = image_cube(in_tiles, tmp_path / "cube.fits", tmp_path / "c", psf=seen.psf, beam=field["beam"])
+    alone = in_tiles.but(seed=2)(read_image(tmp_path / "cube.fits", 1), psf=seen.psf, beam=field["beam"])
     assert alone.meta["tiles"] == 6 and list(cube.channels["note"] != "") == [True, False]
     for path, image in zip(cube.paths, (alone.image, alone.uncertainty, alone.restored, alone.residual), strict=False):
         np.testing.assert_array_equal(fits.getdata(path)[1], image.data)
@@ -208,8 +208,8 @@ def write(folder, field, middle, **others):
 ARGUMENTS = ["--samples", "2", "--steps", "2", "--seed", "3", "--tile", "150", "--device", "cpu"]
 
 
-def test_an_interrupted_image_goes_on_at_its_next_tile(tmp_path, field, middle, monkeypatch, capsys):
-    write(tmp_path, field, middle)
+def test_an_interrupted_image_goes_on_at_its_next_tile(tmp_path, field, seen, monkeypatch, capsys):
+    write(tmp_path, field, seen.psf)
     call = ["image", str(tmp_path / "f.dirty.fits"), "--psf", str(tmp_path / "f.psf.fits"), *ARGUMENTS]
     assert main([*call, "--output-dir", str(tmp_path / "whole")]) == 0
     one_by_one, done = large.run_pieces, []
@@ -242,8 +242,8 @@ def test_an_interrupted_image_goes_on_at_its_next_tile(tmp_path, field, middle, 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no locks of folders")
 @pytest.mark.parametrize("how", [[], ["--resume"], ["--overwrite"]])
-def test_tiles_of_a_run_that_is_alive_stay(tmp_path, field, middle, monkeypatch, capsys, how):
-    write(tmp_path, field, middle)
+def test_tiles_of_a_run_that_is_alive_stay(tmp_path, field, seen, monkeypatch, capsys, how):
+    write(tmp_path, field, seen.psf)
     call = ["image", str(tmp_path / "f.dirty.fits"), "--psf", str(tmp_path / "f.psf.fits"), *ARGUMENTS]
     call += ["--output-dir", str(tmp_path / "out")]
     run, others = large.run_pieces, []
@@ -269,8 +269,8 @@ def test_a_full_disk_is_said_with_the_path_of_the_tiles(in_tiles, field, middle,
         large.image_in_tiles(in_tiles, field["dirty"].copy(), given, field["beam"], folder)
 
 
-def test_noise_and_several_psfs_on_the_command_line(tmp_path, field, middle, capsys):
-    write(tmp_path, field, middle, other=middle.astype(np.float32), noise=np.ones(SHAPE, np.float32))
+def test_noise_and_several_psfs_on_the_command_line(tmp_path, field, seen, capsys):
+    write(tmp_path, field, seen.psf, other=seen.psf.astype(np.float32), noise=np.ones(SHAPE, np.float32))
     psfs = [part for name in ("f.psf", "other") for part in ("--psf", str(tmp_path / f"{name}.fits"))]
     call = ["image", str(tmp_path / "f.dirty.fits"), *psfs, "--noise", str(tmp_path / "noise.fits"), *ARGUMENTS]
     assert main([*call, "--output-dir", str(tmp_path / "out"), "--json"]) == 0

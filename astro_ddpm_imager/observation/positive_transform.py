@@ -1,5 +1,6 @@
 """The transform of a PSF, which is positive, from the part of the PSF that is known, and from what an image shows."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import islice
@@ -9,7 +10,6 @@ from astropy.stats import mad_std
 from scipy.fft import fftfreq, get_workers, irfft2, rfft2, rfftfreq
 from scipy.ndimage import binary_erosion, gaussian_filter, map_coordinates
 
-from ..parallel import in_parallel
 from .components import Components
 
 __all__ = ["Seen", "explain_image", "positive_transform"]
@@ -125,12 +125,13 @@ def _before_noise_is_taken(weights, left_of, shown):
     images = shown.image, shown.image + shown.more_noise
     descents = [_descend(weights, partial(towards_both, image), ignored) for image in images]
     taken = 0.0
-    for iterations in range(CHANGES):
-        found, with_noise = in_parallel(lambda k: next(descents[k]), 2, get_workers())
-        more = shown.share_of_noise(with_noise - found)
-        if more > MOST_TAKEN:
-            return weights, taken, iterations
-        weights, taken = found, more
+    with ThreadPoolExecutor(min(2, get_workers())) as executor:
+        for iterations in range(CHANGES):
+            found, with_noise = executor.map(next, descents)
+            more = shown.share_of_noise(with_noise - found)
+            if more > MOST_TAKEN:
+                return weights, taken, iterations
+            weights, taken = found, more
     return weights, taken, CHANGES
 
 
