@@ -7,7 +7,7 @@ from itertools import islice
 
 import numpy as np
 from astropy.stats import mad_std
-from scipy.fft import fftfreq, get_workers, irfft2, rfft2, rfftfreq
+from scipy.fft import fft, fftfreq, get_workers, ifft, irfft, rfft, rfftfreq
 from scipy.ndimage import binary_erosion, gaussian_filter, map_coordinates
 
 from .components import Components
@@ -69,10 +69,9 @@ def positive_transform(psf, period, sides):
     2D array, shape (ny, nx // 2 + 1) of ``sides``
         As of `scipy.fft.rfft2`, for a PSF with its peak at pixel (0, 0).
     """
-    left_of = _psf_on_coarse_pixels(psf, period, sides)
+    known = _KnownPsf.of(psf, period, sides)
     nothing = np.zeros((sides[0], sides[1] // 2 + 1), np.float32)
-    start = rfft2(left_of(nothing)).real.clip(0)
-    descent = _descend(start, lambda weights: rfft2(left_of(weights)).real)
+    descent = _descend(known.towards(nothing).clip(0), known.towards)
     return next(islice(descent, ITERATIONS - 1, None))
 
 
@@ -103,23 +102,22 @@ def explain_image(weights, psf, period, sides, seen):
     taken : float
         Share of noise that is taken for sidelobes.
     """
-    left_of = _psf_on_coarse_pixels(psf, period, sides)
+    known = _KnownPsf.of(psf, period, sides)
     # The known part counts by the error with which it can be had on coarse pixels, the image by its noise.
-    left = left_of(weights)
-    error = np.sqrt(np.mean(left[left != 0] ** 2))
+    error = np.sqrt(np.mean(known.left_by(weights) ** 2))
     once = _Shown.of(seen, period, sides, weights, error)
     for counted in COUNTED:
-        found, taken, iterations = _before_noise_is_taken(weights, left_of, once.scaled(counted))
+        found, taken, iterations = _before_noise_is_taken(weights, known, once.scaled(counted))
         if iterations >= FEWEST:
             break
     return found, taken
 
 
-def _before_noise_is_taken(weights, left_of, shown):
+def _before_noise_is_taken(weights, known, shown):
     """Weights that explain an image as well, the share of noise that they take, and after how many iterations."""
 
     def towards_both(image, weights):
-        return (rfft2(left_of(weights)).real + shown.towards(image, weights)) / shown.curvature
+        return (known.towards(weights) + shown.towards(image, weights)) / shown.curvature
 
     ignored = shown.of_noise / shown.curvature
     images = shown.image, shown.image + shown.more_noise
@@ -133,19 +131,6 @@ def _before_noise_is_taken(weights, left_of, shown):
                 return weights, taken, iterations
             weights, taken = found, more
     return weights, taken, CHANGES
-
-
-def _psf_on_coarse_pixels(psf, period, sides):
-    """A function of weights: what they leave of a PSF, 0 where it is not known."""
-    known, at = _coarse_pixels(psf.shape, period, sides)
-    target = map_coordinates(psf, at, order=5, mode="mirror").astype(np.float32)
-
-    def left_of(weights):
-        left = np.zeros(sides, np.float32)
-        left[known] = target - irfft2(weights, s=sides)[known]
-        return left
-
-    return left_of
 
 
 def _descend(start, step, ignored=0):
@@ -162,6 +147,57 @@ def _descend(start, step, ignored=0):
 
 
 @dataclass(frozen=True)
+class _Part:
+    """The pixels of a periodic image that are looked at; the transforms leave out the rows that have none of them."""
+
+    sides: tuple
+    rows: np.ndarray
+    columns: np.ndarray
+
+    @classmethod
+    def of(cls, shape, period, sides):
+        """Those of a coarse image, of offset 0 at (0, 0), that lie in an image, and where there, as to interpolate."""
+        steps = [p / side for p, side in zip(period, sides, strict=True)]
+        offsets = [np.arange(-m, m + 1) for m in (int((n - n // 2 - 1) / s) for n, s in zip(shape, steps, strict=True))]
+        at = np.meshgrid(*(n // 2 + o * s for n, o, s in zip(shape, offsets, steps, strict=True)), indexing="ij")
+        return cls(sides, *offsets), at
+
+    def seen(self, transform):
+        """What an image has there, from its transform, as of `scipy.fft.rfft2`."""
+        return irfft(ifft(transform, axis=0)[self.rows], self.sides[1], axis=1)[:, self.columns]
+
+    def transform(self, values):
+        """The transform of an image that has these values there, and else 0."""
+        wide = np.zeros((len(self.rows), self.sides[1]), np.float32)
+        wide[:, self.columns] = values
+        whole = np.zeros((self.sides[0], self.sides[1] // 2 + 1), np.complex64)
+        whole[self.rows] = rfft(wide, axis=1)
+        return fft(whole, axis=0, overwrite_x=True)
+
+
+@dataclass(frozen=True)
+class _KnownPsf:
+    """The part of a PSF that is known, on coarse pixels."""
+
+    part: _Part
+    psf: np.ndarray
+
+    @classmethod
+    def of(cls, psf, period, sides):
+        """A PSF with its peak in the middle, interpolated."""
+        part, at = _Part.of(psf.shape, period, sides)
+        return cls(part, map_coordinates(psf, at, order=5, mode="mirror").astype(np.float32))
+
+    def left_by(self, weights):
+        """What weights leave of it."""
+        return self.psf - self.part.seen(weights)
+
+    def towards(self, weights):
+        """The gradient."""
+        return self.part.transform(self.left_by(weights)).real
+
+
+@dataclass(frozen=True)
 class _Shown:
     """What an image says of weights that explain a PSF but for an error: all on coarse pixels, those in the image.
 
@@ -169,8 +205,7 @@ class _Shown:
     Half of the noise, which has the PSF's spectrum, looks like sidelobes of the sources.
     """
 
-    sides: tuple
-    there: tuple
+    part: _Part
     inside: np.ndarray
     counted: np.ndarray
     image: np.ndarray
@@ -182,7 +217,7 @@ class _Shown:
     def of(cls, seen, period, sides, weights, error):
         """An image in units in which its noise is the error."""
         middle, scale = [n // 2 for n in seen.image.shape], error / seen.noise
-        there, at = _coarse_pixels(seen.image.shape, period, sides)
+        part, at = _Part.of(seen.image.shape, period, sides)
         inside = binary_erosion(np.isfinite(seen.image), iterations=NEAR_BLANKS, border_value=1)
         inside, counted = (
             map_coordinates(mask.astype(np.float32), at, order=0) > 0 for mask in (inside, inside & seen.counted)
@@ -198,7 +233,7 @@ class _Shown:
         width = [side / (2 * n) for side, n in zip(sides, image.shape, strict=True)]
         spectrum = gaussian_filter(weights, width, mode="wrap")
         noise = error * np.sqrt(np.count_nonzero(inside) / 2 * spectrum / spectrum.mean())
-        return cls(sides, there, inside, counted, image, more_noise, waves, noise)
+        return cls(part, inside, counted, image, more_noise, waves, noise)
 
     def scaled(self, factor):
         """The same image, so many times as large beside the PSF."""
@@ -216,15 +251,14 @@ class _Shown:
 
     def see(self, weights):
         """The sources, with the PSF that some weights make, on coarse pixels."""
-        return irfft2(weights * self.waves, s=self.sides)[self.there]
+        return self.part.seen(weights * self.waves)
 
     def towards(self, image, weights):
         """The gradient, where more than noise is left of an image."""
         residual = image - self.see(weights)
         most = OUTLIERS * mad_std(residual[self.inside])
-        left = np.zeros(self.sides, np.float32)
-        left[self.there] = residual.clip(-most, most) * self.inside
-        return (np.conj(self.waves) * rfft2(left)).real
+        left = self.part.transform(residual.clip(-most, most) * self.inside)
+        return (np.conj(self.waves) * left).real
 
     def share_of_noise(self, weights):
         """How much of the noise that was added a change of weights explains."""
@@ -232,11 +266,3 @@ class _Shown:
         if not len(noise):
             return 1.0  # no coarse pixel counts: nothing can be told
         return float(np.vdot(self.see(weights)[self.counted], noise) / np.vdot(noise, noise))
-
-
-def _coarse_pixels(shape, period, sides):
-    """Which pixels of a coarse image, of offset 0 at (0, 0), lie in an image, and where there, as to interpolate."""
-    steps = [p / side for p, side in zip(period, sides, strict=True)]
-    offsets = [np.arange(-m, m + 1) for m in (int((n - n // 2 - 1) / s) for n, s in zip(shape, steps, strict=True))]
-    at = np.meshgrid(*(n // 2 + o * s for n, o, s in zip(shape, offsets, steps, strict=True)), indexing="ij")
-    return np.ix_(*offsets), at
