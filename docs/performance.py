@@ -41,8 +41,7 @@ repository, not in it. Others like them are made by ``python -m export.casa_fiel
 
    For each folder it also leaves a report in one HTML file, with all numbers as ECSV and JSON. The rows of PyBDSF need
    ``pip install ".[evaluate]"``, those of tclean ``".[casa]"`` besides, those of WSClean the Debian package
-   ``wsclean``; where one is missing the command says so, and leaves its rows out. :doc:`how_good` has PyBDSF on the
-   first folder.
+   ``wsclean``; where one is missing the command says so, and leaves its rows out.
 
 Which noise
 -----------
