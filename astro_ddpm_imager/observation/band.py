@@ -126,7 +126,8 @@ def _within_beam(shape, beam_covariance):
 
 def _within_psf(shape, psf, beam_pixels):
     """Frequencies, likewise, at which a PSF measures."""
-    window = _window(np.ones(psf.shape, dtype=bool), min(beam_pixels, min(psf.shape) / 8))
+    edge = min(beam_pixels, min(psf.shape) / 8)
+    window = np.outer(*(_window(np.ones(side, dtype=bool), edge) for side in psf.shape))
     measures = np.abs(rfft2(middle_of(psf * window, shape), s=shape))
     reach = [int(np.ceil(REACH * max(n / m, 1))) for n, m in zip(shape, psf.shape, strict=True)]
     return maximum_filter(measures > SEEN * measures.max(), size=[2 * r + 1 for r in reach], mode=("wrap", "nearest"))
