@@ -3,14 +3,14 @@
 import logging
 
 import numpy as np
-from scipy.ndimage import binary_dilation, map_coordinates, shift
+from scipy.ndimage import binary_dilation, map_coordinates, shift, spline_filter
 
 from ..errors import DirtyImageError
 from .blank import filled_with_zeros
 from .ellipses import fwhm
 from .pixels import blank_sharp_pixels
 
-__all__ = ["checked_psf", "half_power", "middle_of"]
+__all__ = ["checked_psf", "half_power", "middle_of", "peak_on_pixel"]
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,11 @@ FITS = (0.465, 0.525)  # mean of a PSF on the half-power ellipse of the beam tha
 MOST_ELLIPTICAL = 0.05  # amplitude of its second harmonic there
 UNLIKE = (0.4, 0.6)  # all of it below the one or above the other: it is no beam of this PSF
 ELLIPSE = 72  # points
+AROUND = 5  # pixels from the peak, which say where between them it is
+ROUND = 0.15  # of the peak, beside it: less is an error of a pixel
+STEP, ITERATIONS = 0.1, 4  # of Newton; pixels
+BESIDE = 0.02  # pixels: from there on a peak is moved
+SPLINE = 5  # its order
 CUT = 1e-3  # median of absolute values next to what is blank or 0, from which that is not the end of a Gaussian
 
 
@@ -84,6 +89,56 @@ def checked_psf(psf, beam_covariance, belongs=False):
         )
     _check_beam(psf, beam_covariance, belongs)
     return _known_part(psf, centre, beam_pixels)
+
+
+def peak_on_pixel(psf):
+    """A PSF moved by a fraction of a pixel, which is said, if its peak lies between pixels.
+
+    There it lies after pixels were averaged, or the PSF was regridded; sources would be found as far from where they
+    are, and too faint.
+
+    Parameters
+    ----------
+    psf : 2D array
+        NaN where blank.
+
+    Returns
+    -------
+    2D array
+    """
+    known = np.where(np.isfinite(psf), psf, 0.0)
+    peak = np.unravel_index(known.argmax(), known.shape)
+    around = known[tuple(slice(max(p - AROUND, 0), p + AROUND + 1) for p in peak)]
+    if not known[peak] > 0 or around.shape != (2 * AROUND + 1,) * 2:
+        return psf
+    beside = _highest(around / known[peak])
+    if beside is None or np.abs(beside).max() < BESIDE:
+        return psf
+    log.warning(
+        "psf: peaks (%.2f, %.2f) pixels in x and y beside the middle of pixel %s; moved by as much, so that sources "
+        "are where they are", *beside[::-1], tuple(map(int, peak[::-1])),
+    )  # fmt: skip
+    moved = shift(known, -beside, order=SPLINE, mode="nearest")
+    return np.where(known == 0, psf, moved)  # what is blank or padded stays so
+
+
+def _highest(around):
+    """Where (y, x) a function peaks beside the middle of the pixels around it; None if it does not peak smoothly."""
+    near = slice(AROUND - 1, AROUND + 2)
+    if min(around[near, AROUND].min(), around[AROUND, near].min()) < ROUND:
+        return None
+    smooth = spline_filter(around, SPLINE)
+    offsets, beside = STEP * np.mgrid[-1:2, -1:2].reshape(2, 9), np.zeros(2)
+    terms = np.stack([np.ones(9), *offsets, offsets[0] ** 2 / 2, offsets.prod(0), offsets[1] ** 2 / 2], 1)
+    for _ in range(ITERATIONS):
+        values = map_coordinates(smooth, AROUND + beside[:, None] + offsets, order=SPLINE, prefilter=False)
+        _, y, x, yy, xy, xx = np.linalg.lstsq(terms, values)[0]
+        if not (yy < 0 and yy * xx > xy**2):
+            return None
+        beside = beside - np.linalg.solve([[yy, xy], [xy, xx]], [y, x])
+        if np.abs(beside).max() > 1:
+            return None
+    return beside
 
 
 def middle_of(psf, shape):

@@ -34,6 +34,43 @@ def test_psf_off_centre_is_moved_and_said(noise_image, caplog):
     assert "peaks at pixel (x, y) = (47, 50) instead of (48, 48); moved" in caplog.text
 
 
+@pytest.mark.parametrize("beside", [(0.5, 0.5), (0, -0.5), (-0.25, 0.1)])
+def test_a_psf_that_peaks_between_pixels_is_moved_and_said(noise_image, caplog, beside):
+    """Else sources would be found as far from where they are, and too faint, with no word."""
+    psf = gaussian_psf(fwhm=5.0, at=np.add(beside, 48))
+    checked = prepare(noise_image(), psf=psf).psf
+    np.testing.assert_allclose(checked, gaussian_psf(), atol=0.01)
+    assert "psf: peaks (" in caplog.text and "pixels in x and y beside the middle of pixel" in caplog.text
+
+
+def test_a_psf_of_which_four_pixels_were_averaged(noise_image, demo, caplog):
+    """As observers make images smaller, of 2 x 2 pixels: its peak is a quarter of a pixel off, what is 0 stays it."""
+    psf = fits.getdata(demo["psf"]).squeeze().astype(float)
+    y, x = (n // 2 for n in psf.shape)
+    fine = psf[y - 160 : y + 160, x - 160 : x + 160]
+    binned = fine.reshape(160, 2, 160, 2).mean((1, 3))
+    binned[:10] = 0
+    image = noise_image((160, 160), cell=0.2, **ITS_BEAM)
+    expected = psf[y - 160 : y + 160 : 2, x - 160 : x + 160 : 2]
+    checked = prepare(image, psf=binned).psf
+    assert "psf: peaks (-0.25, -0.25) pixels" in caplog.text
+    assert "is blank or 0 beyond" in caplog.text and checked.shape[0] < 160
+    inner = np.s_[50:111, 50:111]
+    middle = tuple(slice(n // 2 - 30, n // 2 + 31) for n in checked.shape)
+    # Averaging makes it wider, too, but nothing of it is to one side.
+    np.testing.assert_allclose(checked[middle], checked[middle][::-1, ::-1], atol=0.01)
+    assert np.abs(binned[inner] - binned[inner][::-1, ::-1]).max() > 0.1
+    np.testing.assert_allclose(checked[middle], expected[inner], atol=0.05)
+
+
+def test_a_pixel_that_is_too_high_does_not_move_a_psf(noise_image, caplog):
+    psf = gaussian_psf()
+    psf[20, 21], psf[20, 22] = 3.0, 0.4
+    checked = prepare(noise_image(), psf=psf).psf
+    np.testing.assert_allclose(checked[40:57, 40:57], gaussian_psf()[40:57, 40:57], atol=1e-12)
+    assert "beside the middle of pixel" not in caplog.text
+
+
 def test_psf_that_is_none(noise_image, demo):
     psf = fits.getdata(demo["psf"]).squeeze().astype(float)
     y, x = (n // 2 for n in psf.shape)
