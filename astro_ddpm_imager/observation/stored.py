@@ -284,7 +284,7 @@ class StoredObservation:
             raise DirtyImageError(
                 f"dirty: every pixel is blank (NaN), or below pblimit={self.pblimit}; lower pblimit or check pb"
             )
-        level, noise = fit_pedestal(pixels, self._beam_area)
+        level, noise = fit_pedestal(pixels, self._beam_area, bool(self.psfs))
         if level is not None:
             log.warning(
                 "dirty: lies on a pedestal of up to %.3g Jy/beam, %.2g times the noise, which no interferometer "
