@@ -15,7 +15,6 @@ from astropy.wcs.utils import proj_plane_pixel_area
 
 from ..errors import DirtyImageError
 from .fits_files import IMAGE_HDUS
-from .psf import peak_on_pixel
 from .reading import read_image, select_plane
 from .slices import with_fits_wcs
 
@@ -195,8 +194,6 @@ def as_companion(image, name, dirty, dtype=float):
         image.data = image.data / 100
     if image.mask is not None:
         image.data = np.where(image.mask, np.nan, image.data)
-    if name == "psf":
-        image.data = peak_on_pixel(image.data)
     return image
 
 

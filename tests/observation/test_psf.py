@@ -3,6 +3,7 @@
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.nddata import CCDData
 from scipy.ndimage import affine_transform
@@ -40,7 +41,7 @@ def test_a_psf_that_peaks_between_pixels_is_moved_and_said(noise_image, caplog, 
     psf = gaussian_psf(fwhm=5.0, at=np.add(beside, 48))
     checked = prepare(noise_image(), psf=psf).psf
     np.testing.assert_allclose(checked, gaussian_psf(), atol=0.01)
-    assert "psf: peaks (" in caplog.text and "pixels in x and y beside the middle of pixel" in caplog.text
+    assert "psf: peaks (" in caplog.text and "pixels in x and y beside the middle of one; moved" in caplog.text
 
 
 def test_a_psf_of_which_four_pixels_were_averaged(noise_image, demo, caplog):
@@ -68,7 +69,43 @@ def test_a_pixel_that_is_too_high_does_not_move_a_psf(noise_image, caplog):
     psf[20, 21], psf[20, 22] = 3.0, 0.4
     checked = prepare(noise_image(), psf=psf).psf
     np.testing.assert_allclose(checked[40:57, 40:57], gaussian_psf()[40:57, 40:57], atol=1e-12)
-    assert "beside the middle of pixel" not in caplog.text
+    assert "beside the middle" not in caplog.text
+
+
+def test_a_psf_that_a_primary_beam_makes_stronger_on_one_side_stays_where_it_is(noise_image, demo, caplog):
+    """Its highest value is beside its middle, where the source is."""
+    psf = fits.getdata(demo["psf"]).squeeze().astype(float)
+    y, x = (n // 2 for n in psf.shape)
+    psf = psf[y - 48 : y + 48, x - 48 : x + 48] * np.exp(-np.arange(-48, 48) / 60)
+    given = psf.copy()
+    np.testing.assert_array_equal(prepare(noise_image(**ITS_BEAM), psf=psf).psf, given)
+    assert "beside the middle" not in caplog.text
+
+
+def test_sharp_fringes_that_are_faint_are_no_errors(noise_image, caplog):
+    """A smooth PSF, but for what ends its baselines: a thousandth of its peak."""
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(192), np.fft.fftfreq(192)))
+    transfer = np.where(frequency < 0.33, np.exp(-89 * frequency**2), 0)
+    psf = np.fft.fftshift(np.fft.ifft2(transfer).real)
+    checked = prepare(noise_image(), psf=psf / psf.max()).psf
+    np.testing.assert_allclose(checked, psf / psf.max(), atol=1e-12)
+    assert "psf" not in caplog.text
+
+
+@pytest.mark.parametrize("given", [(1, 2, 3), (1,)])
+def test_psfs_of_places_that_are_no_pairs(noise_image, tmp_path, given):
+    psfs = [tuple(gaussian_psf() for _ in given)]
+    with pytest.raises(TypeError, match=r"psf: each of several is an image with a WCS, or a pair .*; got tuple"):
+        StoredObservation(noise_image(), {"psf": psfs}, None, tmp_path, 0.2, None)
+    with pytest.raises(TypeError, match=r"psf: each of several .*psf=\[\(SkyCoord\(...\), psf\), ...\]; got SkyCoord"):
+        StoredObservation(noise_image(), {"psf": (SkyCoord(150, 2, unit="deg"), psfs[0][0])}, None, tmp_path, 0.2, None)
+
+
+def test_a_psf_that_peaks_between_pixels_is_moved_in_tiles_too(noise_image, tmp_path):
+    psf = gaussian_psf(at=(48.5, 48.25))
+    (stored,) = StoredObservation(noise_image(), {"psf": psf}, None, tmp_path, 0.2, None).psfs
+    np.testing.assert_allclose(stored.near, gaussian_psf(), atol=0.01)
+    np.testing.assert_allclose(stored.plane.opened(), gaussian_psf(), atol=0.01)
 
 
 def test_psf_that_is_none(noise_image, demo):
