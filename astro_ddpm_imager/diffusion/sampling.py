@@ -96,16 +96,19 @@ def evenly_in_log_ratio(schedule, steps):
     ----------
     schedule : `LinearSchedule`
     steps : int
-        How many, at least 1; a few less where the schedule is too coarse for them.
+        How many, at least 1 and at most T; where the schedule is too coarse for them, they are next to each other.
 
     Returns
     -------
-    1D array of int, decreasing, from T - 1; the last ones have a ratio of up to exp(``SETTLED``).
+    1D array of int, shape (steps,), decreasing, from T - 1; the last ones have a ratio of up to exp(``SETTLED``),
+    or more if there are not as many steps up to there.
     """
     log_ratio = schedule.log_ratio
     width = (SETTLED - log_ratio[-1]) / (FIRST + max(0, steps - 2))
     wanted = np.append(log_ratio[-1], log_ratio[-1] + width * (FIRST + np.arange(steps - 1)))
-    return np.unique(np.round(np.interp(wanted, log_ratio[::-1], np.arange(schedule.steps)[::-1])).astype(int))[::-1]
+    times = np.round(np.interp(wanted, log_ratio[::-1], np.arange(schedule.steps)[::-1])).astype(int)[::-1]
+    number = np.arange(steps)
+    return np.minimum(np.maximum.accumulate(times - number), schedule.steps - steps)[::-1] + number[::-1]
 
 
 def ddpm(predict, draw, schedule, steps):

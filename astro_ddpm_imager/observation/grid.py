@@ -136,7 +136,7 @@ class ModelGrid:
             Values per beam, in units of the noise; blank pixels (NaN) count as 0.
         beam_covariance : 2D array, shape (2, 2), optional
             Second moments of the beam, pixels squared, order x, y: with them
-            the image is continued by a beam beyond its edges. One that ends
+            the image is continued by two beams beyond its edges. One that ends
             there in zeros is not band-limited, and a source at the edge loses
             a third of its flux.
 

@@ -73,7 +73,7 @@ class GriddedObservation:
         noise = np.maximum(grid.sample(np.broadcast_to(observation.noise_ratio, observation.shape)), 1)
         bright, bright_seen = bright_sky(observation, grid), 0
         if observation.bright is not None:
-            seen = grid.to_model(observation.bright_seen / observation.rms)
+            seen = grid.to_model(observation.bright_seen / observation.rms, observation.beam_covariance)
             bright_seen = np.where(pb > 0, seen, 0)
         beam = observation.beam_covariance / np.outer(grid.ratio[::-1], grid.ratio[::-1])
         dirty = np.where(pb > 0, dirty, 0)

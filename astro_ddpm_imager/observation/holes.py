@@ -8,6 +8,7 @@ __all__ = ["continue_edges", "interpolate", "like_nearest", "small_holes"]
 
 LARGEST_HOLE = 0.75  # beams from its middle to the nearest pixel that is known
 REACH = 1.5  # beams: farthest pixel that says something of a missing one
+FADED = 2.0  # beams: beyond an edge nothing is left of a source at it, at whose end it would ring all along the image
 NEIGHBOURS = 80
 CHUNK = 4096  # pixels at once, to bound memory
 ROUNDING = 1e-6  # relative variance of pixels that no sky explains: keeps the equations solvable
@@ -95,7 +96,7 @@ def interpolate(image, missing, beam_covariance):
 
 
 def continue_edges(image, shape, beam_covariance):
-    """Continue an image beyond its edges by a beam, line by line, where it does not end in blank pixels.
+    """Continue an image beyond its edges by two beams, line by line, where it does not end in blank pixels.
 
     The same interpolation, of a line that wraps around: what is on both sides
     of the padding tells what is in it.
@@ -117,7 +118,7 @@ def continue_edges(image, shape, beam_covariance):
     for axis, deviation in zip((0, 1), 1 / np.sqrt(np.diag(np.linalg.inv(beam_covariance)))[::-1], strict=True):
         lines, (n, period) = np.moveaxis(image, axis, -1), (shape[axis], image.shape[axis])
         fwhm = gaussian_sigma_to_fwhm * deviation
-        beyond, used = (min(int(np.ceil(beams * fwhm)), n // 2) for beams in (1, REACH))
+        beyond, used = (min(int(np.ceil(beams * fwhm)), n // 2) for beams in (FADED, REACH))
         missing = np.arange(n, period)
         missing = missing[np.minimum(missing - n + 1, period - missing) <= beyond]
         near = np.concatenate([np.arange(n - used, n), np.arange(period, period + used)])

@@ -172,6 +172,8 @@ def as_companion(image, name, dirty, dtype=float):
             said = str(error)
             raise type(error)(said if said.startswith(f"{name}:") else f"{name}: {said}") from error
     _check_real(image.data, name)
+    if image.data.ndim != 2:
+        raise DirtyImageError(f"{name}: is an array of shape {image.shape}, not one plane (ny, nx); choose one")
     if name != "psf" and image.shape != dirty.shape:
         raise DirtyImageError(
             f"{name}: has shape {image.shape} (ny, nx), but the dirty image {dirty.shape}; "
@@ -188,7 +190,7 @@ def as_companion(image, name, dirty, dtype=float):
         if name != "psf":
             _check_place(image.wcs, dirty, name)
     image.data = np.asarray(image.data, dtype=dtype)
-    if name == "pb" and image.unit == u.percent:
+    if name == "pb" and u.percent in (image.unit, u.Unit(str(image.meta.get("BUNIT", "")), parse_strict="silent")):
         image.data = image.data / 100
     if image.mask is not None:
         image.data = np.where(image.mask, np.nan, image.data)

@@ -17,16 +17,18 @@ FEWEST_BLOCKS = 8  # four always lie on a plane, nearly, for instance in the bow
 ROUGHEST = 0.8  # times the noise: scatter of the levels that is no more the noise of medians
 FULLEST = 0.25  # of a block: what is finite, at least, for its level to count
 UNEVEN = 0.3  # of the plane: how far the levels may scatter about it (root mean squares)
+BALANCED = 0.5  # of the plane: an image whose mean is higher has a bowl, and sources above it
 
 
-def fit_pedestal(data, beam_area):
+def fit_pedestal(data, beam_area, psf=False):
     """The plane beneath an image, if there is one.
 
     Without the shortest baselines a dirty image has no mean, and it has no
     gradient from edge to edge. So where the levels (medians) of blocks of the
     image all lie on one plane that differs from 0 by more than the noise, that
     is no sky. Emission does not make such planes: it fills some blocks and
-    not others, which decides here, or is not seen at all.
+    not others, which decides here, or is not seen at all. Many sources all over
+    a small field lie in a bowl that may be one: it lacks what is in them.
 
     Parameters
     ----------
@@ -34,6 +36,8 @@ def fit_pedestal(data, beam_area):
         NaN where blank.
     beam_area : float
         Pixels.
+    psf : bool, optional
+        Whether it is given, so that bowls around sources are known.
 
     Returns
     -------
@@ -41,7 +45,7 @@ def fit_pedestal(data, beam_area):
     noise : float
         Median of the noise in the blocks.
     """
-    levels, noise, y, x = _block_levels(data, beam_area)
+    levels, means, noise, y, x = _block_levels(data, beam_area)
     if len(levels) < FEWEST_BLOCKS or noise == 0:
         return None, noise
     # Positions from -0.5 to 0.5, so that all coefficients are levels; in units of the noise, a few blocks may be off.
@@ -52,13 +56,15 @@ def fit_pedestal(data, beam_area):
     scatter = np.sqrt(np.mean((levels / noise - model) ** 2))
     if np.abs(model).max() < LARGEST or scatter > min(UNEVEN * np.sqrt(np.mean(model**2)), ROUGHEST):
         return None, noise
+    if psf and model.mean() < 0 and means.mean() > BALANCED * noise * model.mean():
+        return None, noise
     rows, columns = (np.arange(n) / max(n - 1, 1) - 0.5 for n in data.shape)
     constant, slope_y, slope_x = noise * fitted.x
     return constant + slope_y * rows[:, None] + slope_x * columns, noise
 
 
 def _block_levels(data, beam_area):
-    """Medians of the blocks of an image, the median of their noise, and where they lie (pixels)."""
+    """Medians and means of the blocks of an image, the median of their noise, and where they lie (pixels)."""
     blocks = int(np.clip(np.sqrt(data.size / (FEWEST_BEAMS * beam_area)), 2, BLOCKS))
     rows, columns = (np.array_split(np.arange(n), blocks) for n in data.shape)
     found = []
@@ -68,12 +74,13 @@ def _block_levels(data, beam_area):
             finite = np.isfinite(block)
             if finite.mean() > FULLEST:
                 y, x = np.argwhere(finite).mean(0)
-                found.append((np.median(block[finite]), mad_std(block[finite]), row[0] + y, column[0] + x))
-    levels, noises, y, x = np.reshape(found, (-1, 4)).T
-    return levels, float(np.median(noises)) if len(noises) else 0.0, y, x
+                level, mean, scatter = (measure(block[finite]) for measure in (np.median, np.mean, mad_std))
+                found.append((level, mean, scatter, row[0] + y, column[0] + x))
+    levels, means, noises, y, x = np.reshape(found, (-1, 5)).T
+    return levels, means, float(np.median(noises)) if len(noises) else 0.0, y, x
 
 
-def subtract_pedestal(data, beam_area):
+def subtract_pedestal(data, beam_area, psf=False):
     """Take such a plane away, and say so.
 
     It is subtracted, not refused: it holds nothing that the interferometer has
@@ -85,12 +92,14 @@ def subtract_pedestal(data, beam_area):
         NaN where blank.
     beam_area : float
         Pixels.
+    psf : bool, optional
+        As of `fit_pedestal`.
 
     Returns
     -------
     2D array
     """
-    plane, noise = fit_pedestal(data, beam_area)
+    plane, noise = fit_pedestal(data, beam_area, psf)
     if plane is None:
         return data
     inside = np.isfinite(data)

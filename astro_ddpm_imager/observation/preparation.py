@@ -232,7 +232,7 @@ def _without_faults(data, covariance, psf, whole, belongs):
     data = blank_constant(data, beam_area, "dirty")
     data = blank_sharp_pixels(data, covariance, "dirty")
     if whole:
-        data = subtract_pedestal(data, beam_area)
+        data = subtract_pedestal(data, beam_area, psf is not None)
     rms = float(mad_std(data[np.isfinite(data)]))
     if rms == 0:
         raise DirtyImageError(

@@ -3,14 +3,14 @@
 import logging
 
 import numpy as np
-from scipy.ndimage import binary_dilation, map_coordinates, shift
+from scipy.ndimage import binary_dilation, map_coordinates, shift, spline_filter
 
 from ..errors import DirtyImageError
 from .blank import filled_with_zeros
 from .ellipses import fwhm
 from .pixels import blank_sharp_pixels
 
-__all__ = ["checked_psf", "half_power", "middle_of"]
+__all__ = ["checked_psf", "half_power", "middle_of", "peak_on_pixel"]
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,14 @@ FITS = (0.465, 0.525)  # mean of a PSF on the half-power ellipse of the beam tha
 MOST_ELLIPTICAL = 0.05  # amplitude of its second harmonic there
 UNLIKE = (0.4, 0.6)  # all of it below the one or above the other: it is no beam of this PSF
 ELLIPSE = 72  # points
-CUT = 1e-3  # median of absolute values next to what is blank or 0, from which that is not the end of a Gaussian
+AROUND = 5  # pixels from the peak, which say where between them it is
+ROUND = 0.15  # of the peak, beside it: less is an error of a pixel
+STEP, ITERATIONS = 0.1, 4  # of Newton; pixels
+BESIDE = 0.02  # pixels: from there on a peak is moved
+MORE_EVEN = 0.5  # times what is not symmetric before: else it is a primary beam that falls there, as in a mosaic
+SPLINE = 5  # its order
+CUT = 1e-3  # median of absolute values next to what is blank or 0, from which that is not the end of a Gaussian; less
+# is no sidelobe that matters
 
 
 def checked_psf(psf, beam_covariance, belongs=False):
@@ -60,8 +67,10 @@ def checked_psf(psf, beam_covariance, belongs=False):
     if not (np.nan_to_num(psf) > 0).any():
         highest = np.nanmax(psf) if np.isfinite(psf).any() else np.nan
         raise DirtyImageError(f"psf: its largest value is {highest:g}; a PSF is 1 at its centre")
-    # In the middle, where it may peak a little off, what is too sharp is no error of a pixel.
-    psf = blank_sharp_pixels(psf, beam_covariance, "psf", beams < MIDDLE)
+    # In the middle, where it may peak a little off, what is too sharp is no error of a pixel, nor are faint fringes.
+    faint = np.abs(psf) < CUT * np.nanmax(psf)
+    psf = blank_sharp_pixels(psf, beam_covariance, "psf", faint | (beams < MIDDLE))
+    psf = peak_on_pixel(psf)
     peak = np.nanmax(psf)
     if abs(peak - 1) > 0.01:
         log.warning("psf: peaks at %.4g instead of 1; normalised", peak)
@@ -84,6 +93,78 @@ def checked_psf(psf, beam_covariance, belongs=False):
         )
     _check_beam(psf, beam_covariance, belongs)
     return _known_part(psf, centre, beam_pixels)
+
+
+def peak_on_pixel(psf, middle=None):
+    """A PSF moved by a fraction of a pixel, which is said, if its peak lies between pixels.
+
+    There it lies after pixels were averaged, or the PSF was regridded; sources would be found as far from where they
+    are, and too faint. That it is symmetric then tells it from one that something makes stronger on one side.
+
+    Parameters
+    ----------
+    psf : 2D array
+        NaN where blank.
+    middle : 2D array, optional
+        What is around its peak, if all of it is large.
+
+    Returns
+    -------
+    2D array
+    """
+    known = _known(psf if middle is None else middle)
+    peak = np.unravel_index(known.argmax(), known.shape)
+    # Far from there, it may be cut off or wrapped on one side.
+    reach = [min(p, n - 1 - p) // 2 for p, n in zip(peak, known.shape, strict=True)]
+    if not known[peak] > 0 or min(reach) < AROUND:
+        return psf
+    near, around = (
+        tuple(slice(p - r, p + r + 1) for p, r in zip(peak, reaches, strict=True)) for reaches in (reach, 2 * [AROUND])
+    )
+    beside = _highest(known[around] / known[peak])
+    if beside is None or np.abs(beside).max() < BESIDE:
+        return psf
+    if _odd(_moved(known, -beside)[near]) > MORE_EVEN * _odd(known[near]):
+        return psf
+    log.warning(
+        "psf: peaks (%.2f, %.2f) pixels in x and y beside the middle of one; moved by as much, so that sources are "
+        "where they are", *beside[::-1],
+    )  # fmt: skip
+    return _moved(psf, -beside)
+
+
+def _moved(psf, by):
+    """A PSF moved by less than a pixel (y, x); what is blank or padded stays so."""
+    known = _known(psf)
+    return np.where(known == 0, psf, shift(known, by, order=SPLINE, mode="nearest"))
+
+
+def _known(psf):
+    return np.where(np.isfinite(psf), psf, np.zeros((), psf.dtype))
+
+
+def _odd(image):
+    """The standard deviation of what is not symmetric in an image about its middle."""
+    return (image - image[::-1, ::-1]).std()
+
+
+def _highest(around):
+    """Where (y, x) a function peaks beside the middle of the pixels around it; None if it does not peak smoothly."""
+    near = slice(AROUND - 1, AROUND + 2)
+    if min(around[near, AROUND].min(), around[AROUND, near].min()) < ROUND:
+        return None
+    smooth = spline_filter(around, SPLINE)
+    offsets, beside = STEP * np.mgrid[-1:2, -1:2].reshape(2, 9), np.zeros(2)
+    terms = np.stack([np.ones(9), *offsets, offsets[0] ** 2 / 2, offsets.prod(0), offsets[1] ** 2 / 2], 1)
+    for _ in range(ITERATIONS):
+        values = map_coordinates(smooth, AROUND + beside[:, None] + offsets, order=SPLINE, prefilter=False)
+        _, y, x, yy, xy, xx = np.linalg.lstsq(terms, values)[0]
+        if not (yy < 0 and yy * xx > xy**2):
+            return None
+        beside = beside - np.linalg.solve([[yy, xy], [xy, xx]], [y, x])
+        if np.abs(beside).max() > 1:
+            return None
+    return beside
 
 
 def middle_of(psf, shape):
@@ -188,7 +269,7 @@ def _check_symmetry(psf, centre):
     """Fail if an image is not nearly symmetric, as it is whose transform is real."""
     # Near the middle: far from there, it may be cut off or wrapped on one side.
     inner = np.nan_to_num(psf[tuple(slice(c - c // 2, c + c // 2 + 1) for c in centre)])
-    odd, all_of_it = (inner - inner[::-1, ::-1]).std(), inner.std()
+    odd, all_of_it = _odd(inner), inner.std()
     if odd > MOST_ODD * all_of_it:
         raise DirtyImageError(
             f"psf: is not symmetric about its peak, by {odd / all_of_it:.2g} of its standard deviation, as a dirty "

@@ -22,7 +22,7 @@ from .pixels import blank_sharp_pixels
 from .planes import Plane
 from .preparation import beam_explained, beam_of, brightness_of, warn_polarised
 from .primary_beam import check_pb, check_uncorrected, within_limit
-from .psf import checked_psf, middle_of
+from .psf import checked_psf, middle_of, peak_on_pixel
 from .restored import warn_restored
 from .whole import Part, check_whole
 
@@ -193,7 +193,13 @@ class StoredObservation:
             raise DirtyImageError("psf=[]: must hold one PSF at least; leave psf out if there is none")
         found = []
         for each in given if several else [given]:
-            position, psf = each if isinstance(each, tuple) else (None, each)
+            pair = each if are_several(each) else (None, each)
+            if len(pair) != 2 or isinstance(each, SkyCoord):
+                raise TypeError(
+                    "psf: each of several is an image with a WCS, or a pair of the SkyCoord of its place and an image, "
+                    f"as in psf=[(SkyCoord(...), psf), ...]; got {type(each).__name__}"
+                )
+            position, psf = pair
             psf = as_companion(psf() if callable(psf) else psf, "psf", image, np.float32)
             found.append((position, several, psf))
         self.inputs["psf"] = origin(found[0][2])
@@ -221,7 +227,9 @@ class StoredObservation:
         peak = tuple(n // 2 for n in psf.shape)
         if "pb" in self.planes:
             psf.data = mosaic_psf(psf, self.planes["pb"].opened(), image, (y, x))
-        near = middle_of(psf.data, [PSF_REACH * min(self.side, n) for n in self.shape])
+        window = [PSF_REACH * min(self.side, n) for n in self.shape]
+        psf.data = peak_on_pixel(psf.data, middle_of(psf.data, window))
+        near = middle_of(psf.data, window)
         middle = tuple(n // 2 for n in near.shape)
         highest = np.unravel_index(np.nanargmax(np.nan_to_num(near)), near.shape)
         peak = tuple(p + int(h) - m for p, h, m in zip(peak, highest, middle, strict=True))
@@ -284,7 +292,7 @@ class StoredObservation:
             raise DirtyImageError(
                 f"dirty: every pixel is blank (NaN), or below pblimit={self.pblimit}; lower pblimit or check pb"
             )
-        level, noise = fit_pedestal(pixels, self._beam_area)
+        level, noise = fit_pedestal(pixels, self._beam_area, bool(self.psfs))
         if level is not None:
             log.warning(
                 "dirty: lies on a pedestal of up to %.3g Jy/beam, %.2g times the noise, which no interferometer "

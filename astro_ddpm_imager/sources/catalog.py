@@ -124,8 +124,8 @@ def build_catalog(sources, grid, dirty, residual, reliability, meta):
     misfit &= sources.fraction > IN_IMAGE
     sky, scale = on_sky(dirty.wcs, x, y)
     major, minor, pa = _axes(covariance, scale)
-    pixel_variance = np.stack([(sources.x_err * ratio[0]) ** 2, (sources.y_err * ratio[1]) ** 2], -1)
-    world_err = np.sqrt((scale**2 @ pixel_variance[:, :, None])[:, :, 0])
+    pixel_err = np.stack([sources.x_err * ratio[0], sources.y_err * ratio[1]], -1)
+    world_err = _turned_errors(pixel_err, dirty.beam_covariance + 2 * covariance, scale)
 
     values = {
         "source_id": np.arange(1, len(sources) + 1),
@@ -255,6 +255,17 @@ def _agreeing(covariance, area, beam):
     root = linear + np.sqrt(linear**2 + 4 * more * np.linalg.det(covariance).clip(0))
     factor = np.divide(2 * more, root, out=np.ones_like(more), where=root > 0)
     return covariance * factor.clip(0, LARGEST)[:, None, None]
+
+
+def _turned_errors(errors, seen, scale):
+    """Errors on the sky, shape (n, 2), of positions in pixels, from those in x and y.
+
+    They are correlated as the likelihood has it, whose errors are in proportion to the axes of what is seen (Condon
+    1997, PASP 109, 166): in noise with the covariance of the beam B, of a source of covariance C those of B + 2 C.
+    """
+    shares = errors / np.sqrt(np.diagonal(seen, axis1=1, axis2=2))
+    covariance = shares[:, :, None] * seen * shares[:, None, :]
+    return np.sqrt(np.diagonal(scale @ covariance @ np.swapaxes(scale, 1, 2), axis1=1, axis2=2))
 
 
 def _on_pixels(sources, grid, shape):

@@ -70,15 +70,20 @@ def test_few_steps_keep_the_number_and_the_flux_of_rare_sources(steps):
     assert sources.std() == pytest.approx(SOURCE[1], rel=0.1 if steps > 5 else 0.3)
 
 
-@pytest.mark.parametrize("steps", [1, 2, 7, 300])
+@pytest.mark.parametrize("steps", [1, 2, 7, 300, 900])
 def test_steps_lead_from_noise_to_a_clear_image(steps):
     schedule = LinearSchedule()
     times = evenly_in_log_ratio(schedule, steps)
-    assert times[0] == 999 and (np.diff(times) < 0).all() and len(times) <= steps
+    assert times[0] == 999 and (np.diff(times) < 0).all() and len(times) == steps
     if steps > 1:
         assert schedule.noise[times[-1]] == pytest.approx(0.08, abs=0.005)
-    if steps == 7:
-        assert len(times) == steps
+
+
+@pytest.mark.parametrize("steps", [990, 1000])
+def test_as_many_steps_as_there_are_go_to_the_last_one(steps):
+    times = evenly_in_log_ratio(LinearSchedule(), steps)
+    np.testing.assert_array_equal(times[-980:], np.arange(1000 - steps, 1980 - steps)[::-1])
+    assert times[0] == 999 and (np.diff(times) < 0).all() and len(times) == steps
 
 
 def test_schedule_goes_from_signal_to_noise():

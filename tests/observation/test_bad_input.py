@@ -54,6 +54,12 @@ def test_other_shape(noise_image, name):
         prepare(noise_image(), **{name: np.ones((96, 90))})
 
 
+@pytest.mark.parametrize("shape", [(96,), (3, 96, 96)])
+def test_a_companion_of_several_planes_or_a_row(noise_image, shape):
+    with pytest.raises(DirtyImageError, match=r"psf: is an array of shape \(.*96,?\), not one plane \(ny, nx\)"):
+        prepare(noise_image(), psf=np.ones(shape))
+
+
 def test_a_psf_of_a_few_beams(noise_image):
     with pytest.raises(DirtyImageError, match=r"psf: has 20 x 96 pixels; it needs at least 5 beams, 25 pixels, a side"):
         prepare(noise_image(), psf=gaussian_psf(shape=(96, 20)))

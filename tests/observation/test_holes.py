@@ -181,3 +181,13 @@ def test_beyond_its_edges_an_image_is_no_louder(smoothing):
         last = np.flatnonzero(grid.sample(np.ones((n, n))).any(0))[-1]
         louder.append(model[:-5, last].std() / model[5:-5, 5:-5].std())
     assert np.mean(louder) < (1.6 if smoothing < 1 else 1.1)
+
+
+@pytest.mark.parametrize("beyond", [1.0, 3.0])
+def test_a_source_just_outside_does_not_come_round_to_the_other_edge(beyond):
+    """It ends in the padding, beyond which the other edge lies: there were sources of S/N 20 at the same height."""
+    y, x = np.mgrid[:200, :200]
+    image = 1000 * np.exp(-0.5 * ((y - 100) ** 2 + (x - 199 - beyond) ** 2) / SIGMA**2)
+    grid = ModelGrid((200, 200), BEAM, 2.2, 8)
+    model = grid.to_model(image, np.eye(2) * SIGMA**2)
+    assert np.abs(model[:, :10]).max() < 1

@@ -298,11 +298,15 @@ def test_a_slice_without_a_pixel(hdu):
         prepare(image[5:6])
 
 
-@pytest.mark.parametrize("kind", ["Quantity", "CCDData", "NDData"])
-def test_a_primary_beam_in_percent(noise_image, kind):
+@pytest.mark.parametrize("kind", ["Quantity", "CCDData", "NDData", "file", "HDU"])
+def test_a_primary_beam_in_percent(noise_image, kind, tmp_path):
     percent = 100 * np.linspace(0.5, 1, 96) * np.ones((96, 1))
     image = noise_image()
+    hdu = fits.PrimaryHDU(percent, image.wcs.to_header() + fits.Header({"BUNIT": "%"}))
+    hdu.writeto(tmp_path / "pb.fits")
     given = {
+        "file": tmp_path / "pb.fits",
+        "HDU": hdu,
         "Quantity": percent * u.percent,
         "CCDData": CCDData(percent, unit="percent", wcs=image.wcs),
         "NDData": NDData(percent, unit="percent"),

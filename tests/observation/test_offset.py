@@ -62,6 +62,33 @@ def test_emission_is_no_pedestal(seen, size, number, snr, caplog):
     assert "pedestal" not in caplog.text
 
 
+@pytest.fixture(scope="module")
+def crowded():
+    """Sources all over a field of 20 beams, and a PSF that measures neither large scales nor, so, a mean."""
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(200), np.fft.fftfreq(200)))
+    transfer = np.exp(-90 * frequency**2) * -np.expm1(-5400 * frequency**2)
+    psf = np.fft.fftshift(np.fft.ifft2(transfer).real)
+    rng = np.random.default_rng(5)
+    sky = np.zeros((200, 200))
+    sky[tuple(rng.integers(5, 95, (2, 20)))] = rng.uniform(25, 75, 20) * RMS / psf.max()
+    noise = np.fft.ifft2(np.fft.fft2(rng.standard_normal((200, 200))) * np.sqrt(transfer)).real
+    data = np.fft.ifft2(np.fft.fft2(sky) * transfer).real + RMS * noise / noise.std()
+    return data[:100, :100], psf / psf.max()
+
+
+def test_the_bowl_of_many_sources_is_no_pedestal(noise_image, crowded, caplog):
+    """It is below the noise all over the image, and subtracted, as it was, fluxes were a tenth too high."""
+    data, psf = crowded
+    assert np.median(data) < -RMS < 0 < data.mean()
+    dirty = noise_image((100, 100))
+    dirty.data = data
+    np.testing.assert_array_equal(prepare(dirty, psf=psf).data, data)
+    assert "pedestal" not in caplog.text
+    dirty.data = data - 3 * RMS
+    prepare(dirty, psf=psf)
+    assert "dirty: lies on a pedestal" in caplog.text
+
+
 def test_a_restored_image_of_a_large_source_has_none(seen):
     """Emission all over most of it, positive, as CLEAN and short spacings leave it."""
     y, x = np.indices(seen.shape) - 80

@@ -3,6 +3,7 @@
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.nddata import CCDData
 from scipy.ndimage import affine_transform
@@ -32,6 +33,79 @@ def test_psf_off_centre_is_moved_and_said(noise_image, caplog):
     np.testing.assert_allclose(checked, gaussian_psf(), atol=1e-12)
     assert "peaks at 2 instead of 1; normalised" in caplog.text
     assert "peaks at pixel (x, y) = (47, 50) instead of (48, 48); moved" in caplog.text
+
+
+@pytest.mark.parametrize("beside", [(0.5, 0.5), (0, -0.5), (-0.25, 0.1)])
+def test_a_psf_that_peaks_between_pixels_is_moved_and_said(noise_image, caplog, beside):
+    """Else sources would be found as far from where they are, and too faint, with no word."""
+    psf = gaussian_psf(fwhm=5.0, at=np.add(beside, 48))
+    checked = prepare(noise_image(), psf=psf).psf
+    np.testing.assert_allclose(checked, gaussian_psf(), atol=0.01)
+    assert "psf: peaks (" in caplog.text and "pixels in x and y beside the middle of one; moved" in caplog.text
+
+
+def test_a_psf_of_which_four_pixels_were_averaged(noise_image, demo, caplog):
+    """As observers make images smaller, of 2 x 2 pixels: its peak is a quarter of a pixel off, what is 0 stays it."""
+    psf = fits.getdata(demo["psf"]).squeeze().astype(float)
+    y, x = (n // 2 for n in psf.shape)
+    fine = psf[y - 160 : y + 160, x - 160 : x + 160]
+    binned = fine.reshape(160, 2, 160, 2).mean((1, 3))
+    binned[:10] = 0
+    image = noise_image((160, 160), cell=0.2, **ITS_BEAM)
+    expected = psf[y - 160 : y + 160 : 2, x - 160 : x + 160 : 2]
+    checked = prepare(image, psf=binned).psf
+    assert "psf: peaks (-0.25, -0.25) pixels" in caplog.text
+    assert "is blank or 0 beyond" in caplog.text and checked.shape[0] < 160
+    inner = np.s_[50:111, 50:111]
+    middle = tuple(slice(n // 2 - 30, n // 2 + 31) for n in checked.shape)
+    # Averaging makes it wider, too, but nothing of it is to one side.
+    np.testing.assert_allclose(checked[middle], checked[middle][::-1, ::-1], atol=0.01)
+    assert np.abs(binned[inner] - binned[inner][::-1, ::-1]).max() > 0.1
+    np.testing.assert_allclose(checked[middle], expected[inner], atol=0.05)
+
+
+def test_a_pixel_that_is_too_high_does_not_move_a_psf(noise_image, caplog):
+    psf = gaussian_psf()
+    psf[20, 21], psf[20, 22] = 3.0, 0.4
+    checked = prepare(noise_image(), psf=psf).psf
+    np.testing.assert_allclose(checked[40:57, 40:57], gaussian_psf()[40:57, 40:57], atol=1e-12)
+    assert "beside the middle" not in caplog.text
+
+
+def test_a_psf_that_a_primary_beam_makes_stronger_on_one_side_stays_where_it_is(noise_image, demo, caplog):
+    """Its highest value is beside its middle, where the source is."""
+    psf = fits.getdata(demo["psf"]).squeeze().astype(float)
+    y, x = (n // 2 for n in psf.shape)
+    psf = psf[y - 48 : y + 48, x - 48 : x + 48] * np.exp(-np.arange(-48, 48) / 60)
+    given = psf.copy()
+    np.testing.assert_array_equal(prepare(noise_image(**ITS_BEAM), psf=psf).psf, given)
+    assert "beside the middle" not in caplog.text
+
+
+def test_sharp_fringes_that_are_faint_are_no_errors(noise_image, caplog):
+    """A smooth PSF, but for what ends its baselines: a thousandth of its peak."""
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(192), np.fft.fftfreq(192)))
+    transfer = np.where(frequency < 0.33, np.exp(-89 * frequency**2), 0)
+    psf = np.fft.fftshift(np.fft.ifft2(transfer).real)
+    checked = prepare(noise_image(), psf=psf / psf.max()).psf
+    np.testing.assert_allclose(checked, psf / psf.max(), atol=1e-12)
+    assert "psf" not in caplog.text
+
+
+@pytest.mark.parametrize("given", [(1, 2, 3), (1,)])
+def test_psfs_of_places_that_are_no_pairs(noise_image, tmp_path, given):
+    psfs = [tuple(gaussian_psf() for _ in given)]
+    with pytest.raises(TypeError, match=r"psf: each of several is an image with a WCS, or a pair .*; got tuple"):
+        StoredObservation(noise_image(), {"psf": psfs}, None, tmp_path, 0.2, None)
+    with pytest.raises(TypeError, match=r"psf: each of several .*psf=\[\(SkyCoord\(...\), psf\), ...\]; got SkyCoord"):
+        StoredObservation(noise_image(), {"psf": (SkyCoord(150, 2, unit="deg"), psfs[0][0])}, None, tmp_path, 0.2, None)
+
+
+def test_a_psf_that_peaks_between_pixels_is_moved_in_tiles_too(noise_image, tmp_path):
+    psf = gaussian_psf(at=(48.5, 48.25))
+    (stored,) = StoredObservation(noise_image(), {"psf": psf}, None, tmp_path, 0.2, None).psfs
+    np.testing.assert_allclose(stored.near, gaussian_psf(), atol=0.01)
+    np.testing.assert_allclose(stored.plane.opened(), gaussian_psf(), atol=0.01)
 
 
 def test_psf_that_is_none(noise_image, demo):

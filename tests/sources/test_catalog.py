@@ -1,12 +1,14 @@
 """From model pixels to the sky: positions, angles, sizes and regions."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
+from astropy.stats import gaussian_fwhm_to_sigma
 from radio_beam import Beam
 from regions import Regions
 
@@ -102,6 +104,21 @@ def test_angles_and_errors_are_those_of_the_frame_of_the_positions(noise_image, 
         0.1 * grid.ratio[0] * here.spherical_offsets_to(above)[0],
     ]
     assert table["ra_err"][0].to_value(u.arcsec) == pytest.approx(np.hypot(*[e.arcsec for e in east]), rel=1e-3)
+
+
+@pytest.mark.parametrize("angle", [0, 45])
+def test_errors_of_positions_are_along_the_beam_whatever_way_the_pixels_lie(noise_image, angle):
+    """Of a beam twice as long as wide, north to south, they are twice as large in declination."""
+    image = noise_image(BMAJ=0.8 / 3600, BMIN=0.4 / 3600, BPA=0.0)
+    image.wcs = make_wcs((96, 96), angle=angle)
+    dirty = prepare(image)
+    grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
+    covariance = 0.01 * dirty.beam_covariance / np.outer(grid.ratio[::-1], grid.ratio[::-1])
+    x_err, y_err = np.sqrt(np.diag(covariance))[:, None]
+    source = replace(merged(np.eye(2) / 12, grid), x_err=x_err, y_err=y_err)
+    row = build_catalog(source, grid, dirty, nothing_left(grid), 0, {})[0]
+    assert row["ra_err"].to_value(u.arcsec) == pytest.approx(0.04 * gaussian_fwhm_to_sigma, rel=0.01)
+    assert row["dec_err"].to_value(u.arcsec) == pytest.approx(0.08 * gaussian_fwhm_to_sigma, rel=0.01)
 
 
 def test_half_the_primary_beam_doubles_the_fluxes(noise_image):

@@ -12,6 +12,8 @@ from astro_ddpm_imager.sources.aggregation import Detections
 from astro_ddpm_imager.sources.finding import find_sources
 from astro_ddpm_imager.sources.peaks import measure_peaks
 
+from ..conftest import gaussian_psf
+
 N, PIXELS_PER_BEAM = 64, 2.2
 BEAM = np.array([[1.2, 0.3], [0.3, 0.8]])  # second moments, pixels squared
 
@@ -92,3 +94,13 @@ def test_a_ring_keeps_half_of_the_peak_of_a_gaussian():
 def test_nothing_has_no_peak():
     nothing = np.zeros((N, N))
     assert len(find_sources(nothing, observe(nothing), 1.0, PIXELS_PER_BEAM).peak) == 0
+
+
+@pytest.mark.parametrize("inside", [0.0, 0.7])
+def test_a_bright_source_at_the_edge_has_its_peak(noise_image, quick, inside):
+    """What is not shown to the model of it ends there, too: it was a third too low."""
+    dirty, psf = noise_image(), gaussian_psf(shape=(192, 192))
+    dirty.data += 0.03 * gaussian_psf(at=(48, 95 - inside))
+    (source,) = quick(dirty, psf=psf).catalog
+    assert source["snr"] == pytest.approx(300, rel=0.07)
+    assert source["peak_flux"].value == pytest.approx(0.03, rel=0.05)
