@@ -284,3 +284,14 @@ def test_numbers_may_be_text_as_in_a_parset():
     assert (options.thresh_pix, options.ncores, options.quiet, options.frequency) == (5.5, 2, True, 1e8)
     with pytest.raises(RuntimeError, match="thresh_pix='high': must be a number"):
         options.update({"thresh_pix": "high"})
+
+
+def test_parameters_are_checked_where_a_script_sets_them_as_attributes():
+    options = Options()
+    options.rms_box, options.thresh_p = [60, 20], "4"
+    assert options.rms_box == (60, 20) and options.thresh_pix == 4.0
+    with pytest.raises(RuntimeError, match="rms_map='yes': choose one of None, True, False"):
+        options.rms_map = "yes"
+    with pytest.raises(RuntimeError, match="Input parameter 'thresh_px' not recognized"):
+        options.thresh_px = 4
+    assert options.rms_map is None and "thresh_px" not in vars(options)
