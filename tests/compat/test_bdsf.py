@@ -295,3 +295,10 @@ def test_parameters_are_checked_where_a_script_sets_them_as_attributes():
     with pytest.raises(RuntimeError, match="Input parameter 'thresh_px' not recognized"):
         options.thresh_px = 4
     assert options.rms_map is None and "thresh_px" not in vars(options)
+
+
+@pytest.mark.parametrize("outdir", ["field.fits", "field.fits/below"])
+def test_a_folder_that_cannot_be_written_to_is_an_error_of_pybdsf(run, outdir):
+    """Which scripts catch; images of an archive lie in folders that only some may write to."""
+    with pytest.raises(RuntimeError, match=r"the log cannot be written \(.*\); give outdir=, another folder"):
+        run(outdir=outdir)

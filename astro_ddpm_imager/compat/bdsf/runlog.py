@@ -28,9 +28,14 @@ class RunLog:
 
     @contextmanager
     def open(self):
-        """Catch the package's messages while it runs."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.handler = logging.FileHandler(self.path)
+        """Catch the package's messages while it runs; RuntimeError if they cannot be written, as PyBDSF raises it."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.handler = logging.FileHandler(self.path)
+        except OSError as error:
+            raise RuntimeError(
+                f"{self.path}: the log cannot be written ({error.strerror}); give outdir=, another folder"
+            ) from error
         self.handler.setLevel(self.level)
         self.handler.setFormatter(logging.Formatter("%(asctime)s:: %(levelname)-8s: %(message)s"))
         package = logging.getLogger(PACKAGE)
