@@ -184,8 +184,10 @@ def test_loggers_are_left_alone_and_quiet_is_quiet(run, capsys):
     }
     run(thresh_pix=50.0)
     assert capsys.readouterr().out == ""
-    run(thresh_pix=50.0, quiet=False)
-    assert "--> Opened 'field.fits'" in capsys.readouterr().out
+    run(thresh_pix=50.0, quiet=False, atrous_do=True)
+    said = capsys.readouterr().out
+    assert "--> Opened 'field.fits'" in said and "WARNING: no PSF given" in said
+    assert "WARNING: these parameters have no counterpart here: atrous_do (" in said
     assert before == {name: (logging.getLogger(name).level, list(logging.getLogger(name).handlers)) for name in before}
 
 
