@@ -173,7 +173,9 @@ def spectral_axis(wcs, length, name):
             "plane with channel= in read_image, --channel on the command line"
         )
     try:
-        alone = wcs.sub([axis + 1])
+        # Not of the WCS as a whole: an image may have fewer axes than its header.
+        alone = WCS(naxis=1)
+        alone.wcs = wcs.wcs.sub([axis + 1])
         values = alone.wcs_pix2world(np.arange(length)[:, None], 0)[:, 0]
     except ValueError as error:  # wcslib's are
         raise DirtyImageError(f"{name}: the spectral WCS cannot be used ({error}); correct its header") from error

@@ -121,6 +121,12 @@ def test_what_cannot_be_used_is_named(text, said, tmp_path, capsys):
     assert len(error.splitlines()) == 1
 
 
+def test_a_file_of_an_editor_of_windows(tmp_path):
+    path = tmp_path / "night.toml"
+    path.write_bytes(b"\xef\xbb\xbf[image]\r\nsamples = 2\r\n")
+    assert parse(["image", "a.fits", "--config", str(path)]).samples == 2
+
+
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(SettingError, match=r"none.toml: No such file or directory; give the path of a TOML file"):
         parse(["models", "--config", str(tmp_path / "none.toml")])

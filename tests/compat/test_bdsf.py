@@ -184,8 +184,10 @@ def test_loggers_are_left_alone_and_quiet_is_quiet(run, capsys):
     }
     run(thresh_pix=50.0)
     assert capsys.readouterr().out == ""
-    run(thresh_pix=50.0, quiet=False)
-    assert "--> Opened 'field.fits'" in capsys.readouterr().out
+    run(thresh_pix=50.0, quiet=False, atrous_do=True)
+    said = capsys.readouterr().out
+    assert "--> Opened 'field.fits'" in said and "WARNING: no PSF given" in said
+    assert "WARNING: these parameters have no counterpart here: atrous_do (" in said
     assert before == {name: (logging.getLogger(name).level, list(logging.getLogger(name).handlers)) for name in before}
 
 
@@ -284,3 +286,21 @@ def test_numbers_may_be_text_as_in_a_parset():
     assert (options.thresh_pix, options.ncores, options.quiet, options.frequency) == (5.5, 2, True, 1e8)
     with pytest.raises(RuntimeError, match="thresh_pix='high': must be a number"):
         options.update({"thresh_pix": "high"})
+
+
+def test_parameters_are_checked_where_a_script_sets_them_as_attributes():
+    options = Options()
+    options.rms_box, options.thresh_p = [60, 20], "4"
+    assert options.rms_box == (60, 20) and options.thresh_pix == 4.0
+    with pytest.raises(RuntimeError, match="rms_map='yes': choose one of None, True, False"):
+        options.rms_map = "yes"
+    with pytest.raises(RuntimeError, match="Input parameter 'thresh_px' not recognized"):
+        options.thresh_px = 4
+    assert options.rms_map is None and "thresh_px" not in vars(options)
+
+
+@pytest.mark.parametrize("outdir", ["field.fits", "field.fits/below"])
+def test_a_folder_that_cannot_be_written_to_is_an_error_of_pybdsf(run, outdir):
+    """Which scripts catch; images of an archive lie in folders that only some may write to."""
+    with pytest.raises(RuntimeError, match=r"the log cannot be written \(.*\); give outdir=, another folder"):
+        run(outdir=outdir)

@@ -60,6 +60,11 @@ def test_island_parameters(run):
     assert run(flag_bordersize=159).nsrc == 0 and run(flag_maxsize_bm=0.1).nsrc == 0
 
 
+def test_an_island_threshold_above_that_of_peaks_counts_as_it(run):
+    """Islands have no pixel between the two, as in PyBDSF, which then finds nothing that peaks there."""
+    assert run(thresh_pix=4.0).nsrc > run(thresh_pix=4.0, thresh_isl=50.0).nsrc == 0
+
+
 def test_trim_box(run):
     img = run(trim_box=(60, 260, 80, 280), thresh_pix=4.0, psf=demo_files()["psf"])
     assert img.ch0_arr.shape == (200, 200)

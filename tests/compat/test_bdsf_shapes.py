@@ -95,5 +95,7 @@ def test_points_of_a_catalogue_are_points(true, points):
         assert gaussian.peak_flux == pytest.approx(2e-2, rel=5e-3)
         ratio = gaussian.size_sky[0] * gaussian.size_sky[1] / (beam[0] * beam[1])
         assert gaussian.total_flux / gaussian.peak_flux == pytest.approx(ratio, rel=1e-6)
+        if points:  # as PyBDSF has it, also the angle
+            assert gaussian.deconv_size_sky == (0, 0, 0) and gaussian.deconv_size_sky_uncorr == [0, 0, 0]
     text = bbs_text(gaussians, SimpleNamespace(frame="icrs", frequency=1e9, parentname="a"), "a")
     assert text.count("POINT") == points

@@ -14,6 +14,7 @@ from regions import Regions
 from scipy.signal import fftconvolve
 
 from astro_ddpm_imager import DiffusionImager, read_image
+from astro_ddpm_imager.compat import major_cycles
 from astro_ddpm_imager.compat.casa import DECONVOLVE, PARAMETERS, deconvolve, tclean
 from astro_ddpm_imager.errors import DirtyImageError, SettingError
 
@@ -318,6 +319,25 @@ def test_log_names_what_has_no_counterpart(clean, caplog):
         assert word in lines[0]
     with open(casatasks.casalog.logfile()) as stream:  # noqa: PTH123
         assert "gain=0.05" in stream.read()
+
+
+def test_what_is_warned_of_is_in_casas_log_once(clean, monkeypatch):
+    """Scripts of CASA configure no logging, and would not see that a PSF, say, is another one's."""
+
+    def prepare(*arguments):
+        logging.getLogger("astro_ddpm_imager.observation.preparation").warning("psf: is of another weighting")
+        return major_cycles.prepare_before(*arguments)
+
+    monkeypatch.setattr(major_cycles, "prepare_before", major_cycles.prepare, raising=False)
+    monkeypatch.setattr(major_cycles, "prepare", prepare)
+    before = list(logging.getLogger("astro_ddpm_imager").handlers)
+    log = Path(casatasks.casalog.logfile())
+    start = log.stat().st_size
+    clean(nmajor=1, gain=0.07)
+    said = log.read_text()[start:]
+    assert "WARN" in next(line for line in said.splitlines() if "psf: is of another weighting" in line)
+    assert said.count("gain=0.07 (") == 1
+    assert logging.getLogger("astro_ddpm_imager").handlers == before
 
 
 def test_default_imager(clean, monkeypatch, quick):

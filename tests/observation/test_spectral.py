@@ -41,6 +41,15 @@ def test_channels_of_a_matrix_as_astropy_writes_it():
     assert to_hdu(image, image.meta).header["CDELT3"] == 1e9 and "PC3_3" not in image.meta
 
 
+def test_an_image_of_fewer_axes_than_its_header():
+    """As CASA's images are when their axes of length 1 are dropped; one channel is a cube, too."""
+    header = cube_wcs("FREQ", 230, 2, "GHz").to_header()
+    hdu = fits.PrimaryHDU(np.ones((4, 4), np.float32), header)
+    hdu.header["BUNIT"] = "Jy/beam"
+    cube = open_cube(hdu)
+    assert cube.n_channels == 1 and cube.axis.frequency.to_value(u.GHz) == pytest.approx([228])
+
+
 def test_frequencies():
     axis = spectral_axis(cube_wcs("FREQ", 230, 2, "GHz"), 3, "cube")
     np.testing.assert_allclose(axis.frequency.to_value(u.GHz), [228, 230, 232])

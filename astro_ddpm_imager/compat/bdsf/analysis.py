@@ -135,8 +135,9 @@ def _select(candidates, field, options, psf, reliability, imager):
         catalog, found = select_near(candidates, x, y, options.src_radius_pix or field.beam[0] / cell)
         log.info("src_ra_dec: %d of %d positions have a candidate source", len(found), len(x))
         return catalog
+    threshold = max(options.thresh_pix, options.thresh_isl)  # an island's peak reaches both
     if not options.detection_image:
-        return select_certain(candidates, options.thresh_pix, reliability)
+        return select_certain(candidates, threshold, reliability)
     # What says where the image, or its background, is read from is not for this one.
     options_there = copy(options)
     options_there.rmsmean_map_filename = options.rmsmean_map_filename_det
@@ -149,7 +150,7 @@ def _select(candidates, field, options, psf, reliability, imager):
             f"{field.full_shape}; regrid one to the other"
         )
     result = _image(_measured(field_there, options_there, field.pb, imager.pblimit), imager, psf)
-    there = select_certain(result.catalog, options.thresh_pix, reliability)
+    there = select_certain(result.catalog, threshold, reliability)
     catalog, found = select_near(candidates, there["x"], there["y"], MATCHING_BEAMS * field_there.beam_pixels)
     for name in ("reliability", "sample_fraction"):  # whether a source exists is what the detection image says
         catalog[name] = there[name][found]

@@ -165,7 +165,9 @@ EFFECTIVE = {
     "src_ra_dec": (None, "places?", "only the candidate at each of these (RA, Dec) in degrees, however uncertain"),
     "src_radius_pix": (None, "float?", "how near, in pixels; None is the beam's major axis"),
     "stop_at": (None, (None, "isl", "read"), "'read' stops after reading; 'isl' does not: islands come with sources"),
-    "thresh_isl": (3.0, "float", "islands reach down to this many sigma above the mean"),
+    "thresh_isl": (
+        3.0, "float", "islands reach down to this many sigma above the mean; above ``thresh_pix`` it counts as that",
+    ),
     "thresh_pix": (5.0, "float", CERTAINTY),
     "trim_box": (None, "box?", "(xmin, xmax, ymin, ymax): the images are cut to it and sources found in it only"),
 }  # fmt: skip
@@ -358,6 +360,10 @@ class Options:
         for name, parameter in PARAMETERS.items():
             default = parameter.default
             setattr(self, name, list(default) if isinstance(default, list) else default)
+
+    def __setattr__(self, name, value):
+        for full, checked in full_names({name: value}).items():
+            super().__setattr__(full, checked)
 
     def to_dict(self):
         """All parameters with their values."""

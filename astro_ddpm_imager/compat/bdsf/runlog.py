@@ -1,6 +1,7 @@
 """The log file of a run, and what it says on the screen."""
 
 import logging
+import sys
 from contextlib import contextmanager
 
 __all__ = ["RunLog"]
@@ -28,17 +29,31 @@ class RunLog:
 
     @contextmanager
     def open(self):
-        """Catch the package's messages while it runs."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.handler = logging.FileHandler(self.path)
+        """Catch the package's messages while it runs; RuntimeError if they cannot be written, as PyBDSF raises it."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.handler = logging.FileHandler(self.path)
+        except OSError as error:
+            raise RuntimeError(
+                f"{self.path}: the log cannot be written ({error.strerror}); give outdir=, another folder"
+            ) from error
         self.handler.setLevel(self.level)
         self.handler.setFormatter(logging.Formatter("%(asctime)s:: %(levelname)-8s: %(message)s"))
+        handlers = [self.handler]
+        if not self.quiet:
+            # Where scripts of PyBDSF look; few configure logging.
+            screen = logging.StreamHandler(sys.stdout)
+            screen.setLevel(logging.WARNING)
+            screen.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+            handlers.append(screen)
         package = logging.getLogger(PACKAGE)
-        package.addHandler(self.handler)
+        for handler in handlers:
+            package.addHandler(handler)
         try:
             yield self
         finally:
-            package.removeHandler(self.handler)
+            for handler in handlers:
+                package.removeHandler(handler)
             self.handler.close()
 
     def note(self, message, *arguments, level=logging.INFO):

@@ -131,7 +131,10 @@ def _set_shape(thing, beam, at_reference, here, snr):
     for name, covariance in (("size_sky", thing.covariance), ("deconv_size_sky", thing.covariance - beam)):
         major, minor, pa = map(float, to_axes(covariance))
         plane = (pa + at_reference) % 180
-        setattr(thing, name, (major, minor, (plane - here) % 180))
+        sky = (plane - here) % 180
+        if major == 0:  # a point has no angle
+            plane = sky = 0.0
+        setattr(thing, name, (major, minor, sky))
         setattr(thing, f"{name}_uncorr", [major, minor, plane])
     errors = condon_errors(*thing.size_sky[:2], np.sqrt(beam_axes[0] * beam_axes[1]), snr)
     thing.size_skyE = thing.size_skyE_uncorr = errors

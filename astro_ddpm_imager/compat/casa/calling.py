@@ -3,6 +3,8 @@
 import functools
 import inspect
 
+from .log import warnings_in_casas_log
+
 __all__ = ["as_task", "bind"]
 
 KINDS = {bool: "bool", int: "int", float: "float", str: "str", list: "list"}
@@ -40,7 +42,10 @@ def as_task(table, reconstructs, check):
                 check(values)
             theirs = _casa_task(function.__name__)
             _refuse_unknown(function.__name__, theirs, given)
-            return function(given, values, imager) if wanted else theirs(**given)
+            if not wanted:
+                return theirs(**given)
+            with warnings_in_casas_log():
+                return function(given, values, imager)
 
         kind = inspect.Parameter
         shown = [kind(name, kind.POSITIONAL_OR_KEYWORD, default=entry.default) for name, entry in table.items()]

@@ -1,10 +1,36 @@
 """What is said in two logs: this package's and CASA's."""
 
 import logging
+from contextlib import contextmanager
 
-__all__ = ["tell", "tell_ignored"]
+__all__ = ["tell", "tell_ignored", "warnings_in_casas_log"]
 
 log = logging.getLogger("astro_ddpm_imager.compat.casa")
+
+
+class _CasaLog(logging.Handler):
+    """Posts records in CASA's log."""
+
+    def emit(self, record):
+        from casatasks import casalog
+
+        casalog.post(record.getMessage(), "WARN", "astro_ddpm_imager")
+
+
+@contextmanager
+def warnings_in_casas_log():
+    """Let CASA's log have all that the package warns of, which scripts that configure no logging would not see.
+
+    Yields
+    ------
+    None
+    """
+    package, handler = logging.getLogger("astro_ddpm_imager"), _CasaLog(logging.WARNING)
+    package.addHandler(handler)
+    try:
+        yield
+    finally:
+        package.removeHandler(handler)
 
 
 def tell(message, level=logging.INFO):
@@ -18,7 +44,8 @@ def tell(message, level=logging.INFO):
     from casatasks import casalog
 
     log.log(level, "%s", message)
-    casalog.post(message, "WARN" if level >= logging.WARNING else "INFO", "astro_ddpm_imager")
+    if level < logging.WARNING:  # what is warned of gets there as all warnings do
+        casalog.post(message, "INFO", "astro_ddpm_imager")
 
 
 def tell_ignored(without):
