@@ -27,22 +27,31 @@ DEPTH = 3  # times the noise, where CLEAN ends
 SCALES = (0, 1, 2.5, 5)  # of CLEAN, in beams
 
 
-def catalogue_scores(result, truth):
-    """Which true sources above 5 sigma are found, the false ones, and flux ratios above 10 sigma."""
+def catalogue_scores(result, truth, components):
+    """Which true sources above 5 sigma are found, parts of extended ones, false ones, and flux ratios above 10 sigma.
+
+    A part is a row that is no true source, but lies on a Gaussian of an extended one: a lobe, or a knot.
+    """
     dirty, found = result.dirty, result.catalog
-    x, y = true_pixels(truth, dirty.wcs)
-    cell = np.sqrt(abs(np.linalg.det(dirty.wcs.pixel_scale_matrix))) * u.deg
-    beam = np.sqrt(dirty.beam.major * dirty.beam.minor)
     flux, snr = truth["flux"].to_value(u.Jy), true_snr(truth, dirty)
-    distance = np.hypot(x[:, None] - found["x"], y[:, None] - found["y"])
-    reach = np.maximum(MATCHING * beam, truth["major"] / 2) / cell
-    relative = distance / reach.to_value(u.one)[:, None]
+    relative = distances(found, truth, dirty)
     of_true = {}
     for i, j in sorted(zip(*np.nonzero(relative < 1), strict=True), key=lambda pair: relative[pair]):
         if i not in of_true and j not in of_true.values():
             of_true[i] = j
     ratios = [found["flux"][j].to_value(u.Jy) / flux[i] for i, j in of_true.items() if snr[i] > 10]
-    return [i in of_true for i in np.flatnonzero(snr > 5)], len(found) - len(of_true), ratios
+    left = found[[j not in of_true.values() for j in range(len(found))]]
+    parts = (distances(left, components[components["major"] > 0], dirty) < 1).any(0).sum()
+    return [i in of_true for i in np.flatnonzero(snr > 5)], parts, len(left) - parts, ratios
+
+
+def distances(found, truth, dirty):
+    """Of the sources of a catalogue (columns) from true ones (rows), relative to how far they may be apart."""
+    x, y = true_pixels(truth, dirty.wcs)
+    cell = np.sqrt(abs(np.linalg.det(dirty.wcs.pixel_scale_matrix))) * u.deg
+    beam = np.sqrt(dirty.beam.major * dirty.beam.minor)
+    reach = (np.maximum(MATCHING * beam, truth["major"] / 2) / cell).to_value(u.one)
+    return np.hypot(x[:, None] - found["x"], y[:, None] - found["y"]) / reach[:, None]
 
 
 def image_scores(dirty, sky, residual, components):
@@ -119,13 +128,14 @@ def main():
             result = imager(**arguments)
             dirty = result.dirty
             images.append(image_scores(dirty, result.apparent(result.sky), result.residual.data, of_field))
-            catalogues.append(catalogue_scores(result, truth[truth["field"] == number]))
+            catalogues.append(catalogue_scores(result, truth[truth["field"] == number], of_field))
             if args.clean:
                 by_clean.append(image_scores(dirty, *cleaned(arguments), of_field))
-        found, false, ratios = zip(*catalogues, strict=True)
+        found, parts, false, ratios = zip(*catalogues, strict=True)
         print(
             f"{folder.name}: {len(images)} fields, {told(images)}; found {np.concatenate(found).mean():.2f}, "
-            f"false {np.mean(false):.2f}, |flux ratio - 1| {np.median(np.abs(np.concatenate(ratios) - 1)):.3f}",
+            f"parts {np.mean(parts):.2f}, false {np.mean(false):.2f}, "
+            f"|flux ratio - 1| {np.median(np.abs(np.concatenate(ratios) - 1)):.3f}",
             flush=True,
         )
         if by_clean:
