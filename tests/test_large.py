@@ -173,6 +173,36 @@ def test_an_image_of_nothing_is_an_error(in_tiles, field):
         in_tiles(dirty, field["psf"], beam=field["beam"])
 
 
+@pytest.mark.parametrize(
+    ("where", "value", "number"),
+    [
+        ((slice(None), slice(-20, None)), 0.0, 230 * 20),  # a border that is filled, as some programs do
+        ((slice(None), slice(-20, None)), -1e-3, 230 * 20),
+        ((100, 20), 50.0, 1),
+        ((100, 20), np.inf, 1),
+        ((slice(100, 103), slice(20, 23)), 50.0, 9),
+    ],
+)
+def test_what_is_no_sky_does_nothing_to_other_tiles(in_tiles, field, result, caplog, where, value, number):
+    """CLEAN would take it out of all of them, with its sidelobes."""
+    dirty = field["dirty"].copy()
+    dirty.data[where] = value
+    made = in_tiles(**field | {"dirty": dirty})
+    blank = np.isnan(made.image.data)
+    assert blank[where].all() and blank.sum() < number + 30  # beside a blob of pixels some go with it
+    assert f"dirty: {blank.sum()} pixels are neither sky nor noise" in caplog.text
+    assert made.rms == pytest.approx(result.rms, rel=0.1)
+    (before, error), (now, _) = fluxes(result.catalog), fluxes(made.catalog)
+    assert np.all(np.abs(now - before) < 2 * error)
+
+
+def test_an_image_of_another_kind_is_refused_with_the_reason(in_tiles, field):
+    dirty = field["dirty"].copy()
+    dirty.data[:] = np.random.default_rng(1).standard_cauchy(dirty.shape)
+    with pytest.raises(DirtyImageError, match=r"sharper than the beam allows.*right beam in its header"):
+        in_tiles(**field | {"dirty": dirty})
+
+
 @pytest.mark.parametrize("tile", [-1, 10, 2.5, "large", True])
 def test_a_tile_is_a_number_of_pixels(tile):
     with pytest.raises(SettingError, match="tile="):

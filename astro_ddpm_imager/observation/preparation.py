@@ -24,7 +24,9 @@ from .restored import is_smoothed, warn_restored
 from .units import in_jy_per_beam
 from .whole import Part, check_whole
 
-__all__ = ["beam_explained", "beam_of", "brightness_of", "prepare", "prepare_plane", "warn_polarised"]
+__all__ = [
+    "beam_explained", "beam_of", "brightness_of", "prepare", "prepare_plane", "warn_polarised", "without_faults",
+]  # fmt: skip
 
 log = logging.getLogger(__name__)
 
@@ -197,7 +199,7 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=
     beam_area = area(covariance)
     _check_known(inside, beam_area, pblimit)
 
-    data, psf_values = _without_faults(data, covariance, psf, whole, belongs or not whole)
+    data, psf_values = without_faults(data, covariance, psf, whole, belongs or not whole)
     inside = np.isfinite(data)
     _check_known(inside, beam_area, pblimit)
     pb_values = np.where(inside, pb_values, np.nan)
@@ -223,8 +225,30 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=
     return observation if noise is None else flatten(observation, noise)
 
 
-def _without_faults(data, covariance, psf, whole, belongs):
-    """The pixels of a sky and noise, NaN elsewhere, and the PSF, if one is given; both are checked."""
+def without_faults(data, covariance, psf, whole=False, belongs=True):
+    """The pixels of a sky and noise, and the PSF, if one is given; both are checked.
+
+    Parameters
+    ----------
+    data : 2D array
+        Jy/beam, NaN where blank, which is not everywhere.
+    covariance : 2D array, shape (2, 2)
+        Of the beam.
+    psf : 2D array or None
+    whole, belongs : bool, optional
+        As of `prepare_plane`.
+
+    Returns
+    -------
+    data : 2D array
+        NaN where it is neither.
+    psf : 2D array or None
+
+    Raises
+    ------
+    DirtyImageError
+        As of `prepare`.
+    """
     beam_area = area(covariance)
     lowest, highest = np.nanmin(data), np.nanmax(data)
     if lowest == highest:

@@ -10,17 +10,16 @@ from astropy.nddata import CCDData
 from ..errors import DirtyImageError, SettingError
 from ..log_records import collected_records
 from .beam import beam_covariance, beam_pixels, check_sampling
-from .blank import blank_constant
 from .ellipses import area
-from .far_sidelobes import PlacedPSF, nearest_place
+from .far_sidelobes import PlacedPSF, nearest_place, nearest_psf
 from .grid import tiles
 from .inputs import Origin, are_several, as_companion, joined_digest, origin
 from .mosaic import is_flat_sky, mosaic_psf
 from .noise_map import measure_noise, noise_of, warn_inverted
 from .offset import fit_pedestal
-from .pixels import blank_sharp_pixels
+from .pixels import blank_infinite
 from .planes import Plane
-from .preparation import beam_explained, beam_of, brightness_of, warn_polarised
+from .preparation import beam_explained, beam_of, brightness_of, warn_polarised, without_faults
 from .primary_beam import check_pb, check_uncorrected, within_limit
 from .psf import checked_psf, middle_of, peak_on_pixel
 from .restored import warn_restored
@@ -288,10 +287,10 @@ class StoredObservation:
         plane = Plane.of(self.folder / "dirty.npy", self.shape, rows_of)
         pixels = plane.opened()
         image.data, image.mask = np.broadcast_to(np.float32(0), self.shape), None  # they are on disk now
+        refused = self._blank_faults(plane)
         if not any((np.isfinite(pixels[tile.core]) & self.is_imaged(tile.core)).any() for tile in self.tiles):
-            raise DirtyImageError(
-                f"dirty: every pixel is blank (NaN), or below pblimit={self.pblimit}; lower pblimit or check pb"
-            )
+            nothing = f"dirty: every pixel is blank (NaN), or below pblimit={self.pblimit}; lower pblimit or check pb"
+            raise DirtyImageError(refused[0] if refused else nothing)
         level, noise = fit_pedestal(pixels, self._beam_area, bool(self.psfs))
         if level is not None:
             log.warning(
@@ -301,6 +300,43 @@ class StoredObservation:
             for tile in self.tiles:
                 plane.write(tile.core, plane.read(tile.core) - level[tile.core])
         return plane
+
+    def _blank_faults(self, plane):
+        """Make NaN what is neither sky nor noise, and say so: for CLEAN it would be a source, with sidelobes elsewhere.
+
+        Returns why tiles of which nothing is left cannot be used.
+        """
+        found, refused = [], []
+        for tile in self.tiles:
+            data = plane.read(tile.window).astype(float)
+            known = ~np.isnan(data)
+            if not known.any():
+                continue
+            psf = middle_of(nearest_psf(self.psfs, tile.core).near, data.shape).astype(float) if self.psfs else None
+            with collected_records(alone=True):  # which count what tiles have in common twice
+                try:
+                    data, _ = without_faults(blank_infinite(data), self._beam_covariance, psf)
+                except DirtyImageError as error:
+                    refused.append(str(error))
+                    data = np.full(data.shape, np.nan)
+            faults = (known & np.isnan(data))[tile.inner]
+            if faults.any():
+                found.append((tile.core, faults))
+        for core, faults in found:  # only now, for tiles overlap
+            plane.write(core, np.where(faults, np.nan, plane.read(core)))
+        if found:
+            core, faults = found[0]
+            y, x = np.argwhere(faults)[0] + [s.start for s in core]
+            log.warning(
+                "dirty: %d pixels are neither sky nor noise, but infinite, all of one value, or sharper than the beam "
+                "allows, the first at pixel (x, y) = (%d, %d); they are taken for blank, as if NaN",
+                sum(faults.sum() for _, faults in found), x, y,
+            )  # fmt: skip
+        if refused:
+            log.warning(
+                "dirty: %d of %d tiles are left blank; one of them: %s", len(refused), len(self.tiles), refused[0]
+            )
+        return refused
 
     def _check_as_a_whole(self):
         """What `check_whole` says, whose beam is that of the image from then on."""
@@ -312,18 +348,10 @@ class StoredObservation:
                 dirty.write(tile.core, ratio * dirty.read(tile.core))
 
     def _part(self, tile):
-        """A tile without what is no sky and noise, which is said when it is imaged; None if there is nothing else."""
+        """A tile, or None if it is blank."""
         values = {name: plane.read(tile.window) for name, plane in self.planes.items()}
         data = np.where(self.is_imaged(tile.window), values.pop("dirty"), np.nan).astype(float)
-        if not np.isfinite(data).any():
-            return None
-        covariance = self._beam_covariance
-        with collected_records(alone=True):
-            try:
-                data = blank_sharp_pixels(blank_constant(data, area(covariance), "dirty"), covariance, "dirty")
-            except DirtyImageError:
-                return None
-        return Part(data, tile.inner, **values)
+        return Part(data, tile.inner, **values) if np.isfinite(data).any() else None
 
 
 def _side(wanted, overlap, beam_pixels, longest):
