@@ -1,6 +1,7 @@
 """Files and images that the tests share."""
 
 import functools
+import pickle
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.data import demo_files
 from astro_ddpm_imager.diffusion.denoiser import QUICK_UNTIL, _never
 from astro_ddpm_imager.diffusion.models.card import SHIPPED
+from astro_ddpm_imager.products.writing import PRODUCTS, WITH_AXES
 from astro_ddpm_imager.simulate import Observation, Sources, read_array
 
 BRIGHT = (149.54260274, 1.86188447)  # the demonstration field's brighter source, degrees
@@ -71,6 +73,27 @@ def little_room():
 def demo():
     """Arguments of a DiffusionImager: the demonstration field."""
     return demo_files()
+
+
+@pytest.fixture(scope="session")
+def small_field(tmp_path_factory):
+    """As `demo`, the middle of it, without its history: for tests that look at files and words, not at sources."""
+    folder, paths = tmp_path_factory.mktemp("small"), {}
+    for name, path in demo_files().items():
+        data, header = fits.getdata(path, header=True)
+        y, x = (np.array(data.shape[-2:]) - 128) // 2 if name == "psf" else (73, 49)
+        header.remove("HISTORY", remove_all=True)
+        header["CRPIX1"], header["CRPIX2"] = header["CRPIX1"] - x, header["CRPIX2"] - y
+        paths[name] = folder / path.name
+        fits.writeto(paths[name], data[..., y : y + 128, x : x + 128], header)
+    return paths
+
+
+@pytest.fixture
+def plain_pictures(monkeypatch):
+    """Pictures of nothing: to draw one takes as long as to image `small_field` and to write all its other products."""
+    for products in (PRODUCTS, WITH_AXES):
+        monkeypatch.setitem(products, ".png", lambda result, path: path.write_text("a picture"))
 
 
 @pytest.fixture(scope="session")
@@ -226,10 +249,22 @@ def run(field, quick):
     return functools.partial(bdsf.process_image, field, quiet=True, imager=quick)
 
 
+@pytest.fixture(scope="session")
+def found(quick, tmp_path_factory):
+    """What PyBDSF would have found in the field, pickled."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("found"))
+        shutil.copy(demo_files()["dirty"], "field.fits")
+        companions = {name: demo_files()[name] for name in ("psf", "pb")}
+        return pickle.dumps(bdsf.process_image("field.fits", quiet=True, imager=quick, thresh_pix=4.0, **companions))
+
+
 @pytest.fixture
-def img(run):
-    """What PyBDSF would have found in the field."""
-    return run(thresh_pix=4.0, psf=demo_files()["psf"], pb=demo_files()["pb"])
+def img(found, field):
+    """What PyBDSF would have found in the field: of each test its own."""
+    img = pickle.loads(found)
+    img._set_names()  # of the folder that is the current one now
+    return img
 
 
 def near(sources, position=BRIGHT, radius=0.5):
