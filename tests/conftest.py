@@ -145,14 +145,14 @@ def cube_files(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def uneven(imager):
-    """A dirty image whose noise rises fivefold, with a point of 5 mJy at (200, 150); its PSF; and the result."""
+    """A dirty image whose noise rises fivefold, with a point of 5 mJy at (130, 100); its PSF; and the result."""
     seen = Observation(
-        read_array("alma.cycle5.3"), 150 * u.deg, 2 * u.deg, integration=300 * u.s, shape=(300, 300),
+        read_array("alma.cycle5.3"), 150 * u.deg, 2 * u.deg, integration=300 * u.s, shape=(200, 200),
         cell=0.2 * u.arcsec,
     )  # fmt: skip
     zero = np.zeros(1)
-    source = Sources(np.array([200.0]), np.array([150.0]), np.array([5e-3]) / seen.pb[150, 200], zero, zero, zero)
-    noise = seen.image(seen.noise(60e-6, np.random.default_rng(8))) * np.linspace(1, 5, 300)
+    source = Sources(np.array([130.0]), np.array([100.0]), np.array([5e-3]) / seen.pb[100, 130], zero, zero, zero)
+    noise = seen.image(seen.noise(60e-6, np.random.default_rng(8))) * np.linspace(1, 5, 200)
     header = {"BMAJ": seen.beam.major.to_value("deg"), "BMIN": seen.beam.minor.to_value("deg"), "BPA": 0.0}
     header["BPA"] = seen.beam.pa.to_value("deg")
     data = seen.dirty(source, 0, np.random.default_rng(1)) + noise
