@@ -1,6 +1,7 @@
 """Files and images that the tests share."""
 
 import functools
+import pickle
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.data import demo_files
 from astro_ddpm_imager.diffusion.denoiser import QUICK_UNTIL, _never
 from astro_ddpm_imager.diffusion.models.card import SHIPPED
+from astro_ddpm_imager.products.writing import PRODUCTS, WITH_AXES
 from astro_ddpm_imager.simulate import Observation, Sources, read_array
 
 BRIGHT = (149.54260274, 1.86188447)  # the demonstration field's brighter source, degrees
@@ -74,6 +76,27 @@ def demo():
 
 
 @pytest.fixture(scope="session")
+def small_field(tmp_path_factory):
+    """As `demo`, the middle of it, without its history: for tests that look at files and words, not at sources."""
+    folder, paths = tmp_path_factory.mktemp("small"), {}
+    for name, path in demo_files().items():
+        data, header = fits.getdata(path, header=True)
+        y, x = (np.array(data.shape[-2:]) - 128) // 2 if name == "psf" else (73, 49)
+        header.remove("HISTORY", remove_all=True)
+        header["CRPIX1"], header["CRPIX2"] = header["CRPIX1"] - x, header["CRPIX2"] - y
+        paths[name] = folder / path.name
+        fits.writeto(paths[name], data[..., y : y + 128, x : x + 128], header)
+    return paths
+
+
+@pytest.fixture
+def plain_pictures(monkeypatch):
+    """Pictures of nothing: to draw one takes as long as to image `small_field` and to write all its other products."""
+    for products in (PRODUCTS, WITH_AXES):
+        monkeypatch.setitem(products, ".png", lambda result, path: path.write_text("a picture"))
+
+
+@pytest.fixture(scope="session")
 def imager():
     """A quick imager: few samples, few steps."""
     return DiffusionImager(n_samples=2, steps=3, seed=1, device="cpu", progress=False)
@@ -122,14 +145,14 @@ def cube_files(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def uneven(imager):
-    """A dirty image whose noise rises fivefold, with a point of 5 mJy at (200, 150); its PSF; and the result."""
+    """A dirty image whose noise rises fivefold, with a point of 5 mJy at (130, 100); its PSF; and the result."""
     seen = Observation(
-        read_array("alma.cycle5.3"), 150 * u.deg, 2 * u.deg, integration=300 * u.s, shape=(300, 300),
+        read_array("alma.cycle5.3"), 150 * u.deg, 2 * u.deg, integration=300 * u.s, shape=(200, 200),
         cell=0.2 * u.arcsec,
     )  # fmt: skip
     zero = np.zeros(1)
-    source = Sources(np.array([200.0]), np.array([150.0]), np.array([5e-3]) / seen.pb[150, 200], zero, zero, zero)
-    noise = seen.image(seen.noise(60e-6, np.random.default_rng(8))) * np.linspace(1, 5, 300)
+    source = Sources(np.array([130.0]), np.array([100.0]), np.array([5e-3]) / seen.pb[100, 130], zero, zero, zero)
+    noise = seen.image(seen.noise(60e-6, np.random.default_rng(8))) * np.linspace(1, 5, 200)
     header = {"BMAJ": seen.beam.major.to_value("deg"), "BMIN": seen.beam.minor.to_value("deg"), "BPA": 0.0}
     header["BPA"] = seen.beam.pa.to_value("deg")
     data = seen.dirty(source, 0, np.random.default_rng(1)) + noise
@@ -226,10 +249,22 @@ def run(field, quick):
     return functools.partial(bdsf.process_image, field, quiet=True, imager=quick)
 
 
+@pytest.fixture(scope="session")
+def found(quick, tmp_path_factory):
+    """What PyBDSF would have found in the field, pickled."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("found"))
+        shutil.copy(demo_files()["dirty"], "field.fits")
+        companions = {name: demo_files()[name] for name in ("psf", "pb")}
+        return pickle.dumps(bdsf.process_image("field.fits", quiet=True, imager=quick, thresh_pix=4.0, **companions))
+
+
 @pytest.fixture
-def img(run):
-    """What PyBDSF would have found in the field."""
-    return run(thresh_pix=4.0, psf=demo_files()["psf"], pb=demo_files()["pb"])
+def img(found, field):
+    """What PyBDSF would have found in the field: of each test its own."""
+    img = pickle.loads(found)
+    img._set_names()  # of the folder that is the current one now
+    return img
 
 
 def near(sources, position=BRIGHT, radius=0.5):

@@ -15,6 +15,14 @@ from astro_ddpm_imager.observation import celestial
 
 QUICK = ["--samples", "2", "--steps", "3", "--seed", "1", "--device", "cpu"]
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
+
+@pytest.fixture
+def demo(small_field):
+    """A field that takes little time: what is looked at here are files and what is said."""
+    return small_field
+
 
 @pytest.mark.parametrize("error", [IndexError("of nobody's"), MemoryError()])
 def test_an_error_that_nobody_has_foreseen(demo, tmp_path, capsys, caplog, monkeypatch, error):

@@ -1,12 +1,10 @@
 """What README and documentation print is run: Python, commands; what cannot be run here is parsed."""
 
 import json
-import os
 import re
 import runpy
 import shlex
 import shutil
-import subprocess
 import sys
 import textwrap
 from importlib.metadata import metadata
@@ -65,12 +63,10 @@ def quick(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def stock(tmp_path_factory):
+def stock(small_field, tmp_path_factory):
     """The files that pages speak of: the demonstration field under many names, and a small folder of fields."""
-    from astro_ddpm_imager.data import demo_files
-
     folder = tmp_path_factory.mktemp("stock")
-    for kind, path in demo_files().items():
+    for kind, path in small_field.items():
         for name in (
             f"field.{kind}",
             f"field1.{kind}",
@@ -84,7 +80,7 @@ def stock(tmp_path_factory):
             hdus[0].data = np.repeat(hdus[0].data, 4, axis=1)  # axes: Stokes, channel, y, x
             hdus.writeto(folder / f"cube.{kind}.fits")
     for name, kind in {"north.psf": "psf", "south.psf": "psf", "mosaic.weight": "pb"}.items():
-        shutil.copy(demo_files()[kind], folder / f"{name}.fits")
+        shutil.copy(small_field[kind], folder / f"{name}.fits")
     seen = Observation(
         read_array("alma.cycle5.3"), 150 * u.deg, 2 * u.deg, integration=300 * u.s, shape=(128, 128),
         cell=0.2 * u.arcsec,
@@ -156,7 +152,7 @@ def inputs(args):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "sh")], ids=lambda page: page.stem)
-def test_commands_run(page, quick, workplace, capsys):
+def test_commands_run(page, quick, workplace, plain_pictures, capsys):
     write_settings(page)
     for words in commands(page):
         if Path(words[0]).name != OURS:
@@ -176,12 +172,13 @@ def test_the_page_of_speed_is_that_of_its_figures():
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
-def test_scripts_say_what_they_do(script, tmp_path):
-    call = [sys.executable, str(script), "--help"]
-    said = subprocess.run(
-        call, capture_output=True, text=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}
-    )
-    assert said.returncode == 0 and said.stdout.startswith("usage: ") and not any(tmp_path.iterdir()), said.stderr
+def test_scripts_say_what_they_do(script, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(script), "--help"])
+    monkeypatch.setattr(sys, "path", [str(DOCS), str(ROOT), *sys.path])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(script), run_name="__main__")
+    assert not ended.value.code and capsys.readouterr().out.startswith("usage: ") and not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.rst")), ids=lambda page: page.name)

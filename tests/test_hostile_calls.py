@@ -16,9 +16,18 @@ from astropy.io import fits
 
 from astro_ddpm_imager import DiffusionImager, SettingError, image_cube, image_jointly
 from astro_ddpm_imager.cli import main
+from astro_ddpm_imager.data import demo_files
 from astro_ddpm_imager.products.catalog_files import read_catalog, write_catalog
 
 QUICK = ["--samples", "2", "--steps", "3", "--device", "cpu", "--quiet"]
+
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
+
+@pytest.fixture
+def demo(small_field):
+    """A field that takes little time: what is compared here are files."""
+    return small_field
 
 
 def digests(folder):
@@ -278,9 +287,9 @@ def test_streams_that_cannot_be_written_to_cost_no_products(demo, tmp_path, stre
     assert len(list((tmp_path / "out").iterdir())) == 7
 
 
-def test_the_same_bits_whatever_the_threads(demo, tmp_path):
+def test_the_same_bits_whatever_the_threads(tmp_path):
     """Of ONNX Runtime's, of BLAS and of OpenMP, and whatever the order and the language."""
-    found = []
+    demo, found = demo_files(), []
     for number, threads, language in (("1", "2", "C"), ("4", "1", "de_DE.UTF-8")):
         out = tmp_path / number
         environment = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), number)

@@ -28,6 +28,8 @@ from astro_ddpm_imager.simulate import Observation, read_array
 
 from .conftest import with_another_model
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 SHAPE = (230, 210)
 RMS = 20e-6
 # Pixels x and y and S/N of sources: the last but two are on seams of tiles of 150 pixels, the last but one is bright.
@@ -137,6 +139,7 @@ def test_channels_of_a_cube_are_worked_on_in_tiles(in_tiles, field, seen, tmp_pa
     header.update(BUNIT="Jy/beam", CTYPE3="FREQ", CRVAL3=230e9, CRPIX3=1.0, CDELT3=1e9, CUNIT3="Hz")
     planes = np.stack([field["dirty"].data * np.nan, field["dirty"].data])
     fits.PrimaryHDU(planes, header).writeto(tmp_path / "cube.fits")
+    in_tiles = in_tiles.but(n_samples=1, steps=1)
     cube = image_cube(in_tiles, tmp_path / "cube.fits", tmp_path / "c", psf=seen.psf, beam=field["beam"])
     alone = in_tiles.but(seed=2)(read_image(tmp_path / "cube.fits", 1), psf=seen.psf, beam=field["beam"])
     assert alone.meta["tiles"] == 6 and list(cube.channels["note"] != "") == [True, False]
@@ -367,12 +370,12 @@ def test_a_corner_of_a_blank_border_is_no_hole(in_tiles, field, caplog):
     ny, nx = dirty.shape
     y, x = np.mgrid[:ny, :nx]
     dirty.data[np.hypot(y - ny / 2, x - nx / 2) > 0.48 * nx] = np.nan
-    in_tiles(dirty, field["psf"], beam=field["beam"])
+    in_tiles.but(n_samples=1, steps=1)(dirty, field["psf"], beam=field["beam"])
     assert "small holes" not in caplog.text
 
 
 def test_without_a_psf_it_is_said_of_tiles_as_well(in_tiles, field, caplog):
-    in_tiles(field["dirty"], beam=field["beam"])
+    in_tiles.but(n_samples=1, steps=1)(field["dirty"], beam=field["beam"])
     assert caplog.text.count("no PSF given: the restoring beam takes its place") == 1
 
 
@@ -389,7 +392,7 @@ def test_an_image_corrected_for_its_primary_beam_goes_with_its_noise(in_tiles, f
     corrected = field["dirty"].copy()
     corrected.data = field["dirty"].data / pb
     noise = CCDData(RMS / pb, unit="Jy/beam")
-    for imager in (in_tiles, in_tiles.but(tile=0)):
+    for imager in (in_tiles.but(n_samples=2), in_tiles.but(n_samples=2, tile=0)):
         one = imager(corrected, field["psf"][0][1], beam=field["beam"], noise=noise)
         other = imager(field["dirty"], field["psf"][0][1], pb, beam=field["beam"])
         for x0, y0, _ in SOURCES:
@@ -403,7 +406,7 @@ def test_an_image_corrected_for_its_primary_beam_goes_with_its_noise(in_tiles, f
 def test_psfs_that_no_tile_takes_are_said(in_tiles, field, caplog):
     ((place, psf),) = field["psf"]
     far = field["dirty"].wcs.pixel_to_world(-500, -500)
-    in_tiles(field["dirty"], [(place, psf), (far, psf)], beam=field["beam"])
+    in_tiles.but(n_samples=1, steps=1)(field["dirty"], [(place, psf), (far, psf)], beam=field["beam"])
     assert "psf: 1 of the 2 that were given are the nearest one to no tile" in caplog.text
 
 

@@ -16,6 +16,14 @@ from astro_ddpm_imager.command_line.printing import say_json
 
 QUICK = ["--samples", "2", "--steps", "3", "--seed", "1", "--device", "cpu"]
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
+
+@pytest.fixture
+def demo(small_field):
+    """A field that takes little time: what is looked at here is what is said."""
+    return small_field
+
 
 @pytest.fixture
 def files(demo, tmp_path):

@@ -15,6 +15,8 @@ from astro_ddpm_imager.cli import main
 from astro_ddpm_imager.compat import wsclean
 from astro_ddpm_imager.errors import DirtyImageError, SettingError
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 QUICK = ["--samples", "2", "--steps", "3", "--seed", "1", "--device", "cpu", "--threads", "1"]
 IMAGES = ("model", "image", "residual", "uncertainty")
 REST = ["catalog.ecsv", "catalog.reg", "plot.png"]

@@ -36,7 +36,7 @@ def files(folder, number=0):
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shared")
-    simulate_fields(observation(), SourceRecipe(), RMS, folder, 8, seed=5, shared_noise=True)
+    simulate_fields(observation(), SourceRecipe(), RMS, folder, 4, seed=5, shared_noise=True)
     return folder
 
 

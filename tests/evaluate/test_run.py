@@ -31,7 +31,15 @@ from export.score import scores_of
 from .conftest import settings
 
 
-def test_parts_of_an_older_report_are_read_without_it(folder, evaluated, without_finders, tmp_path, caplog):
+@pytest.fixture
+def without_figures(monkeypatch):
+    """Reports without figures, which take most of their time."""
+    monkeypatch.setattr("astro_ddpm_imager.evaluate.report.draw_figures", lambda summary, tables: {})
+
+
+def test_parts_of_an_older_report_are_read_without_it(
+    folder, evaluated, without_finders, without_figures, tmp_path, caplog
+):
     _, output, _ = evaluated
     shutil.copytree(output, tmp_path / "older")
     for path in (tmp_path / "older" / "fields").glob("*.matched-filter.ecsv"):
@@ -142,7 +150,7 @@ def test_fields_without_a_single_source(folder, without_finders, tmp_path):
         assert Table.read(path).colnames, path
 
 
-def test_large_images_are_measured_at_once(folder, without_finders, tmp_path, monkeypatch):
+def test_large_images_are_measured_at_once(folder, without_finders, without_figures, tmp_path, monkeypatch):
     """In tiles no samples are kept: all was done in vain, and said to be the fault of each field."""
     monkeypatch.setattr("astro_ddpm_imager.large.LARGEST", 1000)
     with pytest.raises(EvaluationError, match=r"imager.tile=None: .*0000.dirty.fits would be .* give tile=0"):
@@ -189,7 +197,9 @@ def test_images_in_other_coordinates_than_the_truth(folder, without_finders, tmp
         run_fields(fields, tmp_path / "out", Unused(**settings(n_samples=2, steps=2)), fields=1)
 
 
-def test_a_broken_field_is_named_and_the_others_are_measured(folder, without_finders, tmp_path, capsys, caplog):
+def test_a_broken_field_is_named_and_the_others_are_measured(
+    folder, without_finders, without_figures, tmp_path, capsys, caplog
+):
     fields, report = tmp_path / "fields", tmp_path / "report"
     shutil.copytree(folder, fields)
     broken = fields / "0000.dirty.fits"
@@ -277,7 +287,7 @@ def test_a_truth_larger_than_images_are(folder, without_finders, tmp_path):
         run_fields(folder, tmp_path / "out", DiffusionImager(**settings()), truth=tmp_path / "truth.ecsv")
 
 
-def test_a_report_never_replaces_its_truth(folder, without_finders, tmp_path, capsys):
+def test_a_report_never_replaces_its_truth(folder, without_finders, without_figures, tmp_path, capsys):
     path = tmp_path / "sources.ecsv"
     shutil.copy(folder / "truth.ecsv", path)
     before, call = path.read_bytes(), ["evaluate", str(folder), "--truth", str(path), "--output", str(tmp_path)]

@@ -92,30 +92,35 @@ def test_an_exported_model_runs(random_model):
     )
 
 
+ONE_AFTER_THE_OTHER = """
+import json, sys
+from export import to_onnx, train
+for name, *arguments in json.loads(sys.argv[1]):
+    sys.argv = [name, *arguments]
+    assert not {"train": train, "to_onnx": to_onnx}[name].main()
+"""  # commands in one process, which imports torch once
+
+
 def test_training_resumes_and_exports(tmp_path):
     """Two steps, then two more from the checkpoint, equal four at once; the learning rate knows the last step."""
     write(tmp_path / "psfs.npz", [draw_instrument(np.random.default_rng(i), n=32) for i in range(2)])
 
     def train(folder, steps):
-        subprocess.run(
-            [
-                sys.executable, "-m", "export.train", str(tmp_path / "psfs.npz"), "--output", str(folder),
-                "--steps", str(steps), "--batch", "4", "--validation", "1", "--eager", "--single-precision",
-                "--channels", "8", "8", "8", "--blocks", "1", "1", "1",
-            ],
-            cwd=ROOT, check=True, capture_output=True,
-        )  # fmt: skip
-        return torch.load(folder / "checkpoint.pt")
+        return [
+            "train", str(tmp_path / "psfs.npz"), "--output", str(tmp_path / folder),
+            "--steps", str(steps), "--batch", "4", "--validation", "1", "--eager", "--single-precision",
+            "--channels", "8", "8", "8", "--blocks", "1", "1", "1",
+        ]  # fmt: skip
 
-    train(tmp_path / "a", 2)
-    resumed, straight = train(tmp_path / "a", 4), train(tmp_path / "b", 4)
+    calls = [train("a", 2), train("a", 4), train("b", 4)]
+    calls.append(["to_onnx", str(tmp_path / "a" / "checkpoint.pt"), str(tmp_path / "tiny.onnx")])
+    subprocess.run(
+        [sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps(calls)], cwd=ROOT, check=True, capture_output=True
+    )
+    resumed, straight = (torch.load(tmp_path / folder / "checkpoint.pt") for folder in "ab")
     assert resumed["step"] == straight["step"] == 4
     for name, weights in straight["average"].items():
         torch.testing.assert_close(resumed["average"][name], weights)
-    subprocess.run(
-        [sys.executable, "-m", "export.to_onnx", str(tmp_path / "a" / "checkpoint.pt"), str(tmp_path / "tiny.onnx")],
-        cwd=ROOT, check=True, capture_output=True,
-    )  # fmt: skip
     card = json.loads((tmp_path / "tiny.json").read_text())
     assert card["training"]["steps"] == 4
     assert card["steps"] == load_card("default")[0].steps  # of the sampler
