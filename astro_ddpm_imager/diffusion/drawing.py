@@ -24,8 +24,8 @@ class Draws:
         without that of ``gridded.bright``.
     mean, expected : 2D arrays, shape (my, mx)
         Mean of the stretched samples, and what it was expected to be before
-        the first step, which does not depend on the noise that is drawn; 0
-        where the sky is empty.
+        the first step, which does not depend on the noise that is drawn; both
+        with ``gridded.bright``, stretched; 0 where the sky is empty.
     """
 
     samples: np.ndarray
@@ -88,8 +88,9 @@ def draw_samples(gridded, denoiser, n_samples, steps, sampler, seed, update):
         return [views.sky(i, one) for i, one in zip(batch, drawn, strict=True)]
 
     samples = np.stack(_in_batches(sample, batches(n_samples), denoiser.streams))
-    mean = denoiser.card.stretch.forward(samples / gridded.noise).mean(0)
-    return Draws(samples, mean + 1, views.mean(starts) + 1)  # an empty sky is stretched to -1
+    stretched = denoiser.card.stretch.forward
+    certain = stretched(np.clip(gridded.bright, 0, None) / gridded.noise) + 1  # an empty sky is stretched to -1
+    return Draws(samples, stretched(samples / gridded.noise).mean(0) + 1 + certain, views.mean(starts) + 1 + certain)
 
 
 def _batches(number, size):

@@ -85,3 +85,19 @@ def test_a_sample_is_the_same_however_many_there_are_and_whoever_draws_them(obse
     np.testing.assert_array_equal(one, two[:9])
     again = draw_samples(observed, Denoiser(device="cpu", threads=2), 12, 2, "unipc", 4, lambda _: None).samples
     np.testing.assert_array_equal(two, again)
+
+
+def test_what_was_subtracted_of_a_source_is_in_what_was_drawn_and_in_what_was_expected(observed):
+    """Its reliability is the ratio of the two, and of what is left of it nothing may be drawn."""
+    bright = np.zeros(observed.dirty.shape)
+    bright[10, 25] = 200.0
+    plain, both = (
+        draw_samples(replace(observed, bright=there), Denoiser(device="cpu"), 2, 2, "unipc", 4, lambda _: None)
+        for there in (0, bright)
+    )
+    np.testing.assert_array_equal(both.samples, plain.samples)
+    noise = observed.noise[10, 25]
+    for name in ("mean", "expected"):
+        more = getattr(both, name) - getattr(plain, name)
+        assert more[10, 25] == pytest.approx(2 * np.sqrt(200 / noise / load_card("default")[0].stretch.c))
+        assert np.count_nonzero(more) == 1

@@ -10,6 +10,7 @@ from astropy.wcs import WCS
 from radio_beam import Beam
 from scipy.ndimage import gaussian_filter
 
+from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.errors import DirtyImageError
 from astro_ddpm_imager.observation.components import Components
 from astro_ddpm_imager.observation.noise_map import flatten, measure_noise, noise_of, unflatten, warn_inverted
@@ -269,3 +270,27 @@ def test_a_weight_without_wcs_is_one_as_well():
     weight = CCDData(np.linspace(1, 2, 200) ** -2 * np.ones((200, 1)), unit=u.beam**2 / u.Jy**2)
     observation = prepare(a_plane(data), beam=Beam(SIGMA * 2.3548 * u.arcsec), noise=weight)
     np.testing.assert_allclose(observation.relative_noise[0], np.linspace(1, 2, 200), rtol=1e-6)
+
+
+def test_a_bright_source_is_certain_whatever_is_left_of_it():
+    """Divided by a noise that changes from beam to beam, sidelobes are not the PSF's, and all of it is subtracted."""
+    seen, wide = (
+        Observation(
+            read_array("alma.cycle5.3"), 150 * u.deg, 2 * u.deg, integration=5 * u.min, shape=(n, n),
+            cell=0.2 * u.arcsec,
+        )
+        for n in (300, 600)
+    )  # fmt: skip
+    y, x = np.mgrid[:300, :300] / 300
+    shape = 1 + 1.5 * np.exp(-((x - 0.67) ** 2 + (y - 0.33) ** 2) / 0.04)
+    point, none = np.full(1, 0.01), np.zeros(1)
+    source = Sources(
+        np.array([141.0]), np.array([189.0]), 0.02 / seen.primary_beam_at(141, 189) + none, point, point, none
+    )
+    rng = np.random.default_rng(9)
+    data = seen.dirty(source, 0, rng) + shape * seen.image(seen.noise(5e-5, rng))
+    image = CCDData(data, unit="Jy/beam", wcs=seen.wcs)
+    catalog = DiffusionImager(n_samples=3, steps=3, seed=3, progress=False)(
+        image, wide.psf, beam=seen.beam, noise=shape
+    ).catalog
+    assert catalog["snr"][0] > 200 and catalog["reliability"][0] > 0.99
