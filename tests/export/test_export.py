@@ -108,7 +108,7 @@ def test_training_resumes_and_exports(tmp_path):
     def train(folder, steps):
         return [
             "train", str(tmp_path / "psfs.npz"), "--output", str(tmp_path / folder),
-            "--steps", str(steps), "--batch", "4", "--validation", "1", "--eager", "--single-precision",
+            "--steps", str(steps), "--batch", "2", "--validation", "1", "--eager", "--single-precision",
             "--channels", "8", "8", "8", "--blocks", "1", "1", "1",
         ]  # fmt: skip
 
