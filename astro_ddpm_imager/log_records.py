@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
 
-__all__ = ["collect_records", "collected_records"]
+__all__ = ["collect_records", "collected_records", "handled_by"]
 
 # Of this thread, and of those of `~astro_ddpm_imager.parallel.in_parallel`: lists of records, the lowest level of each,
 # and whether it keeps them to itself.
@@ -63,3 +63,25 @@ def collected_records(level=logging.WARNING, alone=False):
         yield records
     finally:
         _lists.reset(token)
+
+
+@contextmanager
+def handled_by(*handlers):
+    """Let the logger of the package have more handlers, while the context lasts.
+
+    Parameters
+    ----------
+    *handlers : `logging.Handler`
+
+    Yields
+    ------
+    None
+    """
+    package = logging.getLogger(__package__)
+    for handler in handlers:
+        package.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            package.removeHandler(handler)

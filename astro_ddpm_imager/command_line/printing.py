@@ -9,6 +9,7 @@ import sys
 from contextlib import contextmanager, suppress
 
 from ..errors import printable
+from ..log_records import handled_by
 
 __all__ = [
     "error_text",
@@ -154,11 +155,9 @@ def logging_to_stderr(level):
     logger = logging.getLogger(PACKAGE)
     handler, level_before = logging.StreamHandler(sys.stderr), logger.level
     handler.setFormatter(_Printable("%(levelname)s: %(message)s"))
-    logger.addHandler(handler)
     logger.setLevel(level)
     try:
-        with logging_redirect_tqdm([logger]):
+        with handled_by(handler), logging_redirect_tqdm([logger]):
             yield
     finally:
-        logger.removeHandler(handler)
         logger.setLevel(level_before)

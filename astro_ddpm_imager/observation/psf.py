@@ -28,8 +28,9 @@ STEP, ITERATIONS = 0.1, 4  # of Newton; pixels
 BESIDE = 0.02  # pixels: from there on a peak is moved
 MORE_EVEN = 0.5  # times what is not symmetric before: else it is a primary beam that falls there, as in a mosaic
 SPLINE = 5  # its order
-CUT = 1e-3  # median of absolute values next to what is blank or 0, from which that is not the end of a Gaussian; less
-# is no sidelobe that matters
+# Median of absolute values next to what is blank or 0, from which that is not the end of a Gaussian; less of the peak
+# is no sidelobe that matters.
+CUT = 1e-3
 
 
 def checked_psf(psf, beam_covariance, belongs=False):

@@ -324,12 +324,13 @@ def test_log_names_what_has_no_counterpart(clean, caplog):
 def test_what_is_warned_of_is_in_casas_log_once(clean, monkeypatch):
     """Scripts of CASA configure no logging, and would not see that a PSF, say, is another one's."""
 
-    def prepare(*arguments):
-        logging.getLogger("astro_ddpm_imager.observation.preparation").warning("psf: is of another weighting")
-        return major_cycles.prepare_before(*arguments)
+    prepare = major_cycles.prepare
 
-    monkeypatch.setattr(major_cycles, "prepare_before", major_cycles.prepare, raising=False)
-    monkeypatch.setattr(major_cycles, "prepare", prepare)
+    def warning(*arguments):
+        logging.getLogger("astro_ddpm_imager.observation.preparation").warning("psf: is of another weighting")
+        return prepare(*arguments)
+
+    monkeypatch.setattr(major_cycles, "prepare", warning)
     before = list(logging.getLogger("astro_ddpm_imager").handlers)
     log = Path(casatasks.casalog.logfile())
     start = log.stat().st_size

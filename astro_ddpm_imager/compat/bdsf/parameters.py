@@ -359,11 +359,10 @@ class Options:
     def __init__(self):
         for name, parameter in PARAMETERS.items():
             default = parameter.default
-            setattr(self, name, list(default) if isinstance(default, list) else default)
+            vars(self)[name] = list(default) if isinstance(default, list) else default
 
     def __setattr__(self, name, value):
-        for full, checked in full_names({name: value}).items():
-            super().__setattr__(full, checked)
+        self.update({name: value})
 
     def to_dict(self):
         """All parameters with their values."""
@@ -372,6 +371,5 @@ class Options:
     def update(self, given):
         """Set parameters, whose names may be abbreviated; all or, after an error, none."""
         values = full_names(given)
-        for name, value in values.items():
-            setattr(self, name, value)
+        vars(self).update(values)
         return values

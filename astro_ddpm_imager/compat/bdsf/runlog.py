@@ -4,10 +4,11 @@ import logging
 import sys
 from contextlib import contextmanager
 
+from ...log_records import handled_by
+
 __all__ = ["RunLog"]
 
-PACKAGE = "astro_ddpm_imager"
-log = logging.getLogger(f"{PACKAGE}.compat.bdsf")
+log = logging.getLogger("astro_ddpm_imager.compat.bdsf")
 
 
 class RunLog:
@@ -46,14 +47,10 @@ class RunLog:
             screen.setLevel(logging.WARNING)
             screen.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
             handlers.append(screen)
-        package = logging.getLogger(PACKAGE)
-        for handler in handlers:
-            package.addHandler(handler)
         try:
-            yield self
+            with handled_by(*handlers):
+                yield self
         finally:
-            for handler in handlers:
-                package.removeHandler(handler)
             self.handler.close()
 
     def note(self, message, *arguments, level=logging.INFO):

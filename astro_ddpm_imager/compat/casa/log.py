@@ -1,7 +1,8 @@
 """What is said in two logs: this package's and CASA's."""
 
 import logging
-from contextlib import contextmanager
+
+from ...log_records import handled_by
 
 __all__ = ["tell", "tell_ignored", "warnings_in_casas_log"]
 
@@ -17,20 +18,14 @@ class _CasaLog(logging.Handler):
         casalog.post(record.getMessage(), "WARN", "astro_ddpm_imager")
 
 
-@contextmanager
 def warnings_in_casas_log():
     """Let CASA's log have all that the package warns of, which scripts that configure no logging would not see.
 
-    Yields
-    ------
-    None
+    Returns
+    -------
+    context manager
     """
-    package, handler = logging.getLogger("astro_ddpm_imager"), _CasaLog(logging.WARNING)
-    package.addHandler(handler)
-    try:
-        yield
-    finally:
-        package.removeHandler(handler)
+    return handled_by(_CasaLog(logging.WARNING))
 
 
 def tell(message, level=logging.INFO):
