@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter, label, maximum
 from .bright_fit import FITTED, fit_bright
 from .clean import clean
 from .components import Components
+from .outside import without_outside
 from .unknown_sidelobes import measured_sidelobes, noise_beside
 
 __all__ = ["SMOOTHING", "BrightPart", "bright_sky", "subtract_beyond", "subtract_bright"]
@@ -95,7 +96,7 @@ def subtract_bright(dirty, grid, brightest, kept):
         PSF image matter, the PSF is continued, and what is not known of them
         counts as noise (``noise_ratio``).
     """
-    found = fit_bright(dirty, grid)
+    found = without_outside(fit_bright(dirty, grid))
     dirty = found.dirty
     inside = np.isfinite(dirty.data)
     unknown = np.zeros(dirty.shape)
@@ -198,22 +199,25 @@ def _checked(dirty, islands, kept):
     return dirty if factors.all() else replace(dirty, bright=dirty.bright.scaled(factors))
 
 
-def bright_sky(dirty, grid):
+def bright_sky(dirty, grid, margin=0):
     """What of bright sources the model is not shown, on its pixels, and smoothed, so that it can be measured.
 
     Parameters
     ----------
     dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
     grid : `~astro_ddpm_imager.observation.grid.ModelGrid`
+    margin : int, optional
+        Pixels around the model's.
 
     Returns
     -------
-    2D array, shape ``grid.shape``, or 0
+    2D array, shape ``(my + 2 margin, mx + 2 margin)``, or 0
         Flux per pixel in units of the noise, convolved with a round Gaussian
         of a standard deviation of ``SMOOTHING`` beams.
     """
     if dirty.bright is None:
         return 0
-    pixels = grid.gather(gaussian_filter(dirty.bright.pixels, SMOOTHING * dirty.beam_pixels))
+    pixels = np.pad(grid.gather(gaussian_filter(dirty.bright.pixels, SMOOTHING * dirty.beam_pixels)), margin)
     gaussians = dirty.bright.gaussians.on_grid(grid.ratio, (SMOOTHING * grid.pixels_per_beam) ** 2)
-    return (pixels + gaussians.squares(grid.shape)) / dirty.rms
+    gaussians = replace(gaussians, x=gaussians.x + margin, y=gaussians.y + margin)
+    return (pixels + gaussians.squares(pixels.shape)) / dirty.rms

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from astropy.stats import mad_std
 from scipy.fft import irfft2, rfft2
-from scipy.ndimage import distance_transform_edt, maximum_filter
+from scipy.ndimage import maximum_filter
 
 from .common_sidelobes import with_common_sidelobes
 from .components import Components
 from .fitting import improve
+from .outside import likely_outside, unseen_sidelobes
 from .positive_transform import Seen
 from .reach import continue_psf, continue_psf_as_seen, end_psf, sidelobe_doubt
 from .unknown_sidelobes import UNKNOWN, measured_sidelobes, noise_beside, power_of_doubt, unknown_sidelobes
@@ -180,23 +181,21 @@ def _fit(dirty, grid, doubt, start=None):
     unknown = np.broadcast_to(np.asarray(dirty.unknown, float), dirty.shape)
     rms = noise_beside(dirty.data[inside], unknown[inside]) if unknown.any() else dirty.rms
     found = Fitted(dirty, doubt, nothing, np.nan_to_num(dirty.data), rms, unknown)
-    if found.residual.max() < FITTED * found.rms:
+    if not len(_new_points(found, inside)):
         return found
     psf, scale = grid.psf_to_model(dirty.covering_psf), grid.ratio
-    at_edge = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] < dirty.beam_pixels
+    known = grid.sample(np.where(inside, 1, np.nan)) * grid.on_image > 0
     if start is not None:
         found = _explained(found, start, inside)
     for turn in range(ROUNDS):
-        peaks = _new_peaks(found, dirty.beam_pixels)
-        if not len(peaks) and (turn or start is None):
+        points = _new_points(found, inside)
+        if not len(points) and (turn or start is None):
             break
-        points = Components.points(peaks[:, 1], peaks[:, 0], found.residual[tuple(peaks.T)])
         without = found
         found = _explained(found, Components.concatenate([found.gaussians, points]), inside)
         for _ in range(SWEEPS):
             on_grid = found.gaussians.on_grid(scale).scaled(1 / found.rms)
-            fixed = at_edge[found.gaussians.nearest(dirty.shape)]
-            better = improve(on_grid, grid.to_model(found.residual / found.rms), psf, grid.pixels_per_beam, fixed)
+            better = improve(on_grid, grid.to_model(found.residual / found.rms), psf, grid.pixels_per_beam, known)
             better = better.on_grid([1 / s for s in scale]).scaled(found.rms)
             before, found = found, _towards(found, better, inside)
             # Wide sources need many, for they grow from points by a beam's variance at a time.
@@ -211,7 +210,7 @@ def _explained(found, gaussians, inside):
     """With other Gaussians."""
     dirty = found.dirty
     residual = np.where(inside, dirty.data - dirty.see(gaussians), 0)
-    expected = np.broadcast_to(np.asarray(dirty.unknown, float), dirty.shape)
+    expected = np.hypot(dirty.unknown, unseen_sidelobes(dirty, gaussians))
     if found.doubt is not None:
         expected = np.hypot(expected, found.doubt.of(gaussians))
     if not expected.any():
@@ -233,12 +232,16 @@ def _gain(before, after):
     return np.sum((before.residual / before.loudness) ** 2) - np.sum((after.residual / before.loudness) ** 2)
 
 
-def _new_peaks(found, beam_pixels):
-    """Peaks (y, x) that are certain, and no sidelobes of others, away from the Gaussians that there are."""
+def _new_points(found, inside):
+    """Peaks that are certain, and no sidelobes of others, away from the Gaussians that there are; or one outside."""
+    beam_pixels = found.dirty.beam_pixels
     certain = found.residual / found.loudness
     size = 2 * int(SEPARATION * beam_pixels) + 1
     highest = certain == maximum_filter(certain, size)
-    peaks = np.argwhere(highest & (certain > max(FITTED, TOGETHER * certain.max())))
-    there = np.stack([found.gaussians.y, found.gaussians.x], axis=1)
-    distance = np.linalg.norm(peaks[:, None] - there, axis=2).min(1, initial=np.inf)
-    return peaks[distance > SEPARATION * beam_pixels]
+    y, x = np.nonzero(highest & (certain > max(FITTED, TOGETHER * certain.max())))
+    points = Components.points(x, y, found.residual[y, x])
+    if found.dirty.psf is not None:
+        outside = likely_outside(found.dirty, found.residual, inside)
+        points = outside if len(outside) else points
+    offset = np.stack([points.x[:, None] - found.gaussians.x, points.y[:, None] - found.gaussians.y])
+    return points.select(np.linalg.norm(offset, axis=0).min(1, initial=np.inf) > SEPARATION * beam_pixels)

@@ -170,7 +170,9 @@ class Components(Columns):
                 for start, side, n in zip((top, left), sides, shape, strict=True)
             )
             inside = patch[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-            image[rows, columns] += self.flux[i] * inside / patch.sum()
+            # Of what waves around a point, an edge may cut off a trough.
+            whole = patch if self.covariance[i].any() else inside
+            image[rows, columns] += self.flux[i] * inside / whole.sum()
         return image
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 from astropy.stats import gaussian_fwhm_to_sigma
+from scipy.ndimage import distance_transform_edt
 
 from .components import Components
 from .ellipses import positive
@@ -12,7 +13,7 @@ __all__ = ["improve"]
 FLUX_DOUBT, POSITION_DOUBT, MOMENT_DOUBT = 0.5, 0.5, 1.0  # a standard deviation: relative, beams, beam variances
 
 
-def improve(components, residual, psf, pixels_per_beam, fixed):
+def improve(components, residual, psf, pixels_per_beam, known):
     """Components that explain more of an image: one step of Gauss and Newton, each component for itself.
 
     In units of the noise, and with the PSF P for its covariance, a sky s has
@@ -30,8 +31,9 @@ def improve(components, residual, psf, pixels_per_beam, fixed):
     psf : 2D array, shape (2 ny, 2 nx)
         Peak, 1, at pixel ``(ny, nx)``.
     pixels_per_beam : float
-    fixed : 1D array of bool, shape (n,)
-        Components of which only the flux may change, near the edge of what is known.
+    known : 2D array of bool, shape (ny, nx)
+        Where the residual is. Of components within a beam of what is not known, or there, only flux and place change,
+        and what is known is all that counts.
 
     Returns
     -------
@@ -41,12 +43,19 @@ def improve(components, residual, psf, pixels_per_beam, fixed):
     left, between = cut_out(residual, nearest, reach), between_pixels(psf, reach)
     spectra, *_ = transforms(components, nearest, reach)
 
+    at_edge = distance_transform_edt(np.pad(known, 1))[1:-1, 1:-1][tuple(nearest)] < pixels_per_beam
     variance = (gaussian_fwhm_to_sigma * pixels_per_beam) ** 2
-    free = np.where(fixed, 0, 1)
-    position = POSITION_DOUBT * pixels_per_beam * free
-    doubt = np.stack([FLUX_DOUBT * components.flux, position, position, *[MOMENT_DOUBT * variance * free] * 3], axis=1)
+    position, moment = np.full(len(components), POSITION_DOUBT * pixels_per_beam), MOMENT_DOUBT * variance * ~at_edge
+    doubt = np.stack([FLUX_DOUBT * components.flux, position, position, *[moment] * 3], axis=1)
     by = slopes(spectra, components.flux[:, None, None] * spectra, reach) * doubt[:, :, None]
-    change = np.linalg.solve(information(by, between) + np.eye(6), by @ left)[:, :, 0].clip(-1, 1) * doubt
+    informed, explained = information(by, between), by @ left
+    if at_edge.any():
+        seen = by[at_edge] @ between * cut_out(known, nearest[:, at_edge], reach).transpose(0, 2, 1)
+        # Least squares of what is known, each value of which tells as much as its noise is not that of others.
+        alike = np.sum(psf**2)
+        informed[at_edge] = seen @ seen.transpose(0, 2, 1) / alike
+        explained[at_edge] = seen @ left[at_edge] / alike
+    change = np.linalg.solve(informed + np.eye(6), explained)[:, :, 0].clip(-1, 1) * doubt
     flux, x, y, xx, xy, yy = change.T
     covariance = positive(components.covariance + np.stack([xx, xy, xy, yy], axis=1).reshape(-1, 2, 2))
     return Components(components.x + x, components.y + y, components.flux + flux, covariance)

@@ -9,7 +9,9 @@ from scipy.fft import fftfreq, irfft2, rfft2, rfftfreq
 from .bright import bright_sky
 from .patches import between_pixels
 
-__all__ = ["GriddedObservation"]
+__all__ = ["MARGIN", "GriddedObservation"]
+
+MARGIN = 2  # pixels of the model, as far as what is smoothed for it spreads
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class GriddedObservation:
     bright : 2D array, shape (my, mx), or 0
         What of bright sources the model is not shown, flux per pixel, smoothed
         as `~astro_ddpm_imager.observation.bright.bright_sky` says.
+    bright_around : 2D array, shape (my + 2 MARGIN, mx + 2 MARGIN), or 0
+        What of that comes to lie beyond the pixels of the model, of sources at an edge; 0 on these.
     bright_seen : 2D array, shape (my, mx), or 0
         Its dirty image, not smoothed.
     noise_known : bool
@@ -51,6 +55,7 @@ class GriddedObservation:
     beam: np.ndarray
     noise: np.ndarray | float = 1.0
     bright: np.ndarray | int = 0
+    bright_around: np.ndarray | int = 0
     bright_seen: np.ndarray | int = 0
     noise_known: bool = False
 
@@ -71,13 +76,15 @@ class GriddedObservation:
         pb = grid.sample(observation.pb)
         psf = grid.psf_to_model(observation.covering_psf)
         noise = np.maximum(grid.sample(np.broadcast_to(observation.noise_ratio, observation.shape)), 1)
-        bright, bright_seen = bright_sky(observation, grid), 0
+        bright, around, bright_seen = 0, 0, 0
         if observation.bright is not None:
+            around, middle = bright_sky(observation, grid, MARGIN), np.s_[MARGIN:-MARGIN, MARGIN:-MARGIN]
+            bright, around[middle] = around[middle].copy(), 0
             seen = grid.to_model(observation.bright_seen / observation.rms, observation.beam_covariance)
             bright_seen = np.where(pb > 0, seen, 0)
         beam = observation.beam_covariance / np.outer(grid.ratio[::-1], grid.ratio[::-1])
         dirty = np.where(pb > 0, dirty, 0)
-        return cls(dirty, psf, pb, beam, noise, bright, bright_seen, observation.noise_known)
+        return cls(dirty, psf, pb, beam, noise, bright, around, bright_seen, observation.noise_known)
 
     def seen(self, sky):
         """The dirty image of a sky, without noise.

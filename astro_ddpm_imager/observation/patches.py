@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.fft import fftfreq, irfft2, rfftfreq
 
+from .components import nearest_pixels
+
 __all__ = ["between_pixels", "cut_out", "information", "patches_around", "slopes", "transforms"]
 
 REACH_BEAMS = 5.5  # half the side of a patch
@@ -27,7 +29,7 @@ def patches_around(gaussians, shape, pixels_per_beam):
         Half of their side.
     """
     reach = min(round(REACH_BEAMS * pixels_per_beam), (min(shape) - 1) // 2)
-    return np.round([gaussians.y, gaussians.x]).astype(int), reach
+    return np.array(nearest_pixels(gaussians.x, gaussians.y, shape)), reach
 
 
 def cut_out(image, nearest, reach):

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from ..observation.bright import SMOOTHING as BRIGHT_SMOOTHING
+from ..observation.gridded import MARGIN
 from ..parallel import in_parallel, one_blas_thread
 from .aggregation import Detections, merge
 from .detection import DRAWN, SHARP, SMOOTHING_BEAMS, detect
@@ -36,15 +37,23 @@ def find_sources(sky, gridded, threshold, pixels_per_beam, sample=0):
     -------
     `~astro_ddpm_imager.sources.aggregation.Detections`
     """
-    whole_sky = sky + gridded.bright
     resolution = SHARP if gridded.noise_known else DRAWN
-    detections = detect(whole_sky, threshold, pixels_per_beam, sample, resolution)
-    if np.any(gridded.bright):
+    if not np.any(gridded.bright):
+        detections = detect(sky, threshold, pixels_per_beam, sample, resolution)
+    else:
+        # Smoothed, a source at an edge has flux beyond it.
+        around, whole_sky = np.pad(sky, MARGIN), np.pad(sky + gridded.bright, MARGIN) + gridded.bright_around
+        detections = detect(whole_sky, threshold, pixels_per_beam, sample, resolution)
         at, sigma = [detections.y, detections.x], SMOOTHING_BEAMS * pixels_per_beam
-        part, whole = (map_coordinates(gaussian_filter(image, sigma), at, order=1) for image in (sky, whole_sky))
+        part, whole = (map_coordinates(gaussian_filter(image, sigma), at, order=1) for image in (around, whole_sky))
         drawn = np.divide(part, whole, out=np.ones_like(whole), where=whole > 0).clip(0, 1)
         broadened = (1 - drawn)[:, None, None] * np.eye(2) * (BRIGHT_SMOOTHING * pixels_per_beam) ** 2
-        detections = replace(detections, covariance=detections.covariance - broadened)
+        detections = replace(
+            detections,
+            x=detections.x - MARGIN,
+            y=detections.y - MARGIN,
+            covariance=detections.covariance - broadened,
+        )
     found = detections if gridded.noise_known else refine(detections, sky, gridded, pixels_per_beam)
     return measure_peaks(found, detections, sky, gridded, pixels_per_beam)
 
