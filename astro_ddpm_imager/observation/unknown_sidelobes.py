@@ -63,8 +63,8 @@ def noise_beside(residual, expected):
     -------
     float
     """
-    quiet = _quiet_part(residual, expected, np.argsort(expected))
-    measured, sidelobes = mad_std(residual[quiet]), np.sqrt(np.mean(expected[quiet] ** 2))
+    quiet, measured = _quiet_part(residual, expected, np.argsort(expected))
+    sidelobes = np.sqrt(np.mean(expected[quiet] ** 2))
     # Where some are expected everywhere, less of what is measured is noise.
     return float(np.sqrt(max(measured**2 - sidelobes**2, LEAST * measured**2)))
 
@@ -95,7 +95,7 @@ def measured_sidelobes(residual, unknown, rms, beam_area, least=LEAST, taken=0.0
         Jy/beam.
     """
     expected, order = np.hypot(rms, unknown), np.argsort(unknown)
-    quiet = _quiet_part(residual, unknown, order)
+    quiet, _ = _quiet_part(residual, unknown, order)
     loud = order[len(quiet) :]
     number = np.clip(len(loud) // int(BEAMS * beam_area), 1, BINS)
     parts = np.array_split(loud, number) if len(loud) else []
@@ -118,12 +118,15 @@ def _deviation(values):
 
 
 def _quiet_part(residual, expected, order):
-    """First of the pixels in the order of the sidelobes expected, as many as have none that matter, or a few."""
+    """First pixels in the order of the sidelobes expected, all that have none that matter, or a few; and their noise."""
     # All of them are needed: a small part of an image holds so few beams that it may be quiet by chance.
-    noise, least = mad_std(residual), -(-len(order) // BINS)
+    noise, least, quiet = mad_std(residual), -(-len(order) // BINS), order
     for _ in range(ROUNDS):
-        before, quiet = noise, order[: max(np.count_nonzero(expected <= UNKNOWN * noise), least)]
+        few, before = order[: max(np.count_nonzero(expected <= UNKNOWN * noise), least)], noise
+        if len(few) == len(quiet):
+            break
+        quiet = few
         noise = mad_std(residual[quiet])
         if noise > SETTLED * before:
             break
-    return quiet
+    return quiet, noise
