@@ -30,6 +30,8 @@ class Background:
         Whether ``rms`` is a map.
     rms_box : tuple of int
         Box and step of the maps, pixels.
+    exaggeration : float
+        How many times the noise of the image ``rms`` is; 1 where it is measured, not given.
     """
 
     rms: np.ndarray
@@ -38,6 +40,7 @@ class Background:
     clipped_mean: float
     varies: bool
     rms_box: tuple
+    exaggeration: float = 1.0
 
 
 def measure_background(field, options):
@@ -71,13 +74,16 @@ def measure_background(field, options):
         raise RuntimeError(f"rms_box={shown(options.rms_box)}: box and step must be at least 1 pixel")
     if options.rmsmean_map_filename:
         mean_map, rms_map = _given_maps(options.rmsmean_map_filename, field)
-        return Background(rms_map, mean_map, rms, mean, True, box)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            in_sigma = (data - mean_map) / rms_map
+        level = sigma_clipped_stats(in_sigma[np.isfinite(in_sigma)], sigma=kappa)[2]
+        return Background(rms_map, mean_map, rms, mean, True, box, float(1 / level) if level > 0 else 1.0)
     varies, rms_map = options.rms_map is True, None
     if options.rms_map is not False or options.mean_map == "map":
         mean_map, rms_map = _maps(data, *box, kappa)
         if options.rms_map is None:
             varies = bool(np.nanmax(rms_map) > VARIATION * np.nanmin(rms_map))
-    constant = rms if options.rms_value is None or options.rms_map is not False else options.rms_value
+    constant = rms if options.rms_value is None else options.rms_value
     known = np.isfinite(data)
     # In a small hole there may be a source, whose errors need the noise.
     blank = np.where(known | small_holes(known, field.beam_pixels), 0.0, np.nan)
@@ -89,6 +95,7 @@ def measure_background(field, options):
         mean,
         varies,
         box,
+        1.0 if varies or not rms > 0 else constant / rms,
     )
 
 

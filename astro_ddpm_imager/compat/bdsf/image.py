@@ -136,8 +136,13 @@ class Image(Conversions, Exports):
         self._take_field(field)
         run.say("Frequency of image ...................... : %.3f MHz", self.frequency / 1e6)
         run.say("Number of blank pixels .................. : %d (%.1f%%)", self.blankpix, 100 * self.mask_arr.mean())
+        if self.blankpix < self.ch0_arr.size:
+            run.say("Flux from sum of (non-blank) pixels ..... : %.3f Jy", self.ch0_sum_jy)
         if opts.stop_at == "read":
             return
+        imager = self.extras.get("imager")
+        if imager is not None and opts.ncores not in (None, imager.threads):
+            run.note("ncores=%d has no effect: imager= has threads of its own", opts.ncores, level=logging.WARNING)
         if "psf" not in self.extras:
             run.say("--> No PSF: the restoring beam takes its place; give psf= if the image is not CLEANed")
         self.analysis = analyse(field, opts, **self.extras)
@@ -181,6 +186,9 @@ class Image(Conversions, Exports):
         self.frame = catalog_frame(field.wcs)
         self.ch0_arr = field.data.T.astype(np.float32)
         self.image_arr = self.ch0_arr[None, None]
+        if self.opts.trim_box is not None:
+            (x, y), (nx, ny) = field.origin, self.ch0_arr.shape
+            self.trim_box = [x, x + nx, y, y + ny]
         self.shape, (self.nstokes, self.nchan) = self.image_arr.shape, self.image_arr.shape[:2]
         self.mask_arr = ~np.isfinite(self.ch0_arr)
         self.masked, self.blankpix = bool(self.mask_arr.any()), int(self.mask_arr.sum())
@@ -258,5 +266,4 @@ class Image(Conversions, Exports):
 
     def list_pars(self):
         """Print the parameters, and what becomes of each."""
-        for name, value in self.opts.to_dict().items():
-            print(f"{name:<24} {value!r:<12} {PARAMETERS[name].effect}")
+        print(self.opts.info(), end="")
