@@ -91,7 +91,7 @@ EFFECTIVE = {
     ),
     "group_by_isl": (False, "bool", "all Gaussians of an island become one source"),
     "indir": (None, "str?", "folder of the image, instead of that in its name"),
-    "kappa_clip": (None, "float?", "clipping of background mean and rms, in sigma; None is 3"),
+    "kappa_clip": (None, "float?", "clipping of background mean and rms, in sigma, at least 2; None is 3"),
     "maxpix_isl": (None, "int?", "drops islands with more pixels"),
     "mean_map": (
         "default", ("default", "zero", "const", "map"),
