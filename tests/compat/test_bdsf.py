@@ -207,6 +207,27 @@ def test_the_background_that_counts_is_told(run, capsys, options, told):
     assert re.search(told, capsys.readouterr().out)
 
 
+def test_scripts_find_in_the_log_what_they_look_for(run):
+    """Regular expressions of pipelines in use; a log is appended to, and the last run counts."""
+    for threshold in (50.0, 4.0):
+        img = run(thresh_pix=threshold, outdir="logs", rms_box=(60, 20))
+    first, text = re.split(r"(?m)^=+\s*$", Path("logs/field.fits.pybdsf.log").read_text())[1:]
+    for pattern, value in (
+        (r"Flux from sum of \(non-blank\) pixels ..... : (-?\d+\.\d+) Jy", img.ch0_sum_jy),
+        (r"Total flux density in model ............. : (-?\d+\.\d+) Jy", img.total_flux_gaus),
+        (r"Raw mean \(Stokes I\) =  (-?\d+\.\d+) mJy", img.raw_mean * 1e3),
+        (r"raw rms =  (-?\d+\.\d+) mJy", img.raw_rms * 1e3),
+        (r"sigma clipped mean \(Stokes I\) =  (-?\d+\.\d+) mJy", img.clipped_mean * 1e3),
+        (r"sigma clipped rms =  (-?\d+\.\d+) mJy", img.clipped_rms * 1e3),
+        (r"std. dev:\s(.*)\s\(", np.nanstd(img.resid_gaus_arr)),
+        (r"Number of sources formed from Gaussians +: (\d+)", img.nsrc),
+    ):
+        assert float(re.search(pattern, text)[1]) == pytest.approx(value, abs=1e-4 if "mJy" in pattern else 1e-6)
+    assert re.search(r".*rms_box.*:\s(\(.*\))", text)[1] == "(60, 20)" == str(img.rms_box)
+    assert f"--> Using {'2D map for' if img.use_rms_map else 'constant'} background rms" in text
+    assert "Total flux density in model ............. : 0.000000 Jy" in first
+
+
 def test_saved_parameters_come_back(run, quick):
     img = run(thresh_pix=50.0, rms_box=(100, 30))
     img.save_pars("a.sav")

@@ -130,14 +130,8 @@ class Image(Conversions, Exports):
             run.note("these parameters have no counterpart here: %s", "; ".join(without), level=logging.WARNING)
         check_output(self)
         field = read_field(self.path, opts)
-        run.say("--> Opened '%s'", self.filename)
-        run.say("Image size .............................. : %s pixels", field.data.shape[::-1])
-        run.say("Beam shape (major, minor, pos angle) .... : (%.5e, %.5e, %.1f) degrees", *field.beam)
         self._take_field(field)
-        run.say("Frequency of image ...................... : %.3f MHz", self.frequency / 1e6)
-        run.say("Number of blank pixels .................. : %d (%.1f%%)", self.blankpix, 100 * self.mask_arr.mean())
-        if self.blankpix < self.ch0_arr.size:
-            run.say("Flux from sum of (non-blank) pixels ..... : %.3f Jy", self.ch0_sum_jy)
+        run.tell_field(self)
         if opts.stop_at == "read":
             return
         imager = self.extras.get("imager")
@@ -147,17 +141,7 @@ class Image(Conversions, Exports):
             run.say("--> No PSF: the restoring beam takes its place; give psf= if the image is not CLEANed")
         self.analysis = analyse(field, opts, **self.extras)
         self._take_analysis()
-        for name, values in (("rms", self.rms_arr), ("mean", self.mean_arr)):
-            lowest, highest = np.nanmin(values), np.nanmax(values)
-            if lowest == highest:
-                run.say("%s : %.2e Jy/beam", f"Value of background {name} ".ljust(41, "."), lowest)
-            else:
-                title = f"Min/max values of background {name} map "
-                run.say("%s : (%.2e, %.2e) Jy/beam", title.ljust(41, "."), lowest, highest)
-        run.say("Number of islands found ................. : %d", self.nisl)
-        run.say("Total number of Gaussians fit to image .. : %d", self.ngaus)
-        run.say("Total flux density in model ............. : %.3g Jy", self.total_flux_gaus)
-        run.say("Number of sources formed from Gaussians   : %d", self.nsrc)
+        run.tell_analysis(self)
         for path in write_output(self):
             run.note("Wrote %s", path)
 
