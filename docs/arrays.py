@@ -15,6 +15,7 @@ from pathlib import Path
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
+from astropy.stats import mad_std
 from astropy.table import QTable
 from tqdm import tqdm
 
@@ -26,6 +27,7 @@ from astro_ddpm_imager.observation.preparation import prepare
 
 MATCHING = 0.6  # beams, or half of the true major axis where that is more
 DEPTH = 3  # times the noise, where CLEAN ends
+SETTLED = 0.99  # of the noise before: it falls no further
 THRESH_PIX, THRESH_ISL = 5, 3  # PyBDSF's defaults
 
 
@@ -92,17 +94,21 @@ def cleaned(arguments, dirty, scales):
         name = f"{folder}/field"
         for kind, path in (("residual", arguments["dirty"]), ("psf", arguments["psf"])):
             importfits(str(path), f"{name}.{kind}", defaultaxes=True, defaultaxesvalues=["", "", "", "I"])
-        deconvolve(
-            name,
-            deconvolver="multiscale",
-            scales=[round(scale * beam / cell) for scale in scales],
-            niter=100_000,
-            threshold=f"{DEPTH * dirty.rms}Jy",
-            restoration=False,
-        )
-        for kind in ("model", "residual"):
-            exportfits(f"{name}.{kind}", f"{name}.{kind}.fits")
-        return [np.squeeze(fits.getdata(f"{name}.{kind}.fits")) for kind in ("model", "residual")]
+        noise, before = mad_std(dirty.data, ignore_nan=True), np.inf
+        while noise < SETTLED * before:  # as major cycles measure it, with what sidelobes are left
+            deconvolve(
+                name,
+                deconvolver="multiscale",
+                scales=[round(scale * beam / cell) for scale in scales],
+                niter=100_000,
+                threshold=f"{DEPTH * noise}Jy",
+                restoration=False,
+            )
+            for kind in ("model", "residual"):
+                exportfits(f"{name}.{kind}", f"{name}.{kind}.fits", overwrite=True)
+            model, residual = (np.squeeze(fits.getdata(f"{name}.{kind}.fits")) for kind in ("model", "residual"))
+            before, noise = noise, mad_std(residual, ignore_nan=True)
+        return model, residual
 
 
 def found_in(restored, dirty):
@@ -121,7 +127,8 @@ def found_in(restored, dirty):
         )
     x, y = dirty.wcs.world_to_pixel_values(*np.reshape([s.posn_sky_centroid for s in made.sources], (-1, 2)).T)
     pb = dirty.primary_beam_at(x, y)
-    return QTable({"x": x, "y": y, "flux": [s.total_flux for s in made.sources] / pb * u.Jy})
+    found = QTable({"x": x, "y": y, "flux": [s.total_flux for s in made.sources] / pb * u.Jy})
+    return found[np.isfinite(pb)]  # where the image is not blank
 
 
 def main():

@@ -69,12 +69,12 @@ def noise_beside(residual, expected):
     return float(np.sqrt(max(measured**2 - sidelobes**2, LEAST * measured**2)))
 
 
-def measured_sidelobes(residual, unknown, rms, beam_area, least=LEAST, taken=0.0):
+def measured_sidelobes(residual, unknown, rms, beam_area, beside, least=LEAST, taken=0.0):
     """Unknown sidelobes in each pixel, a standard deviation, as far as these are as large as they are expected to be.
 
     In parts of an image that differ by what is expected, what is measured is
     some factor times that. Where more is expected, no less is taken to be, and
-    so much that nothing is more negative than noise would be.
+    so much that nothing is more negative than noise would be, but beside sources.
 
     Parameters
     ----------
@@ -84,6 +84,8 @@ def measured_sidelobes(residual, unknown, rms, beam_area, least=LEAST, taken=0.0
         Noise where no sidelobes are expected, Jy/beam.
     beam_area : float
         Pixels.
+    beside : 1D bool array
+        Where a source is so near that a fit of it may leave something.
     least : float, optional
         Of the variance expected, that what is measured is taken to be at least.
     taken : float, optional
@@ -106,8 +108,9 @@ def measured_sidelobes(residual, unknown, rms, beam_area, least=LEAST, taken=0.0
     factors = np.maximum(measured, np.sqrt(least))
     levels = np.maximum.accumulate(factors * middles)
     loudness = expected * np.interp(expected, middles, levels / middles)
-    # Sources are positive: what is deeper than noise ever is, a sidelobe has made.
-    deepest = -np.min(residual[loud] / loudness[loud], initial=0)
+    # Sources are positive: what is deeper than noise ever is, a sidelobe has made, unless a fit has.
+    lone = loud[~beside[loud]]
+    deepest = -np.min(residual[lone] / loudness[lone], initial=0)
     loudness[loud] *= max(1, deepest / DEEPEST)
     return np.sqrt((loudness**2 - rms**2).clip(0))
 
@@ -118,7 +121,7 @@ def _deviation(values):
 
 
 def _quiet_part(residual, expected, order):
-    """First pixels in the order of the sidelobes expected, all that have none that matter, or a few; and their noise."""
+    """First pixels in the order of the sidelobes expected, as many as have none that matter, and their noise."""
     # All of them are needed: a small part of an image holds so few beams that it may be quiet by chance.
     noise, least, quiet = mad_std(residual), -(-len(order) // BINS), order
     for _ in range(ROUNDS):
