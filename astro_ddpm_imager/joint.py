@@ -167,6 +167,7 @@ def image_jointly(
     if axis is not None and isinstance(header.get(f"CRVAL{axis}"), int | float):
         middle = np.average(used, weights=list(weights.values()))
         header[f"CRVAL{axis}"] += (middle - used[0]) * cube.axis.cards["CDELT"]
+        header[f"CDELT{axis}"] = (used[-1] - used[0] + 1) * cube.axis.cards["CDELT"]  # as wide as all of them
     result = imager.reconstruct(mean.image(header))
     catalog = result.catalog
     result.meta["channels"] = catalog.meta["channels"] = channels_text(chosen)

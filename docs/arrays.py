@@ -2,7 +2,8 @@
 
 python docs/arrays.py runs/vla runs/meerkat
 
-With --clean a line for CASA's multiscale CLEAN of each folder's images follows (extra casa).
+With --clean a line for CASA's multiscale CLEAN of each folder's images and what PyBDSF finds in them follows (extra
+casa, bdsf).
 """
 
 import argparse
@@ -14,6 +15,8 @@ from pathlib import Path
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
+from astropy.stats import mad_std
+from astropy.table import QTable
 from tqdm import tqdm
 
 from astro_ddpm_imager import DiffusionImager
@@ -24,15 +27,15 @@ from astro_ddpm_imager.observation.preparation import prepare
 
 MATCHING = 0.6  # beams, or half of the true major axis where that is more
 DEPTH = 3  # times the noise, where CLEAN ends
-SCALES = (0, 1, 2.5, 5)  # of CLEAN, in beams
+SETTLED = 0.99  # of the noise before: it falls no further
+THRESH_PIX, THRESH_ISL = 5, 3  # PyBDSF's defaults
 
 
-def catalogue_scores(result, truth, components):
+def catalogue_scores(dirty, found, truth, components):
     """Which true sources above 5 sigma are found, parts of extended ones, false ones, and flux ratios above 10 sigma.
 
     A part is a row that is no true source, but lies on a Gaussian of an extended one: a lobe, or a knot.
     """
-    dirty, found = result.dirty, result.catalog
     flux, snr = truth["flux"].to_value(u.Jy), true_snr(truth, dirty)
     relative = distances(found, truth, dirty)
     of_true = {}
@@ -68,39 +71,64 @@ def image_scores(dirty, sky, residual, components):
     return np.sqrt((error**2).sum() / (truth**2).sum()), image.sum() / total, left.std(), np.abs(left).max()
 
 
-def told(scores):
-    """Medians of what `image_scores` gives of fields."""
-    nrmse, flux, rms, peak = np.transpose(scores)
+def told(images, catalogues):
+    """Medians of what `image_scores`, and what `catalogue_scores` give of fields."""
+    nrmse, flux, rms, peak = np.transpose(images)
+    found, parts, false, ratios = zip(*catalogues, strict=True)
     return (
         f"image error {np.median(nrmse):.3f}, flux {np.median(flux):.3f}, residual {np.median(rms):.2f}, "
-        f"below 5 sigma in {np.sum(peak < 5)}"
+        f"below 5 sigma in {np.sum(peak < 5)}; found {np.concatenate(found).mean():.2f}, parts {np.mean(parts):.2f}, "
+        f"false {np.mean(false):.2f}, |flux ratio - 1| {np.median(np.abs(np.concatenate(ratios) - 1)):.3f}"
     )
 
 
-def cleaned(arguments):
-    """The model, Jy/pixel, and the residual of CASA's task deconvolve on a dirty image."""
+def cleaned(arguments, dirty, scales):
+    """The model, Jy/pixel, and the residual of CASA's task deconvolve with scales in beams."""
     given, sys.argv = sys.argv, sys.argv[:1]  # casatools reads it
     from casatasks import deconvolve, exportfits, importfits
 
     sys.argv = given
-    dirty = prepare(**arguments)
     beam = np.sqrt(dirty.beam.major * dirty.beam.minor).to_value("arcsec")
     cell = np.sqrt(abs(np.linalg.det(dirty.wcs.pixel_scale_matrix))) * 3600
     with tempfile.TemporaryDirectory() as folder:
         name = f"{folder}/field"
         for kind, path in (("residual", arguments["dirty"]), ("psf", arguments["psf"])):
             importfits(str(path), f"{name}.{kind}", defaultaxes=True, defaultaxesvalues=["", "", "", "I"])
-        deconvolve(
-            name,
-            deconvolver="multiscale",
-            scales=[round(scale * beam / cell) for scale in SCALES],
-            niter=100_000,
-            threshold=f"{DEPTH * dirty.rms}Jy",
-            restoration=False,
+        noise, before = mad_std(dirty.data, ignore_nan=True), np.inf
+        while noise < SETTLED * before:  # as major cycles measure it, with what sidelobes are left
+            deconvolve(
+                name,
+                deconvolver="multiscale",
+                scales=[round(scale * beam / cell) for scale in scales],
+                niter=100_000,
+                threshold=f"{DEPTH * noise}Jy",
+                restoration=False,
+            )
+            for kind in ("model", "residual"):
+                exportfits(f"{name}.{kind}", f"{name}.{kind}.fits", overwrite=True)
+            model, residual = (np.squeeze(fits.getdata(f"{name}.{kind}.fits")) for kind in ("model", "residual"))
+            before, noise = noise, mad_std(residual, ignore_nan=True)
+        return model, residual
+
+
+def found_in(restored, dirty):
+    """What PyBDSF finds in a restored image, Jy/beam, as a catalogue corrected for the primary beam."""
+    import bdsf
+
+    np.seterr(all="ignore")  # it makes every division by zero an error, and stumbles over boxes of blank pixels
+    with tempfile.TemporaryDirectory() as folder:
+        name = f"{folder}/restored.fits"
+        header = dirty.wcs.to_header()
+        header["BUNIT"] = "Jy/beam"
+        fits.PrimaryHDU(restored.astype("float32"), header).writeto(name)
+        beam = [axis.to_value(u.deg) for axis in (dirty.beam.major, dirty.beam.minor, dirty.beam.pa)]
+        made = bdsf.process_image(
+            name, beam=beam, frequency=1e9, thresh_pix=THRESH_PIX, thresh_isl=THRESH_ISL, outdir=folder, quiet=True
         )
-        for kind in ("model", "residual"):
-            exportfits(f"{name}.{kind}", f"{name}.{kind}.fits")
-        return [np.squeeze(fits.getdata(f"{name}.{kind}.fits")) for kind in ("model", "residual")]
+    x, y = dirty.wcs.world_to_pixel_values(*np.reshape([s.posn_sky_centroid for s in made.sources], (-1, 2)).T)
+    pb = dirty.primary_beam_at(x, y)
+    found = QTable({"x": x, "y": y, "flux": [s.total_flux for s in made.sources] / pb * u.Jy})
+    return found[np.isfinite(pb)]  # where the image is not blank
 
 
 def main():
@@ -108,7 +136,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", type=Path, nargs="+", help="as astro-ddpm-imager simulate writes them")
     parser.add_argument("--model", default="default")
-    parser.add_argument("--clean", action="store_true", help="and what CASA's multiscale CLEAN makes of the images")
+    parser.add_argument(
+        "--clean",
+        type=float,
+        nargs="+",
+        metavar="SCALE",
+        help="and multiscale CLEAN and PyBDSF, with these scales, beams",
+    )
     parser.add_argument(
         "--peaks", type=float, nargs=2, metavar=("LOW", "HIGH"), help="fields with such peaks only, sigma"
     )
@@ -118,7 +152,7 @@ def main():
     for folder in args.folders:
         inputs, truth = read_folder(folder)
         _, components = read_folder(folder, folder / "gaussians.ecsv")
-        images, catalogues, by_clean = [], [], []
+        ours, by_clean = [], []
         for number, arguments in tqdm(inputs.items(), folder.name, leave=False):
             of_field = components[components["field"] == number]
             if args.peaks:
@@ -126,20 +160,26 @@ def main():
                 if not args.peaks[0] < true_brightness(of_field, dirty).max() / dirty.rms < args.peaks[1]:
                     continue
             result = imager(**arguments)
-            dirty = result.dirty
-            images.append(image_scores(dirty, result.apparent(result.sky), result.residual.data, of_field))
-            catalogues.append(catalogue_scores(result, truth[truth["field"] == number], of_field))
+            dirty, of_truth = result.dirty, truth[truth["field"] == number]
+            sky = result.apparent(result.sky)
+            ours.append(
+                (
+                    image_scores(dirty, sky, result.residual.data, of_field),
+                    catalogue_scores(dirty, result.catalog, of_truth, of_field),
+                )
+            )
             if args.clean:
-                by_clean.append(image_scores(dirty, *cleaned(arguments), of_field))
-        found, parts, false, ratios = zip(*catalogues, strict=True)
-        print(
-            f"{folder.name}: {len(images)} fields, {told(images)}; found {np.concatenate(found).mean():.2f}, "
-            f"parts {np.mean(parts):.2f}, false {np.mean(false):.2f}, "
-            f"|flux ratio - 1| {np.median(np.abs(np.concatenate(ratios) - 1)):.3f}",
-            flush=True,
-        )
+                model, residual = cleaned(arguments, dirty, args.clean)
+                found = found_in(dirty.convolve_beam(model) + residual, dirty)
+                by_clean.append(
+                    (
+                        image_scores(dirty, model, residual, of_field),
+                        catalogue_scores(dirty, found, of_truth, of_field),
+                    )
+                )
+        print(f"{folder.name}: {len(ours)} fields, {told(*zip(*ours, strict=True))}", flush=True)
         if by_clean:
-            print(f"    multiscale CLEAN: {told(by_clean)}", flush=True)
+            print(f"    multiscale CLEAN and PyBDSF: {told(*zip(*by_clean, strict=True))}", flush=True)
 
 
 if __name__ == "__main__":

@@ -74,8 +74,8 @@ def main():
     for name in ranks[0]:
         values = [rank for of_field in ranks for rank in of_field[name]]
         counts, expected, p = rank_test(values, args.samples)
-        print(json.dumps({"quantity": name, "number": len(values), "p": p, "counts": counts.tolist(),
-                          "expected": expected.round(1).tolist()}))  # fmt: skip
+        print(json.dumps({"quantity": name, "number": len(values), "p": p if np.isfinite(p) else None,
+                          "counts": counts.tolist(), "expected": expected.round(1).tolist()}))  # fmt: skip
 
 
 if __name__ == "__main__":

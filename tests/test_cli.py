@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import lzma
 import os
 import shutil
 import subprocess
@@ -93,12 +94,13 @@ def test_products_of_compressed_files_are_named_without_the_endings(demo, tmp_pa
     content = demo["dirty"].read_bytes()
     (tmp_path / "b.dirty.fits.bz2").write_bytes(bz2.compress(content))
     (tmp_path / "g.dirty.fits.gz").write_bytes(gzip.compress(content))
+    (tmp_path / "x.dirty.fts.xz").write_bytes(lzma.compress(content))
     with fits.open(demo["dirty"]) as hdus:
         tiles = fits.CompImageHDU(hdus[0].data, hdus[0].header)
         fits.HDUList([fits.PrimaryHDU(), tiles]).writeto(tmp_path / "f.fits.fz")
     files = [str(path) for path in sorted(tmp_path.iterdir())]
     assert main(["image", *files, *QUICK, "--output-dir", str(tmp_path / "out")]) == 0
-    assert {path.name for path in tmp_path.glob("out/*.model.fits")} == {f"{name}.model.fits" for name in "bfg"}
+    assert {path.name for path in tmp_path.glob("out/*.model.fits")} == {f"{name}.model.fits" for name in "bfgx"}
 
 
 def test_a_missing_file_stops_before_the_work(demo, tmp_path, capsys):

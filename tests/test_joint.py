@@ -40,6 +40,8 @@ def test_one_place_and_a_flux_for_each_channel(joint):
     assert channels["note"][2] and mean.dirty.rms == pytest.approx(60e-6 / np.sqrt(3), rel=0.15)
     frequency = mean.image.header["FREQ"]
     assert frequency == pytest.approx(234e9, rel=0.005)
+    spectral = {mean.dirty.meta[f"CTYPE{axis}"]: axis for axis in (3, 4)}["FREQ"]
+    assert mean.dirty.meta[f"CDELT{spectral}"] == pytest.approx(4 * 3e9)  # of all channels, not of one
 
 
 def test_the_mean_of_velocities_has_their_frequency(imager, joint, cube_files, tmp_path):

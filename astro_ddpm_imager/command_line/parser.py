@@ -103,11 +103,21 @@ def channels(text):
     Returns
     -------
     int or slice
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        It is neither.
     """
-    if ":" not in str(text):
-        return int(text)
-    start, _, stop = text.partition(":")
-    return slice(int(start) if start.strip() else None, int(stop) if stop.strip() else None)
+    try:
+        if ":" not in str(text):
+            return int(text)
+        start, _, stop = text.partition(":")
+        return slice(int(start) if start.strip() else None, int(stop) if stop.strip() else None)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number, or text such as '10:20', '10:' or ':20', not {text!r}"
+        ) from error
 
 
 def path(text):

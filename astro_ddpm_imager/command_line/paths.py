@@ -12,7 +12,7 @@ __all__ = [
     "tiles_folder",
 ]  # fmt: skip
 
-FITS_ENDINGS = (".gz", ".bz2", ".fz", ".fits", ".fit", ".dirty")
+FITS_ENDINGS = (".gz", ".bz2", ".xz", ".z", ".fz", ".fits", ".fit", ".fts", ".dirty")
 
 
 def given_companions(args):

@@ -42,7 +42,12 @@ def print_plugin(args):
         name = f"wsclean_deconvolver_{hashlib.sha256(content).hexdigest()[:12]}.py"
         path = _cache_folder() / name
     if not (path.exists() and path.read_bytes() == content):
-        _write(path, content)
+        try:
+            _write(path, content)
+        except OSError as error:
+            if args.output is not None:
+                raise
+            raise OSError(f"{error}, with --output FILE") from error
     path = path.absolute()
     if args.json:
         say_json(framework=args.framework, file=path)

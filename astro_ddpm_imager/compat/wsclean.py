@@ -84,8 +84,6 @@ class WSCleanImages:
         """
         dirty = read_image(self.dirty)
         _check_whole(dirty.meta, self.dirty)
-        if dirty.meta.get("BMAJ") == 0:  # not known to a run that makes no PSF; then the PSF's counts
-            del dirty.meta["BMAJ"]
         pb = self.pb
         if isinstance(pb, dict):
             pb = _weighted_sum(pb)

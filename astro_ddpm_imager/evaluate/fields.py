@@ -93,6 +93,10 @@ def read_folder(
         log.warning(
             "truth=%r: %d of %d sources are of fields that are not in %s", str(path), (~here).sum(), len(here), folder
         )
+    rows = np.column_stack([field, *(column.value for column in values.values())])
+    again = len(rows) - len(np.unique(rows, axis=0))
+    if again:
+        log.warning("truth=%r: %d row(s) repeat others, and count as sources; remove them", str(path), again)
     empty = len(inputs) - len(np.unique(field[here]))
     if empty and len(table):
         log.warning("truth=%r: has no source in %d of %d fields, which count as empty", str(path), empty, len(inputs))

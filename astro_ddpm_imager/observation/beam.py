@@ -157,6 +157,8 @@ def header_beam(image, name):
         log.warning("%s: the beam is text in the header; it is taken for %s", name, _listed(numbers))
         axes |= numbers
     major, minor, pa = keys
+    if axes.get(major) == axes.get(minor, 0) == 0:  # what some programs write where they know none
+        axes = {}
     if not all(map(is_number, axes.values())) or axes.get(minor, 0) > axes.get(major, np.inf):
         raise DirtyImageError(f"{name}: the beam in the header, {_listed(axes)}, is none; give another with beam=")
     if major not in axes:

@@ -101,8 +101,9 @@ def subtract_bright(dirty, grid, brightest, kept):
     inside = np.isfinite(dirty.data)
     unknown = np.zeros(dirty.shape)
     unknown[inside] = measured_sidelobes(
-        found.residual[inside], found.unknown[inside], found.rms, dirty.beam_area, taken=found.taken
-    )
+        found.residual[inside], found.unknown[inside], found.rms, dirty.beam_area, found.near_sources[inside],
+        taken=found.taken,
+    )  # fmt: skip
     found = replace(found, unknown=unknown)
     ratio = found.loudness / found.rms
     loud = ratio[inside] > LOUD

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 FITTED = 7.0  # times the noise: peaks that are fitted
 TOGETHER = 0.6  # of the highest peak: those that are fitted with it, and not taken for its sidelobes
 SEPARATION = 0.7  # beams between components
+BESIDE = 3.0  # beams from a component: what is left there is no sidelobe
 ROUNDS, SWEEPS = 16, 12
 HALVINGS = 4  # of a step that explains less
 TURNS = 3  # of fitting sources and PSF, at most
@@ -84,6 +85,11 @@ class Fitted:
         return np.hypot(self.rms, self.unknown)
 
     @property
+    def near_sources(self):
+        """Pixels, 2D bool array, in which a fit that is not exact leaves something."""
+        return self.gaussians.near(self.residual.shape, BESIDE * self.dirty.beam_pixels)
+
+    @property
     def taken(self):
         """Share of noise that has been taken for sidelobes."""
         return 0.0 if self.doubt is None else self.doubt.taken
@@ -143,7 +149,8 @@ def _fit_continued(dirty, grid):
         seen, taken = _with_sidelobes_seen(dirty, found)
         seen = with_common_sidelobes(seen, found.gaussians, found.loudness, doubted > 0)
         expected, left = found.unknown[inside], (dirty.data - seen.see(found.gaussians))[inside]
-        now = measured_sidelobes(left, expected, found.rms, dirty.beam_area, 0, taken)
+        beside = found.near_sources[inside]
+        now = measured_sidelobes(left, expected, found.rms, dirty.beam_area, beside, 0, taken)
         share = np.ones(dirty.shape)
         share[inside] = doubt.share[inside] * (np.minimum(now, expected) / np.where(expected, expected, 1))
         doubt = replace(doubt, share=share, taken=taken)

@@ -64,6 +64,29 @@ class Components(Columns):
         np.add.at(image, self.nearest(shape), self.flux**2)
         return image
 
+    def near(self, shape, reach):
+        """Pixels within some distance of what is brighter than half of the peak of any.
+
+        Parameters
+        ----------
+        shape : tuple of int, (ny, nx)
+        reach : float
+            Pixels.
+
+        Returns
+        -------
+        2D bool array, shape (ny, nx)
+        """
+        near = np.zeros(shape, dtype=bool)
+        radii = reach + np.sqrt(2 * np.log(2) * np.linalg.eigvalsh(self.covariance)[:, -1].clip(0))
+        for x, y, radius in zip(self.x, self.y, radii, strict=True):
+            rows, columns = (
+                np.arange(max(0, int(p - radius)), min(n, int(p + radius) + 2))
+                for p, n in zip((y, x), shape, strict=True)
+            )
+            near[np.ix_(rows, columns)] |= np.hypot((rows - y)[:, None], columns - x) < radius
+        return near
+
     def scaled(self, factor):
         """The same with other fluxes."""
         return Components(self.x, self.y, self.flux * factor, self.covariance)

@@ -19,7 +19,7 @@ from .celestial import celestial_part, read_wcs
 from .extensions import file_of
 from .fits_files import IMAGE_HDUS, first_image, opened_fits
 from .headers import as_card, check_celestial_cards, is_number, mend_spectral_cards, mended_header
-from .spectral import without_terms
+from .spectral import uneven_step, without_terms
 from .units import axis_unit, parse_unit
 
 __all__ = [
@@ -300,9 +300,9 @@ def locate_plane(data, wcs, meta, channel=None, stokes=None, name="dirty"):
             raise DirtyImageError(f"{name}: {kind}={plane} does not exist; there are planes 0 to {length - 1}")
         meta = without_terms(meta, len(data.shape) - number, plane or 0, name)
         index.append(plane or 0)
-        meta = _of_plane(meta, len(data.shape) - number, plane or 0)
+        meta = _of_plane(meta, wcs, len(data.shape) - number, plane or 0)
     for axis in range(len(data.shape) + 1, LAST_AXIS + 1):  # that headers of cut-outs keep
-        meta = _of_plane(meta, axis, 0)
+        meta = _of_plane(meta, wcs, axis, 0)
     return (*index, slice(None), slice(None)), celestial, meta
 
 
@@ -311,7 +311,7 @@ def _check_whole(kind, plane, name):
         raise DirtyImageError(f"{name}: {kind}={shown(plane)}: must be a whole number")
 
 
-def _of_plane(meta, axis, plane):
+def _of_plane(meta, wcs, axis, plane):
     """A header of a plane alone, of whose axis CRVAL is its frequency or Stokes parameter, in SI units."""
     value, unit, pixel = (f"{key}{axis}" for key in ("CRVAL", "CUNIT", "CRPIX"))
     step = f"CDELT{axis}" if f"CDELT{axis}" in meta else f"CD{axis}_{axis}"
@@ -331,6 +331,9 @@ def _of_plane(meta, axis, plane):
         if is_number(reference):
             first, meta[pixel] = first + (plane + 1 - reference) * width, 1.0
     meta[value] = scale * first
+    uneven = uneven_step(wcs, axis, plane)
+    if uneven is not None:
+        meta[value], meta[f"CDELT{axis}"] = uneven
     return meta
 
 

@@ -12,7 +12,7 @@ from astropy.wcs import WCS, FITSFixedWarning
 from ..errors import DirtyImageError
 from ..ignored_warnings import ignored
 
-__all__ = ["SpectralAxis", "plane_frequency", "spectral_axis", "spectral_number", "without_terms"]
+__all__ = ["SpectralAxis", "plane_frequency", "spectral_axis", "spectral_number", "uneven_step", "without_terms"]
 
 VELOCITIES = {
     "VRAD": u.doppler_radio,
@@ -106,6 +106,39 @@ def _radio(value):
     return float(value) if isinstance(value, int | float) and RADIO[0] <= value <= RADIO[1] else None
 
 
+def uneven_step(wcs, axis, plane):
+    """The value of a plane, and the step there, on an axis with steps that are not even, as of optical velocities.
+
+    Parameters
+    ----------
+    wcs : `~astropy.wcs.WCS`
+    axis : int
+        As in the names of its cards.
+    plane : int
+        0-based.
+
+    Returns
+    -------
+    tuple of float or None
+        In SI units; None of any other axis.
+    """
+    kind = wcs.wcs.ctype[axis - 1] if axis <= wcs.naxis else ""
+    if kind[:4] not in VELOCITIES | OTHERS or kind[4:5] != "-":  # wcslib has made VOPT-F2W of FELO-HEL
+        return None
+    with suppress(ValueError):  # wcslib's, said where the axis is read
+        pixels = np.array([[plane - 0.5], [plane], [plane + 0.5]])
+        before, value, after = _alone(wcs, axis).wcs_pix2world(pixels, 0)[:, 0].tolist()
+        return value, after - before
+    return None
+
+
+def _alone(wcs, axis):
+    """The WCS of one axis, for an image may have fewer axes than its header."""
+    alone = WCS(naxis=1)
+    alone.wcs = wcs.wcs.sub([axis])
+    return alone
+
+
 def without_terms(header, axis, plane, name):
     """The header of a plane of Obit's axis, whose channels have cards of their own; any other as it is.
 
@@ -173,9 +206,7 @@ def spectral_axis(wcs, length, name):
             "plane with channel= in read_image, --channel on the command line"
         )
     try:
-        # Not of the WCS as a whole: an image may have fewer axes than its header.
-        alone = WCS(naxis=1)
-        alone.wcs = wcs.wcs.sub([axis + 1])
+        alone = _alone(wcs, axis + 1)
         values = alone.wcs_pix2world(np.arange(length)[:, None], 0)[:, 0]
     except ValueError as error:  # wcslib's are
         raise DirtyImageError(f"{name}: the spectral WCS cannot be used ({error}); correct its header") from error

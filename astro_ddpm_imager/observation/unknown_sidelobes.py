@@ -63,18 +63,18 @@ def noise_beside(residual, expected):
     -------
     float
     """
-    quiet = _quiet_part(residual, expected, np.argsort(expected))
-    measured, sidelobes = mad_std(residual[quiet]), np.sqrt(np.mean(expected[quiet] ** 2))
+    quiet, measured = _quiet_part(residual, expected, np.argsort(expected))
+    sidelobes = np.sqrt(np.mean(expected[quiet] ** 2))
     # Where some are expected everywhere, less of what is measured is noise.
     return float(np.sqrt(max(measured**2 - sidelobes**2, LEAST * measured**2)))
 
 
-def measured_sidelobes(residual, unknown, rms, beam_area, least=LEAST, taken=0.0):
+def measured_sidelobes(residual, unknown, rms, beam_area, beside, least=LEAST, taken=0.0):
     """Unknown sidelobes in each pixel, a standard deviation, as far as these are as large as they are expected to be.
 
     In parts of an image that differ by what is expected, what is measured is
     some factor times that. Where more is expected, no less is taken to be, and
-    so much that nothing is more negative than noise would be.
+    so much that nothing is more negative than noise would be, but beside sources.
 
     Parameters
     ----------
@@ -84,6 +84,8 @@ def measured_sidelobes(residual, unknown, rms, beam_area, least=LEAST, taken=0.0
         Noise where no sidelobes are expected, Jy/beam.
     beam_area : float
         Pixels.
+    beside : 1D bool array
+        Where a source is so near that a fit of it may leave something.
     least : float, optional
         Of the variance expected, that what is measured is taken to be at least.
     taken : float, optional
@@ -95,7 +97,7 @@ def measured_sidelobes(residual, unknown, rms, beam_area, least=LEAST, taken=0.0
         Jy/beam.
     """
     expected, order = np.hypot(rms, unknown), np.argsort(unknown)
-    quiet = _quiet_part(residual, unknown, order)
+    quiet, _ = _quiet_part(residual, unknown, order)
     loud = order[len(quiet) :]
     number = np.clip(len(loud) // int(BEAMS * beam_area), 1, BINS)
     parts = np.array_split(loud, number) if len(loud) else []
@@ -106,8 +108,9 @@ def measured_sidelobes(residual, unknown, rms, beam_area, least=LEAST, taken=0.0
     factors = np.maximum(measured, np.sqrt(least))
     levels = np.maximum.accumulate(factors * middles)
     loudness = expected * np.interp(expected, middles, levels / middles)
-    # Sources are positive: what is deeper than noise ever is, a sidelobe has made.
-    deepest = -np.min(residual[loud] / loudness[loud], initial=0)
+    # Sources are positive: what is deeper than noise ever is, a sidelobe has made, unless a fit has.
+    lone = loud[~beside[loud]]
+    deepest = -np.min(residual[lone] / loudness[lone], initial=0)
     loudness[loud] *= max(1, deepest / DEEPEST)
     return np.sqrt((loudness**2 - rms**2).clip(0))
 
@@ -118,12 +121,15 @@ def _deviation(values):
 
 
 def _quiet_part(residual, expected, order):
-    """First of the pixels in the order of the sidelobes expected, as many as have none that matter, or a few."""
+    """First pixels in the order of the sidelobes expected, as many as have none that matter, and their noise."""
     # All of them are needed: a small part of an image holds so few beams that it may be quiet by chance.
-    noise, least = mad_std(residual), -(-len(order) // BINS)
+    noise, least, quiet = mad_std(residual), -(-len(order) // BINS), order
     for _ in range(ROUNDS):
-        before, quiet = noise, order[: max(np.count_nonzero(expected <= UNKNOWN * noise), least)]
+        few, before = order[: max(np.count_nonzero(expected <= UNKNOWN * noise), least)], noise
+        if len(few) == len(quiet):
+            break
+        quiet = few
         noise = mad_std(residual[quiet])
         if noise > SETTLED * before:
             break
-    return quiet
+    return quiet, noise

@@ -57,8 +57,10 @@ def product_header(dirty, meta):
     header["NOISE"] = (dirty.rms, "Jy/beam, of the dirty image")
     for key, name in PROVENANCE.items():
         if name in meta:
-            # A checksum fills its card.
-            header[key] = (as_card(meta[name]), None if name.endswith("sha256") else name)
+            value = as_card(meta[name])
+            # A checksum fills its card, and so does the name of a file of an archive.
+            alone = len(str(fits.Card(key, value)).rstrip()) + len(f" / {name}") > fits.Card.length
+            header[key] = (value, None if alone else name)
     for line in history_lines(dirty.meta):
         header.add_history(as_card(line))
     made_of = {name: as_card(value) for name, value in {"input": "in memory", **meta}.items()}

@@ -15,6 +15,10 @@ from .imaging import check_weighting, fit_beam, image_visibilities, imaging_weig
 
 __all__ = ["Observation"]
 
+UNITS = {
+    "ra": u.deg, "declination": u.deg, "duration": u.s, "integration": u.s, "hour_angle": u.hourangle,
+    "frequency": u.Hz, "cell": u.arcsec, "bandwidth": u.Hz,
+}  # fmt: skip
 MAX_PIXELS = 16384  # on a side
 MAX_VISIBILITIES = 1e8  # some 10 GB
 
@@ -67,6 +71,10 @@ class Observation:
     channels: int = 1
 
     def __post_init__(self):
+        for name, unit in UNITS.items():
+            value = getattr(self, name)
+            if not (isinstance(value, u.Quantity) and value.isscalar and value.unit.is_equivalent(unit)):
+                raise SimulationError(f"{name}={shown(value)}: must be a Quantity of one value in units such as {unit}")
         for name, unit in (("duration", u.s), ("integration", u.s), ("frequency", u.Hz), ("cell", u.rad)):
             value = getattr(self, name)
             if not 0 < value.to_value(unit) < np.inf:

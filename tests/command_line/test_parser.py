@@ -35,6 +35,14 @@ def test_what_the_shell_leaves_of_the_home_folder_is_known(call, dest, monkeypat
     assert "~nobody-at-all/x: there is no such home folder; give the whole path" in capsys.readouterr().err
 
 
+def test_a_channel_that_is_none(capsys):
+    for text in ("a", "1:b", "1.5"):
+        with pytest.raises(SystemExit):
+            parse(["image", "a.fits", "--channel", text])
+        said = f"argument --channel: must be a whole number, or text such as '10:20', '10:' or ':20', not {text!r}"
+        assert said in capsys.readouterr().err
+
+
 def test_several_files_below_the_home_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     args = parse(["image", "~/a.fits", "b.fits", "--psf=~/a", "--psf=~/b"])

@@ -207,6 +207,27 @@ def test_the_background_that_counts_is_told(run, capsys, options, told):
     assert re.search(told, capsys.readouterr().out)
 
 
+def test_scripts_find_in_the_log_what_they_look_for(run):
+    """Regular expressions of pipelines in use; a log is appended to, and the last run counts."""
+    for threshold in (50.0, 4.0):
+        img = run(thresh_pix=threshold, outdir="logs", rms_box=(60, 20))
+    first, text = re.split(r"(?m)^=+\s*$", Path("logs/field.fits.pybdsf.log").read_text())[1:]
+    for pattern, value in (
+        (r"Flux from sum of \(non-blank\) pixels ..... : (-?\d+\.\d+) Jy", img.ch0_sum_jy),
+        (r"Total flux density in model ............. : (-?\d+\.\d+) Jy", img.total_flux_gaus),
+        (r"Raw mean \(Stokes I\) =  (-?\d+\.\d+) mJy", img.raw_mean * 1e3),
+        (r"raw rms =  (-?\d+\.\d+) mJy", img.raw_rms * 1e3),
+        (r"sigma clipped mean \(Stokes I\) =  (-?\d+\.\d+) mJy", img.clipped_mean * 1e3),
+        (r"sigma clipped rms =  (-?\d+\.\d+) mJy", img.clipped_rms * 1e3),
+        (r"std. dev:\s(.*)\s\(", np.nanstd(img.resid_gaus_arr)),
+        (r"Number of sources formed from Gaussians +: (\d+)", img.nsrc),
+    ):
+        assert float(re.search(pattern, text)[1]) == pytest.approx(value, abs=1e-4 if "mJy" in pattern else 1e-6)
+    assert re.search(r".*rms_box.*:\s(\(.*\))", text)[1] == "(60, 20)" == str(img.rms_box)
+    assert f"--> Using {'2D map for' if img.use_rms_map else 'constant'} background rms" in text
+    assert "Total flux density in model ............. : 0.000000 Jy" in first
+
+
 def test_saved_parameters_come_back(run, quick):
     img = run(thresh_pix=50.0, rms_box=(100, 30))
     img.save_pars("a.sav")
@@ -286,6 +307,56 @@ def test_numbers_may_be_text_as_in_a_parset():
     assert (options.thresh_pix, options.ncores, options.quiet, options.frequency) == (5.5, 2, True, 1e8)
     with pytest.raises(RuntimeError, match="thresh_pix='high': must be a number"):
         options.update({"thresh_pix": "high"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kept"),
+    [
+        ("thresh_isl", True, 1.0), ("quiet", "true", True), ("output_all", "no", False), ("clobber", None, False),
+        ("frequency", "none", None), ("rms_map", "none", None), ("rms_map", np.True_, True), ("spline_rank", 2.0, 2),
+        ("minpix_isl", 5.7, 5), ("collapse_file", None, "None"), ("detection_image", None, ""), ("src_ra_dec", [], []),
+        ("rms_box", [40.7, 10], (40, 10)), ("beam", [1, 1, 0], (1.0, 1.0, 0.0)), ("rms_value", np.array(2.0), 2.0),
+    ],
+)  # fmt: skip
+def test_what_pybdsf_takes_for_a_value_is_taken(name, value, kept):
+    options = Options()
+    setattr(options, name, value)
+    found = getattr(options, name)
+    assert found == kept and type(found) is type(kept)
+    assert all(type(item) is type(other) for item, other in zip(np.ravel(found), np.ravel(kept), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("minpix_isl", np.nan, "a whole number"), ("rms_box", (np.nan, 3), "two numbers"), ("quiet", "x", "True or"),
+        ("rms_map", 1, "choose one of"), ("rms_map", np.array([True, False]), "choose one of"),
+        ("src_ra_dec", [(None, 1)], "must be a list"), ("src_ra_dec", 3, "must be a list"), ("filename", 3, "a string"),
+    ],
+)  # fmt: skip
+def test_what_is_no_value_is_refused(name, value, told):
+    with pytest.raises(RuntimeError, match=told):
+        setattr(Options(), name, value)
+
+
+def test_options_have_the_methods_of_pybdsf():
+    options = Options()
+    options.set_opts({"thresh_pix": 4, "rms_box": (40, 10), "collapse_av": [1, 2]})
+    assert options.get_names() == sorted(options.to_dict()) == [name for name, _ in options.to_list()]
+    assert options.thresh_pix == 4.0 and dict(options.to_list())["thresh_pix"].default == 5.0
+    options.set_default("thresh_pix")
+    assert options.thresh_pix == 5.0 and options.rms_box == (40, 10)
+    options.set_default(["rms_box"])
+    assert options.rms_box is None and options.collapse_av == [1, 2]
+    options.set_default()
+    assert options.to_dict() == Options().to_dict() and options.collapse_av is not Options().collapse_av
+    assert re.search(r"^thresh_isl +3\.0 +islands reach", options.info(), re.MULTILINE)
+
+
+def test_threads_of_an_imager_are_its_own(run, capsys):
+    """They were not those of ncores, silently."""
+    run(thresh_pix=50.0, quiet=False, ncores=3)
+    assert "WARNING: ncores=3 has no effect: imager= has threads of its own" in capsys.readouterr().out
 
 
 def test_parameters_are_checked_where_a_script_sets_them_as_attributes():

@@ -228,6 +228,8 @@ def test_output_all(run):
         assert fits.getheader(path).get("BUNIT") == (None if counts else "Jy/beam"), path.name
     again = run(output_all=True, outdir="out", solnname="_1", opdir_overwrite="append", thresh_pix=50.0)
     assert Path(again.basedir).parent == Path(img.basedir)
+    assert run(output_all=True, outdir="out", solnname="_1", thresh_pix=50.0).nsrc == 0
+    assert not list(Path(img.basedir, "catalogues").iterdir())  # those of the run before are not of this one
 
 
 def _beam(header):

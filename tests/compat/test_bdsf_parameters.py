@@ -67,7 +67,7 @@ def test_an_island_threshold_above_that_of_peaks_counts_as_it(run):
 
 def test_trim_box(run):
     img = run(trim_box=(60, 260, 80, 280), thresh_pix=4.0, psf=demo_files()["psf"])
-    assert img.ch0_arr.shape == (200, 200)
+    assert img.ch0_arr.shape == (200, 200) and img.trim_box == [60, 260, 80, 280]
     assert len(near(img.sources)) == 1
     whole = run(thresh_pix=4.0)
     assert np.subtract(whole.sky2pix(BRIGHT), img.sky2pix(BRIGHT)) == pytest.approx([60, 80])
@@ -165,6 +165,28 @@ def test_mean_map_and_rms_value(run, field, quick):
     assert np.nanmax(np.abs(run(mean_map="zero").mean_arr)) == 0
     img = run(rms_map=False, rms_value=1e-4)
     assert np.nanmax(img.rms_arr) == np.float32(1e-4) == np.nanmin(img.rms_arr)
+
+
+def test_a_threshold_is_in_units_of_the_noise_that_is_given(run, field):
+    """It was in those of the noise that is measured: sources far below the threshold were in the catalogue."""
+    data, header = fits.getdata(field, header=True)
+    for name, value in (("mean.fits", 0.0), ("rms.fits", 1e-4)):
+        fits.writeto(name, np.full_like(data, value), header)
+    found = run(thresh_pix=4.0)
+    peak = near(found.sources)[0].peak_flux_max
+    for given in (
+        {"rms_value": 1e-4},
+        {"rms_value": 1e-4, "rms_map": False},
+        {"rmsmean_map_filename": ["mean.fits", "rms.fits"]},
+    ):
+        assert len(near(run(thresh_pix=0.8 * peak / 1e-4, **given).sources)) == 1
+        assert run(thresh_pix=1.5 * peak / 1e-4, **given).nsrc == 0 < found.nsrc
+    # A noise that is given too small lets in more, as a lower threshold does.
+    assert run(thresh_pix=8.0, rms_value=2e-5).nsrc >= run(thresh_pix=3.5).nsrc > run(thresh_pix=8.0).nsrc
+
+
+def test_no_positions_are_no_sources(run):
+    assert run(src_ra_dec=[]).nsrc == 0
 
 
 def test_channels_without_data_do_not_count(field, caplog):
@@ -300,11 +322,27 @@ def test_maps_of_boxes_are_where_the_boxes_are():
     np.testing.assert_allclose(np.median(mean - 10 * x, axis=0)[20:-20], 0, atol=1.5)
 
 
+@pytest.mark.parametrize("kappa", [2.0, 3.0, 5.0])
+def test_clipped_noise_is_the_noise(kappa):
+    """That of a Gaussian clipped at 3 sigma was 1.5% low, at 2 sigma 24%."""
+    noise = np.random.default_rng(0).standard_normal(200000)
+    assert background._clipped(noise, kappa) == pytest.approx((0, 1), abs=0.005)
+
+
+def test_noise_is_not_that_of_sources():
+    """Clipped five times, it was 5.3 times the true one where there are many, 3.2 times where one is large."""
+    y, x = np.indices((120, 140))
+    noise = np.random.default_rng(0).standard_normal((120, 140))
+    peak = 10 ** (3.5 * ((x // 20 + 3 * (y // 20)) % 7) / 6)
+    many = peak * np.exp(-((x % 20 - 10) ** 2 + (y % 20 - 10) ** 2) / 12)
+    assert background._clipped((noise + many).ravel(), 3.0)[1] < 1.4
+    large = 95 * np.exp(-((x - 70) ** 2 / 200 + (y - 60) ** 2 / 80))
+    assert background._maps(noise + large, 60, 20, 3.0)[1].max() < 1.8
+
+
 def test_a_run_that_is_appended_has_one_folder(run, tmp_path):
-    options = {"output_all": True, "outdir": str(tmp_path), "opdir_overwrite": "append"}
-    run(**options)
-    img = run(**options)
-    assert Path(img.basedir).is_dir() and list(Path(img.basedir).rglob("*.srl"))
+    img = run(output_all=True, outdir=str(tmp_path), opdir_overwrite="append")
+    assert Path(img.basedir).parent == tmp_path / "field_pybdsf" and list(Path(img.basedir).rglob("*.srl"))
 
 
 def test_the_frequency_of_a_channel_is_that_of_its_images(cube_files, tmp_path):

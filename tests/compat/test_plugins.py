@@ -26,6 +26,13 @@ def test_the_command_prints_a_path(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "a.py").read_text() == printed[0].read_text()
 
 
+def test_a_cache_that_cannot_be_written_to(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert main(["plugin", "wsclean"]) == 1
+    assert "file is not a folder; choose another folder, with --output FILE" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("framework", ["wsclean", "stimela"])
 def test_files_of_others_are_not_replaced(tmp_path, capsys, framework):
     older, notes = tmp_path / "older", tmp_path / "notes"

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -102,6 +103,16 @@ def test_without_numpy(plugin, folder):
     script = f"import sys, runpy; sys.modules['numpy'] = None; runpy.run_path({plugin!r})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "apt-get install python3-numpy" in done.stdout
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="the system does not tell the command line")
+def test_an_image_in_parts_is_refused_when_the_file_is_loaded(plugin, folder):
+    """Later, several threads of WSClean 3.1 were in Python at once, which crashed."""
+    script = f"import runpy; runpy.run_path({plugin!r})"
+    for largest, status in (("64", 1), ("160", 0), ("none", 0)):
+        options = ["--parallel-deconvolution", largest, "-size", "160", "100", "a.ms"]
+        done = subprocess.run([sys.executable, "-c", script, *options], capture_output=True, text=True, check=False)
+        assert done.returncode == status and ("leave out -parallel-deconvolution" in done.stdout) == bool(status)
 
 
 def test_settings(tmp_path):

@@ -6,7 +6,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
-from astropy.table import MaskedColumn, QTable, Table
+from astropy.table import MaskedColumn, QTable, Table, vstack
 
 from astro_ddpm_imager.data import demo_files
 from astro_ddpm_imager.errors import EvaluationError
@@ -198,6 +198,16 @@ def test_fields_that_only_one_of_folder_and_truth_has_are_said(folder, tmp_path,
     read_folder(folder, tmp_path / "truth.ecsv")
     assert f"{last.sum()} of {len(table)} sources are of fields that are not in" in caplog.text
     assert "has no source in 1 of" in caplog.text and "fields, which count as empty" in caplog.text
+
+
+def test_rows_of_the_truth_that_repeat_others_are_said(folder, tmp_path, caplog):
+    table = Table.read(folder / "truth.ecsv")
+    vstack([table, table[:1]], metadata_conflicts="silent").write(tmp_path / "truth.ecsv")
+    assert len(read_folder(folder, tmp_path / "truth.ecsv")[1]) == len(table) + 1
+    assert "truth.ecsv': 1 row(s) repeat others, and count as sources; remove them" in caplog.text
+    caplog.clear()
+    read_folder(folder)
+    assert "repeat" not in caplog.text
 
 
 def test_folders_without_truth_or_fields(folder, tmp_path):

@@ -92,14 +92,16 @@ def test_the_beam_may_come_with_the_psf(noise_image):
     assert prepare(image, psf=psf).beam_pixels == pytest.approx(5)
 
 
-def test_a_beam_that_no_header_says_is_fitted_to_the_psf(noise_image, caplog):
-    """Which may peak anywhere, and at any height."""
+@pytest.mark.parametrize("said", [{}, {"BMAJ": 0.0, "BMIN": 0.0, "BPA": 0.0}, {"BMAJ": "0"}], ids=["no", "0", "text"])
+def test_a_beam_that_no_header_says_is_fitted_to_the_psf(noise_image, caplog, said):
+    """Which may peak anywhere, and at any height; GIPSY and WSClean write 0 where they know none."""
     image, psf = noise_image(BMAJ=0.9 / 3600, BMIN=0.6 / 3600, BPA=30.0), noise_image()
     y, x = np.mgrid[:96, :96] - np.reshape([46, 49], (2, 1, 1))
     power = np.einsum("iyx,ij,jyx->yx", [x, y], np.linalg.inv(prepare(image).beam_covariance), [x, y])
     psf.data = 0.4 * np.exp(-0.5 * power)
     for each in (image, psf):
         each.meta.clear()
+        each.meta.update(said)
     beam = prepare(image, psf=psf).beam
     assert (beam.major.to_value(u.arcsec), beam.minor.to_value(u.arcsec)) == pytest.approx((0.9, 0.6), rel=0.01)
     assert beam.pa.to_value(u.deg) == pytest.approx(30, abs=1)

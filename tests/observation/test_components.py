@@ -126,6 +126,16 @@ def test_gaussians_seen_beyond_the_edge_still_have_sidelobes_inside():
     np.testing.assert_allclose(seen[30, :20], 2 * psf[32, 33:53], atol=0.03)
 
 
+def test_what_is_near_is_within_a_distance_of_half_of_the_peak():
+    shape, reach = (30, 40), 3.0
+    wide = one(30, 20, covariance=16 * ROUND)
+    near = Components.concatenate([one(1, 2), wide]).near(shape, reach)
+    y, x = np.indices(shape)
+    radius = reach + 4 * np.sqrt(2 * np.log(2))
+    np.testing.assert_array_equal(near, (np.hypot(x - 1, y - 2) < reach) | (np.hypot(x - 30, y - 20) < radius))
+    assert not Components.points([], [], []).near(shape, reach).any()
+
+
 def test_components_on_other_pixels():
     source = one(30.0, 12.0, 2.0, WIDE)
     other = source.on_grid((2.0, 3.0), 0.5)

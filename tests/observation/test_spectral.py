@@ -9,6 +9,7 @@ from astropy.wcs import WCS
 
 from astro_ddpm_imager import read_image
 from astro_ddpm_imager.errors import DirtyImageError
+from astro_ddpm_imager.observation.celestial import read_wcs
 from astro_ddpm_imager.observation.cubes import open_cube
 from astro_ddpm_imager.observation.spectral import plane_frequency, spectral_axis
 from astro_ddpm_imager.products.headers import to_hdu
@@ -129,6 +130,27 @@ def test_axes_that_are_kept_are_in_units_that_others_read(axes):
     image = read_image(plane(axes, **third("FREQ", 1.4, 0.1, 1.0, "GHZ")))
     header = to_hdu(image, image.meta).header
     assert (header["CUNIT3"], header["CRVAL3"], header["CDELT3"]) == ("Hz", pytest.approx(1.4e9), pytest.approx(1e8))
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        third("FELO-HEL", 1e6, -5e4) | {"RESTFREQ": 1.42e9, "VELREF": 2},
+        third("VOPT-F2W", 1e3, -50.0, unit="km/s") | {"RESTFRQ": 1.42e9},
+        third("FREQ-LOG", 1.42, 0.01, unit="GHz"),
+    ],
+)
+def test_one_channel_of_uneven_steps_has_the_frequency_that_it_has_in_the_cube(cards):
+    """One of 64 was wrong by 33 km/s: optical velocities of channels that are evenly spaced in frequency."""
+    cube = plane(3, 64, **cards)
+    expected = open_cube(cube).axis.frequency.to_value(u.Hz)
+    for channel in (0, 63):
+        meta = read_image(cube, channel=channel).meta
+        assert plane_frequency(meta) == pytest.approx(expected[channel], rel=1e-12)
+    one = fits.Header({key: meta[key] for key in meta if key[:5] in ("CRVAL", "CDELT", "CRPIX", "CUNIT", "CTYPE")})
+    one.update({key: cards[key] for key in cards if key.startswith(("REST", "VELREF"))})
+    after = spectral_axis(read_wcs(one, "one"), 2, "one").frequency.to_value(u.Hz)[1]  # beyond the edge
+    assert after - expected[63] == pytest.approx(expected[63] - expected[62], rel=0.02)
 
 
 def test_velocities_of_gildas_are_of_the_radio_convention(caplog):

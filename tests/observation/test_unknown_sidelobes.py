@@ -12,6 +12,7 @@ from astro_ddpm_imager.observation.unknown_sidelobes import (
 )
 
 EXPECTED = np.linspace(0, 5, 40_000)
+NOWHERE = np.zeros(EXPECTED.size, bool)
 
 
 def residual(share, seed=1):
@@ -26,17 +27,24 @@ def test_noise_is_that_where_no_sidelobes_are_expected(share):
 
 
 def test_they_follow_what_is_measured():
-    sidelobes = measured_sidelobes(residual(0.5), EXPECTED, 2.0, 10.0)
+    sidelobes = measured_sidelobes(residual(0.5), EXPECTED, 2.0, 10.0, NOWHERE)
     np.testing.assert_allclose(np.hypot(2, sidelobes), np.hypot(2, 0.5 * EXPECTED), rtol=0.1)
 
 
 def test_what_is_too_negative_for_noise_is_a_sidelobe():
     left = residual(0.5)
     left[-100] = -40
-    sidelobes = measured_sidelobes(left, EXPECTED, 2.0, 10.0)
+    sidelobes = measured_sidelobes(left, EXPECTED, 2.0, 10.0, NOWHERE)
     assert left[-100] / np.hypot(2, sidelobes[-100]) == pytest.approx(-5)
     left[-100] = 40
-    assert np.hypot(2, measured_sidelobes(left, EXPECTED, 2.0, 10.0)[-100]) < 4
+    assert np.hypot(2, measured_sidelobes(left, EXPECTED, 2.0, 10.0, NOWHERE)[-100]) < 4
+
+
+def test_what_a_fit_has_left_beside_a_source_is_no_sidelobe():
+    left, beside = residual(0.5), NOWHERE.copy()
+    left[-100], beside[-100] = -40, True
+    sidelobes = measured_sidelobes(left, EXPECTED, 2.0, 10.0, beside)
+    np.testing.assert_allclose(np.hypot(2, sidelobes), np.hypot(2, 0.5 * EXPECTED), rtol=0.1)
 
 
 def test_each_source_has_the_doubt_of_the_psf_around_it():
@@ -52,6 +60,6 @@ def test_each_source_has_the_doubt_of_the_psf_around_it():
 
 def test_what_has_been_taken_for_sidelobes_is_missing_in_what_is_left():
     left = np.where(EXPECTED > 1, 0.9, 1.0) * residual(0.5)
-    sidelobes = measured_sidelobes(left, EXPECTED, 2.0, 10.0, taken=0.1)
+    sidelobes = measured_sidelobes(left, EXPECTED, 2.0, 10.0, NOWHERE, taken=0.1)
     far = EXPECTED > 2
     np.testing.assert_allclose(np.hypot(2, sidelobes)[far], np.hypot(2, 0.5 * EXPECTED)[far], rtol=0.05)

@@ -48,6 +48,15 @@ def demo_of_four_axes(tmp_path_factory):
     return path
 
 
+def test_names_as_long_as_those_of_archives_are_whole_and_cause_no_warning(tmp_path, imager, demo_of_four_axes):
+    for length in (58, 80):  # with its comment it fits no card; and not even alone
+        path = tmp_path / f"{'member.uid___A001_X133d_X1.'.ljust(length, 'x')}.fits"
+        path.write_bytes(demo_of_four_axes.read_bytes())
+        with warnings.catch_warnings(action="error"):
+            model = imager(path).write(tmp_path / "out", overwrite=True)[0]
+        assert fits.getheader(model)["DINPUT"] == path.name
+
+
 @pytest.mark.parametrize("suffix", IMAGES)
 def test_every_image_says_what_it_was_made_of(written, demo_of_four_axes, suffix):
     header = fits.getheader(written / f"two{suffix}")

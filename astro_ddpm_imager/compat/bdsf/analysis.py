@@ -130,14 +130,14 @@ def _image(field, imager, psf):
 def _select(candidates, field, options, psf, reliability, imager):
     """The sources that the options ask for."""
     if options.src_ra_dec is not None:
-        x, y = pixels_at(field.wcs, *np.transpose(options.src_ra_dec))
+        x, y = pixels_at(field.wcs, *np.reshape(options.src_ra_dec, (-1, 2)).T)
         cell = proj_plane_pixel_area(field.wcs) ** 0.5
         catalog, found = select_near(candidates, x, y, options.src_radius_pix or field.beam[0] / cell)
         log.info("src_ra_dec: %d of %d positions have a candidate source", len(found), len(x))
         return catalog
     threshold = max(options.thresh_pix, options.thresh_isl)  # an island's peak reaches both
     if not options.detection_image:
-        return select_certain(candidates, threshold, reliability)
+        return select_certain(candidates, threshold * field.background.exaggeration, reliability)
     # What says where the image, or its background, is read from is not for this one.
     options_there = copy(options)
     options_there.rmsmean_map_filename = options.rmsmean_map_filename_det
@@ -149,8 +149,9 @@ def _select(candidates, field, options, psf, reliability, imager):
             f"detection_image={options.detection_image!r}: has {field_there.full_shape} pixels (ny, nx), the image "
             f"{field.full_shape}; regrid one to the other"
         )
-    result = _image(_measured(field_there, options_there, field.pb, imager.pblimit), imager, psf)
-    there = select_certain(result.catalog, threshold, reliability)
+    field_there = _measured(field_there, options_there, field.pb, imager.pblimit)
+    result = _image(field_there, imager, psf)
+    there = select_certain(result.catalog, threshold * field_there.background.exaggeration, reliability)
     catalog, found = select_near(candidates, there["x"], there["y"], MATCHING_BEAMS * field_there.beam_pixels)
     for name in ("reliability", "sample_fraction"):  # whether a source exists is what the detection image says
         catalog[name] = there[name][found]

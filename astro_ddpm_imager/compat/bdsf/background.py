@@ -1,10 +1,13 @@
 """Noise and mean of an image: constants or maps."""
 
+import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from astropy.stats import sigma_clipped_stats
 from scipy.ndimage import distance_transform_edt, map_coordinates
+from scipy.stats import norm
 
 from ...errors import shown
 from ...observation.holes import small_holes
@@ -15,6 +18,8 @@ __all__ = ["Background", "measure_background"]
 BOX_BEAMS = 20
 VARIATION = 1.5  # ratio of the largest to the smallest noise from which a map is used
 LEAST_FILLED = 0.3  # of a box
+LEAST_KAPPA = 2.0  # below 1.73, nothing is left of a Gaussian that is clipped until nothing changes
+CLIPPINGS = 100  # more than it takes
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class Background:
         Whether ``rms`` is a map.
     rms_box : tuple of int
         Box and step of the maps, pixels.
+    exaggeration : float
+        How many times the noise of the image ``rms`` is; 1 where it is measured, not given.
     """
 
     rms: np.ndarray
@@ -38,6 +45,7 @@ class Background:
     clipped_mean: float
     varies: bool
     rms_box: tuple
+    exaggeration: float = 1.0
 
 
 def measure_background(field, options):
@@ -57,11 +65,11 @@ def measure_background(field, options):
     RuntimeError
         A map or a box cannot be used.
     """
-    kappa, data = options.kappa_clip or 3.0, field.data
+    kappa, data = max(options.kappa_clip or 3.0, LEAST_KAPPA), field.data
     values = data[np.isfinite(data)]
     if not values.size:
         raise RuntimeError("filename: every pixel of the image is blank (NaN)")
-    mean, _, rms = map(float, sigma_clipped_stats(values, sigma=kappa))
+    mean, rms = _clipped(values, kappa)
     box = options.rms_box
     if box is None:
         side = int(min(max(min(data.shape) / 10, BOX_BEAMS * field.beam_pixels), min(data.shape)))
@@ -71,13 +79,16 @@ def measure_background(field, options):
         raise RuntimeError(f"rms_box={shown(options.rms_box)}: box and step must be at least 1 pixel")
     if options.rmsmean_map_filename:
         mean_map, rms_map = _given_maps(options.rmsmean_map_filename, field)
-        return Background(rms_map, mean_map, rms, mean, True, box)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            in_sigma = (data - mean_map) / rms_map
+        level = _clipped(in_sigma[np.isfinite(in_sigma)], kappa)[1]
+        return Background(rms_map, mean_map, rms, mean, True, box, 1 / level if level > 0 else 1.0)
     varies, rms_map = options.rms_map is True, None
     if options.rms_map is not False or options.mean_map == "map":
         mean_map, rms_map = _maps(data, *box, kappa)
         if options.rms_map is None:
             varies = bool(np.nanmax(rms_map) > VARIATION * np.nanmin(rms_map))
-    constant = rms if options.rms_value is None or options.rms_map is not False else options.rms_value
+    constant = rms if options.rms_value is None else options.rms_value
     known = np.isfinite(data)
     # In a small hole there may be a source, whose errors need the noise.
     blank = np.where(known | small_holes(known, field.beam_pixels), 0.0, np.nan)
@@ -89,7 +100,28 @@ def measure_background(field, options):
         mean,
         varies,
         box,
+        1.0 if varies or not rms > 0 else constant / rms,
     )
+
+
+def _clipped(values, kappa):
+    """Mean and standard deviation of what is left when outliers are clipped until there are none.
+
+    Five times, astropy's default, leave those of many bright sources. The
+    standard deviation is that of the whole of a Gaussian.
+    """
+    mean, _, rms = sigma_clipped_stats(values, sigma=kappa, maxiters=None)
+    return float(mean), float(rms) / _left_by_clipping(kappa)
+
+
+@cache
+def _left_by_clipping(kappa):
+    """Standard deviation of a Gaussian of 1 when it is clipped until nothing changes."""
+    left = 1.0
+    for _ in range(CLIPPINGS):
+        edge = kappa * left
+        left = math.sqrt(1 - 2 * edge * norm.pdf(edge) / (2 * norm.cdf(edge) - 1))
+    return left
 
 
 def _given_maps(names, field):
@@ -112,8 +144,7 @@ def _maps(data, box, step, kappa):
             patch = data[y : y + box, x : x + box]
             values = patch[np.isfinite(patch)]
             if values.size > LEAST_FILLED * patch.size:
-                mean, _, rms = sigma_clipped_stats(values, sigma=kappa)
-                coarse[:, i, j] = mean, rms
+                coarse[:, i, j] = _clipped(values, kappa)
     empty = ~np.isfinite(coarse[0])
     if empty.all():
         raise RuntimeError(f"rms_box={(box, step)}: no box holds enough pixels that are not blank; make it larger")

@@ -130,29 +130,18 @@ class Image(Conversions, Exports):
             run.note("these parameters have no counterpart here: %s", "; ".join(without), level=logging.WARNING)
         check_output(self)
         field = read_field(self.path, opts)
-        run.say("--> Opened '%s'", self.filename)
-        run.say("Image size .............................. : %s pixels", field.data.shape[::-1])
-        run.say("Beam shape (major, minor, pos angle) .... : (%.5e, %.5e, %.1f) degrees", *field.beam)
         self._take_field(field)
-        run.say("Frequency of image ...................... : %.3f MHz", self.frequency / 1e6)
-        run.say("Number of blank pixels .................. : %d (%.1f%%)", self.blankpix, 100 * self.mask_arr.mean())
+        run.tell_field(self)
         if opts.stop_at == "read":
             return
+        imager = self.extras.get("imager")
+        if imager is not None and opts.ncores not in (None, imager.threads):
+            run.note("ncores=%d has no effect: imager= has threads of its own", opts.ncores, level=logging.WARNING)
         if "psf" not in self.extras:
             run.say("--> No PSF: the restoring beam takes its place; give psf= if the image is not CLEANed")
         self.analysis = analyse(field, opts, **self.extras)
         self._take_analysis()
-        for name, values in (("rms", self.rms_arr), ("mean", self.mean_arr)):
-            lowest, highest = np.nanmin(values), np.nanmax(values)
-            if lowest == highest:
-                run.say("%s : %.2e Jy/beam", f"Value of background {name} ".ljust(41, "."), lowest)
-            else:
-                title = f"Min/max values of background {name} map "
-                run.say("%s : (%.2e, %.2e) Jy/beam", title.ljust(41, "."), lowest, highest)
-        run.say("Number of islands found ................. : %d", self.nisl)
-        run.say("Total number of Gaussians fit to image .. : %d", self.ngaus)
-        run.say("Total flux density in model ............. : %.3g Jy", self.total_flux_gaus)
-        run.say("Number of sources formed from Gaussians   : %d", self.nsrc)
+        run.tell_analysis(self)
         for path in write_output(self):
             run.note("Wrote %s", path)
 
@@ -181,6 +170,9 @@ class Image(Conversions, Exports):
         self.frame = catalog_frame(field.wcs)
         self.ch0_arr = field.data.T.astype(np.float32)
         self.image_arr = self.ch0_arr[None, None]
+        if self.opts.trim_box is not None:
+            (x, y), (nx, ny) = field.origin, self.ch0_arr.shape
+            self.trim_box = [x, x + nx, y, y + ny]
         self.shape, (self.nstokes, self.nchan) = self.image_arr.shape, self.image_arr.shape[:2]
         self.mask_arr = ~np.isfinite(self.ch0_arr)
         self.masked, self.blankpix = bool(self.mask_arr.any()), int(self.mask_arr.sum())
@@ -258,5 +250,4 @@ class Image(Conversions, Exports):
 
     def list_pars(self):
         """Print the parameters, and what becomes of each."""
-        for name, value in self.opts.to_dict().items():
-            print(f"{name:<24} {value!r:<12} {PARAMETERS[name].effect}")
+        print(self.opts.info(), end="")

@@ -97,7 +97,7 @@ def output_folder(image):
     `~pathlib.Path`
     """
     folder = Path(image.outdir) / f"{image.parentname}_pybdsf{image.opts.solnname or ''}"
-    if image.opts.opdir_overwrite == "append" and folder.exists():
+    if image.opts.output_all and image.opts.opdir_overwrite == "append":
         folder = folder / f"{datetime.now():%d%b%Y_%H.%M.%S}"
     return folder
 
@@ -133,10 +133,12 @@ def write_output(image):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_image(path, pixels(image.analysis), image.analysis.field, unit=unit)
         written.append(path)
-    for path, arguments in (_wanted_catalogs(image) if image.sources else {}).items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        image.write_list(path, *arguments)
-        written.append(path)
+    for path, arguments in _wanted_catalogs(image).items():
+        path.unlink(missing_ok=True)  # without sources none is written, and one of a run before is not of this one
+        if image.sources:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image.write_list(path, *arguments)
+            written.append(path)
     if image.opts.output_all:
         used, saved = (Path(image.basedir) / "misc" / name for name in ("parameters_used", "parameters.sav"))
         used.write_text("".join(f"{key:<40}{shown(value)}\n" for key, value in image.opts.to_dict().items()))

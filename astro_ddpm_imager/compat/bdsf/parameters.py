@@ -1,11 +1,11 @@
 """The parameters of PyBDSF's process_image: names, defaults, what they may be, and what becomes of each here."""
 
 from dataclasses import dataclass
-from numbers import Integral, Real
 
 import numpy as np
 
 from ...errors import shown
+from .values import CHECKS, from_text
 
 __all__ = ["PARAMETERS", "Options", "Parameter", "full_names"]
 
@@ -19,7 +19,8 @@ class Parameter:
     default : object
         PyBDSF's default.
     kind : str or tuple
-        Name of a check in ``CHECKS``, a ``?`` after it allowing None; or the allowed values.
+        Name of one of `~astro_ddpm_imager.compat.bdsf.values.CHECKS`, a ``?`` after it allowing None; or the allowed
+        values.
     effect : str
         What becomes of it here.
     counterpart : bool
@@ -31,79 +32,35 @@ class Parameter:
     effect: str
     counterpart: bool = True
 
+    @property
+    def may_be_none(self):
+        """Whether None is one of its values."""
+        return None in self.kind if isinstance(self.kind, tuple) else self.kind.endswith("?")
+
     def check(self, name, value):
-        """The value as PyBDSF would store it; an empty string stands for the default."""
-        if isinstance(value, str) and value == "":
-            return self.default
+        """The value as PyBDSF would store it; an empty string stands for the default, "none" for None."""
+        if isinstance(value, np.ndarray) and value.ndim == 0:
+            value = value.item()
+        if isinstance(value, str) and (value == "" or (value == "none" and self.may_be_none)):
+            value = None if value else self.default
         if isinstance(self.kind, tuple):
-            # True == 1, so the type counts as well.
-            if not any(value == choice and isinstance(value, type(choice)) for choice in self.kind):
-                raise RuntimeError(f"{name}={shown(value)}: choose one of {', '.join(map(repr, self.kind))}")
-            return value
-        kind = self.kind.removesuffix("?")
-        if value is None and kind != self.kind:
+            for choice in self.kind if not isinstance(value, np.ndarray) else ():
+                # True == 1, so the type counts as well.
+                if value == choice and isinstance(value, bool | np.bool_) == isinstance(choice, bool):
+                    return choice
+            raise RuntimeError(f"{name}={shown(value)}: choose one of {', '.join(map(repr, self.kind))}")
+        if value is None and self.may_be_none:
             return None
+        kind = self.kind.removesuffix("?")
+        if value is None and kind == "str":
+            return self.default
         accepts, convert, expected = CHECKS[kind]
-        value = _from_text(kind, value)
+        value = from_text(kind, value)
         if not accepts(value):
-            none = " or None" if kind != self.kind else ""
+            none = " or None" if self.may_be_none else ""
             raise RuntimeError(f"{name}={shown(value)}: must be {expected}{none}")
         return convert(value)
 
-
-def _from_text(kind, value):
-    """What a parset or a command line says as text, as PyBDSF takes it: a number, or True or False."""
-    if not isinstance(value, str) or kind not in ("bool", "int", "count", "float", "above0"):
-        return value
-    try:
-        return {"True": True, "False": False}[value] if kind == "bool" else float(value)
-    except (KeyError, ValueError):
-        return value
-
-
-def _is_number(value):
-    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
-
-
-def _plain(values):
-    """A tuple that is saved and compared without numpy."""
-    return tuple(value.item() if isinstance(value, np.generic) else value for value in values)
-
-
-def _numbers(length):
-    return lambda value: (
-        isinstance(value, list | tuple | np.ndarray) and len(value) == length and all(map(_is_number, value))
-    )
-
-
-def _are_places(value):
-    try:
-        return np.atleast_2d(np.array(value, dtype=float)).shape[1:] == (2,)
-    except (TypeError, ValueError):
-        return False
-
-
-def _places(value):
-    return [tuple(place) for place in np.atleast_2d(np.array(value, dtype=float)).tolist()]
-
-
-CHECKS = {
-    "bool": (lambda value: isinstance(value, bool | np.bool_ | Integral) and value in (0, 1), bool, "True or False"),
-    "int": (lambda value: _is_number(value) and float(value).is_integer(), int, "a whole number"),
-    "float": (_is_number, float, "a number"),
-    "count": (
-        lambda value: _is_number(value) and float(value).is_integer() and value > 0,
-        int,
-        "a whole number above 0",
-    ),
-    "above0": (lambda value: _is_number(value) and value > 0, float, "a number above 0"),
-    "str": (lambda value: hasattr(value, "__fspath__") or isinstance(value, str), str, "a string"),
-    "list": (lambda value: isinstance(value, list | tuple), list, "a list"),
-    "places": (_are_places, _places, "a list of (RA, Dec) in degrees"),
-    "pair": (_numbers(2), _plain, "two numbers, (box, step) in pixels"),
-    "beam": (_numbers(3), _plain, "three numbers, (major, minor, position angle) in degrees"),
-    "box": (_numbers(4), _plain, "four numbers, (xmin, xmax, ymin, ymax) in pixels"),
-}
 
 CERTAINTY = (
     "sets how certain a source must be: its reliability must reach the fraction of PyBDSF's islands peaking at this "
@@ -134,14 +91,14 @@ EFFECTIVE = {
     ),
     "group_by_isl": (False, "bool", "all Gaussians of an island become one source"),
     "indir": (None, "str?", "folder of the image, instead of that in its name"),
-    "kappa_clip": (None, "float?", "clipping of background mean and rms, in sigma; None is 3"),
+    "kappa_clip": (None, "float?", "clipping of background mean and rms, in sigma, at least 2; None is 3"),
     "maxpix_isl": (None, "int?", "drops islands with more pixels"),
     "mean_map": (
         "default", ("default", "zero", "const", "map"),
         "subtracted before imaging: 'zero' nothing, 'const' the clipped mean, 'map' a map; 'default' as 'const'",
     ),
     "minpix_isl": (None, "int?", "drops islands with fewer pixels; None drops none"),
-    "ncores": (None, "count?", "CPU threads"),
+    "ncores": (None, "count?", "CPU threads; with ``imager=`` its own count"),
     "opdir_overwrite": ("overwrite", ("overwrite", "append"), "with ``output_all``: replace files or add a folder"),
     "outdir": (None, "str?", "folder of the log and of ``output_all``; None is that in the image's name"),
     "output_all": (False, "bool", "writes PyBDSF's folder of products"),
@@ -152,7 +109,10 @@ EFFECTIVE = {
         "True: noise from a map, whose shape is divided out before imaging; False: constant; None: a map if the noise "
         "varies by a factor of more than 1.5",
     ),
-    "rms_value": (None, "float?", "noise in Jy/beam of islands and errors, with ``rms_map=False``; not the imager's"),
+    "rms_value": (
+        None, "float?",
+        "noise in Jy/beam of thresholds, islands and errors, where it is constant (see ``rms_map``); not the imager's",
+    ),
     "rmsmean_map_filename": ([], "list", "[mean, rms] images in place of the background maps"),
     "rmsmean_map_filename_det": ([], "list", "the same for ``detection_image``"),
     "savefits_meanim": (False, "bool", "writes the mean image where ``output_all`` does"),
@@ -357,9 +317,7 @@ class Options:
     """The values of all parameters, as attributes."""
 
     def __init__(self):
-        for name, parameter in PARAMETERS.items():
-            default = parameter.default
-            vars(self)[name] = list(default) if isinstance(default, list) else default
+        self.set_default()
 
     def __setattr__(self, name, value):
         self.update({name: value})
@@ -367,6 +325,29 @@ class Options:
     def to_dict(self):
         """All parameters with their values."""
         return {name: getattr(self, name) for name in PARAMETERS}
+
+    def get_names(self):
+        """Names of all parameters."""
+        return list(PARAMETERS)
+
+    def to_list(self):
+        """Pairs of each parameter's name and `Parameter`."""
+        return list(PARAMETERS.items())
+
+    def info(self):
+        """Lines of all parameters, their values and what becomes of each."""
+        return "".join(
+            f"{name:<24} {value!r:<12} {PARAMETERS[name].effect}\n" for name, value in self.to_dict().items()
+        )
+
+    def set_opts(self, opts):
+        """Set parameters from a dictionary."""
+        self.update(opts)
+
+    def set_default(self, opt_names=None):
+        """Give the parameters of these names, one or a list, their defaults again; None is all."""
+        names = list(PARAMETERS) if opt_names is None else [opt_names] if isinstance(opt_names, str) else opt_names
+        self.update(dict.fromkeys(names, ""))
 
     def update(self, given):
         """Set parameters, whose names may be abbreviated; all or, after an error, none."""

@@ -162,6 +162,17 @@ def _command_line():
         return []
 
 
+def _is_cut(command):
+    """Whether WSClean deconvolves parts of the image, several at a time: Python crashes before it can say a word."""
+    words = ["-" + word.lstrip("-") for word in command]
+    try:
+        largest = words.index("-parallel-deconvolution") + 1
+        size = words.index("-size") + 1
+        return float(command[largest]) < max(map(float, command[size : size + 2]))
+    except (ValueError, IndexError):  # it is not given, or is something that WSClean does not take
+        return False
+
+
 def _stop(message):
     """End WSClean with a message."""
     print(f"\n{PREFIX}ERROR: {message}\n{PREFIX}WSClean is stopped; no model was made", flush=True)
@@ -186,4 +197,6 @@ if PYTHON:  # else this is only the pattern of the file that WSClean is given
                 *sys.version_info[:2], sys.prefix, numpy_error
             )
         )
+    if _is_cut(_command_line()):
+        _stop("leave out -parallel-deconvolution, for the PSF reaches further than a part of the image")
     atexit.register(_end_worker)
