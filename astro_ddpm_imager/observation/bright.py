@@ -99,12 +99,13 @@ def subtract_bright(dirty, grid, brightest, kept):
     found = without_outside(fit_bright(dirty, grid))
     dirty = found.dirty
     inside = np.isfinite(dirty.data)
-    unknown = np.zeros(dirty.shape)
-    unknown[inside] = measured_sidelobes(
-        found.residual[inside], found.unknown[inside], found.rms, dirty.beam_area, found.near_sources[inside],
-        taken=found.taken,
-    )  # fmt: skip
-    found = replace(found, unknown=unknown)
+    if found.unknown.any():
+        unknown = np.zeros(dirty.shape)
+        unknown[inside] = measured_sidelobes(
+            found.residual[inside], found.unknown[inside], found.rms, dirty.beam_area, found.near_sources[inside],
+            taken=found.taken,
+        )  # fmt: skip
+        found = replace(found, unknown=unknown)
     ratio = found.loudness / found.rms
     loud = ratio[inside] > LOUD
     if loud.any() and not np.any(dirty.unknown):  # of a tile, the whole image has been told

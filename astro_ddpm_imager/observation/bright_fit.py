@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from astropy.stats import mad_std
@@ -35,17 +36,22 @@ class Doubt:
 
     Parameters
     ----------
-    power : 2D complex array
-        Transform of its variance, see `~astro_ddpm_imager.observation.unknown_sidelobes.power_of_doubt`.
+    deviation : 2D array, shape (2 ny, 2 nx)
+        Standard deviation, of offset 0 at pixel (ny, nx).
     share : 2D array, shape (ny, nx)
         Of what that makes of sources, what an image leaves of it.
     taken : float
         Share of noise that has been taken for sidelobes to find that out.
     """
 
-    power: np.ndarray
+    deviation: np.ndarray
     share: np.ndarray
     taken: float = 0.0
+
+    @cached_property
+    def power(self):
+        """Transform of its variance."""
+        return power_of_doubt(self.deviation, self.share.shape)
 
     def of(self, gaussians):
         """Standard deviation of what is not known of the sidelobes of Gaussians, in each pixel."""
@@ -124,8 +130,8 @@ def fit_bright(dirty, grid):
     return _fit_continued(dirty, grid)
 
 
-def _of_all(doubt, shape):
-    return Doubt(power_of_doubt(doubt, shape), np.ones(shape))
+def _of_all(deviation, shape):
+    return Doubt(deviation, np.ones(shape))
 
 
 def _covers(psf, shape):
@@ -188,14 +194,19 @@ def _fit(dirty, grid, doubt, start=None):
     unknown = np.broadcast_to(np.asarray(dirty.unknown, float), dirty.shape)
     rms = noise_beside(dirty.data[inside], unknown[inside]) if unknown.any() else dirty.rms
     found = Fitted(dirty, doubt, nothing, np.nan_to_num(dirty.data), rms, unknown)
-    if not len(_new_points(found, inside)):
-        return found
     psf, scale = grid.psf_to_model(dirty.covering_psf), grid.ratio
     known = grid.sample(np.where(inside, 1, np.nan)) * grid.on_image > 0
+
+    def new_points(found):
+        if dirty.psf is None:
+            return _new_points(found, nothing)
+        on_grid = likely_outside(grid.to_model(found.residual), psf, known, grid.pixels_per_beam)
+        return _new_points(found, on_grid.on_grid([1 / s for s in scale]))
+
     if start is not None:
         found = _explained(found, start, inside)
     for turn in range(ROUNDS):
-        points = _new_points(found, inside)
+        points = new_points(found)
         if not len(points) and (turn or start is None):
             break
         without = found
@@ -239,16 +250,15 @@ def _gain(before, after):
     return np.sum((before.residual / before.loudness) ** 2) - np.sum((after.residual / before.loudness) ** 2)
 
 
-def _new_points(found, inside):
-    """Peaks that are certain, and no sidelobes of others, away from the Gaussians that there are; or one outside."""
+def _new_points(found, outside):
+    """Peaks that are certain, and no sidelobes of others, away from the Gaussians that there are; or those outside."""
     beam_pixels = found.dirty.beam_pixels
     certain = found.residual / found.loudness
     size = 2 * int(SEPARATION * beam_pixels) + 1
     highest = certain == maximum_filter(certain, size)
     y, x = np.nonzero(highest & (certain > max(FITTED, TOGETHER * certain.max())))
     points = Components.points(x, y, found.residual[y, x])
-    if found.dirty.psf is not None:
-        outside = likely_outside(found.dirty, found.residual, inside)
-        points = outside if len(outside) else points
+    if len(outside):
+        points = outside
     offset = np.stack([points.x[:, None] - found.gaussians.x, points.y[:, None] - found.gaussians.y])
     return points.select(np.linalg.norm(offset, axis=0).min(1, initial=np.inf) > SEPARATION * beam_pixels)

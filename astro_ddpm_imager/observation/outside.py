@@ -20,7 +20,7 @@ HALF_PIXEL = 0.49
 ENDS = 10  # as many parts of an image are as wide as the ends of a PSF that are like what is beyond
 
 
-def likely_outside(dirty, residual, inside):
+def likely_outside(residual, psf, known, pixels_per_beam):
     """The point whose PSF explains most of a residual, if it lies outside the image.
 
     A bright source beyond the edge shows its sidelobes all over the image, and hardly a peak, which is at the edge. Of
@@ -29,34 +29,35 @@ def likely_outside(dirty, residual, inside):
 
     Parameters
     ----------
-    dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
     residual : 2D array, shape (ny, nx)
-        0 where blank.
-    inside : 2D array of bool, shape (ny, nx)
-        Where it is not.
+        0 where nothing is known.
+    psf : 2D array, shape (2 ny, 2 nx)
+        Peak, 1, at pixel ``(ny, nx)``.
+    known : 2D array of bool, shape (ny, nx)
+        Where the image is not blank.
+    pixels_per_beam : float
 
     Returns
     -------
     `~astro_ddpm_imager.observation.components.Components`
         One, or none.
     """
-    margin = int(REACH_BEAMS * dirty.beam_pixels)
-    whole = dirty.covering_psf.shape
-    squared = rfft2(np.roll(dirty.covering_psf**2, dirty.shape, (0, 1)))
+    margin, whole = int(np.ceil(REACH_BEAMS * pixels_per_beam)), psf.shape
     # What is a little before the near edges comes round from the far ones.
-    rows, columns = (np.arange(-margin, n + margin) % (2 * n) for n in dirty.shape)
+    rows, columns = (np.arange(-margin, n + margin) % (2 * n) for n in residual.shape)
     of_residual, of_known = (
-        irfft2(rfft2(image, s=whole) * kernel.conj(), s=whole)[np.ix_(rows, columns)]
-        for image, kernel in ((residual, dirty.transfer), (inside.astype(float), squared))
+        irfft2(rfft2(image, s=whole) * rfft2(np.roll(kernel, residual.shape, (0, 1))).conj(), s=whole)
+        for image, kernel in ((np.where(known, residual, 0), psf), (known.astype(float), psf**2))
     )
-    alone = np.sum(dirty.covering_psf**2)
+    of_residual, of_known = (image[np.ix_(rows, columns)] for image in (of_residual, of_known))
+    alone = np.sum(psf**2)
     flux = of_residual / np.maximum(of_known, LEAST_SEEN * alone)
     y, x = np.unravel_index(np.argmax(np.where(flux > 0, flux * of_residual, 0)), flux.shape)
     explained = (flux * of_residual)[y, x].clip(0)
-    left = np.sum(residual**2) - explained
+    left = np.sum(residual[known] ** 2) - explained
     # The noise of as many pixels as ``alone`` is one value.
-    certain = explained / alone > CERTAIN**2 * left / inside.sum()
-    if not certain or np.pad(inside, margin)[y, x]:
+    certain = explained / alone > CERTAIN**2 * left / known.sum()
+    if not certain or np.pad(known, margin)[y, x]:
         return Components.points([], [], [])
     return Components.points([x - margin], [y - margin], flux[[y], [x]])
 
@@ -108,13 +109,14 @@ def unseen_sidelobes(dirty, gaussians):
     2D array, shape (ny, nx)
         A standard deviation, in the unit of their fluxes.
     """
-    variance = np.zeros(dirty.shape)
+    variances = []
     for axis, (n, places) in enumerate(zip(dirty.shape, (gaussians.y, gaussians.x), strict=True)):
-        ends = np.take(dirty.covering_psf, [*range(n // ENDS), *range(2 * n - n // ENDS, 2 * n)], axis)
-        for place, flux in zip(places, gaussians.flux, strict=True):
-            far = np.abs(np.arange(n) - place) > n - 0.5
-            variance += np.expand_dims(np.where(far, flux**2 * np.mean(ends**2), 0), 1 - axis)
-    return np.sqrt(variance)
+        far = np.abs(np.arange(n) - places[:, None]) > n - 0.5
+        variances.append(np.zeros(n))
+        if far.any():
+            ends = np.take(dirty.covering_psf, [*range(n // ENDS), *range(2 * n - n // ENDS, 2 * n)], axis)
+            variances[axis] = gaussians.flux**2 @ far * np.mean(ends**2)
+    return np.sqrt(np.add.outer(*variances))
 
 
 def _distance_outside(gaussians, inside):

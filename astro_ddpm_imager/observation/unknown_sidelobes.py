@@ -4,7 +4,7 @@ import numpy as np
 from astropy.stats import mad_std
 from scipy.fft import irfft2, rfft2
 
-__all__ = ["UNKNOWN", "measured_sidelobes", "noise_beside", "power_of_doubt", "unknown_sidelobes"]
+__all__ = ["DEEPEST", "UNKNOWN", "measured_sidelobes", "noise_beside", "power_of_doubt", "unknown_sidelobes"]
 
 UNKNOWN = 0.3  # times the noise: sidelobes beyond the PSF image that may be neglected
 BINS, BEAMS = 12, 30  # parts of an image that differ by the sidelobes expected in them, at most, and their least size

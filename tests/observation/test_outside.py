@@ -102,8 +102,8 @@ def test_a_bright_source_at_the_edge_keeps_its_flux_and_place(observed, where, i
 def test_what_explains_most_inside_is_not_looked_for_outside(observed):
     for seed, points in enumerate([[FAINT], [(60.2, 55.1, 500.0), FAINT], [(3.0, 60.0, 300.0), (100.0, 20.0, 50.0)]]):
         dirty = prepare(**observed(*points, seed=seed))
-        inside = np.isfinite(dirty.data)
-        assert not len(likely_outside(dirty, np.where(inside, dirty.data, 0), inside))
+        everywhere = np.ones(dirty.shape, bool)
+        assert not len(likely_outside(dirty.data, dirty.covering_psf, everywhere, dirty.beam_pixels))
 
 
 def test_sidelobes_that_no_psf_image_shows_are_as_high_as_those_at_its_ends(observed):
