@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from astropy.stats import mad_std
 from scipy.fft import irfft2, rfft2
-from scipy.ndimage import maximum_filter
+from scipy.ndimage import distance_transform_edt, maximum_filter
 
 from .common_sidelobes import with_common_sidelobes
 from .components import Components
@@ -15,7 +15,7 @@ from .fitting import improve
 from .outside import likely_outside, unseen_sidelobes
 from .positive_transform import Seen
 from .reach import continue_psf, continue_psf_as_seen, end_psf, sidelobe_doubt
-from .unknown_sidelobes import UNKNOWN, measured_sidelobes, noise_beside, power_of_doubt, unknown_sidelobes
+from .unknown_sidelobes import DEEPEST, UNKNOWN, measured_sidelobes, noise_beside, power_of_doubt, unknown_sidelobes
 
 __all__ = ["FITTED", "Doubt", "Fitted", "fit_bright"]
 
@@ -24,9 +24,11 @@ log = logging.getLogger(__name__)
 FITTED = 7.0  # times the noise: peaks that are fitted
 TOGETHER = 0.6  # of the highest peak: those that are fitted with it, and not taken for its sidelobes
 SEPARATION = 0.7  # beams between components
+WIDE = 0.1  # beams, a standard deviation: Gaussians that can be parted
 BESIDE = 3.0  # beams from a component: what is left there is no sidelobe
+LEAST = 2.0  # twice the logarithm of a likelihood: what explains no more is the last step
 ROUNDS, SWEEPS = 16, 12
-HALVINGS = 4  # of a step that explains less
+DAMPINGS = 10.0 ** np.arange(4)  # more than before, of a step that explains less
 TURNS = 3  # of fitting sources and PSF, at most
 
 
@@ -94,6 +96,18 @@ class Fitted:
     def near_sources(self):
         """Pixels, 2D bool array, in which a fit that is not exact leaves something."""
         return self.gaussians.near(self.residual.shape, BESIDE * self.dirty.beam_pixels)
+
+    @cached_property
+    def template(self):
+        """What an image is multiplied with to tell how much of it the Gaussians explain, 2D array.
+
+        Their pixels, if noise has the PSF for its covariance; of those within a beam of
+        what is not known, what is seen of them, as for least squares.
+        """
+        distance = distance_transform_edt(np.pad(np.isfinite(self.dirty.data), 1))[1:-1, 1:-1]
+        at_edge = distance[self.gaussians.nearest(distance.shape)] < self.dirty.beam_pixels
+        seen = self.dirty.see(self.gaussians.select(at_edge)) if at_edge.any() else 0
+        return self.gaussians.select(~at_edge).pixels(distance.shape) + seen / np.sum(self.dirty.covering_psf**2)
 
     @property
     def taken(self):
@@ -203,21 +217,25 @@ def _fit(dirty, grid, doubt, start=None):
         on_grid = likely_outside(grid.to_model(found.residual), psf, known, grid.pixels_per_beam)
         return _new_points(found, on_grid.on_grid([1 / s for s in scale]))
 
+    def step(found, damping):
+        on_grid = found.gaussians.on_grid(scale).scaled(1 / found.rms)
+        residual = grid.to_model(found.residual / found.rms)
+        better = improve(on_grid, residual, psf, grid.pixels_per_beam, known, damping)
+        return _explained(found, better.on_grid([1 / s for s in scale]).scaled(found.rms), inside)
+
     if start is not None:
         found = _explained(found, start, inside)
     for turn in range(ROUNDS):
         points = new_points(found)
-        if not len(points) and (turn or start is None):
+        more = Components.concatenate([found.gaussians, points]) if len(points) else _parted(found)
+        if len(more) == len(found.gaussians) and (turn or start is None):
             break
-        without = found
-        found = _explained(found, Components.concatenate([found.gaussians, points]), inside)
+        without, damping = found, 1.0
+        found = _explained(found, more, inside)
         for _ in range(SWEEPS):
-            on_grid = found.gaussians.on_grid(scale).scaled(1 / found.rms)
-            better = improve(on_grid, grid.to_model(found.residual / found.rms), psf, grid.pixels_per_beam, known)
-            better = better.on_grid([1 / s for s in scale]).scaled(found.rms)
-            before, found = found, _towards(found, better, inside)
+            before, (found, damping) = found, _stepped(found, step, damping)
             # Wide sources need many, for they grow from points by a beam's variance at a time.
-            if found is before or _gain(before, found) < dirty.beam_pixels**2:
+            if found is before or _gain(before, found) < LEAST:
                 break
         if not _gain(without, found) > 0:
             return without
@@ -236,18 +254,19 @@ def _explained(found, gaussians, inside):
     return Fitted(dirty, found.doubt, gaussians, residual, noise_beside(residual[inside], expected[inside]), expected)
 
 
-def _towards(found, gaussians, inside):
-    """With others, or as far on the way to them as leaves less of the image."""
-    for share in 0.5 ** np.arange(HALVINGS):
-        changed = _explained(found, found.gaussians.towards(gaussians, share), inside)
+def _stepped(found, step, damping):
+    """A step that explains more of the image, if any does, and the damping for the next (Marquardt 1963)."""
+    for more in DAMPINGS:
+        changed = step(found, damping * more)
         if _gain(found, changed) > 0:
-            return changed
-    return found
+            return changed, max(1.0, damping * more / DAMPINGS[1])
+    return found, damping
 
 
 def _gain(before, after):
-    """How much less of the image is left, the sum of squares in units of the noise before."""
-    return np.sum((before.residual / before.loudness) ** 2) - np.sum((after.residual / before.loudness) ** 2)
+    """How much more of the image is explained: twice the logarithm of the ratio of the likelihoods (see `improve`)."""
+    explained = (after.template - before.template) * (after.residual + before.residual)
+    return np.sum(explained / before.loudness**2)
 
 
 def _new_points(found, outside):
@@ -262,3 +281,12 @@ def _new_points(found, outside):
         points = outside
     offset = np.stack([points.x[:, None] - found.gaussians.x, points.y[:, None] - found.gaussians.y])
     return points.select(np.linalg.norm(offset, axis=0).min(1, initial=np.inf) > SEPARATION * beam_pixels)
+
+
+def _parted(found):
+    """The Gaussians; those that leave more than noise, and are wide enough, in two parts each."""
+    beam_pixels = found.dirty.beam_pixels
+    left = maximum_filter(np.abs(found.residual) / found.loudness, 2 * int(beam_pixels) + 1)
+    wide = np.linalg.eigvalsh(found.gaussians.covariance)[:, -1] > (WIDE * beam_pixels) ** 2
+    poor = wide & (left[found.gaussians.nearest(left.shape)] > DEEPEST)
+    return Components.concatenate([found.gaussians.select(~poor), found.gaussians.select(poor).parted()])

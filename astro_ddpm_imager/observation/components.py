@@ -91,10 +91,13 @@ class Components(Columns):
         """The same with other fluxes."""
         return Components(self.x, self.y, self.flux * factor, self.covariance)
 
-    def towards(self, others, share):
-        """A share of the way to as many others."""
-        pairs = ((getattr(self, name), getattr(others, name)) for name in self.__dataclass_fields__)
-        return Components(*((1 - share) * ours + share * theirs for ours, theirs in pairs))
+    def parted(self):
+        """Each as two of half its flux along its longer axis, which together have the same moments."""
+        variances, axes = np.linalg.eigh(self.covariance)
+        along = axes[:, :, 1] * np.sqrt(variances[:, 1:].clip(0))
+        narrower = self.covariance - along[:, :, None] * along[:, None]
+        moved = (Components(self.x + x, self.y + y, self.flux / 2, narrower) for x, y in (along.T, -along.T))
+        return Components.concatenate(list(moved))
 
     def on_grid(self, ratio, broadening=0.0):
         """The same on other pixels.

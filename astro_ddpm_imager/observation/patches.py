@@ -51,7 +51,7 @@ def cut_out(image, nearest, reach):
     return np.pad(image, reach)[rows[:, :, None], columns[:, None, :]].reshape(nearest.shape[1], -1, 1)
 
 
-def between_pixels(image, reach):
+def between_pixels(image, reach, beyond=0):
     """What an image of offsets has for each two pixels of a patch.
 
     Parameters
@@ -60,14 +60,18 @@ def between_pixels(image, reach):
         Offset 0 at pixel ``(ny, nx)``.
     reach : int
         Of the patch, whose side is ``2 reach + 1``.
+    beyond : int, optional
+        By how much the patch of the second pixels reaches further.
 
     Returns
     -------
-    2D array, shape (pixels, pixels)
+    2D array, shape (pixels, pixels of the second)
     """
-    ny, nx, side = (*(n // 2 for n in image.shape), 2 * reach + 1)
-    dy, dx = (axis.ravel() for axis in np.mgrid[:side, :side])
-    return image[ny + dy[:, None] - dy, nx + dx[:, None] - dx]
+    ny, nx = (n // 2 for n in image.shape)
+    y, x = (axis.ravel() for axis in np.mgrid[-reach : reach + 1, -reach : reach + 1])
+    far = reach + beyond
+    other_y, other_x = (axis.ravel() for axis in np.mgrid[-far : far + 1, -far : far + 1])
+    return image[ny + y[:, None] - other_y, nx + x[:, None] - other_x]
 
 
 def information(by, between):

@@ -11,6 +11,7 @@ from astropy.stats import gaussian_fwhm_to_sigma, mad_std
 
 from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.observation.bright import subtract_beyond, subtract_bright
+from astro_ddpm_imager.observation.bright_fit import fit_bright
 from astro_ddpm_imager.observation.grid import ModelGrid
 from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.simulate import Observation, Sources, read_array
@@ -130,6 +131,17 @@ def test_a_psf_image_may_have_another_size(one_bright, shape):
     after = subtracted(prepare(**{**inputs, "psf": inputs["psf"][window]}))
     assert after.rms == pytest.approx(47e-6, rel=0.2)
     assert 15 < np.nanmax(after.reduced / after.loudness) < 40  # of the bright source as much as is left of any
+
+
+@pytest.mark.parametrize("apart, fluxes", [(0.5, [5000, 1500]), (0.65, [300, 300]), (0.7, [700, 1000, 500])])
+def test_points_within_a_beam_leave_the_noise(apart, fluxes):
+    """In a row, ``apart`` beams; one Gaussian for them leaves tens of times the noise, which its sidelobes hide."""
+    row = 5 * apart * (np.arange(len(fluxes)) - (len(fluxes) - 1) / 2)
+    seen = Seen(128, 5, 128, 64.2 + 0.6 * row, 63.7 + 0.8 * row, np.array(fluxes, float))
+    fit = fit_bright(prepare(**seen.inputs), ModelGrid((128, 128), 5, 2.2, 8))
+    assert fit.rms == pytest.approx(seen.noise, rel=0.06)
+    assert np.abs(fit.residual[fit.near_sources]).max() < 5.5 * seen.noise
+    assert np.sum(fit.gaussians.flux) == pytest.approx(NOISE * sum(fluxes), rel=0.005)
 
 
 def test_sidelobes_in_a_strip_beyond_the_psf_image_are_no_sources():

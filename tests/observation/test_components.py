@@ -143,5 +143,13 @@ def test_components_on_other_pixels():
     np.testing.assert_allclose(other.covariance[0], [[30 / 9 + 0.5, 9 / 6], [9 / 6, 16 / 4 + 0.5]])
     back = source.on_grid((2.0, 3.0)).on_grid((0.5, 1 / 3))
     np.testing.assert_allclose(back.covariance, WIDE)
-    half = source.towards(source.scaled(3), 0.5)
-    assert half.flux.item() == 4.0
+
+
+def test_parts_have_the_moments_of_the_whole():
+    """Two of half the flux, along the longer axis, as narrow there as a point; of a point nothing is moved."""
+    parts = Components.concatenate([one(30.0, 12.0, 2.0, WIDE), one(5.0, 6.0, 1.0)]).parted()
+    np.testing.assert_allclose(parts.flux, [1.0, 0.5, 1.0, 0.5])
+    np.testing.assert_allclose((parts.x[[1, 3]], parts.y[[1, 3]]), [[5.0, 5.0], [6.0, 6.0]])
+    away = np.array([parts.x[0] - parts.x[2], parts.y[0] - parts.y[2]]) / 2
+    np.testing.assert_allclose(parts.covariance[0] + np.outer(away, away), WIDE[0], atol=1e-12)
+    assert np.linalg.eigvalsh(WIDE[0])[1] == pytest.approx(away @ away)

@@ -115,3 +115,22 @@ def test_no_step_goes_further_than_the_doubts(psf):
     found = improve(start, seen(gaussian(32.0, 30.0, 1e6), psf), psf, PIXELS_PER_BEAM, EVERYWHERE)
     assert found.flux.item() == pytest.approx(150.0)
     assert found.x.item() == pytest.approx(30.0 + 0.5 * PIXELS_PER_BEAM)
+
+
+def test_two_closer_than_a_beam_are_told_apart(psf):
+    """From halves of what one Gaussian is that has the moments of both; each for itself does not get there."""
+    apart = 0.6 * PIXELS_PER_BEAM
+    truth = Components.points([31.2 - apart / 2, 31.2 + apart / 2], [30.7, 30.7], [3000.0, 1500.0])
+    start = gaussian(31.2 - apart / 6, 30.7, 4500.0, 2 / 9 * apart**2, 0, 0).parted()
+    found = fit(start, seen(truth, psf), psf, steps=25)
+    np.testing.assert_allclose(np.sort(found.flux), [1500, 3000], rtol=0.01)
+    np.testing.assert_allclose(np.sort(found.x), truth.x, atol=0.01 * PIXELS_PER_BEAM)
+
+
+def test_damping_makes_steps_shorter(psf):
+    start, dirty = gaussian(30.0, 30.0, 100.0), seen(gaussian(30.4, 30.0, 120.0), psf)
+    far, near = (
+        improve(start, dirty - seen(start, psf), psf, PIXELS_PER_BEAM, EVERYWHERE, damping) for damping in (1, 1e5)
+    )
+    assert 0 < near.x.item() - 30 < 0.5 * (far.x.item() - 30)
+    assert 0 < near.flux.item() - 100 < 0.5 * (far.flux.item() - 100)
