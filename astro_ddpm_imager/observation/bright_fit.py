@@ -237,7 +237,8 @@ def _fit(dirty, grid, doubt, start=None):
             # Wide sources need many, for they grow from points by a beam's variance at a time.
             if found is before or _gain(before, found) < LEAST:
                 break
-        if not _gain(without, found) > 0:
+        # Likely by the noise is not enough: what is not known of sidelobes has no shape that a likelihood knows.
+        if not _leaves_less(found, without):
             return without
     return found
 
@@ -267,6 +268,11 @@ def _gain(before, after):
     """How much more of the image is explained: twice the logarithm of the ratio of the likelihoods (see `improve`)."""
     explained = (after.template - before.template) * (after.residual + before.residual)
     return np.sum(explained / before.loudness**2)
+
+
+def _leaves_less(after, before):
+    """Whether less is left of the image, in units of the noise and unknown sidelobes before."""
+    return np.sum((after.residual / before.loudness) ** 2) < np.sum((before.residual / before.loudness) ** 2)
 
 
 def _new_points(found, outside):

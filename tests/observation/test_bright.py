@@ -130,7 +130,8 @@ def test_a_psf_image_may_have_another_size(one_bright, shape):
     window = tuple(slice(128 - n // 2, 128 - n // 2 + n) for n in shape)
     after = subtracted(prepare(**{**inputs, "psf": inputs["psf"][window]}))
     assert after.rms == pytest.approx(47e-6, rel=0.2)
-    assert 15 < np.nanmax(after.reduced / after.loudness) < 40  # of the bright source as much as is left of any
+    # Of the bright source as much as is left of any, 15, with its noise.
+    assert 14 < np.nanmax(after.reduced / after.loudness) < 40
 
 
 @pytest.mark.parametrize("apart, fluxes", [(0.5, [5000, 1500]), (0.65, [300, 300]), (0.7, [700, 1000, 500])])
