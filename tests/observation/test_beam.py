@@ -112,7 +112,7 @@ def test_a_beam_that_no_header_says_is_fitted_to_the_psf(noise_image, caplog, sa
 
 
 def test_beam_of_no_size(noise_image):
-    with pytest.raises(DirtyImageError, match=r"dirty: the beam .* axes of .* 0 arcsec, which must be .*; give another"):
+    with pytest.raises(DirtyImageError, match=r"dirty: the beam .* axes of .* 0 arcsec, which must be .*; give"):
         prepare(noise_image(BMIN=0.0))
 
 
