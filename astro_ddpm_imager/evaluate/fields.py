@@ -78,7 +78,8 @@ def read_folder(
     try:
         table = Table.read(path)
     except (OSError, ValueError, IORegistryError) as error:
-        raise EvaluationError(f"truth={str(path)!r}: no table that astropy can read ({error}); ECSV is best") from error
+        said = str(error).partition("\n")[0]  # what follows is a list of all formats
+        raise EvaluationError(f"truth={str(path)!r}: no table that astropy can read ({said}); ECSV is best") from error
     missing = [name for name in ("field", *COLUMNS) if name not in table.colnames]
     if missing:
         raise EvaluationError(f"truth={str(path)!r}: lacks the column(s) {', '.join(missing)}")

@@ -144,49 +144,17 @@ def run_fields(
     folder, output = (expanded(path, EvaluationError) for path in (folder, output))
     truth = None if truth is None else expanded(truth, EvaluationError)
     inputs, sources = read_folder(folder, truth, noise_protocol)
-    components = sources
-    gaussians = folder / "gaussians.ecsv"
-    if truth is None and gaussians.is_file():  # what extended sources are made of
-        stated = sources.meta["noise_protocol"]
-        protocol = None if stated == NOT_STATED else stated  # which this table does not say
-        _, components = read_folder(folder, gaussians, protocol)
-        _check_components(components, sources, gaussians)
+    components = _true_components(folder, sources) if truth is None else sources
     # Of all fields, so that a run of a few can go on with more: the matched filter knows the mean shape of the sources.
     fwhm = np.sqrt(sources["major"] * sources["minor"]).mean() if len(sources) else 0 * u.arcsec
-    sources_of_all = sources
+    settings = _what_counts(folder, imager, sources, components)
     inputs = dict(list(inputs.items())[:fields])
     sources = sources[np.isin(sources["field"], list(inputs))]
     parts = made_folder(output / "fields")
-    settings = {
-        "software": f"astro_ddpm_imager {__version__}",
-        "fields_in": folder.resolve().name,
-        "truth_sha256": _digest(sources_of_all),
-        "noise_protocol": sources.meta["noise_protocol"],
-        "default_reliability": imager.card.reliability,
-        "calibrated": bool(imager.calibrate and imager.card.calibration),
-        "model": imager.card.name,
-        "model_sha256": imager.card.sha256,
-        "model_noise_protocol": imager.card.noise_protocol,
-        **{name: getattr(imager, name) for name in ("n_samples", "steps", "sampler", "threshold", "pblimit", "seed")},
-    }
-    if len(components) != len(sources_of_all):
-        settings["components_sha256"] = _digest(components)
     with claimed(output):
         check_settings(output / "settings.json", settings)
-        disable, failures = hidden(progress), Failures("fields", len(inputs))
-        for number in tqdm(list(inputs), desc="imaging", unit="field", disable=disable):
-            truth_here, components_here = (table[table["field"] == number] for table in (sources, components))
-            if is_whole(parts, number, len(truth_here)):
-                check_files(parts, number, inputs[number])
-                continue
-            try:
-                found = _image_field(number, inputs[number], truth_here, components_here, imager, fwhm)
-            except EvaluationError:  # of the truth or the imager, which are those of all fields
-                raise
-            except Exception as error:
-                failures.add(str(inputs.pop(number)["dirty"]), error)
-            else:  # beyond these: a full disk is no fault of a field
-                _keep(parts, number, *found)
+        disable = hidden(progress)
+        failures = _image_fields(parts, inputs, sources, components, imager, fwhm, disable)
         if not inputs:
             raise EvaluationError(f"{failures}; the first: {failures.said[0][1]}")
         sources = sources[np.isin(sources["field"], list(inputs))]
@@ -211,6 +179,18 @@ def _check(imager):
         raise EvaluationError(f"imager.n_samples={imager.n_samples}: a spread needs at least 2 samples")
 
 
+def _true_components(folder, sources):
+    """The Gaussians that the sources of a folder are made of: its own table where there are extended ones."""
+    path = folder / "gaussians.ecsv"
+    if not path.is_file():
+        return sources
+    stated = sources.meta["noise_protocol"]
+    protocol = None if stated == NOT_STATED else stated  # which this table does not say
+    _, components = read_folder(folder, path, protocol)
+    _check_components(components, sources, path)
+    return components
+
+
 def _check_components(components, sources, path):
     """Gaussians must have the fluxes of the truth that they stand beside."""
     for number in np.union1d(components["field"], sources["field"]):
@@ -222,10 +202,48 @@ def _check_components(components, sources, path):
             )
 
 
+def _what_counts(folder, imager, sources, components):
+    """Settings of a run: with others it is not gone on with."""
+    settings = {
+        "software": f"astro_ddpm_imager {__version__}",
+        "fields_in": folder.resolve().name,
+        "truth_sha256": _digest(sources),
+        "noise_protocol": sources.meta["noise_protocol"],
+        "default_reliability": imager.card.reliability,
+        "calibrated": bool(imager.calibrate and imager.card.calibration),
+        "model": imager.card.name,
+        "model_sha256": imager.card.sha256,
+        "model_noise_protocol": imager.card.noise_protocol,
+        **{name: getattr(imager, name) for name in ("n_samples", "steps", "sampler", "threshold", "pblimit", "seed")},
+    }
+    if len(components) != len(sources):
+        settings["components_sha256"] = _digest(components)
+    return settings
+
+
 def _digest(sources):
     """Checksum of a truth."""
     known = np.array([np.asarray(sources[name]) for name in ("field", "ra", "dec", "flux", "major", "minor", "pa")])
     return hashlib.sha256(known.tobytes()).hexdigest()
+
+
+def _image_fields(parts, inputs, sources, components, imager, fwhm, disable):
+    """Keep what comes of each field that is not there yet; those that cannot be used leave ``inputs``, as failures."""
+    failures = Failures("fields", len(inputs))
+    for number in tqdm(list(inputs), desc="imaging", unit="field", disable=disable):
+        truth_here, components_here = (table[table["field"] == number] for table in (sources, components))
+        if is_whole(parts, number, len(truth_here)):
+            check_files(parts, number, inputs[number])
+            continue
+        try:
+            found = _image_field(number, inputs[number], truth_here, components_here, imager, fwhm)
+        except EvaluationError:  # of the truth or the imager, which are those of all fields
+            raise
+        except Exception as error:
+            failures.add(str(inputs.pop(number)["dirty"]), error)
+        else:  # beyond these: a full disk is no fault of a field
+            _keep(parts, number, *found)
+    return failures
 
 
 def _image_field(number, arguments, truth, components, imager, fwhm):

@@ -182,7 +182,9 @@ class Summary:
 
     def above_snr(self):
         """The same of all that is well above the noise."""
-        return self._in_bins([(FAINT_SNR, SNR_EDGES[-1])])
+        table = self._in_bins([(FAINT_SNR, SNR_EDGES[-1])])
+        table.remove_column("snr_to")  # no bound that anyone has chosen
+        return table
 
     def _in_bins(self, bins):
         rows = []

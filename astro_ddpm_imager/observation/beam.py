@@ -26,6 +26,7 @@ CLEAN_BEAM = ("CLEANBMJ", "CLEANBMN", "CLEANBPA")  # Obit's
 MINIMUM_BEAM_PIXELS = 2.0
 MINIMUM_FIELD_BEAMS = 8.0
 DISTORTED = 0.02  # of the side of a pixel
+ANOTHER_BEAM = "; give another with beam=, or --beam MAJ MIN PA on the command line"
 
 
 def deep_copied(thing, memo):
@@ -159,8 +160,11 @@ def header_beam(image, name):
     major, minor, pa = keys
     if axes.get(major) == axes.get(minor, 0) == 0:  # what some programs write where they know none
         axes = {}
-    if not all(map(is_number, axes.values())) or axes.get(minor, 0) > axes.get(major, np.inf):
-        raise DirtyImageError(f"{name}: the beam in the header, {_listed(axes)}, is none; give another with beam=")
+    wrong = "is not of numbers, in degrees" if not all(map(is_number, axes.values())) else ""
+    if not wrong and axes.get(minor, 0) > axes.get(major, np.inf):
+        wrong = f"has a {minor} larger than {major}"
+    if wrong:
+        raise DirtyImageError(f"{name}: the beam in the header, {_listed(axes)}, {wrong}{ANOTHER_BEAM}")
     if major not in axes:
         beam = history_beam(header) if isinstance(header, fits.Header) else None
         if beam is not None:
@@ -172,7 +176,7 @@ def header_beam(image, name):
         log.warning("%s: no %s in the header; the beam is taken for round, with %s deg", name, minor, said)
     elif pa not in axes and axes[minor] != axes[major]:
         log.warning("%s: no %s in the header; the position angle of the beam is taken for 0", name, pa)
-    return checked_beam(beam, f"{name}: the beam in the header", "; give another with beam=")
+    return checked_beam(beam, f"{name}: the beam in the header", ANOTHER_BEAM)
 
 
 def _listed(cards):
@@ -228,8 +232,8 @@ def checked_beam(beam, name, way_out=""):
         )
     if not (np.isfinite(beam.sr) and beam.minor > 0 and np.isfinite(beam.pa)):
         raise DirtyImageError(
-            f"{name} has axes of {beam.major.to(u.arcsec):.4g} (at {beam.pa:.4g}) and {beam.minor.to(u.arcsec):.4g}"
-            f"{way_out}"
+            f"{name} has axes of {beam.major.to(u.arcsec):.4g} (at {beam.pa:.4g}) and {beam.minor.to(u.arcsec):.4g}, "
+            f"which must be positive and finite{way_out}"
         )
     return beam
 

@@ -27,6 +27,7 @@ HEADER = 2**23  # bytes: no header is longer
 BEYOND = 2**26  # bytes after the first image of a compressed file that are read, to verify it
 DENSEST = 1040  # of gzip: bytes for one
 BLOCK = 2880  # bytes
+CLOSED = "closed file"  # in what Python says of one
 MASK = "MASK"
 PART = 2**22  # bytes, of 4 each
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
@@ -119,6 +120,10 @@ def _readable(name):
     except MemoryError as error:
         raise DirtyImageError(f"{name}: there is not enough memory for it; cut out a part, or one plane") from error
     except Exception as error:  # there is no end to what a damaged file makes astropy stumble over
+        if CLOSED in str(error):
+            raise DirtyImageError(
+                f"{name}: its file was closed before all of it was read; give it while the file is open, or its path"
+            ) from error
         raise DirtyImageError(
             f"{name} is not a FITS file, or it is cut off or damaged ({str(error) or repr(error):.300}); export or "
             "copy it again"

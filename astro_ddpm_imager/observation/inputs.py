@@ -19,8 +19,8 @@ from .reading import read_image, select_plane
 from .slices import with_fits_wcs
 
 __all__ = [
-    "Companion", "Image", "Origin", "are_several", "as_companion", "as_plane", "file_paths", "given_paths",
-    "joined_digest", "origin", "warn_uncertain",
+    "Companion", "Image", "Origin", "are_several", "as_companion", "as_plane", "check_real", "file_paths",
+    "given_paths", "joined_digest", "origin", "warn_uncertain",
 ]  # fmt: skip
 
 
@@ -162,7 +162,7 @@ def as_companion(image, name, dirty, dtype=float):
         unit, meta = image.unit or u.one, image.meta
         image = np.ma.masked_array(image.data, np.ma.nomask if image.mask is None else image.mask)
     if isinstance(image, np.ndarray) and not hasattr(image, "hdu"):
-        _check_real(image, name)
+        check_real(image, name)
         masked = np.ma.getmaskarray(image).squeeze() if np.ma.is_masked(image) else None
         image = CCDData(np.squeeze(np.asarray(image)), unit=unit, mask=masked, meta=meta)
     else:
@@ -171,7 +171,7 @@ def as_companion(image, name, dirty, dtype=float):
         except (FileNotFoundError, DirtyImageError) as error:
             said = str(error)
             raise type(error)(said if said.startswith(f"{name}:") else f"{name}: {said}") from error
-    _check_real(image.data, name)
+    check_real(image.data, name)
     if image.data.ndim != 2:
         raise DirtyImageError(f"{name}: is an array of shape {image.shape}, not one plane (ny, nx); choose one")
     if name != "psf" and image.shape != dirty.shape:
@@ -268,11 +268,23 @@ def given_paths(image):
     return file_paths(getattr(image, "meta", {}))
 
 
-def _check_real(image, name):
-    """Fail if the pixels of a companion are not real numbers."""
+def check_real(image, name):
+    """Fail if pixels are not real numbers.
+
+    Parameters
+    ----------
+    image : array
+    name : str
+        What it is called in errors.
+
+    Raises
+    ------
+    DirtyImageError
+    """
     kind = np.asarray(image).dtype
     if kind.kind not in "biuf":
-        raise DirtyImageError(f"{name}: the pixels are {kind.name}, not real numbers; convert them with astype(float)")
+        way = "take the part that is meant, such as .real" if kind.kind == "c" else "convert them with astype(float)"
+        raise DirtyImageError(f"{name}: the pixels are {kind.name}, not real numbers; {way}")
 
 
 def _check_axes(wcs, dirty, name):

@@ -12,7 +12,7 @@ from .blank import blank_constant
 from .dirty import DirtyImage
 from .ellipses import area
 from .holes import interpolate, like_nearest, small_holes
-from .inputs import as_companion, as_plane, origin
+from .inputs import as_companion, as_plane, check_real, origin
 from .main_lobe import psf_beam
 from .mosaic import is_flat_sky, mosaic_psf
 from .noise_map import flatten, noise_of, warn_inverted
@@ -305,6 +305,7 @@ def brightness_of(image):
     DirtyImageError
         They are whole numbers, or in another unit.
     """
+    check_real(image.data, "dirty")
     if image.data.dtype.kind != "f":
         raise DirtyImageError(
             f"dirty: the pixels are {image.data.dtype.name}, not floating point; if their values really are in "

@@ -8,7 +8,7 @@ from matplotlib.colors import AsinhNorm
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
-from .plotting import EDGE, FAINTEST, KNEE, asinh_ticks, label_axes, result_figure
+from .plotting import FAINTEST, KNEE, asinh_ticks, frame_image, label_axes, result_figure
 from .summary import fitting_unit
 
 __all__ = ["plot_cube"]
@@ -102,14 +102,11 @@ def _total(hdu):
 
 
 def _draw_image(axes, image, per, noise, wcs):
-    finite = np.isfinite(image)
     low, top = (FAINTEST * noise if per == "beam" else 0), max(np.nanmax(image), 5 * noise)
     scale, unit = fitting_unit(top)
     norm = AsinhNorm(KNEE * noise / scale, low / scale, top / scale)
     shown = axes.imshow(image / scale, origin="lower", norm=norm, cmap="gray", interpolation="nearest")
-    rows, columns = (np.flatnonzero(finite.any(axis)) for axis in (1, 0))
-    axes.set(xlim=(columns[0] - EDGE, columns[-1] + EDGE), ylim=(rows[0] - EDGE, rows[-1] + EDGE))
-    bar = axes.figure.colorbar(shown, ax=axes, label=f"{unit}/{per}", fraction=0.046, pad=0.03)
+    bar = frame_image(axes, shown, np.isfinite(image), f"{unit}/{per}")
     bar.set_ticks(asinh_ticks(norm))
     bar.ax.yaxis.set_major_formatter("{x:g}")
     label_axes(axes, wcs)

@@ -18,7 +18,7 @@ from .region_files import reliability_color
 from .summary import brightness, fitting_unit
 
 __all__ = [
-    "EDGE", "FAINTEST", "KNEE", "PANELS", "asinh_ticks", "label_axes", "plot_image", "plot_panel", "plot_result",
+    "FAINTEST", "KNEE", "PANELS", "asinh_ticks", "frame_image", "label_axes", "plot_image", "plot_panel", "plot_result",
     "result_figure",
 ]  # fmt: skip
 
@@ -31,6 +31,9 @@ EDGE = 1.5  # pixels beyond those that are not blank
 RESIDUAL = 5.0  # times the noise, either way
 SIDES = np.array([(1, 1), (-1, 1), (1, -1), (-1, -1)])  # of a source, where its name may stand
 FINEST = 2048  # pixels of an image on a side that are drawn
+ROW, BELOW, BETWEEN, ABOVE = 3.63, 0.55, 0.47, 0.92  # inches: of a square image, and for letters and titles
+FLATTEST = 0.3  # height over width that an image has room for, at least
+BAR, BESIDE = 0.046, 0.03  # of the width: a colour bar, and the room before it
 
 
 class _ResultFigure(Figure):
@@ -70,9 +73,13 @@ def plot_result(result, labels=LABELS):
     -------
     `~matplotlib.figure.Figure`
     """
-    figure = result_figure((11, 9.2))
+    width, height = np.ptp(_limits(~result.dirty.blank), axis=1)
+    row = ROW * np.clip(height / width, FLATTEST, 1)
+    total = BELOW + BETWEEN + ABOVE + 2 * row
+    figure = result_figure((11, total))
     # Places are fixed, because to find good ones takes as long as to draw everything twice.
-    grid = figure.add_gridspec(2, 2, left=0.08, right=0.925, bottom=0.06, top=0.9, hspace=0.13, wspace=0.3)
+    places = {"bottom": BELOW / total, "top": 1 - ABOVE / total, "hspace": BETWEEN / row}
+    grid = figure.add_gridspec(2, 2, left=0.08, right=0.925, wspace=0.3, **places)
     for number, (panel, cell) in enumerate(zip(PANELS, grid, strict=True)):
         axes = figure.add_subplot(cell, projection=result.dirty.wcs)
         plot_image(result, axes, panel, labels if number == 0 else 0)
@@ -151,12 +158,7 @@ def plot_image(result, axes, panel="reconstruction", labels=LABELS):
     image, extent = _fewer_pixels(image)
     norm = Normalize(low, top) if knee is None else AsinhNorm(knee / scale, low, top)
     shown = axes.imshow(image / scale, origin="lower", norm=norm, cmap=colors, interpolation="nearest", extent=extent)
-    # Blank borders take no room.
-    there = ~result.dirty.blank
-    rows, columns = (np.flatnonzero(there.any(axis)) for axis in (1, 0))
-    axes.set(xlim=(columns[0] - EDGE, columns[-1] + EDGE), ylim=(rows[0] - EDGE, rows[-1] + EDGE))
-    extend = "both" if panel == "residual" else "neither"
-    bar = axes.figure.colorbar(shown, ax=axes, label=f"{unit}/{per}", fraction=0.046, pad=0.03, extend=extend)
+    bar = frame_image(axes, shown, ~result.dirty.blank, f"{unit}/{per}", "both" if panel == "residual" else "neither")
     if knee is not None:
         bar.set_ticks(asinh_ticks(norm))
         # Over many decades a tick has a prefix of its own.
@@ -168,6 +170,39 @@ def plot_image(result, axes, panel="reconstruction", labels=LABELS):
     _mark_sources(axes, result, labels, color="black" if panel == "residual" else None)
     _draw_beam(axes, result.dirty)
     return axes
+
+
+def frame_image(axes, shown, there, label, extend="neither"):
+    """Cut axes to where an image is not blank, and give it a colour bar of its height.
+
+    Parameters
+    ----------
+    axes : `~matplotlib.axes.Axes`
+    shown : `~matplotlib.image.AxesImage`
+    there : 2D bool array
+        Pixels that are not blank.
+    label : str
+        Unit of the colours.
+    extend : str, optional
+        As of `~matplotlib.figure.Figure.colorbar`.
+
+    Returns
+    -------
+    `~matplotlib.colorbar.Colorbar`
+    """
+    xlim, ylim = _limits(there)
+    axes.set(xlim=xlim, ylim=ylim)
+    # An image may be too wide to fill the height of its place.
+    high = (1 - BAR - BESIDE) * axes.bbox.width * np.ptp(ylim) / np.ptp(xlim) / axes.bbox.height
+    return axes.figure.colorbar(
+        shown, ax=axes, label=label, fraction=BAR, pad=BESIDE, shrink=min(1, high), extend=extend
+    )
+
+
+def _limits(there):
+    """First and last place in x and in y that are drawn: blank borders take no room."""
+    columns, rows = (np.flatnonzero(there.any(axis)) for axis in (0, 1))
+    return [(pixels[0] - EDGE, pixels[-1] + EDGE) for pixels in (columns, rows)]
 
 
 def _fewer_pixels(image):

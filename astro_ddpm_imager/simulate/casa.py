@@ -108,7 +108,7 @@ def simulate_with_casa(
     existing = [path for path in paths.values() if path.exists()]
     observation.array.check_kept(existing)
     if existing and not overwrite:
-        raise FileExistsError(f"{existing[0]}: exists already; remove it or give overwrite")
+        raise FileExistsError(f"{existing[0]}: exists already; remove it, or give overwrite=True")
     missing = [module for module in ("casatasks", "casadata", "six") if find_spec(module) is None]
     if missing:
         raise SimulationError(

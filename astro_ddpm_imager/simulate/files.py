@@ -106,7 +106,9 @@ def _check_free(folder, number, overwrite, array):
     existing = [path for path in (folder / name for name in [*names, *_fields(folder)]) if path.exists()]
     array.check_kept(existing)
     if existing and not overwrite:
-        raise FileExistsError(f"{existing[0]}: exists already; remove it or give overwrite")
+        raise FileExistsError(
+            f"{existing[0]}: exists already; remove it, or give overwrite=True (--overwrite on the command line)"
+        )
     _check_companions(folder)
 
 

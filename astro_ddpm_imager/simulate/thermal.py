@@ -63,7 +63,7 @@ def thermal_rms(
     ------
     SimulationError
         ``array`` is another, ``pwv`` or ``frequency`` is out of range, the source is not above the
-        horizon, or bandwidth or duration are not positive or not finite.
+        horizon, bandwidth or duration are not positive or not finite, or the band begins below 0.
     """
     if not _is_alma(array):
         raise SimulationError(
@@ -78,6 +78,8 @@ def thermal_rms(
     for name, value in (("bandwidth", bandwidth), ("duration", duration)):
         if not 0 < value.value < np.inf:
             raise SimulationError(f"{name}={value}: must be positive and finite")
+    if not bandwidth < 2 * frequency:
+        raise SimulationError(f"bandwidth={bandwidth}: must be below twice frequency={frequency}")
     if not (elevation > 0).all():
         raise SimulationError(f"elevation={elevation.min()}: must be above 0, the horizon")
     if not known[0] <= ghz <= known[-1]:

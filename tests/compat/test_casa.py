@@ -3,7 +3,6 @@
 import inspect
 import logging
 import shutil
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -15,88 +14,18 @@ from scipy.signal import fftconvolve
 
 from astro_ddpm_imager import DiffusionImager, read_image
 from astro_ddpm_imager.compat import major_cycles
-from astro_ddpm_imager.compat.casa import DECONVOLVE, PARAMETERS, deconvolve, tclean
+from astro_ddpm_imager.compat.casa import DECONVOLVE, PARAMETERS
 from astro_ddpm_imager.errors import DirtyImageError, SettingError
 
+from .conftest import IMAGE, check_summary, names, opened, pixels
+
 casatasks = pytest.importorskip("casatasks", reason="CASA is not installed", exc_type=ImportError)
-casatools = pytest.importorskip("casatools", reason="CASA is not installed", exc_type=ImportError)
+pytest.importorskip("casatools", reason="CASA is not installed", exc_type=ImportError)
 
 pytestmark = [pytest.mark.casa, pytest.mark.filterwarnings("ignore::DeprecationWarning:casa")]
 
-IMAGE = {"imsize": 256, "cell": "0.1arcsec", "weighting": "natural"}
 SOURCE = SkyCoord(150.5483381578135, 2.4656293737044304, unit="deg")  # the brightest of field 0, 377 uJy
 PRODUCTS = [".image", ".model", ".residual", ".psf", ".pb", ".sumwt", ".mask", ".uncertainty", ".catalog.ecsv", ".reg"]
-
-
-@pytest.fixture(scope="module")
-def sets(tmp_path_factory):
-    """Folder of MeasurementSets: two fields, and the first one at another frequency."""
-    from ..conftest import SHARED
-
-    if not (SHARED / "ms").is_dir():
-        pytest.skip(f"the MeasurementSets are not at {SHARED / 'ms'}")
-    folder = tmp_path_factory.mktemp("sets")
-    for number in (0, 1):
-        with tarfile.open(SHARED / "ms" / f"{number:04d}.ms.tar.gz") as archive:
-            archive.extractall(folder, filter="data")
-    shutil.copytree(folder / "0000.ms", folder / "higher.ms")
-    with opened(folder / "higher.ms" / "SPECTRAL_WINDOW") as spectral:
-        for column in ("CHAN_FREQ", "REF_FREQUENCY"):
-            spectral.putcol(column, spectral.getcol(column) + 4e9)
-    return folder
-
-
-class opened:  # noqa: N801
-    """A table of CASA, to change."""
-
-    def __init__(self, path):
-        self.path, self.table = str(path), casatools.table()
-
-    def __enter__(self):
-        self.table.open(self.path, nomodify=False)
-        return self.table
-
-    def __exit__(self, *error):
-        self.table.close()
-
-
-@pytest.fixture
-def clean(sets, tmp_path, monkeypatch, quick):
-    """Function that calls tclean in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(vis="0000.ms", imagename="x", niter=100, imager=quick, **parameters):
-        vis = [str(sets / name) for name in vis] if isinstance(vis, list) else str(sets / vis)
-        return tclean(vis, imagename=imagename, niter=niter, imager=imager, **(IMAGE | parameters))
-
-    return run
-
-
-def pixels(name, channel=0):
-    """Pixels [y, x] and mask of a CASA image, as CASA reads it."""
-    image = casatools.image()
-    image.open(name)
-    try:
-        return [image.getchunk(getmask=mask)[:, :, 0, channel].T for mask in (False, True)]
-    finally:
-        image.close()
-
-
-def check_summary(ours, theirs, name, dirty):
-    """What CASA returns, of the same types, and with what the images say."""
-    assert set(ours) == set(theirs) | {"imagename", "catalog", "results", "stopDescription"}
-    for key in ("niter", "iterdone", "nmajordone", "stopcode", "threshold", "nsigma", "cyclethreshold", "summarymajor"):
-        assert np.asarray(ours[key]).dtype.kind == np.asarray(theirs[key]).dtype.kind, key
-    (rows,), (their_rows,) = (summary["summaryminor"][0][0].values() for summary in (ours, theirs))
-    assert set(rows) == set(their_rows)
-    assert sum(rows["iterDone"]) == ours["iterdone"] > 0 and ours["stopcode"] in (1, 2, 4, 8, 9)
-    assert rows["peakRes"][-1] == pytest.approx(np.abs(pixels(f"{name}.residual")[0]).max())
-    assert rows["modelFlux"][-1] == pytest.approx(pixels(f"{name}.model")[0].sum(), rel=1e-5)
-    assert rows["peakRes"][-1] < np.abs(pixels(dirty)[0]).max()
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".log"))
 
 
 @pytest.mark.parametrize(("name", "table"), [("tclean", PARAMETERS), ("deconvolve", DECONVOLVE)])
@@ -365,71 +294,3 @@ def test_mosaic(clean, sets, tmp_path):
     casatasks.concat([str(sets / name) for name in ("0000.ms", "0001.ms")], concatvis=both)
     catalog = clean(both, gridder="mosaic", field="1", nmajor=1)["catalog"]
     assert SOURCE.separation(SkyCoord(catalog["ra"], catalog["dec"])).min().arcsec < 0.5
-
-
-def test_deconvolve_images_that_are_there(clean, tmp_path, quick):
-    clean(niter=0)
-    for name in (".residual", ".psf", ".pb", ".model", ".sumwt"):
-        shutil.copytree(f"x{name}", f"casa{name}")
-    assert deconvolve("x", niter=0).keys() == casatasks.deconvolve("casa", niter=0).keys()
-    answer = deconvolve("x", niter=100, imager=quick, gain=0.05)
-    (result,), dirty = answer["results"], casatasks.deconvolve("casa", niter=100)
-    check_summary(answer, dirty, "x", "x.image")
-    assert answer["iterdone"] == 1 and answer["nmajordone"] == 0 and answer["imagename"] == "x"
-    model, residual = pixels("x.model")[0], pixels("x.residual")[0]
-    seen = result.dirty.convolve_psf(model)
-    np.testing.assert_allclose(
-        residual[result.dirty.allowed], (result.dirty.data - seen)[result.dirty.allowed], atol=1e-9
-    )
-    assert model.max() > 0 and len(QTable.read("x.catalog.ecsv")) == len(result.catalog) == len(answer["catalog"]) > 0
-    assert casatasks.imhead("x.model")["unit"] == "Jy/pixel" and Path("x.reg").exists()
-    ours, theirs = (casatasks.imhead(f"{name}.image") for name in ("x", "casa"))
-    for key in ("shape", "unit", "refval", "refpix", "incr", "axisnames", "hasmask", "restoringbeam"):
-        np.testing.assert_equal(ours.get(key), theirs.get(key))
-    np.testing.assert_allclose(pixels("x.image")[0], result.dirty.convolve_beam(model) + residual, atol=1e-6)
-    assert not [name for name in names(tmp_path) if name.startswith("deconvolve_")]
-
-
-def test_deconvolve_keeps_what_is_left_below_the_limit(clean, quick):
-    """It was 0, in ``.residual`` and ``.image``, where tclean with a lower ``pblimit`` has an image."""
-    clean(niter=0, pblimit=-0.2, imsize=400)
-    (dirty, inside), beyond = pixels("x.residual"), pixels("x.pb")[0] < quick.pblimit
-    (result,) = deconvolve("x", imager=quick)["results"]
-    seen = result.dirty.convolve_psf(pixels("x.model")[0])
-    assert inside.all() and beyond.any() and not pixels("x.model")[0][beyond].any()
-    for name in ("x.residual", "x.image"):
-        np.testing.assert_allclose(pixels(name)[0][beyond], (dirty - seen)[beyond], atol=1e-6)
-    assert np.abs(dirty[beyond]).mean() > 1e-5
-
-
-def test_deconvolve_does_what_its_parameters_say(clean, quick, caplog):
-    box = "box[[150pix,150pix],[190pix,190pix]]"
-    clean(niter=0)
-    with caplog.at_level(logging.WARNING):
-        answer = deconvolve(
-            "x", restoringbeam="1.5arcsec", mask=box, fullsummary=True, imager=quick, gain=0.05, fastnoise=False
-        )
-    assert casatasks.imhead("x.image")["restoringbeam"]["major"] == {"unit": "arcsec", "value": 1.5}
-    mask, model = pixels("x.mask")[0], pixels("x.model")[0]
-    assert mask.sum() == 41 * 41 and model[mask == 1].any() and not model[mask == 0].any()
-    assert answer["summaryminor"][0][0][0]["masksum"] == [41 * 41]
-    assert "gain=0.05" in caplog.text and "fastnoise=False" in caplog.text and "restoringbeam" not in caplog.text
-    # It goes on from the model that is there.
-    again = deconvolve("x", fullsummary=True, imager=quick)["summaryminor"][0][0][0]
-    assert again["startModelFlux"] == pytest.approx(answer["summaryminor"][0][0][0]["modelFlux"], rel=1e-5)
-    for name in ("mask", "model"):
-        shutil.rmtree(f"x.{name}")
-    deconvolve("x", usemask="pb", pbmask=0.9, restoration=False, imager=quick)
-    np.testing.assert_array_equal(pixels("x.mask")[0] == 1, pixels("x.pb")[0] > 0.9)
-    assert not Path("x.image").exists()
-
-
-def test_deconvolve_a_cube(clean, quick, caplog):
-    cube = {"specmode": "cube", "start": "230GHz", "width": "2GHz", "nchan": 3, "outframe": "TOPO", "imsize": 200}
-    clean(["0000.ms", "higher.ms"], niter=0, **cube)
-    with caplog.at_level(logging.WARNING):
-        answer = deconvolve("x", imager=quick)
-    assert "channel 1: has no data, stays blank" in caplog.text and list(answer["summaryminor"][0]) == [0, 2]
-    assert [result is None for result in answer["results"]] == [False, True, False]
-    assert set(answer["catalog"]["channel"]) == {0, 2} and answer["iterdone"] == 2
-    assert [bool(pixels("x.model", channel)[0].any()) for channel in range(3)] == [True, False, True]

@@ -67,6 +67,7 @@ def test_no_source_is_too_bright_for_the_table(evaluated):
     truth = evaluation.truth.copy()
     truth["snr"] = 3e4
     summary = Summary(replace(evaluation, truth=truth), RADIUS)
+    assert "snr_to" not in summary.above_snr().colnames  # a bound of 1e9 would be read as one
     for table in (summary.above_snr(), summary.by_snr()):
         assert table["true"][table["method"] == MATCHED_FILTER].sum() == len(truth)
 

@@ -112,7 +112,7 @@ def test_a_beam_that_no_header_says_is_fitted_to_the_psf(noise_image, caplog, sa
 
 
 def test_beam_of_no_size(noise_image):
-    with pytest.raises(DirtyImageError, match=r"dirty: the beam in the header has axes of .* 0 arcsec; give another"):
+    with pytest.raises(DirtyImageError, match=r"dirty: the beam .* axes of .* 0 arcsec, which must be .*; give"):
         prepare(noise_image(BMIN=0.0))
 
 
@@ -150,12 +150,12 @@ def test_the_beam_of_obit(noise_image):
 def test_a_beam_of_quantities(noise_image):
     image = noise_image(BMAJ=0.6 * u.arcsec, BMIN=0.5 * u.arcsec, BPA=20 * u.deg)
     assert prepare(image).beam.major.to_value(u.arcsec) == pytest.approx(0.6)
-    with pytest.raises(DirtyImageError, match=r"dirty: the beam in the header, BMAJ=<Quantity 3. mm>.* is none"):
+    with pytest.raises(DirtyImageError, match=r"the beam .*BMAJ=<Quantity 3. mm>.* is not of numbers, in degrees"):
         prepare(noise_image(BMAJ=3 * u.mm))
 
 
 def test_beams_of_numbers_of_numpy_are_shown_as_plain_numbers(noise_image, caplog):
-    with pytest.raises(DirtyImageError, match=r"BMAJ=0\.00013\d+, BMIN=0\.00016\d+, BPA=7\.0, is none"):
+    with pytest.raises(DirtyImageError, match=r"BMAJ=0\.00013\d+, .*BPA=7\.0, has a BMIN larger than BMAJ; .* --beam"):
         prepare(noise_image(BMAJ=0.5 * u.arcsec, BMIN=0.6 * u.arcsec, BPA=np.float32(7)))
     image = noise_image(BMAJ=np.float64(0.00015))
     del image.meta["BMIN"]

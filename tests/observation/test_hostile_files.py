@@ -135,8 +135,13 @@ def test_distortions_of_an_order_that_takes_forever(path):
         read_image(path)
 
 
-@pytest.mark.parametrize("kind", ["c16", "U1"])
-@pytest.mark.parametrize("name", ["psf", "pb", "mask"])
-def test_companions_that_are_not_real(noise_image, name, kind):
-    with pytest.raises(DirtyImageError, match=rf"{name}: the pixels are .*, not real numbers; convert them"):
-        prepare(noise_image(), **{name: np.ones((96, 96)).astype(kind)})
+@pytest.mark.parametrize(("kind", "way"), [("c16", r"such as \.real"), ("U1", r"convert them with astype\(float\)")])
+@pytest.mark.parametrize("name", ["dirty", "psf", "pb", "mask"])
+def test_pixels_that_are_not_real(noise_image, name, kind, way):
+    given = {"dirty": noise_image()}
+    if name == "dirty":
+        given[name].data = given[name].data.astype(kind)
+    else:
+        given[name] = np.ones((96, 96)).astype(kind)
+    with pytest.raises(DirtyImageError, match=rf"{name}: the pixels are .*, not real numbers; .*{way}"):
+        prepare(**given)

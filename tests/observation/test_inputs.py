@@ -120,6 +120,10 @@ class OtherWCS(BaseWCSWrapper):
 def test_what_holds_no_image(path):
     with pytest.raises(DirtyImageError, match="dirty holds no image of two or more axes"):
         as_plane(fits.PrimaryHDU(), "dirty")
+    with fits.open(path) as closed:
+        pass
+    with pytest.raises(DirtyImageError, match=r"dirty: its file was closed .*; give it while the file is open"):
+        prepare(closed)
     with pytest.raises(DirtyImageError, match="the HDUList holds no image"):
         read_image(fits.HDUList([fits.PrimaryHDU(), fits.table_to_hdu(Table({"a": [1]}))]))
     with pytest.raises(TypeError, match=r"dirty: expected a CCDData or the path .* got BinTableHDU; HDUList, image"):

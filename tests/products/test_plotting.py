@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from astro_ddpm_imager import SettingError
+from astro_ddpm_imager import SettingError, read_image
 from astro_ddpm_imager.products.plotting import PANELS, plot_result
 
 
@@ -118,6 +118,19 @@ def test_blank_borders_take_no_room(result):
     seen = ~result.dirty.blank
     columns = np.flatnonzero(seen.any(0))
     assert axes.get_xlim() == pytest.approx((columns[0], columns[-1]), abs=2)
+
+
+def test_a_strip_is_no_square(imager, demo, result):
+    """Its colour bars were three times as high as it, and most of the picture was empty."""
+    strip = imager(read_image(demo["dirty"])[110:210], demo["psf"])
+    figure = strip.plot()
+    assert figure.get_figheight() < 0.65 * result.plot().get_figheight()
+    for shown in (figure, strip.plot(panel="residual")):
+        shown.draw_without_rendering()
+        images = [axes for axes in shown.axes if axes.get_title()]
+        bars = [axes for axes in shown.axes if not axes.get_title()]
+        for image, bar in zip(images, bars, strict=True):
+            np.testing.assert_allclose(bar.get_position().intervaly, image.get_position().intervaly, atol=0.02)
 
 
 def test_one_panel_has_a_figure_of_its_own(result):

@@ -192,6 +192,8 @@ def test_noise_is_that_of_casa_and_grows_with_the_water_vapour():
     for bandwidth in (np.inf, np.nan):
         with pytest.raises(SimulationError, match=rf"bandwidth={bandwidth} GHz: must be positive and finite"):
             thermal_rms(*settings[:2], bandwidth * u.GHz, 20 * u.min, 1 * u.mm, 60 * u.deg)
+    with pytest.raises(SimulationError, match=r"bandwidth=460.0 GHz: must be below twice frequency=230.0 GHz"):
+        thermal_rms(*settings[:2], 460 * u.GHz, 20 * u.min, 1 * u.mm, 60 * u.deg)
     for elevation in (0, -5, np.nan):
         with pytest.raises(SimulationError, match=rf"elevation={elevation:.1f} deg: must be above 0, the horizon"):
             thermal_rms(*settings, 1 * u.mm, [60, elevation] * u.deg)

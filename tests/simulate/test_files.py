@@ -33,7 +33,7 @@ def test_files_are_casas_and_tell_the_truth(tmp_path):
     area = (row["maj_arcsec"] ** 2 + 0.87**2) * (row["min_arcsec"] ** 2 + 0.87**2)
     assert image.data.max() == pytest.approx(5e-3 * row["pb"] * 0.87**2 / np.sqrt(area), rel=0.1)
     assert Table.read(tmp_path / "a" / "truth.ecsv")["flux_jy"].tolist() == truth["flux_jy"].tolist()
-    with pytest.raises(FileExistsError, match=r"exists already; remove it or give overwrite"):
+    with pytest.raises(FileExistsError, match=r"exists already; remove it, or give overwrite=True \(--overwrite"):
         simulate_fields(seen, recipe, 47 * u.uJy, tmp_path / "a")
 
 

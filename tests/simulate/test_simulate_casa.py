@@ -209,7 +209,7 @@ def test_without_casa_the_error_says_how_to_install_it(tmp_path, monkeypatch):
 
 def test_files_are_not_replaced_unasked(tmp_path):
     (tmp_path / "psf.fits").touch()
-    with pytest.raises(FileExistsError, match=r"psf.fits: exists already; remove it or give overwrite"):
+    with pytest.raises(FileExistsError, match=r"psf.fits: exists already; remove it, or give overwrite=True"):
         simulate_with_casa(OBSERVATIONS["natural"], SOURCES, tmp_path)
 
 
