@@ -24,6 +24,13 @@ FORMATS = {  # of catalogues: default ending, what it is called, and whether sou
     "star": (".star", "AIPS STAR file", False),
     "bbs": (".sky_in", "BBS sky model", False),
 }
+IMAGES = {  # by the name under which one is exported: the attribute
+    "ch0": "ch0_arr",
+    "rms": "rms_arr",
+    "mean": "mean_arr",
+    "gaus_resid": "resid_gaus_arr",
+    "gaus_model": "model_gaus_arr",
+}
 
 
 def _error(message):
@@ -167,23 +174,18 @@ class Exports:
             )
         if img_type in IMAGES_NOT_MADE:
             return _error(f"img_type={img_type!r}: {IMAGES_NOT_MADE[img_type]}.")
-        images = {
-            "ch0": lambda analysis: analysis.field.data,
-            "rms": lambda analysis: analysis.field.background.rms,
-            "mean": lambda analysis: analysis.field.background.mean,
-            "gaus_resid": lambda analysis: analysis.residual,
-            "gaus_model": lambda analysis: analysis.model,
-            "island_mask": lambda analysis: self._island_mask(mask_dilation),
-        }
-        if img_type not in images:
-            return _error(f"img_type={img_type!r} not recognized: choose one of {', '.join(images)}")
+        if img_type not in (*IMAGES, "island_mask"):
+            return _error(f"img_type={img_type!r} not recognized: choose one of {', '.join(IMAGES)}, island_mask")
         if not hasattr(self, "analysis"):
             return _error("the image has not been processed. Please run process_image first.")
         path = Path(outfile or f"{self.imagename}_{img_type}.fits")
         if not self._is_free(path, clobber):
             return False
-        unit = None if img_type == "island_mask" else "Jy/beam"
-        write_image(path, images[img_type](self.analysis), self.analysis.field, pad_image, unit)
+        # What the attributes hold now: scripts change them to have that written.
+        if img_type == "island_mask":
+            write_image(path, self._island_mask(mask_dilation), self.field, pad_image, unit=None)
+        else:
+            write_image(path, getattr(self, IMAGES[img_type]).T, self.field, pad_image)
         print(f"--> Wrote file '{path}'")
         return True
 
@@ -198,7 +200,7 @@ class Exports:
         return True
 
     def _island_mask(self, dilation):
-        mask = self.analysis.rank >= 0
+        mask = self.pyrank.T >= 0
         if dilation > 0:
             # Gaps between islands that are narrower than a beam are closed, as PyBDSF does it.
             gap = np.ones((round(1.5 * self.beam2pix(self.beam)[0]),) * 2)
