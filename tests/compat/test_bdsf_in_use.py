@@ -1,6 +1,9 @@
 """What scripts that are in use do with PyBDSF's images, and what they read of its errors."""
 
 import re
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -83,3 +86,52 @@ def test_one_and_zero_are_true_and_false(run):
     assert run(rms_map=1, **NO_WORK).opts.rms_map is True and run(rms_map=0, **NO_WORK).opts.rms_map is False
     with pytest.raises(RuntimeError, match="spline_rank=True"):
         run(spline_rank=True, **NO_WORK)
+
+
+@pytest.fixture
+def casa(monkeypatch):
+    """A python-casacore of which the images are folders with the pixels."""
+
+    class FakeImage:
+        def __init__(self, name):
+            self.pixels = fits.getdata(name)
+
+        def saveas(self, name):
+            Path(name).mkdir()
+            (Path(name) / "table.info").write_text("Type = Image\n")
+            np.save(Path(name) / "pixels.npy", self.pixels)
+
+    monkeypatch.setitem(sys.modules, "casacore", ModuleType("casacore"))
+    monkeypatch.setitem(sys.modules, "casacore.images", SimpleNamespace(image=FakeImage))
+    monkeypatch.delitem(sys.modules, "casatools", raising=False)
+
+
+def test_casa_images_are_written(img, casa, capsys):
+    """As clean masks, for example; what is replaced is a CASA image, never another folder."""
+    assert img.export_image(img_type="island_mask", img_format="casa") is True
+    pixels = np.load("field.pybdsf_island_mask.casa/pixels.npy")
+    np.testing.assert_array_equal(pixels[0, 0], img.pyrank.T >= 0)
+    img.pyrank[:] = -1
+    again = {"img_type": "island_mask", "img_format": "CASA", "outfile": "field.pybdsf_island_mask.casa"}
+    assert img.export_image(**again) is False and img.export_image(**again, clobber=True) is True
+    assert not np.load("field.pybdsf_island_mask.casa/pixels.npy").any()
+    assert not [path for path in Path().iterdir() if path.name.startswith(".")]
+    Path("work").mkdir()
+    assert img.export_image(img_format="casa", outfile="work", clobber=True) is False and Path("work").is_dir()
+    assert "no CASA image" in capsys.readouterr().out
+
+
+def test_without_casa_the_way_out_is_said(img, monkeypatch, capsys):
+    for name in ("casacore", "casacore.images", "casatools"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert img.export_image(img_format="casa", outfile="mask") is False and not Path("mask").exists()
+    assert "pip install python-casacore" in capsys.readouterr().out
+
+
+def test_casa_reads_its_images(img):
+    """Those of python-casacore."""
+    images = pytest.importorskip("casacore.images")
+    assert img.export_image(img_type="rms", img_format="casa", outfile="rms.image") is True
+    there = images.image("rms.image")
+    np.testing.assert_allclose(there.getdata()[0, 0], img.rms_arr.T)
+    assert there.unit() == "Jy/beam" and there.imageinfo()["restoringbeam"]
