@@ -82,12 +82,6 @@ def test_the_size_of_the_file_is_kept(run):
     assert run(trim_box=(0, 200, 0, 100), **NO_WORK)._original_shape == (320, 320)
 
 
-def test_one_and_zero_are_true_and_false(run):
-    assert run(rms_map=1, **NO_WORK).opts.rms_map is True and run(rms_map=0, **NO_WORK).opts.rms_map is False
-    with pytest.raises(RuntimeError, match="spline_rank=True"):
-        run(spline_rank=True, **NO_WORK)
-
-
 @pytest.fixture
 def casa(monkeypatch):
     """A python-casacore of which the images are folders with the pixels."""

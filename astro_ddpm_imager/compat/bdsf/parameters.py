@@ -45,8 +45,8 @@ class Parameter:
             value = None if value else self.default
         if isinstance(self.kind, tuple):
             for choice in self.kind if not isinstance(value, np.ndarray) else ():
-                # 1 may stand for True, but not True for 1.
-                if value == choice and (isinstance(choice, bool) or not isinstance(value, bool | np.bool_)):
+                # True == 1, so the type counts as well.
+                if value == choice and isinstance(value, bool | np.bool_) == isinstance(choice, bool):
                     return choice
             raise RuntimeError(f"{name}={shown(value)}: choose one of {', '.join(map(repr, self.kind))}")
         if value is None and self.may_be_none:
