@@ -102,7 +102,7 @@ def test_bad_arguments_print_and_return_false(img, capsys):
     for arguments, told in (
         ({"img_type": "pi"}, "Stokes I"),
         ({"img_type": "zz"}, "not recognized"),
-        ({"img_format": "casa"}, "importfits"),
+        ({"img_format": "miriad"}, "must be 'fits' or 'casa'"),
     ):
         assert img.export_image(**arguments) is False
         assert told in capsys.readouterr().out

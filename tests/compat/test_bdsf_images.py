@@ -99,9 +99,9 @@ def test_large_images_are_worked_on_in_tiles(run, quick):
 def test_dilation_of_the_mask_closes_gaps(run):
     """Of less than one and a half beams, as in PyBDSF."""
     img = run(thresh_pix=4.0)
-    rank = np.full_like(img.analysis.rank, -1)
-    rank[100:120, 100:120], rank[100:120, 130:150] = 0, 1
-    object.__setattr__(img.analysis, "rank", rank)
+    rank = np.full_like(img.pyrank, -1)
+    rank[100:120, 100:120], rank[130:150, 100:120] = 0, 1
+    img.pyrank = rank
     for name, dilation in (("plain", 0), ("dilated", 1)):
         img.export_image(outfile=f"{name}.fits", img_type="island_mask", mask_dilation=dilation)
     assert fits.getdata("plain.fits")[0, 0, 110, 125] == 0 and fits.getdata("dilated.fits")[0, 0, 110, 125] == 1

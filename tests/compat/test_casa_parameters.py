@@ -1,6 +1,7 @@
 """tclean's parameters, what becomes of them and what is refused: CASA is not needed for that."""
 
 import inspect
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from astro_ddpm_imager.compat.casa.depth import parse_threshold
 from astro_ddpm_imager.compat.casa.documentation import parameter_table
 from astro_ddpm_imager.compat.casa.parameters import check, ignored, passed_on
 from astro_ddpm_imager.compat.casa.products import PRODUCTS, move_products, numbered
-from astro_ddpm_imager.compat.casa.summary import Course, stop_code, summarise
+from astro_ddpm_imager.compat.casa.summary import Course, Summary, stop_code, summarise
 from astro_ddpm_imager.compat.depth import deep_model, deep_sources
 from astro_ddpm_imager.errors import SettingError
 
@@ -209,6 +210,17 @@ def test_summary_ends_with_the_model_that_is_kept_though_it_is_not_the_last():
 )  # fmt: skip
 def test_stop_code(reasons, limit, nsigma, code):
     assert stop_code(reasons, limit, nsigma) == code
+
+
+def test_what_is_saved_of_a_summary_is_casas(tmp_path):
+    """Scripts save it with every run, and as JSON; they need neither this package nor gigabytes to read it."""
+    summary = Summary({"iterdone": 2, "stopcode": 2}, catalog=QTable(), results=[object()])
+    assert len(summary["results"]) == 1 and len(summary["catalog"]) == 0
+    assert json.loads(json.dumps(summary)) == {"iterdone": 2, "stopcode": 2} == dict(summary)
+    np.save(tmp_path / "summary.npy", summary)
+    assert type(np.load(tmp_path / "summary.npy", allow_pickle=True).item()) is dict
+    with pytest.raises(KeyError, match="nothing"):
+        summary["nothing"]
 
 
 def test_summary_is_casas_with_what_was_done():

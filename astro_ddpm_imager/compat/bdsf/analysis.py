@@ -115,7 +115,10 @@ def _image(field, imager, psf):
     rms = field.background.rms
     quietest = np.nanmin(rms[np.isfinite(field.data)])
     if not quietest > 0:
-        raise RuntimeError(f"rms: the noise is {quietest:g} Jy/beam somewhere; give a larger rms_box, or rms_map=False")
+        raise RuntimeError(  # begins as PyBDSF's, by which scripts know that they must try with a constant noise
+            "A region with an unphysical rms value has been found: the noise is "
+            f"{quietest:g} Jy/beam somewhere; give a larger rms_box, or rms_map=False"
+        )
     dirty = CCDData(field.data - field.background.mean, unit=JY_PER_BEAM, wcs=field.wcs, meta=field.header)
     unity = bool(np.all(field.pb[np.isfinite(field.data)] == 1))
     return imager.but(pblimit=0.0)(  # pixels below the limit are blank already

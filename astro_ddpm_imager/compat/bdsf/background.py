@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from astropy.stats import sigma_clipped_stats
@@ -10,10 +11,11 @@ from scipy.ndimage import distance_transform_edt, map_coordinates
 from scipy.stats import norm
 
 from ...errors import shown
+from ...observation.extensions import file_of
 from ...observation.holes import small_holes
-from .planes import read_planes
+from .planes import ALL_BLANK, read_planes
 
-__all__ = ["Background", "measure_background"]
+__all__ = ["Background", "map_paths", "measure_background"]
 
 BOX_BEAMS = 20
 VARIATION = 1.5  # ratio of the largest to the smallest noise from which a map is used
@@ -68,7 +70,7 @@ def measure_background(field, options):
     kappa, data = max(options.kappa_clip or 3.0, LEAST_KAPPA), field.data
     values = data[np.isfinite(data)]
     if not values.size:
-        raise RuntimeError("filename: every pixel of the image is blank (NaN)")
+        raise RuntimeError(ALL_BLANK)
     mean, rms = _clipped(values, kappa)
     box = options.rms_box
     if box is None:
@@ -78,7 +80,7 @@ def measure_background(field, options):
     if min(box) < 1:
         raise RuntimeError(f"rms_box={shown(options.rms_box)}: box and step must be at least 1 pixel")
     if options.rmsmean_map_filename:
-        mean_map, rms_map = _given_maps(options.rmsmean_map_filename, field)
+        mean_map, rms_map = _given_maps(options, field)
         with np.errstate(divide="ignore", invalid="ignore"):
             in_sigma = (data - mean_map) / rms_map
         level = _clipped(in_sigma[np.isfinite(in_sigma)], kappa)[1]
@@ -124,10 +126,27 @@ def _left_by_clipping(kappa):
     return left
 
 
-def _given_maps(names, field):
+def map_paths(names, options):
+    """Where the images of ``rmsmean_map_filename`` are: beside the image, as PyBDSF has it, or where they are named.
+
+    Parameters
+    ----------
+    names : sequence of path-like
+    options : `~astro_ddpm_imager.compat.bdsf.parameters.Options`
+
+    Returns
+    -------
+    list of `~pathlib.Path`
+    """
+    folder = Path(options.indir or Path(options.filename).parent)
+    return [folder / str(name) if file_of(folder / str(name)).exists() else Path(str(name)) for name in names]
+
+
+def _given_maps(options, field):
+    names = options.rmsmean_map_filename
     if len(names) != 2:
         raise RuntimeError(f"rmsmean_map_filename={names!r}: must be two images, [mean map, rms map]")
-    maps = [read_planes(name, [0])[0].data for name in names]
+    maps = [read_planes(path, [0])[0].data for path in map_paths(names, options)]
     for name, image in zip(names, maps, strict=True):
         if image.shape != field.full_shape:
             raise RuntimeError(f"rmsmean_map_filename: {name} has shape {image.shape}, the image {field.full_shape}")

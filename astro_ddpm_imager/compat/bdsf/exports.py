@@ -1,5 +1,6 @@
 """What an image writes and shows when it is asked to: catalogues, images, figures."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ from scipy.ndimage import binary_closing, binary_dilation
 
 from ...errors import DirtyImageError, SettingError
 from ...products.writing import check_kept
+from .casa_images import write_casa_image
 from .outputs import write_image
 from .region_formats import bbs_text, casabox_text, ds9_text, kvis_text, star_text
 from .tables import write_fits, write_text
@@ -23,6 +25,13 @@ FORMATS = {  # of catalogues: default ending, what it is called, and whether sou
     "kvis": (".kvis.ann", "kvis file", False),
     "star": (".star", "AIPS STAR file", False),
     "bbs": (".sky_in", "BBS sky model", False),
+}
+IMAGES = {  # by the name under which one is exported: the attribute
+    "ch0": "ch0_arr",
+    "rms": "rms_arr",
+    "mean": "mean_arr",
+    "gaus_resid": "resid_gaus_arr",
+    "gaus_model": "model_gaus_arr",
 }
 
 
@@ -139,14 +148,14 @@ class Exports:
         mask_dilation=0,
         clobber=False,
     ):
-        """Write one of the images to a FITS file.
+        """Write one of the images to a file.
 
         Parameters
         ----------
         outfile : path-like, optional
             By default named after the image, in the current folder.
-        img_format : {"fits"}
-            CASA images cannot be written.
+        img_format : {"fits", "casa"}
+            The latter needs python-casacore or CASA.
         pad_image : bool, optional
             Fill with zeros to the size of the file, after ``trim_box``.
         img_type : {"ch0", "rms", "mean", "gaus_resid", "gaus_model", "island_mask"}
@@ -161,29 +170,26 @@ class Exports:
         bool
             True; False if nothing is written, which is printed, not raised.
         """
-        if img_format.lower() != "fits":
-            return _error(
-                f"img_format={img_format!r}: only 'fits' is written; CASA's importfits makes a CASA image of it"
-            )
+        img_format = img_format.lower()
+        if img_format not in ("fits", "casa"):
+            return _error(f"img_format={img_format!r}: must be 'fits' or 'casa'")
         if img_type in IMAGES_NOT_MADE:
             return _error(f"img_type={img_type!r}: {IMAGES_NOT_MADE[img_type]}.")
-        images = {
-            "ch0": lambda analysis: analysis.field.data,
-            "rms": lambda analysis: analysis.field.background.rms,
-            "mean": lambda analysis: analysis.field.background.mean,
-            "gaus_resid": lambda analysis: analysis.residual,
-            "gaus_model": lambda analysis: analysis.model,
-            "island_mask": lambda analysis: self._island_mask(mask_dilation),
-        }
-        if img_type not in images:
-            return _error(f"img_type={img_type!r} not recognized: choose one of {', '.join(images)}")
+        if img_type not in (*IMAGES, "island_mask"):
+            return _error(f"img_type={img_type!r} not recognized: choose one of {', '.join(IMAGES)}, island_mask")
         if not hasattr(self, "analysis"):
             return _error("the image has not been processed. Please run process_image first.")
-        path = Path(outfile or f"{self.imagename}_{img_type}.fits")
+        path = Path(outfile or f"{self.imagename}_{img_type}.{img_format}")
         if not self._is_free(path, clobber):
             return False
-        unit = None if img_type == "island_mask" else "Jy/beam"
-        write_image(path, images[img_type](self.analysis), self.analysis.field, pad_image, unit)
+        is_mask = img_type == "island_mask"
+        # What the attributes hold now: scripts change them to have that written.
+        pixels = self._island_mask(mask_dilation) if is_mask else getattr(self, IMAGES[img_type]).T
+        write = partial(write_image, data=pixels, field=self.field, pad=pad_image, unit=None if is_mask else "Jy/beam")
+        try:
+            write(path) if img_format == "fits" else write_casa_image(path, write)
+        except SettingError as error:
+            return _error(error)
         print(f"--> Wrote file '{path}'")
         return True
 
@@ -198,7 +204,7 @@ class Exports:
         return True
 
     def _island_mask(self, dilation):
-        mask = self.analysis.rank >= 0
+        mask = self.pyrank.T >= 0
         if dilation > 0:
             # Gaps between islands that are narrower than a beam are closed, as PyBDSF does it.
             gap = np.ones((round(1.5 * self.beam2pix(self.beam)[0]),) * 2)

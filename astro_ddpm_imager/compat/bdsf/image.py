@@ -13,6 +13,7 @@ from ...observation.extensions import file_of
 from ...observation.inputs import given_paths
 from ...products.writing import check_kept
 from .analysis import analyse
+from .background import map_paths
 from .conversions import Conversions
 from .exports import Exports
 from .field import catalog_frame, read_field
@@ -150,7 +151,7 @@ class Image(Conversions, Exports):
         """Paths of all that is read: nothing that is written may take its place."""
         opts, given = self.opts, [self.extras.get(name) for name in ("psf", "pb")]
         named = [opts.filename, vars(self).get("path"), opts.detection_image, opts.collapse_file]
-        maps = (*opts.rmsmean_map_filename, *opts.rmsmean_map_filename_det)
+        maps = map_paths((*opts.rmsmean_map_filename, *opts.rmsmean_map_filename_det), opts)
         return [path for each in (*named, *maps, *given) for path in given_paths(each) if str(path)]
 
     def _changed(self):
@@ -167,7 +168,7 @@ class Image(Conversions, Exports):
         self.field = field
         self.header, self.beam, self.frequency = field.header, tuple(map(float, field.beam)), float(field.frequency)
         self.equinox = float(np.nan_to_num(field.wcs.wcs.equinox, nan=2000.0))
-        self.frame = catalog_frame(field.wcs)
+        self.frame, self._original_shape = catalog_frame(field.wcs), field.full_shape[::-1]
         self.ch0_arr = field.data.T.astype(np.float32)
         self.image_arr = self.ch0_arr[None, None]
         if self.opts.trim_box is not None:
@@ -218,7 +219,7 @@ class Image(Conversions, Exports):
         return getattr(self, map_name)
 
     def put_map(self, map_name, map_data):
-        """Replace an array by its name, for this image only: products that are written do not change."""
+        """Replace an array by its name; `export_image` writes the new one."""
         setattr(self, map_name, map_data)
 
     def save_pars(self, savefile=None):

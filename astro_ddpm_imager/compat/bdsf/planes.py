@@ -11,9 +11,11 @@ from ...observation.cubes import count_channels
 from ...observation.reading import opened_image, read_image
 from ...observation.units import JY_PER_BEAM, in_jy_per_beam
 
-__all__ = ["collapse", "read_planes"]
+__all__ = ["ALL_BLANK", "collapse", "read_planes"]
 
 log = logging.getLogger(__name__)
+
+ALL_BLANK = "All pixels in the image are blanked."  # to the letter: scripts go on without sources where PyBDSF says it
 
 
 def read_planes(path, channels):
@@ -85,7 +87,7 @@ def collapse(path, options):
     cube = np.array([plane.data for plane in planes])
     noise = np.array([mad_std(plane, ignore_nan=True) if np.isfinite(plane).any() else 0.0 for plane in cube])
     if not noise.any():
-        raise RuntimeError(f"{path}: every channel is blank")
+        raise RuntimeError(ALL_BLANK)
     if not noise.all():
         left_out = ", ".join(str(channel) for channel, rms in zip(channels, noise, strict=True) if not rms)
         log.warning("%s: channel(s) %s without data or noise are left out", path, left_out)

@@ -15,7 +15,12 @@ __all__ = ["Gaussian", "Island", "Source", "find_islands", "group_sources", "mak
 
 
 class _Attributes(SimpleNamespace):
-    """A namespace that is made of names only, whatever else that of newer Pythons takes."""
+    """A namespace that is made of names only, whatever else that of newer Pythons takes.
+
+    Two are the same only if they are one object, as PyBDSF's, so that they can be in a set or keys.
+    """
+
+    __eq__, __hash__ = object.__eq__, object.__hash__
 
     def __init__(self, **attributes):
         super().__init__(**attributes)

@@ -40,11 +40,12 @@ def tclean(given, values, imager):
     Returns
     -------
     dict
-        What tclean returns, in which an iteration is a reconstruction, and
-        ``imagename``, ``catalog`` (`~astropy.table.QTable`) and ``results``:
-        an `~astro_ddpm_imager.ImagingResult` per channel, None where it is
-        blank. With ``niter=0``, which is the default, or ``nmajor=0`` this is
-        CASA's tclean and nothing else.
+        What tclean returns, in which an iteration is a reconstruction, and by
+        name, but not among the keys and what is saved, ``imagename``,
+        ``catalog`` (`~astropy.table.QTable`) and ``results``: an
+        `~astro_ddpm_imager.ImagingResult` per channel, None where it is blank.
+        With ``niter=0``, which is the default, or ``nmajor=0`` this is CASA's
+        tclean and nothing else.
 
     Raises
     ------

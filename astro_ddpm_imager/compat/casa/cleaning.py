@@ -18,7 +18,7 @@ from .log import tell
 from .masks import allowed_pixels, mask_image
 from .parameters import passed_on
 from .products import copy_image, move_products, numbered, planes, put_planes
-from .summary import Course, stop_code, summarise
+from .summary import Course, Summary, stop_code, summarise
 
 __all__ = ["Cleaning"]
 
@@ -49,8 +49,8 @@ class Cleaning:
 
         Returns
         -------
-        dict
-            CASA's summary and ``imagename``, ``catalog`` and ``results``.
+        `Summary`
+            CASA's, and ``imagename``, ``catalog`` and ``results``.
 
         Raises
         ------
@@ -85,7 +85,7 @@ class Cleaning:
             self._say(channel, cycle)
         tell(f"wrote {', '.join(path.name for path in paths)}: {len(catalog)} sources")
         results = [results.get(channel) for channel in range(len(self.model))]
-        return {**summary, "imagename": self.imagename, "catalog": catalog, "results": results}
+        return Summary(summary, imagename=self.imagename, catalog=catalog, results=results)
 
     def _path(self, suffix):
         return product_path(self.made, suffix)

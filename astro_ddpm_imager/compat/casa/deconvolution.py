@@ -22,7 +22,7 @@ from .log import tell, tell_ignored
 from .masks import allowed_pixels, mask_image
 from .parameters import PARAMETERS, Parameter, check_kinds, ignored
 from .products import check_inputs, copy_image, move_products, planes, put_planes
-from .summary import Course, stop_code, summarise
+from .summary import Course, Summary, stop_code, summarise
 
 __all__ = ["DECONVOLVE", "deconvolve"]
 
@@ -99,8 +99,8 @@ def deconvolve(given, values, imager):
     Returns
     -------
     dict
-        What deconvolve returns, in which an iteration is a reconstruction, and
-        ``imagename``, ``catalog`` and ``results``, as of `tclean`. With
+        What deconvolve returns, in which an iteration is a reconstruction, and by
+        name ``imagename``, ``catalog`` and ``results``, as of `tclean`. With
         ``niter=0`` this is CASA's deconvolve and nothing else.
 
     Raises
@@ -167,12 +167,12 @@ class _Deconvolution:
             paths = move_products(made, self.final, MADE)
         tell(f"wrote {', '.join(path.name for path in paths)}: {len(catalog)} sources")
         code = stop_code(self.noise, 1, self.values["nsigma"])
-        return {
-            **summarise(summary or {}, self.courses, code, self.values, []),
-            "imagename": str(self.values["imagename"]),
-            "catalog": catalog,
-            "results": [results.get(channel) for channel in range(len(self.model))],
-        }
+        return Summary(
+            summarise(summary or {}, self.courses, code, self.values, []),
+            imagename=str(self.values["imagename"]),
+            catalog=catalog,
+            results=[results.get(channel) for channel in range(len(self.model))],
+        )
 
     def _there(self, suffix):
         return product_path(self.final, suffix)

@@ -6,7 +6,7 @@ import numpy as np
 
 from .depth import parse_threshold
 
-__all__ = ["Course", "stop_code", "summarise"]
+__all__ = ["Course", "Summary", "stop_code", "summarise"]
 
 STOPPED = {
     1: "iteration limit",
@@ -16,6 +16,31 @@ STOPPED = {
     9: "reached nmajor",
 }
 ALWAYS = ("iterDone", "peakRes", "modelFlux", "cycleThresh")  # the others with fullsummary only
+
+
+class Summary(dict):
+    """What CASA's task returns, as scripts save and print it, and by name what is found besides.
+
+    That is not among the keys, and not in what is saved or copied: with all
+    samples, it would be 10000 times as large, and no JSON.
+
+    Parameters
+    ----------
+    summary : dict
+        CASA's.
+    **found
+        The rest.
+    """
+
+    def __init__(self, summary, **found):
+        super().__init__(summary)
+        self.found = found
+
+    def __missing__(self, name):
+        return self.found[name]
+
+    def __reduce__(self):
+        return dict, (dict(self),)
 
 
 @dataclass
