@@ -88,11 +88,11 @@ def measure_artefacts(dirty):
     noise = float(mad_std(residual[np.isfinite(residual)]))
     clipped = np.where(usable, residual.clip(-CLIPPED * noise, CLIPPED * noise), 0)
     variance, made, sidelobes, strongest = np.zeros(dirty.shape), 0.0, 0.0, (0.0, None)
-    for height, y, x in sources[:MOST_SOURCES]:
+    for height, y, x, own in sources[:MOST_SOURCES]:
         distance = np.hypot(*np.ogrid[-y : dirty.shape[0] - y - 0.5, -x : dirty.shape[1] - x - 0.5]) / dirty.beam_pixels
         far = usable & (distance > NEAREST_BEAMS)
         correlation, significance, both_low = _symmetry(clipped, far, (y, x), dirty.beam_area, -LOW * noise)
-        seen_there = height**2 * _sidelobe_variance(dirty, far, (y, x))
+        seen_there = _sidelobe_variance(dirty, own, far, (y, x))
         power = abs(correlation) * np.mean(clipped[far] ** 2) if far.any() else 0.0
         # The sky may be symmetric as well, but it is positive; and what CLEAN leaves has the shape of the sidelobes.
         symmetric = both_low > SIGNIFICANT and power > CLEAN_LEFT**2 * seen_there > 0
@@ -121,22 +121,22 @@ def measure_artefacts(dirty):
 
 
 def _without_bright(dirty):
-    """The image without its bright sources, their islands, and of each height (Jy/beam) and centre (y, x), falling.
+    """The image without its bright sources, their islands, and of each height (Jy/beam), centre (y, x) and where it is.
 
-    Of a source the model is shown a part; here it is subtracted as well.
+    Of a source the model is shown a part; here it is subtracted as well. The brightest come first.
     """
-    image, reduced = dirty.bright.image, dirty.reduced
+    bright = dirty.bright
+    image, shown = bright.image, bright.scaled(np.broadcast_to(bright.left, dirty.shape))
     seen = dirty.convolve_beam(image)
+    whole = seen + dirty.convolve_beam(shown.image)
     islands, number = label(seen > ISLAND * dirty.rms)
-    sources, left = [], np.zeros(dirty.shape)
+    sources = []
     for island in range(1, number + 1):
         own = islands == island
-        y, x = np.unravel_index(np.argmax(np.where(own, seen, 0)), seen.shape)
-        left[own] = np.nan_to_num(reduced[y, x]).clip(0) / seen[y, x]
         weight = np.where(own, image, 0).clip(0)
         centre = [(weight.sum(1 - axis) @ np.arange(n)) / weight.sum() for axis, n in enumerate(dirty.shape)]
-        sources.append((seen[y, x] * (1 + left[y, x]), *centre))
-    return reduced - dirty.bright.scaled(left).seen_by(dirty), islands, sorted(sources, reverse=True)
+        sources.append((whole[own].max(), *centre, own))
+    return dirty.reduced - shown.seen_by(dirty), islands, sorted(sources, key=lambda source: -source[0])
 
 
 def _symmetry(image, chosen, centre, beam_area, low):
@@ -175,12 +175,15 @@ def _in_rings(residual, chosen, distance):
     return np.interp(distance, (known + 0.5) * RING_BEAMS, power[known] / number[known])
 
 
-def _sidelobe_variance(dirty, chosen, centre):
-    """Of the PSF about its mean, at the distances of some pixels from a source; 0 without a PSF."""
+def _sidelobe_variance(dirty, own, chosen, centre):
+    """Of the sidelobes that a bright source has in some pixels, as far as the PSF is known there; 0 without a PSF.
+
+    Those of an extended source are those of all of its flux, not of its peak.
+    """
     if dirty.psf is None:
         return 0.0
     ny, nx = dirty.shape
     y, x = np.round(centre).astype(int)
-    around = dirty.covering_psf[ny - y : 2 * ny - y, nx - x : 2 * nx - x][chosen]
-    known = around != 0
-    return float(np.mean(around[known] ** 2)) if known.any() else 0.0
+    known = chosen & (dirty.covering_psf[ny - y : 2 * ny - y, nx - x : 2 * nx - x] != 0)
+    sidelobes = dirty.bright.scaled(own * (1 + np.asarray(dirty.bright.left))).seen_by(dirty)
+    return float(np.mean(sidelobes[known] ** 2)) if known.any() else 0.0

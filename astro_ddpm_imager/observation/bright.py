@@ -40,10 +40,13 @@ class BrightPart:
         Fitted, fluxes in Jy, on the pixels of the image.
     pixels : 2D array, shape (ny, nx)
         CLEAN's components where these do not suffice, Jy/pixel.
+    left : 2D array, shape (ny, nx), or float, optional
+        What the model is shown of the same sources, in units of what it is not.
     """
 
     gaussians: Components
     pixels: np.ndarray
+    left: np.ndarray | float = 0.0
 
     @cached_property
     def image(self):
@@ -62,7 +65,7 @@ class BrightPart:
         `BrightPart`
         """
         gaussians = self.gaussians.scaled(factors[self.gaussians.nearest(factors.shape)])
-        return BrightPart(gaussians.select(gaussians.flux != 0), self.pixels * factors)
+        return BrightPart(gaussians.select(gaussians.flux != 0), self.pixels * factors, self.left)
 
     def seen_by(self, dirty):
         """The image, without noise, that an observation has of it, Jy/beam."""
@@ -163,7 +166,8 @@ def _clean_deeper(dirty, residual, rms, unknown):
         searched = inside & (unknown < 2 * rms)
         found, residual = clean(residual, dirty.covering_psf, DEPTH * rms, GAIN, searched, most, negative=True)
         components += found
-        before, rms = rms, noise_beside(residual[inside], unknown[inside])
+        measured = noise_beside(residual[inside], unknown[inside])
+        before, rms = rms, dirty.fine_noise.beneath(measured, residual)
         if rms > SETTLED * before:
             break
     return components, rms
@@ -173,13 +177,13 @@ def _largest_part(part, seen, islands, brightest, kept):
     """Of each source that is too bright all but ``kept`` times the noise."""
     if not seen.max() > brightest:
         return None
-    factors, numbers = np.zeros(seen.shape), np.arange(1, islands.max() + 1)
+    factors, left, numbers = np.zeros(seen.shape), np.zeros(seen.shape), np.arange(1, islands.max() + 1)
     for island, peak in zip(numbers, np.atleast_1d(maximum(seen, islands, numbers)), strict=True):
         if peak > brightest:
             own = (islands == island) & (seen > max(EDGE * peak, DEPTH))
-            factors[own] = 1 - kept / peak
+            factors[own], left[own] = 1 - kept / peak, kept / (peak - kept)
             log.info("a source of %.0f times the noise: all but %.0f of it is subtracted", peak, kept)
-    return part.scaled(factors) if factors.any() else None
+    return replace(part.scaled(factors), left=left) if factors.any() else None
 
 
 def _checked(dirty, islands, kept):

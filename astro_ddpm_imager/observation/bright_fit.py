@@ -207,7 +207,8 @@ def _fit(dirty, grid, doubt, start=None):
     nothing = Components.points([], [], [])
     unknown = np.broadcast_to(np.asarray(dirty.unknown, float), dirty.shape)
     rms = noise_beside(dirty.data[inside], unknown[inside]) if unknown.any() else dirty.rms
-    found = Fitted(dirty, doubt, nothing, np.nan_to_num(dirty.data), rms, unknown)
+    residual = np.nan_to_num(dirty.data)
+    found = Fitted(dirty, doubt, nothing, residual, dirty.fine_noise.beneath(rms, residual), unknown)
     psf, scale = grid.psf_to_model(dirty.covering_psf), grid.ratio
     known = grid.sample(np.where(inside, 1, np.nan)) * grid.on_image > 0
 
@@ -250,9 +251,9 @@ def _explained(found, gaussians, inside):
     expected = np.hypot(dirty.unknown, unseen_sidelobes(dirty, gaussians))
     if found.doubt is not None:
         expected = np.hypot(expected, found.doubt.of(gaussians))
-    if not expected.any():
-        return Fitted(dirty, found.doubt, gaussians, residual, float(mad_std(residual[inside])), expected)
-    return Fitted(dirty, found.doubt, gaussians, residual, noise_beside(residual[inside], expected[inside]), expected)
+    left = residual[inside]
+    rms = noise_beside(left, expected[inside]) if expected.any() else float(mad_std(left))
+    return Fitted(dirty, found.doubt, gaussians, residual, dirty.fine_noise.beneath(rms, residual), expected)
 
 
 def _stepped(found, step, damping):

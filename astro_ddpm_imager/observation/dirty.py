@@ -12,6 +12,7 @@ from .artefacts import Artefacts
 from .beam import beam_covariance, beam_pixels, deep_copied
 from .components import nearest_pixels
 from .ellipses import area
+from .fine_noise import FineNoise
 from .reach import covering
 
 __all__ = ["DirtyImage"]
@@ -140,6 +141,12 @@ class DirtyImage:
     def transfer(self):
         """Fourier transform of ``covering_psf``, with its peak at pixel (0, 0)."""
         return rfft2(np.roll(self.covering_psf, self.shape, (0, 1)))
+
+    @cached_property
+    def fine_noise(self):
+        """Measures the noise beneath emission, a `~astro_ddpm_imager.observation.fine_noise.FineNoise`."""
+        inside = np.isfinite(self.data)
+        return FineNoise(inside, self.transfer, self.covering_psf.shape, self.beam_pixels)
 
     @cached_property
     def band(self):

@@ -6,7 +6,7 @@ import numpy as np
 from astropy.stats import mad_std
 from scipy.optimize import least_squares
 
-__all__ = ["fit_pedestal", "subtract_pedestal"]
+__all__ = ["fit_pedestal", "share_beside", "subtract_pedestal"]
 
 log = logging.getLogger(__name__)
 
@@ -17,18 +17,43 @@ FEWEST_BLOCKS = 8  # four always lie on a plane, nearly, for instance in the bow
 ROUGHEST = 0.8  # times the noise: scatter of the levels that is no more the noise of medians
 FULLEST = 0.25  # of a block: what is finite, at least, for its level to count
 UNEVEN = 0.3  # of the plane: how far the levels may scatter about it (root mean squares)
-BALANCED = 0.5  # of the plane: an image whose mean is higher has a bowl, and sources above it
+EXPLAINED = 0.5  # of the plane: what sources make of it with their sidelobes, when it is no pedestal
 
 
-def fit_pedestal(data, beam_area, psf=False):
+def share_beside(psf, shape, beam_area):
+    """What sources all over an image have in it beside their main lobes, over what they have in these.
+
+    It is -1 where nothing is measured of the mean, which main lobes have and sidelobes take away, and positive where
+    many short baselines put a wide foot under the main lobe.
+
+    Parameters
+    ----------
+    psf : 2D array
+        Peak, 1, at pixel ``n // 2`` of each axis.
+    shape : tuple of int, (ny, nx)
+        Of the image.
+    beam_area : float
+        Pixels.
+
+    Returns
+    -------
+    float
+    """
+    # Of the pairs of pixels of an image, fewer are far from each other.
+    rows, columns = ((1 - np.abs(np.arange(k) - k // 2) / n).clip(0) for k, n in zip(psf.shape, shape, strict=True))
+    return float(rows @ psf @ columns / beam_area - 1)
+
+
+def fit_pedestal(data, beam_area, beside=0.0):
     """The plane beneath an image, if there is one.
 
     Without the shortest baselines a dirty image has no mean, and it has no
     gradient from edge to edge. So where the levels (medians) of blocks of the
     image all lie on one plane that differs from 0 by more than the noise, that
     is no sky. Emission does not make such planes: it fills some blocks and
-    not others, which decides here, or is not seen at all. Many sources all over
-    a small field lie in a bowl that may be one: it lacks what is in them.
+    not others, which decides here, or is not seen at all. The sidelobes of many
+    sources all over a field may be one, a bowl or the foot of a PSF that many
+    short baselines make: by how much the mean is above the level says so.
 
     Parameters
     ----------
@@ -36,8 +61,8 @@ def fit_pedestal(data, beam_area, psf=False):
         NaN where blank.
     beam_area : float
         Pixels.
-    psf : bool, optional
-        Whether it is given, so that bowls around sources are known.
+    beside : float, optional
+        `share_beside` of the PSF, if it is given, so that sidelobes are known.
 
     Returns
     -------
@@ -56,7 +81,8 @@ def fit_pedestal(data, beam_area, psf=False):
     scatter = np.sqrt(np.mean((levels / noise - model) ** 2))
     if np.abs(model).max() < LARGEST or scatter > min(UNEVEN * np.sqrt(np.mean(model**2)), ROUGHEST):
         return None, noise
-    if psf and model.mean() < 0 and means.mean() > BALANCED * noise * model.mean():
+    level = noise * model.mean()
+    if beside * (means.mean() - level) / level > EXPLAINED:
         return None, noise
     rows, columns = (np.arange(n) / max(n - 1, 1) - 0.5 for n in data.shape)
     constant, slope_y, slope_x = noise * fitted.x
@@ -80,7 +106,7 @@ def _block_levels(data, beam_area):
     return levels, means, float(np.median(noises)) if len(noises) else 0.0, y, x
 
 
-def subtract_pedestal(data, beam_area, psf=False):
+def subtract_pedestal(data, beam_area, beside=0.0):
     """Take such a plane away, and say so.
 
     It is subtracted, not refused: it holds nothing that the interferometer has
@@ -92,14 +118,14 @@ def subtract_pedestal(data, beam_area, psf=False):
         NaN where blank.
     beam_area : float
         Pixels.
-    psf : bool, optional
+    beside : float, optional
         As of `fit_pedestal`.
 
     Returns
     -------
     2D array
     """
-    plane, noise = fit_pedestal(data, beam_area, psf)
+    plane, noise = fit_pedestal(data, beam_area, beside)
     if plane is None:
         return data
     inside = np.isfinite(data)

@@ -16,7 +16,7 @@ from .inputs import as_companion, as_plane, check_real, origin
 from .main_lobe import psf_beam
 from .mosaic import is_flat_sky, mosaic_psf
 from .noise_map import flatten, noise_of, warn_inverted
-from .offset import subtract_pedestal
+from .offset import share_beside, subtract_pedestal
 from .pixels import blank_infinite, blank_sharp_pixels, check_range
 from .primary_beam import check_pb, check_uncorrected, within_limit
 from .psf import checked_psf
@@ -255,15 +255,15 @@ def without_faults(data, covariance, psf, whole=False, belongs=True):
         raise DirtyImageError(f"dirty: the image is constant ({lowest:g} Jy/beam); there is no noise to measure")
     data = blank_constant(data, beam_area, "dirty")
     data = blank_sharp_pixels(data, covariance, "dirty")
+    psf = None if psf is None else checked_psf(psf, covariance, belongs)
     if whole:
-        data = subtract_pedestal(data, beam_area, psf is not None)
+        data = subtract_pedestal(data, beam_area, 0.0 if psf is None else share_beside(psf, data.shape, beam_area))
     rms = float(mad_std(data[np.isfinite(data)]))
     if rms == 0:
         raise DirtyImageError(
             "dirty: more than half of the pixels are equal; there is no noise to measure (blank pixels should be NaN)"
         )
     check_range(data, rms)
-    psf = None if psf is None else checked_psf(psf, covariance, belongs)
     return blank_unmeasured(data, rms, covariance, psf), psf
 
 

@@ -16,7 +16,7 @@ from .grid import tiles
 from .inputs import Origin, are_several, as_companion, joined_digest, origin
 from .mosaic import is_flat_sky, mosaic_psf
 from .noise_map import measure_noise, noise_of, warn_inverted
-from .offset import fit_pedestal
+from .offset import fit_pedestal, share_beside
 from .pixels import blank_infinite
 from .planes import Plane
 from .preparation import beam_explained, beam_of, brightness_of, warn_polarised, without_faults
@@ -291,7 +291,8 @@ class StoredObservation:
         if not any((np.isfinite(pixels[tile.core]) & self.is_imaged(tile.core)).any() for tile in self.tiles):
             nothing = f"dirty: every pixel is blank (NaN), or below pblimit={self.pblimit}; lower pblimit or check pb"
             raise DirtyImageError(refused[0] if refused else nothing)
-        level, noise = fit_pedestal(pixels, self._beam_area, bool(self.psfs))
+        beside = share_beside(self.psfs[0].near, self.shape, self._beam_area) if self.psfs else 0.0
+        level, noise = fit_pedestal(pixels, self._beam_area, beside)
         if level is not None:
             log.warning(
                 "dirty: lies on a pedestal of up to %.3g Jy/beam, %.2g times the noise, which no interferometer "

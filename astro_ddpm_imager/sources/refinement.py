@@ -6,6 +6,7 @@ import numpy as np
 from astropy.stats import gaussian_fwhm_to_sigma
 from scipy.fft import irfft2
 
+from ..observation.ellipses import positive
 from ..observation.patches import cut_out, information, patches_around, slopes, transforms
 
 __all__ = ["profiles", "refine"]
@@ -16,6 +17,9 @@ MOST_DOUBT = 0.15  # relative, of the flux; twice that, of the elongation as the
 GROWTH_DOUBT = 0.012  # relative, of flux and size at the same peak, for the square of the S/N
 MOST_GROWTH = 0.6  # likewise, at most
 FURTHEST = np.array([2, 1, 1, 1.1, 3, 3])  # standard deviations: largest change, as `_doubt` has them; flux stays > 0
+NARROWEST = (
+    2.0  # beam variances below 0: moments that no point comes to, but wide sources would by their largest change
+)
 ITERATIONS = 2  # of Gauss and Newton
 
 
@@ -59,32 +63,35 @@ def refine(detections, sky, gridded, pixels_per_beam):
     between = gridded.information_between(reach)
     noise = np.broadcast_to(gridded.noise, sky.shape)[tuple(nearest)][:, None, None]
     change = np.zeros((len(detections), 6))  # in units of the doubt
-    by = _slopes(detections, change, nearest, reach)
+    narrowest = NARROWEST * (gaussian_fwhm_to_sigma * pixels_per_beam) ** 2
+    by = _slopes(detections, detections, nearest, reach)
     first, doubt = by[:, 0], _doubt(detections, information(by / noise, between), pixels_per_beam)
     for _ in range(ITERATIONS):
         moved = (doubt @ change[:, :, None])[:, :, 0]
-        by = _slopes(detections, moved, nearest, reach)
+        by = _slopes(detections, _changed(detections, moved, narrowest), nearest, reach)
         profile = by[:, 0] * (1 + moved)[:, :1]
         by = doubt.transpose(0, 2, 1) @ by / noise
         covariance = np.linalg.inv(information(by, between) + np.eye(6))
         gradient = by @ (left - between @ (profile - first)[:, :, None]) / noise
         change = change + (covariance @ (gradient - change[:, :, None]))[:, :, 0]
         change = np.clip(change, -FURTHEST, FURTHEST)
-    changed = _changed(detections, (doubt @ change[:, :, None])[:, :, 0])
+    changed = _changed(detections, (doubt @ change[:, :, None])[:, :, 0], narrowest)
     variance = np.diagonal(doubt @ covariance @ doubt.transpose(0, 2, 1), axis1=1, axis2=2)
     variance = [variance[:, 1], variance[:, 2], detections.flux**2 * variance[:, 0]]
     return replace(changed, variance=np.stack(variance, axis=1))
 
 
-def _changed(detections, change):
+def _changed(detections, change, narrowest):
     """Detections after a change, shape (n, 6): relative of the flux, then of x, y and the moments xx, xy, yy."""
     flux, x, y, xx, xy, yy = change.T
+    least = narrowest * np.eye(2)
+    moments = detections.covariance + np.stack([xx, xy, xy, yy], axis=1).reshape(-1, 2, 2)
     return replace(
         detections,
         flux=detections.flux * (1 + flux),
         x=detections.x + x,
         y=detections.y + y,
-        covariance=detections.covariance + np.stack([xx, xy, xy, yy], axis=1).reshape(-1, 2, 2),
+        covariance=positive(moments + least) - least,
     )
 
 
@@ -110,10 +117,10 @@ def _doubt(detections, precision, pixels_per_beam):
     return doubt
 
 
-def _slopes(detections, change, nearest, reach):
+def _slopes(detections, changed, nearest, reach):
     """How the pixels of a patch around each detection, once changed, go with the change, shape (n, 6, pixels)."""
-    spectra = _spectra(_changed(detections, change), nearest, reach)
-    return slopes(spectra * (1 / (1 + change[:, :1, None])), spectra, reach)
+    spectra = _spectra(changed, nearest, reach)
+    return slopes(spectra * (detections.flux / changed.flux)[:, None, None], spectra, reach)
 
 
 def profiles(detections, nearest, reach):

@@ -89,6 +89,23 @@ def test_a_symmetric_sky_is_no_artefact(seen, caplog):
     assert "artefacts" not in caplog.text
 
 
+def test_what_the_model_is_shown_of_a_disc_is_no_artefact(seen):
+    """Short baselines make it brighter than the restoring beam does: too much was left, and errors exceeded fluxes."""
+    whole = 3 * SIDE
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(whole), np.fft.fftfreq(whole)))
+    transfer = (np.exp(-62 * frequency**2) + 12 * np.exp(-2e4 * frequency**2)) * (frequency > 0)
+    y, x = np.indices((whole, whole)) - SIDE / 2
+    psf = np.fft.fftshift(np.fft.ifft2(transfer).real)
+    sky = 60 * RMS / (1.133 * BEAM**2) * (np.hypot(x - 1.3, y + 2.2) < 20) / psf.max()
+    noise = np.fft.fft2(np.random.default_rng(4).standard_normal((whole, whole))) * np.sqrt(transfer / psf.max())
+    data = np.fft.ifft2(np.fft.fft2(sky) * transfer + RMS * noise).real[:SIDE, :SIDE]
+    image = CCDData(data, unit=u.Jy / u.beam, wcs=seen.wcs)
+    middle = slice(SIDE // 2, -SIDE // 2)
+    after = measured({"dirty": image, "psf": psf[middle, middle] / psf.max(), "beam": seen.beam})
+    assert after.bright is not None
+    assert after.artefacts is None or (after.artefacts.flux_err < 0.01 and np.median(after.artefacts.level) < RMS)
+
+
 @pytest.fixture(scope="module")
 def wrong(seen):
     """Results on four fields with errors of phases, and what is there."""

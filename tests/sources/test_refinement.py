@@ -13,7 +13,7 @@ from astro_ddpm_imager.simulate import Sources, sky_pixels
 from astro_ddpm_imager.sources.aggregation import Detections, merge
 from astro_ddpm_imager.sources.detection import detect
 from astro_ddpm_imager.sources.finding import find_sources
-from astro_ddpm_imager.sources.refinement import POSITION_DOUBT, refine
+from astro_ddpm_imager.sources.refinement import POSITION_DOUBT, profiles, refine
 
 N, PIXELS_PER_BEAM = 64, 2.2
 SIGMA = PIXELS_PER_BEAM * gaussian_fwhm_to_sigma
@@ -168,6 +168,20 @@ def test_a_bright_source_of_which_the_network_drew_little_has_the_error_of_the_d
     # What is measured in squares has its place to a thousandth of a pixel.
     np.testing.assert_allclose(np.std(errors, 0), np.hypot(np.mean(claimed, 0), [0, 1e-3, 1e-3]), rtol=0.3)
     assert (np.abs(np.mean(errors, 0)) < 0.75 * np.mean(claimed, 0)).all()
+
+
+@pytest.mark.parametrize("long, wide", [(900.0, 60.0), (3000.0, 60.0), (300.0, 20.0)])
+def test_a_jet_that_is_drawn_too_wide_does_not_become_narrower_than_a_point(long, wide):
+    """Its moments were as negative as they had been large, in some images so much that the fit failed."""
+    nothing, place = np.zeros(1), np.array([30.0])
+    moments = np.diag([long, wide])[None]
+    drawn = Detections(nothing.astype(int), place, place, nothing + 2e4, moments, np.zeros((1, 3)), nothing, nothing)
+    along, across = (np.exp(-0.5 * ((np.arange(N) - 30) / width) ** 2) for width in (30, 0.5))
+    jet, sky = np.outer(across, along), np.zeros((N, N))
+    sky[5:56, 5:56] = profiles(drawn, np.array([[30], [30]]), 25)[0]
+    found = refine(drawn, sky, observe(2e4 * jet / jet.sum()), PIXELS_PER_BEAM)
+    assert np.linalg.eigvalsh(found.covariance).min() > -2.1 * SIGMA**2
+    assert np.isfinite(found.flux).all() and (found.variance > 0).all()
 
 
 def test_where_the_network_draws_nothing_of_a_bright_source_the_data_still_know_it():
