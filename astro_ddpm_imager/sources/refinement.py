@@ -17,9 +17,7 @@ MOST_DOUBT = 0.15  # relative, of the flux; twice that, of the elongation as the
 GROWTH_DOUBT = 0.012  # relative, of flux and size at the same peak, for the square of the S/N
 MOST_GROWTH = 0.6  # likewise, at most
 FURTHEST = np.array([2, 1, 1, 1.1, 3, 3])  # standard deviations: largest change, as `_doubt` has them; flux stays > 0
-NARROWEST = (
-    2.0  # beam variances below 0: moments that no point comes to, but wide sources would by their largest change
-)
+NARROWEST = 2.0  # beam variances below 0: moments no point comes to, and wide sources by their largest change
 ITERATIONS = 2  # of Gauss and Newton
 
 

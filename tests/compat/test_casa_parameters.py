@@ -216,6 +216,8 @@ def test_what_is_saved_of_a_summary_is_casas(tmp_path):
     """Scripts save it with every run, and as JSON; they need neither this package nor gigabytes to read it."""
     summary = Summary({"iterdone": 2, "stopcode": 2}, catalog=QTable(), results=[object()])
     assert len(summary["results"]) == 1 and len(summary["catalog"]) == 0
+    assert "catalog" in summary and len(summary.get("results")) == 1 and summary.get("stopcode") == 2
+    assert "nothing" not in summary and summary.get("nothing", 3) == 3
     assert json.loads(json.dumps(summary)) == {"iterdone": 2, "stopcode": 2} == dict(summary)
     np.save(tmp_path / "summary.npy", summary)
     assert type(np.load(tmp_path / "summary.npy", allow_pickle=True).item()) is dict

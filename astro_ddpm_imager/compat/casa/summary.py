@@ -21,8 +21,8 @@ ALWAYS = ("iterDone", "peakRes", "modelFlux", "cycleThresh")  # the others with 
 class Summary(dict):
     """What CASA's task returns, as scripts save and print it, and by name what is found besides.
 
-    That is not among the keys, and not in what is saved or copied: with all
-    samples, it would be 10000 times as large, and no JSON.
+    That is not listed with the keys, and not in what is saved or copied: with
+    all samples, it would be 10000 times as large, and no JSON.
 
     Parameters
     ----------
@@ -38,6 +38,13 @@ class Summary(dict):
 
     def __missing__(self, name):
         return self.found[name]
+
+    def __contains__(self, name):
+        return super().__contains__(name) or name in self.found
+
+    def get(self, name, default=None):
+        """The value of that name, listed or not."""
+        return {**self, **self.found}.get(name, default)
 
     def __reduce__(self):
         return dict, (dict(self),)
