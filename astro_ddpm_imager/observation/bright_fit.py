@@ -27,7 +27,7 @@ SEPARATION = 0.7  # beams between components
 WIDE = 0.1  # beams, a standard deviation: Gaussians that can be parted
 BESIDE = 3.0  # beams from a component: what is left there is no sidelobe
 LEAST = 2.0  # twice the logarithm of a likelihood: what explains no more is the last step
-ROUNDS, SWEEPS = 16, 12
+ROUNDS, SWEEPS = 16, 24
 DAMPINGS = 10.0 ** np.arange(4)  # more than before, of a step that explains less
 TURNS = 3  # of fitting sources and PSF, at most
 
@@ -101,13 +101,13 @@ class Fitted:
     def template(self):
         """What an image is multiplied with to tell how much of it the Gaussians explain, 2D array.
 
-        Their pixels, if noise has the PSF for its covariance; of those within a beam of
+        Themselves, if noise has the PSF for its covariance; of those within a beam of
         what is not known, what is seen of them, as for least squares.
         """
         distance = distance_transform_edt(np.pad(np.isfinite(self.dirty.data), 1))[1:-1, 1:-1]
         at_edge = distance[self.gaussians.nearest(distance.shape)] < self.dirty.beam_pixels
         seen = self.dirty.see(self.gaussians.select(at_edge)) if at_edge.any() else 0
-        return self.gaussians.select(~at_edge).pixels(distance.shape) + seen / np.sum(self.dirty.covering_psf**2)
+        return self.dirty.resolved(self.gaussians.select(~at_edge)) + seen / np.sum(self.dirty.covering_psf**2)
 
     @property
     def taken(self):
@@ -235,11 +235,12 @@ def _fit(dirty, grid, doubt, start=None):
         found = _explained(found, more, inside)
         for _ in range(SWEEPS):
             before, (found, damping) = found, _stepped(found, step, damping)
-            # Wide sources need many, for they grow from points by a beam's variance at a time.
+            # Wide sources need many, for they grow from points.
             if found is before or _gain(before, found) < LEAST:
                 break
-        # Likely by the noise is not enough: what is not known of sidelobes has no shape that a likelihood knows.
-        if not _leaves_less(found, without):
+        # Both, for what is not known of sidelobes has no shape that a likelihood knows.
+        added = len(found.gaussians) - len(without.gaussians)
+        if not (_leaves_less(found, without) and _gain(without, found) > added * DEEPEST**2):
             return without
     return found
 

@@ -168,12 +168,25 @@ class DirtyImage:
         -------
         2D array, shape (ny, nx), Jy/beam
         """
-        (ny, nx), whole = self.shape, self.covering_psf.shape
-        spectrum = np.zeros(self.transfer.shape, complex) if sky is None else rfft2(sky, s=whole)
-        # The PSF sees nothing beyond its longest baselines, which is most of the frequencies that pixels can hold.
-        rows, columns = self.band
-        spectrum[np.ix_(rows, columns)] += gaussians.spectrum(fftfreq(whole[0])[rows], rfftfreq(whole[1])[columns])
-        return irfft2(spectrum * self.transfer, s=whole)[:ny, :nx]
+        spectrum = self._spectrum(gaussians)
+        if sky is not None:
+            spectrum += rfft2(sky, s=self.covering_psf.shape)
+        return self._from_spectrum(spectrum * self.transfer)
+
+    def resolved(self, gaussians):
+        """Gaussians as sharp as the longest baselines see them, 2D array, shape (ny, nx), Jy/pixel."""
+        return self._from_spectrum(self._spectrum(gaussians))
+
+    def _spectrum(self, gaussians):
+        """Their transform where the PSF sees anything, which most of the frequencies that pixels can hold are not."""
+        (ny, nx), (rows, columns) = self.covering_psf.shape, self.band
+        spectrum = np.zeros(self.transfer.shape, complex)
+        spectrum[np.ix_(rows, columns)] = gaussians.spectrum(fftfreq(ny)[rows], rfftfreq(nx)[columns])
+        return spectrum
+
+    def _from_spectrum(self, spectrum):
+        ny, nx = self.shape
+        return irfft2(spectrum, s=self.covering_psf.shape)[:ny, :nx]
 
     @cached_property
     def reduced(self):
