@@ -14,7 +14,8 @@ from .patches import between_pixels, cut_out, patches_around, slopes, transforms
 __all__ = ["improve"]
 
 TOGETHER = 2.0  # beams: components as near as that to each other explain the same
-FLUX_DOUBT, POSITION_DOUBT, MOMENT_DOUBT = 0.5, 0.5, 1.0  # standard deviations: relative, of the size seen, of its square
+# Standard deviations of a change: relative, of the size as it is seen, and of the square of that.
+FLUX_DOUBT, POSITION_DOUBT, MOMENT_DOUBT = 0.5, 0.5, 1.0
 SOLUTIONS = 4  # at most, for changes that are all possible
 EXACT = 1e-6  # of a doubt
 
