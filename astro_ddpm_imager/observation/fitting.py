@@ -52,6 +52,7 @@ def improve(components, residual, psf, pixels_per_beam, known, damping=1.0):
         return components
     nearest, reach = patches_around(components, residual.shape, pixels_per_beam)
     beyond = round(TOGETHER * pixels_per_beam)
+    reach = min(reach, (min(residual.shape) - 1 - beyond) // 2)  # between pixels further apart no PSF is known
     left, between = cut_out(residual, nearest, reach), between_pixels(psf, reach, beyond)
     spectra, *_ = transforms(components, nearest, reach)
 

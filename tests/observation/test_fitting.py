@@ -134,3 +134,16 @@ def test_damping_makes_steps_shorter(psf):
     )
     assert 0 < near.x.item() - 30 < 0.5 * (far.x.item() - 30)
     assert 0 < near.flux.item() - 100 < 0.5 * (far.flux.item() - 100)
+
+
+@pytest.mark.parametrize("side", [12, 19, 24])
+def test_an_image_may_be_small(psf, side):
+    """Smaller than the patches around components, two of them close together."""
+    middle = slice(N - side, N + side)
+    cut = psf[middle, middle]
+    truth = Components.points([side / 2 - 0.7, side / 2 + 0.7], [side / 2 - 0.3, side / 2], [500.0, 400.0])
+    dirty = seen(truth, psf)[:side, :side]
+    start, known = Components.points(truth.x + 0.2, truth.y, truth.flux), np.ones((side, side), bool)
+    for _ in range(STEPS):
+        start = improve(start, dirty - seen(start, psf)[:side, :side], cut, PIXELS_PER_BEAM, known)
+    np.testing.assert_allclose(start.x, truth.x, atol=0.05)
