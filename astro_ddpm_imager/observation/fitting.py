@@ -27,7 +27,8 @@ def improve(components, residual, psf, pixels_per_beam, known, damping=1.0):
     the log-likelihood s.d - s.P s / 2 for a dirty image d (Briggs 1995, PhD
     thesis, section 3.2); so the gradient by a parameter is the residual seen
     through the change of the component, and the information P between two
-    such changes, of one component or of two that are close.
+    such changes, of one component or of two that are close. How steps are
+    damped is in Marquardt 1963, J. SIAM 11, 431.
 
     Parameters
     ----------
