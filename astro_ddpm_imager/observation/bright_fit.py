@@ -25,6 +25,7 @@ FITTED = 7.0  # times the noise: peaks that are fitted
 TOGETHER = 0.6  # of the highest peak: those that are fitted with it, and not taken for its sidelobes
 SEPARATION = 0.7  # beams between components
 WIDE = 0.1  # beams, a standard deviation: Gaussians that can be parted
+GROUP = 2.0  # beams: of those as near as that to each other one is parted at a time
 BESIDE = 3.0  # beams from a component: what is left there is no sidelobe
 LEAST = 2.0  # twice the logarithm of a likelihood: what explains no more is the last step
 ROUNDS, SWEEPS = 16, 24
@@ -227,8 +228,9 @@ def _fit(dirty, grid, doubt, start=None):
     if start is not None:
         found = _explained(found, start, inside)
     for turn in range(ROUNDS):
-        points = new_points(found)
-        more = Components.concatenate([found.gaussians, points]) if len(points) else _parted(found)
+        more = _parted(found)
+        if len(more) == len(found.gaussians):
+            more = Components.concatenate([more, new_points(found)])
         if len(more) == len(found.gaussians) and (turn or start is None):
             break
         without, damping = found, 1.0
@@ -292,9 +294,12 @@ def _new_points(found, outside):
 
 
 def _parted(found):
-    """The Gaussians; those that leave more than noise, and are wide enough, in two parts each."""
-    beam_pixels = found.dirty.beam_pixels
+    """The Gaussians; of those that leave more than noise, and are wide, the brightest of each group in two parts."""
+    gaussians, beam_pixels = found.gaussians, found.dirty.beam_pixels
     left = maximum_filter(np.abs(found.residual) / found.loudness, 2 * int(beam_pixels) + 1)
-    wide = np.linalg.eigvalsh(found.gaussians.covariance)[:, -1] > (WIDE * beam_pixels) ** 2
-    poor = wide & (left[found.gaussians.nearest(left.shape)] > DEEPEST)
-    return Components.concatenate([found.gaussians.select(~poor), found.gaussians.select(poor).parted()])
+    wide = np.linalg.eigvalsh(gaussians.covariance)[:, -1] > (WIDE * beam_pixels) ** 2
+    poor = wide & (left[gaussians.nearest(left.shape)] > DEEPEST)
+    distance = np.hypot(gaussians.x[:, None] - gaussians.x, gaussians.y[:, None] - gaussians.y)
+    brighter = poor & (distance < GROUP * beam_pixels) & (gaussians.flux > gaussians.flux[:, None])
+    poor = poor & ~brighter.any(1)
+    return Components.concatenate([gaussians.select(~poor), gaussians.select(poor).parted()])

@@ -14,7 +14,7 @@ from .patches import between_pixels, cut_out, patches_around, slopes, transforms
 __all__ = ["improve"]
 
 TOGETHER = 2.0  # beams: components as near as that to each other explain the same
-# Standard deviations of a change: relative, of the size as it is seen, and of the square of that.
+# Standard deviations of a change: relative, of the size (at least a beam), and of the square of that.
 FLUX_DOUBT, POSITION_DOUBT, MOMENT_DOUBT = 0.5, 0.5, 1.0
 SOLUTIONS = 4  # at most, for changes that are all possible
 EXACT = 1e-6  # of a doubt
@@ -59,7 +59,7 @@ def improve(components, residual, psf, pixels_per_beam, known, damping=1.0):
 
     at_edge = distance_transform_edt(np.pad(known, 1))[1:-1, 1:-1][tuple(nearest)] < pixels_per_beam
     variance = (gaussian_fwhm_to_sigma * pixels_per_beam) ** 2
-    size = 1 + np.trace(components.covariance, axis1=1, axis2=2) / (2 * variance)
+    size = (np.trace(components.covariance, axis1=1, axis2=2) / (2 * variance)).clip(1)
     position, moment = POSITION_DOUBT * pixels_per_beam * np.sqrt(size), MOMENT_DOUBT * variance * size * ~at_edge
     doubt = np.stack([FLUX_DOUBT * components.flux, position, position, *[moment] * 3], axis=1)
     by = slopes(spectra, components.flux[:, None, None] * spectra, reach) * doubt[:, :, None]
