@@ -225,26 +225,37 @@ def _fit(dirty, grid, doubt, start=None):
         better = improve(on_grid, residual, psf, grid.pixels_per_beam, known, damping)
         return _explained(found, better.on_grid([1 / s for s in scale]).scaled(found.rms), inside)
 
-    if start is not None:
-        found = _explained(found, start, inside)
-    for turn in range(ROUNDS):
-        more = _parted(found)
-        if len(more) == len(found.gaussians):
-            more = Components.concatenate([more, new_points(found)])
-        if len(more) == len(found.gaussians) and (turn or start is None):
-            break
-        without, damping = found, 1.0
-        found = _explained(found, more, inside)
+    def fitted(found):
+        damping = 1.0
         for _ in range(SWEEPS):
             before, (found, damping) = found, _stepped(found, step, damping)
             # Wide sources need many, for they grow from points.
             if found is before or _gain(before, found) < LEAST:
                 break
-        # Both, for what is not known of sidelobes has no shape that a likelihood knows.
-        added = len(found.gaussians) - len(without.gaussians)
-        if not (_leaves_less(found, without) and _gain(without, found) > added * DEEPEST**2):
+        return found
+
+    if start is not None:
+        found = fitted(_explained(found, start, inside))
+    for _ in range(ROUNDS):
+        without = found
+        for more in (_parted(found), Components.concatenate([found.gaussians, new_points(found)])):
+            if len(more) > len(without.gaussians):
+                found = fitted(_explained(without, more, inside))
+                if _is_better(found, without):
+                    break
+        else:
             return without
     return found
+
+
+def _is_better(found, without):
+    """Whether what has been added explains enough and leaves less of the image.
+
+    Both, for what is not known of sidelobes has no shape that a likelihood knows.
+    """
+    added = len(found.gaussians) - len(without.gaussians)
+    left, left_without = (np.sum((fit.residual / without.loudness) ** 2) for fit in (found, without))
+    return left < left_without and _gain(without, found) > added * DEEPEST**2
 
 
 def _explained(found, gaussians, inside):
@@ -272,11 +283,6 @@ def _gain(before, after):
     """How much more of the image is explained: twice the logarithm of the ratio of the likelihoods (see `improve`)."""
     explained = (after.template - before.template) * (after.residual + before.residual)
     return np.sum(explained / before.loudness**2)
-
-
-def _leaves_less(after, before):
-    """Whether less is left of the image, in units of the noise and unknown sidelobes before."""
-    return np.sum((after.residual / before.loudness) ** 2) < np.sum((before.residual / before.loudness) ** 2)
 
 
 def _new_points(found, outside):
