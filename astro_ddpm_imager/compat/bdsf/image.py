@@ -219,7 +219,7 @@ class Image(Conversions, Exports):
         return getattr(self, map_name)
 
     def put_map(self, map_name, map_data):
-        """Replace an array by its name; `export_image` writes the new one."""
+        """Replace an array by its name; ``export_image`` writes the new one."""
         setattr(self, map_name, map_data)
 
     def save_pars(self, savefile=None):
