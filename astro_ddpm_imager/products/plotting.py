@@ -178,17 +178,17 @@ def frame_image(axes, shown, there, label, extend="neither"):
     Parameters
     ----------
     axes : `~matplotlib.axes.Axes`
-    shown : `~matplotlib.image.AxesImage`
+    shown : matplotlib image
     there : 2D bool array
         Pixels that are not blank.
     label : str
         Unit of the colours.
     extend : str, optional
-        As of `~matplotlib.figure.Figure.colorbar`.
+        As of a colour bar of matplotlib.
 
     Returns
     -------
-    `~matplotlib.colorbar.Colorbar`
+    matplotlib colour bar
     """
     xlim, ylim = _limits(there)
     axes.set(xlim=xlim, ylim=ylim)
