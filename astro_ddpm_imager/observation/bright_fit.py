@@ -219,6 +219,9 @@ def _fit(dirty, grid, doubt, start=None):
         on_grid = likely_outside(grid.to_model(found.residual), psf, known, grid.pixels_per_beam)
         return _new_points(found, on_grid.on_grid([1 / s for s in scale]))
 
+    def with_points(found):
+        return Components.concatenate([found.gaussians, new_points(found)])
+
     def step(found, damping):
         on_grid = found.gaussians.on_grid(scale).scaled(1 / found.rms)
         residual = grid.to_model(found.residual / found.rms)
@@ -238,7 +241,8 @@ def _fit(dirty, grid, doubt, start=None):
         found = fitted(_explained(found, start, inside))
     for _ in range(ROUNDS):
         without = found
-        for more in (_parted(found), Components.concatenate([found.gaussians, new_points(found)])):
+        for added in (_parted, with_points):
+            more = added(without)
             if len(more) > len(without.gaussians):
                 found = fitted(_explained(without, more, inside))
                 if _is_better(found, without):
