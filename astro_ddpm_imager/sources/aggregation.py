@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 
 from ..columns import Columns
 from .alternatives import one_hypothesis
-from .islands import only_extended, whole_fluxes, wholes
+from .islands import only_extended, wholes
 
 __all__ = ["Detections", "MergedSources", "merge", "without_luck"]
 
@@ -80,7 +80,7 @@ class MergedSources(Columns):
     whole : array of int
         Those that touch have the same: components of one extended source.
     whole_flux : array, shape (n, n_samples)
-        Flux of it in each sample, with what touches it there and is of no source that most samples have.
+        Flux of it in each sample, with what is of no source that most samples have, but of its island or within it.
     """
 
     x: np.ndarray
@@ -133,8 +133,7 @@ def merge(detections, n_samples, radius, seeds=None):
     owner = _owners(points, radii, positions, reach)
     sample = detections.sample.astype(int)
     owner, counted = one_hypothesis(owner, sample, detections.flux, n_samples, positions, reach)
-    whole = wholes(owner, sample, detections.island, len(positions))
-    totals = whole_fluxes(detections, owner, whole, n_samples)
+    whole, totals = wholes(detections, owner, len(positions), n_samples)
     columns = {name: [] for name in MergedSources.__dataclass_fields__}
     for source in np.unique(owner[owner >= 0]):
         chosen = np.flatnonzero(owner == source)

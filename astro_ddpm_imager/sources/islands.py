@@ -9,14 +9,16 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from ..observation.ellipses import fwhm
+from ..observation.ellipses import fwhm, positive
 
-__all__ = ["connected", "join", "only_extended", "touching", "whole_fluxes", "wholes"]
+__all__ = ["connected", "join", "only_extended", "touching", "wholes"]
 
 BRIDGE = 0.5  # of the lower of two peaks, that the sky between them must have
 NEAR = 2.0  # times the mean of their FWHM, in the direction from one to the other: how far apart they may be
 DOMINANT = 0.85  # of the flux: a component that has more is the source
 OFTEN = 0.4  # of the samples: touching in more, they are one source
+UNIFORM = 2.0  # standard deviations: where a uniform ellipse ends
+MOSTLY = 0.5  # of the detections of a source: an extended one of which more are, it is a part of
 
 
 def touching(found, smooth):
@@ -57,64 +59,89 @@ def touching(found, smooth):
     return connected(one[joined], other[joined], len(found))
 
 
-def wholes(owner, sample, island, number):
-    """Number of the extended source that each merged source is part of.
+def wholes(detections, owner, number, n_samples):
+    """Which merged sources are components of one extended source, and its flux in each sample.
 
-    Parameters
-    ----------
-    owner : 1D array of int, shape (n,)
-        Merged source that each detection belongs to, or -1.
-    sample, island : 1D arrays of int, shape (n,)
-        Sample that a detection was found in, and its island there.
-    number : int
-        Of merged sources.
-
-    Returns
-    -------
-    1D array of int, shape (number,)
-    """
-    samples = _there(owner, sample, number).sum(1)
-    touched = _there(owner, _numbered(sample, island), number)
-    touched = (touched @ touched.T).tocoo()
-    one, other = touched.coords
-    # Of the samples that have the more frequent one: what is rarely there does not link what is always there.
-    often = touched.data > OFTEN * np.maximum(samples[one], samples[other])
-    return connected(one[often], other[often], number)
-
-
-def whole_fluxes(detections, owner, whole, n_samples):
-    """Flux of each extended source in each sample, with what touches it and is of no source that most samples have.
+    Two that touch in many of the samples are of one. Pieces of a faint rim are
+    somewhere else in each sample, and some samples part the whole otherwise:
+    what fewer than half of the samples have is of the extended source of whose
+    island most of it is, or within the ellipse of which, and so is there what
+    is of no source.
 
     Parameters
     ----------
     detections : `~astro_ddpm_imager.sources.aggregation.Detections`
-    owner, whole : 1D arrays of int
-        As for and from `wholes`.
+    owner : 1D array of int, shape (n,)
+        Merged source that each detection belongs to, or -1.
+    number : int
+        Of merged sources.
     n_samples : int
 
     Returns
     -------
-    2D array, shape (number, n_samples)
+    whole : 1D array of int, shape (number,)
+        Number of the extended source that each merged source is part of.
+    fluxes : 2D array, shape (number, n_samples)
         By the number of the extended source.
     """
     sample = detections.sample.astype(int)
-    island = _numbered(sample, detections.island)
-    of_island = np.full(len(island) and island.max() + 1, -1)
-    owned = owner >= 0
-    several = np.bincount(whole)[whole] > 1
-    first = np.argsort(several[owner[owned]], kind="stable")  # of a whole of several components, if there is one
-    of_island[island[owned][first]] = whole[owner[owned]][first]
-    of = of_island[island]
-    on_its_own = several | (_there(owner, sample, len(whole)).sum(1) > n_samples / 2)
-    of[owned] = np.where(on_its_own[owner[owned]], whole[owner[owned]], of[owned])
-    fluxes = np.zeros((len(whole), n_samples))
+    island = np.unique(np.stack([sample, detections.island]), axis=1, return_inverse=True)[1].reshape(-1)
+    samples, there = _there(owner, sample, number).sum(1), _there(owner, island, number)
+    touched = (there @ there.T).tocoo()
+    one, other = touched.coords
+    # Of the samples that have the more frequent one: what is rarely there does not link what is always there.
+    often = touched.data > OFTEN * np.maximum(samples[one], samples[other])
+    whole = connected(one[often], other[often], number)
+
+    whole = _with_pieces(whole, owner, _islands_of(whole, owner, sample, island)[island])
+    whole = _with_pieces(whole, owner, _counted(detections, owner, whole, sample, island, n_samples))
+    of = _counted(detections, owner, whole, sample, island, n_samples)
+    fluxes = np.zeros((number, n_samples))
     np.add.at(fluxes, (of[of >= 0], sample[of >= 0]), detections.flux[of >= 0])
-    return fluxes
+    return whole, fluxes
 
 
-def _numbered(sample, island):
-    """One number for each island of each sample."""
-    return np.unique(np.stack([sample, island]), axis=1, return_inverse=True)[1].reshape(-1)
+def _with_pieces(whole, owner, of):
+    """The same, but a source is part of that extended one of which most of its detections are."""
+    known = (owner >= 0) & (of >= 0)
+    counted = coo_array((np.ones(known.sum()), (whole[owner[known]], of[known])), shape=[len(whole)] * 2)
+    counted.sum_duplicates()
+    piece, source = counted.coords
+    mostly = counted.data > MOSTLY * np.bincount(whole[owner[owner >= 0]], minlength=len(whole))[piece]
+    return connected(piece[mostly], source[mostly], len(whole))[whole]
+
+
+def _islands_of(whole, owner, sample, island):
+    """Of each island the source of several components that is there most often, or -1."""
+    of = np.where(owner >= 0, whole[owner], -1)
+    several = np.bincount(whole, minlength=len(whole)) > 1
+    claims = np.flatnonzero((of >= 0) & several[of])
+    claims = claims[np.argsort(_there(of, sample, len(whole)).sum(1)[of[claims]], kind="stable")]
+    of_island = np.full(len(island) and island.max() + 1, -1)
+    of_island[island[claims]] = of[claims]
+    return of_island
+
+
+def _counted(detections, owner, whole, sample, island, n_samples):
+    """The source whose flux each detection is part of, or -1: its own, if most samples have that."""
+    of = np.where(owner >= 0, whole[owner], -1)
+    certain = _there(of, sample, len(whole)).sum(1) > n_samples / 2
+    loose = (of < 0) | ~certain[of]
+    there = _islands_of(whole, owner, sample, island)[island]
+    of = np.where(loose & (there >= 0), there, of)
+    for extended in np.flatnonzero(certain & (np.bincount(whole, minlength=len(whole)) > 1)):
+        loose = (of < 0) | ~certain[of]
+        of[loose & _within(detections, detections.select(of == extended))] = extended
+    return of
+
+
+def _within(detections, parts):
+    """Which detections lie within the ellipse of some others."""
+    centre, *_ = _offsets(parts, parts.flux)
+    # A pixel wide at least: parts may be points, in a row.
+    moments = positive(_moments(parts, parts.flux)) + np.eye(2) / 12
+    away = np.stack([detections.x, detections.y], 1) - centre
+    return np.einsum("ni,ij,nj->n", away, np.linalg.inv(moments), away) < UNIFORM**2
 
 
 def _there(owner, place, number):
@@ -144,7 +171,7 @@ def only_extended(sources, compact):
     for index in np.flatnonzero(np.bincount(whole) > 1):
         chosen = np.flatnonzero(whole == index)
         parts = sources.select(chosen)
-        size = fwhm(_moments(parts))
+        size = fwhm(_moments(parts, parts.sample_flux.mean(1)))
         if size < compact or parts.flux.max() > DOMINANT * np.median(parts.whole_flux[0][parts.whole_flux[0] > 0]):
             whole[chosen] = whole.max() + 1 + np.arange(len(chosen))
     return whole
@@ -190,7 +217,8 @@ def _sum(parts):
     totals = parts.whole_flux[0]
     there = totals > 0
     flux = np.median(totals[there])
-    centre, offset, share = _offsets(parts)
+    mean = parts.sample_flux.mean(1)  # of all samples: what few of them have, counts little
+    centre, offset, share = _offsets(parts, mean)
     # How the centroids of samples differ because of the components' fluxes, which are known to be related.
     known = parts.sample_flux.sum(0) > 0
     centroids = parts.sample_flux.T[known] @ offset / parts.sample_flux.sum(0)[known, None]
@@ -207,7 +235,7 @@ def _sum(parts):
     variance = _variance(totals[there]) + _sum_of_known(np.array(left_open))
     return {
         "x": centre[0], "y": centre[1], **errors, "flux": flux,
-        "flux_err": np.sqrt(variance), "covariance": _moments(parts), "peak": parts.peak.max(),
+        "flux_err": np.sqrt(variance), "covariance": _moments(parts, mean), "peak": parts.peak.max(),
         "fraction": there.mean(), "reliability": parts.reliability.max(), "sample_flux": totals,
     }  # fmt: skip
 
@@ -222,20 +250,16 @@ def _sum_of_known(values):
     return np.nan if np.isnan(values).all() else np.nansum(values)
 
 
-def _offsets(parts):
-    """Centroid of components, where they are from there, shape (n, 2), and their shares of the flux.
-
-    Of the flux of all samples: what few of them have, counts little.
-    """
-    share = parts.sample_flux.mean(1)
-    share /= share.sum()
+def _offsets(parts, flux):
+    """Centroid of components of some fluxes, where they are from there, shape (n, 2), and their shares of the flux."""
+    share = flux / flux.sum()
     places = np.stack([parts.x, parts.y], 1)
     return share @ places, places - share @ places, share
 
 
-def _moments(parts):
-    """Second moments of the sum of components."""
-    _, offset, share = _offsets(parts)
+def _moments(parts, flux):
+    """Second moments of the sum of components of some fluxes."""
+    _, offset, share = _offsets(parts, flux)
     return np.average(parts.covariance + offset[:, :, None] * offset[:, None, :], axis=0, weights=share)
 
 

@@ -9,7 +9,7 @@ from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.simulate import Observation, Sources, read_array, sky_pixels
 from astro_ddpm_imager.sources.aggregation import Detections, merge
 from astro_ddpm_imager.sources.detection import detect
-from astro_ddpm_imager.sources.islands import join, whole_fluxes
+from astro_ddpm_imager.sources.islands import join, wholes
 
 BEAM = 2.2  # pixels
 NOISE = 50e-6  # Jy/beam
@@ -49,6 +49,37 @@ def test_a_ring_is_one_source_with_its_whole_flux():
     # A ring of radius R has moments of R^2 / 2 on each axis, and those of its clumps.
     expected = (3**2 / 2 + (1.2 / 2.3548) ** 2) * BEAM**2
     np.testing.assert_allclose(np.diag(found.covariance[0]), expected, rtol=0.15)
+
+
+def test_a_ragged_rim_that_is_elsewhere_in_each_sample_is_a_part_of_the_source():
+    def ragged(rng):
+        a = rng.integers(6) * np.pi / 3
+        return ring(rng) + sky((20 + 4.7 * np.cos(a), 20 + 4.7 * np.sin(a), 8, 1.2))
+
+    found, _, _ = joined(in_samples(20, ragged))
+    assert len(found) == 1 and found.flux.item() == pytest.approx(168, rel=0.07)
+
+
+def test_a_source_that_is_parted_otherwise_in_each_sample_has_its_flux_in_all_of_them():
+    """In some samples none of its pieces is where those of others are."""
+
+    def parted(rng):
+        if rng.uniform() < 0.7:
+            return sky((17.8, 20, 100, 3.5), (22.2, 20, 100, 3.5))
+        return sky((20, 20, 200, 6))
+
+    found, _, _ = joined(in_samples(20, parted))
+    assert len(found) == 1 and found.fraction.item() == 1
+    assert found.flux.item() == pytest.approx(200, rel=0.02) and found.flux_err.item() < 10
+
+
+def test_a_faint_neighbour_that_seldom_touches_an_extended_source_is_none_of_it():
+    def beside(rng):
+        a = rng.uniform() < 0.3
+        return ring(rng) + sky((25 - 0.4 * a, 20, 8, 0.8 + 0.6 * a))
+
+    _, _, components = joined(in_samples(20, beside))
+    assert sorted(components == 1) == [False, True]
 
 
 def test_the_error_of_a_whole_knows_that_its_parts_share_their_flux():
@@ -101,8 +132,9 @@ def test_a_neighbour_that_most_samples_have_keeps_its_flux():
         np.zeros(40),
     )
     owner = np.where(kind == 3, -1, kind)
-    fluxes = whole_fluxes(found, owner, np.array([0, 0, 1]), 10)
-    assert fluxes[0].tolist() == [35] * 10 and fluxes[1].tolist() == [40] * 10
+    whole, fluxes = wholes(found, owner, 3, 10)
+    assert whole[0] == whole[1] != whole[2]
+    assert fluxes[whole[0]].tolist() == [35] * 10 and fluxes[whole[2]].tolist() == [40] * 10
 
 
 def test_one_row_for_a_disc_in_an_image():
