@@ -60,9 +60,9 @@ def is_smoothed(image, psf):
     if ratio < 1 / SMOOTHED:
         log.warning(
             "psf: the beam in its header, %.4g x %.4g arcsec, is larger than that of dirty, %.4g x %.4g: it is of "
-            "other weights (Briggs and uniform ones also depend on the size of the image, imsize), or of another time or "
-            "plane, and fluxes will be some %.0f%% too low, or more: make both in one run, and cut dirty out if psf is "
-            "to be wider", *(3600 * axis for beam in beams[::-1] for axis in beam), 100 * (1 - ratio),
+            "other weights (Briggs and uniform ones also depend on the size of the image, imsize), or of another time "
+            "or plane, and fluxes will be some %.0f%% too low, or more: make both in one run, and cut dirty out if "
+            "psf is to be wider", *(3600 * axis for beam in beams[::-1] for axis in beam), 100 * (1 - ratio),
         )  # fmt: skip
     if ratio < SMOOTHED:
         return False
