@@ -115,7 +115,8 @@ def subtract_bright(dirty, grid, brightest, kept):
         log.warning(
             "the PSF image ends within the field of a source of %.0f times the noise; sidelobes beyond are estimated; "
             "what is not known of them counts as noise, which is up to %.2g times as high as elsewhere (more than %.2g "
-            "times in %.0f%% of the image); give a PSF image twice as wide as the field to be rid of it",
+            "times in %.0f%% of the image); give a PSF image twice as wide as the field to be rid of it, with Briggs "
+            "or uniform weights that of an image as wide, and the image cut out of that",
             np.nanmax(dirty.data) / found.rms, ratio.max(), LOUD, 100 * loud.mean(),
         )  # fmt: skip
     cleaned, rms = _clean_deeper(dirty, found.residual, found.rms, found.unknown)

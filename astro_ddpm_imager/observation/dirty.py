@@ -235,9 +235,14 @@ class DirtyImage:
         -------
         1D array, shape (n,), or float
         """
-        if not np.ndim(self.relative_noise):
-            return self.relative_noise
-        return self.relative_noise[nearest_pixels(x, y, self.shape)]
+        return self._of_nearest(self.relative_noise, x, y)
+
+    def noise_ratio_at(self, x, y):
+        """``noise_ratio`` of the nearest pixels, as of `relative_noise_at`."""
+        return self._of_nearest(self.noise_ratio, x, y)
+
+    def _of_nearest(self, values, x, y):
+        return values[nearest_pixels(x, y, self.shape)] if np.ndim(values) else values
 
 
 def _convolve(sky, kernel):

@@ -200,7 +200,8 @@ def clean_for_others(dirty, left, cut, psfs, measured, overlap, workers):
         log.warning(
             "the PSF image ends within the field of bright sources, the brightest at pixel (x, y) = (%d, %d); their "
             "sidelobes beyond, of some %.2g times the noise, are left; make the PSF twice as wide as the field to be "
-            "rid of them", *ends, beyond,
+            "rid of them, with Briggs or uniform weights together with an image as wide, of which the field is cut out",
+            *ends, beyond,
         )  # fmt: skip
     return found, doubts if beyond > BEYOND else [0.0] * len(psfs)
 

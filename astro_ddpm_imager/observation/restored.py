@@ -39,9 +39,11 @@ def warn_restored(image):
 
 
 def is_smoothed(image, psf):
-    """Whether the headers say that an image has a larger beam than its PSF, as after smoothing; this is said.
+    """Whether the headers say that an image has a larger beam than its PSF, as after smoothing; any other beam is said.
 
-    With restoringbeam="common", or a beam, tclean smooths the ``.image``, also with niter=0, and not the ``.psf``.
+    With restoringbeam="common", or a beam, tclean smooths the ``.image``, also with niter=0, and not the ``.psf``. The
+    PSF of an image twice as wide has the larger beam: Briggs and uniform weights are those of cells of the uv plane as
+    large as the reciprocal of the field.
 
     Parameters
     ----------
@@ -55,6 +57,13 @@ def is_smoothed(image, psf):
     if not all(is_number(axis) and axis > 0 for beam in beams for axis in beam):
         return False
     ratio = np.prod(beams[0]) / np.prod(beams[1])
+    if ratio < 1 / SMOOTHED:
+        log.warning(
+            "psf: the beam in its header, %.4g x %.4g arcsec, is larger than that of dirty, %.4g x %.4g: it is of "
+            "other weights (Briggs and uniform ones also depend on the size of the image, imsize), or of another time "
+            "or plane, and fluxes will be some %.0f%% too low, or more: make both in one run, and cut dirty out if "
+            "psf is to be wider", *(3600 * axis for beam in beams[::-1] for axis in beam), 100 * (1 - ratio),
+        )  # fmt: skip
     if ratio < SMOOTHED:
         return False
     log.warning(

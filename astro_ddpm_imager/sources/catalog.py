@@ -34,7 +34,7 @@ COLUMNS = {
     "flux": (u.Jy, "Total flux, corrected for the primary beam"),
     "flux_err": (u.Jy, "Error of flux"),
     "peak_flux": (u.Jy / u.beam, "Peak after convolution with the restoring beam, corrected for the primary beam"),
-    "snr": (None, "Peak before the correction for the primary beam / noise"),
+    "snr": (None, "Peak before the correction for the primary beam / noise there, with unknown sidelobes"),
     "reliability": (None, "Probability that the source exists"),
     "x": (None, "0-based pixel of the input, first FITS axis"),
     "y": (None, "0-based pixel of the input, second FITS axis"),
@@ -117,6 +117,7 @@ def build_catalog(sources, grid, dirty, residual, reliability, meta):
     y, x = _on_pixels(sources, grid, dirty.shape)
 
     peak, ratio = sources.peak, np.array(grid.ratio[::-1])
+    snr = peak / dirty.noise_ratio_at(x, y)
     covariance = positive(covariance_on_image(sources, grid))
     one = n_components == 1
     covariance[one] = _agreeing(covariance[one], sources.flux[one] / peak[one], dirty.beam_covariance)
@@ -131,12 +132,12 @@ def build_catalog(sources, grid, dirty, residual, reliability, meta):
         "source_id": np.arange(1, len(sources) + 1),
         "ra": sky.ra.deg, "dec": sky.dec.deg, "ra_err": world_err[:, 0] / 3600, "dec_err": world_err[:, 1] / 3600,
         "flux": sources.flux * dirty.rms / pb, "flux_err": sources.flux_err * dirty.rms / pb,
-        "peak_flux": peak * dirty.rms / pb, "snr": peak, "reliability": sources.reliability,
+        "peak_flux": peak * dirty.rms / pb, "snr": snr, "reliability": sources.reliability,
         "x": x, "y": y, "major": major, "minor": minor, "pa": pa, "pb": pb * dirty.relative_noise_at(x, y),
         "sample_fraction": sources.fraction, "n_components": n_components,
         "chi2": chi2, "flags": source_flags(dirty, x, y, covariance) | np.where(misfit, FLAGS["misfit"], 0),
     }  # fmt: skip
-    order = np.argsort(-peak, kind="stable")
+    order = np.argsort(-snr, kind="stable")
     table = QTable(meta={**meta, "rms": dirty.rms, "frame": sky.frame.name})
     for name in COLUMNS:
         table[name] = values[name] if name == "source_id" else np.asarray(values[name])[order]

@@ -37,3 +37,13 @@ def test_an_image_with_a_larger_beam_than_its_psf_is_said_to_be_smoothed(noise_i
     said = re.search(r"restoringbeam .* fluxes will be some (.*?) too high", caplog.text)
     assert (said and said[1]) == percent
     assert not (said and "half power" in caplog.text)
+
+
+@pytest.mark.parametrize(("wider", "percent"), [(1.01, None), (1.06, "6%")])
+def test_a_psf_of_other_weights_is_said_where_its_beam_is_larger(noise_image, caplog, wider, percent):
+    """As of tclean with Briggs weights and a larger imsize: at half power it is less than 5% off."""
+    beam = {key: 0.5 / 3600 for key in ("BMAJ", "BMIN")}
+    psf = CCDData(gaussian_psf(), unit=u.one, meta={key: wider**0.5 * axis for key, axis in beam.items()})
+    prepare(noise_image(**beam), psf=psf)
+    said = re.search(r"psf: the beam in its header.* imsize.* fluxes will be some (.*?) too low", caplog.text)
+    assert (said and said[1]) == percent

@@ -133,6 +133,18 @@ def test_half_the_primary_beam_doubles_the_fluxes(noise_image):
     assert other["snr"] == pytest.approx(one["snr"]) and (one["pb"], other["pb"]) == (0.8, 0.4)
 
 
+def test_snr_is_over_all_that_counts_as_noise_there(noise_image):
+    """Of two like sources, one is amid unknown sidelobes, with which the noise is three times as high."""
+    dirty = prepare(noise_image())
+    dirty = replace(dirty, noise_ratio=np.where(np.arange(96) < 48, 3.0, 1.0) * np.ones((96, 1)))
+    grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
+    amid, beside = (
+        build_catalog(merged(np.eye(2), grid, x=x), grid, dirty, nothing_left(grid), 0, {})[0] for x in (24.0, 72.0)
+    )
+    assert amid["peak_flux"] == beside["peak_flux"]
+    assert 3 * amid["snr"] == pytest.approx(beside["snr"])
+
+
 @pytest.mark.parametrize(("area", "listed"), [(0.9, 1), (1, 1), (1.2, 1.2), (1.7, 1.7), (2.2, 2.2), (9, 2.5)])
 def test_sizes_agree_with_flux_and_peak(noise_image, area, listed):
     """The samples have the size of the beam, and so twice its area; more than 1.5 times that size is not listed."""
