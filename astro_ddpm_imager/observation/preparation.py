@@ -9,6 +9,7 @@ from ..errors import DirtyImageError
 from .band import blank_unmeasured
 from .beam import beam_covariance, beam_pixels, beam_text, check_sampling, checked_beam, header_beam
 from .blank import blank_constant
+from .brightness import as_jy_per_beam
 from .dirty import DirtyImage
 from .ellipses import area
 from .holes import interpolate, like_nearest, small_holes
@@ -42,7 +43,7 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2, noise=N
     Parameters
     ----------
     dirty : `~astropy.nddata.CCDData`, or as of `~astro_ddpm_imager.observation.inputs.as_plane`
-        Dirty image, Jy/beam or a multiple, not corrected for the primary beam;
+        Dirty image, Jy/beam or a multiple, K or Jy/sr, not corrected for the primary beam;
         a path is of a FITS file or of a CASA image.
     psf, pb : likewise, or 2D arrays, optional
         PSF and primary beam on the same pixels.
@@ -71,6 +72,7 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2, noise=N
     }
     belongs = beam is None and beam_explained(companions.get("psf"), image)
     beam = beam_of(image, companions.get("psf"), beam)
+    image = as_jy_per_beam(image, "dirty", beam)
     check_sampling(beam, image)
     warn_polarised(image.meta)
     values = {name: companion.data for name, companion in companions.items()}

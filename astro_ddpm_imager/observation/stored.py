@@ -10,6 +10,7 @@ from astropy.nddata import CCDData
 from ..errors import DirtyImageError, SettingError
 from ..log_records import collected_records
 from .beam import beam_covariance, beam_pixels, check_sampling
+from .brightness import as_jy_per_beam
 from .ellipses import area
 from .far_sidelobes import PlacedPSF, nearest_place, nearest_psf
 from .grid import tiles
@@ -81,6 +82,7 @@ class StoredObservation:
         psfs = self._read_psfs(given.pop("psf"), image) if "psf" in given else []
         self.beam_given = beam is not None
         self.beam = beam_of(image, psfs[0][2] if psfs else None, beam)
+        image = as_jy_per_beam(image, "dirty", self.beam)
         check_sampling(self.beam, image)
         warn_polarised(self.meta)
         if psfs:
