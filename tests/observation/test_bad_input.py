@@ -43,7 +43,8 @@ def test_few_pixels(noise_image):
 
 def test_under_sampled(noise_image):
     with pytest.raises(
-        DirtyImageError, match=r"under-sampled, 1\.67 pixels across its minor axis.*cell of at most 0\.167"
+        DirtyImageError,
+        match=r"under-sampled, 1\.67 pixels of 0\.3 arcsec across its minor axis.*cell of at most 0\.167",
     ):
         prepare(noise_image(cell=0.3))
 
