@@ -82,7 +82,7 @@ def test_other_scale(noise_image, name):
 
 def test_hardly_a_pixel_that_is_not_blank(noise_image, imager):
     pb = np.full((96, 96), 0.1)
-    pb[48, 48:50] = 1
+    pb[48:58, 48:63] = 1  # more than a PSF would have
     image = noise_image()
     with pytest.raises(DirtyImageError, match=r"dirty: hardly a pixel is not blank; lower pblimit=0\.2"):
         imager(image, pb=pb)
