@@ -17,6 +17,8 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 JY_PER_BEAM = u.Jy / u.beam
+SURFACE = (u.K, u.Jy / u.sr)  # of which the beam makes Jy/beam
+BRIGHTNESS = (JY_PER_BEAM, u.Jy / u.pix, *SURFACE)
 MULTIPLES = (1e-9, 1e-6, 1e-3, 1.0, 1e3, 1e6)  # of Jy/beam, in which images are
 CAPITALS = {"HZ": u.Hz, "KHZ": u.kHz, "MHZ": u.MHz, "GHZ": u.GHz, "M/S": u.m / u.s, "KM/S": u.km / u.s}  # of axes
 PREFIXES = {"milli": "m", "micro": "u", "nano": "n", "\u00b5": "u", "\u03bc": "u", "?": "u", "??": "u"}
@@ -80,7 +82,7 @@ def parse_unit(text, name):
 
 
 def is_brightness(text):
-    """Whether a unit is Jy/beam or a multiple of it, in any of its spellings.
+    """Whether a unit is Jy/beam, in any of its spellings, or another one of brightness, such as K, or a multiple.
 
     Parameters
     ----------
@@ -90,11 +92,12 @@ def is_brightness(text):
     -------
     bool
     """
-    return bool(UNIT.fullmatch(text.strip())) or _is_convertible(_unit_of_astropy(text))
+    unit = _unit_of_astropy(text)
+    return bool(UNIT.fullmatch(text.strip())) or any(_is_convertible(unit, one) for one in BRIGHTNESS)
 
 
 def is_variance(text):
-    """Whether a unit is the square of Jy/beam or of a multiple of it.
+    """Whether a unit is the square of one of brightness.
 
     Parameters
     ----------
@@ -105,7 +108,8 @@ def is_variance(text):
     bool
     """
     square = SQUARE.fullmatch(text.strip())  # which astropy does not read
-    return is_brightness(square[1]) if square else _is_convertible(_unit_of_astropy(text), JY_PER_BEAM**2)
+    unit = _unit_of_astropy(text)
+    return is_brightness(square[1]) if square else any(_is_convertible(unit, one**2) for one in BRIGHTNESS)
 
 
 def is_surface_brightness(unit):
@@ -119,7 +123,7 @@ def is_surface_brightness(unit):
     -------
     bool
     """
-    return _is_convertible(unit, u.K) or _is_convertible(unit, u.Jy / u.sr)
+    return any(_is_convertible(unit, one) for one in SURFACE)
 
 
 def _unit_of_astropy(text):
