@@ -262,8 +262,8 @@ def check_sampling(beam, image):
     if minor < MINIMUM_BEAM_PIXELS:
         raise DirtyImageError(
             f"dirty: the beam is under-sampled, {minor:.2f} pixels of {width:.4g} arcsec across its minor axis; "
-            f"{STEPS}, or image it again with a cell of at most {beam.minor.to_value(u.arcsec) / 3:.3g} arcsec "
-            "(3 pixels)"
+            f"{STEPS}, or BMAJ and BMIN, which are in degrees, too; or image it again with a cell of at most "
+            f"{beam.minor.to_value(u.arcsec) / 3:.3g} arcsec (3 pixels)"
         )
     if beam.major.to_value(u.deg) > max(image.shape) * width / 3600:
         raise DirtyImageError(
