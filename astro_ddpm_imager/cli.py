@@ -5,13 +5,14 @@ import logging
 import signal
 import sys
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pkgutil import resolve_name
 from threading import current_thread, main_thread
 
 from .command_line.printing import error_text, flush_streams, logging_to_stderr, open_streams, printable_lines
 from .command_line.settings_file import parse
 from .errors import DirtyImageError, EvaluationError, ModelError, SettingError, SimulationError
+from .home import settings_folder
 
 __all__ = ["main"]
 
@@ -67,7 +68,7 @@ def _run(arguments):
     args = None
     try:
         args = parse(arguments)
-        with logging_to_stderr(_level(args)):
+        with logging_to_stderr(_level(args)), nullcontext() if args.command == "plugin" else settings_folder():
             # Only now, so that --help and --version do not wait for what the commands need.
             command = resolve_name(args.run) if arguments is not None else _imported(args.run)
             command(args)

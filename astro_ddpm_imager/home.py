@@ -1,10 +1,18 @@
-"""Paths that begin with ``~``, the home folder."""
+"""The home folder: paths that begin with ``~``, and users who have none."""
 
+import logging
+import os
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import SettingError
 
-__all__ = ["expanded"]
+__all__ = ["expanded", "settings_folder"]
+
+log = logging.getLogger(__name__)
+
+OF_SETTINGS = ("XDG_CONFIG_HOME", "XDG_CACHE_HOME")  # where astropy and matplotlib look, before the home folder
 
 
 def expanded(path, error=SettingError):
@@ -28,3 +36,39 @@ def expanded(path, error=SettingError):
         return Path(path).expanduser()
     except RuntimeError as unknown:
         raise error(f"{path}: there is no such home folder; give the whole path") from unknown
+
+
+@contextmanager
+def settings_folder():
+    """Let other packages have a folder for their settings, where the user has no home, as in containers.
+
+    astropy, from 8 on, cannot be imported else.
+
+    Yields
+    ------
+    None
+        As long as the folder exists, in the variables of the environment that say where settings are.
+    """
+    try:
+        home = Path.home()
+    except RuntimeError:
+        home = ""
+    lacking = [name for name in OF_SETTINGS if not _is_readable(os.environ.get(name, ""))]
+    if not lacking or _is_readable(home):
+        yield
+        return
+    before = {name: os.environ.get(name) for name in lacking}
+    with tempfile.TemporaryDirectory(prefix="astro_ddpm_imager-") as folder:
+        log.info("this user has no home folder that can be read (HOME): settings of other packages are not looked for")
+        for package in ("astropy", "matplotlib"):  # which some versions want to be there
+            (Path(folder) / package).mkdir()
+        os.environ.update(dict.fromkeys(lacking, folder))
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _is_readable(folder):
+    return os.access(folder, os.R_OK | os.X_OK)

@@ -213,8 +213,8 @@ class DiffusionImager:
         Parameters
         ----------
         dirty : `~astropy.nddata.CCDData` or path
-            Dirty image in Jy/beam (or a multiple, such as mJy/beam), not
-            corrected for the primary beam, with a celestial WCS; blank pixels
+            Dirty image in Jy/beam (or a multiple, such as mJy/beam, or in K or
+            Jy/sr, which its beam makes Jy/beam), not corrected for the primary beam, with a celestial WCS; blank pixels
             are NaN or masked. Axes of length 1 are dropped; choose a plane of
             a cube with `~astro_ddpm_imager.read_image`, and the same of its
             companions with `~astro_ddpm_imager.read_companion`. Paths are of

@@ -174,15 +174,15 @@ def test_a_file_that_cannot_be_used_does_not_stop_the_others(demo, tmp_path, cap
     data, header = fits.getdata(demo["dirty"], header=True)
     fits.writeto(tmp_path / "a.fits", data, header)
     fits.writeto(tmp_path / "c.fits", data, header)
-    header["BUNIT"] = "K"
+    header["BUNIT"] = "Jy"
     fits.writeto(tmp_path / "b.fits", data, header)
     files = [str(tmp_path / name) for name in ("a.fits", "b.fits", "c.fits")]
     assert main(["image", *files, *QUICK, "--output-dir", str(tmp_path / "out")]) == 1
     assert {path.name for path in tmp_path.glob("out/*.reg")} == {"a.reg", "c.reg"}
-    assert f"{files[1]}: dirty: the unit is 'K', not Jy/beam" in caplog.text
+    assert f"{files[1]}: dirty: the unit is 'Jy', not Jy/beam" in caplog.text
     assert f"1 of 3 images could not be used, for the reasons above: {files[1]}" in capsys.readouterr().err
     assert main(["image", files[1], *QUICK, "--output-dir", str(tmp_path / "out")]) == 1
-    assert f"error: {files[1]}: dirty: the unit is 'K'" in capsys.readouterr().err
+    assert f"error: {files[1]}: dirty: the unit is 'Jy'" in capsys.readouterr().err
 
 
 def test_errors_are_one_line(tmp_path, capsys):

@@ -68,8 +68,13 @@ def wsclean_deconvolver():
 
 
 def _cache_folder():
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "astro_ddpm_imager"
+    cache = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(cache) if cache else Path.home() / ".cache") / "astro_ddpm_imager"
+    except RuntimeError as error:
+        raise FileNotFoundError(
+            "this user has no home folder, in whose cache the file would be; say where to write it with --output FILE"
+        ) from error
 
 
 def _check_output(path, content):

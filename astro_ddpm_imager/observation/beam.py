@@ -26,6 +26,7 @@ CLEAN_BEAM = ("CLEANBMJ", "CLEANBMN", "CLEANBPA")  # Obit's
 MINIMUM_BEAM_PIXELS = 2.0
 MINIMUM_FIELD_BEAMS = 8.0
 DISTORTED = 0.02  # of the side of a pixel
+STEPS = "correct CDELT1 and CDELT2 (or CD) in its header if that is wrong: in degrees, and 1 where they are missing"
 ANOTHER_BEAM = "; give another with beam=, or --beam MAJ MIN PA on the command line"
 
 
@@ -253,15 +254,16 @@ def check_sampling(beam, image):
     width, height = np.hypot(*image.wcs.pixel_scale_matrix) * 3600
     if abs(np.log(height / width)) > 0.02:
         raise DirtyImageError(
-            f"dirty: the pixels are not square, {width:.4g} x {height:.4g} arcsec; image it again with one cell size, "
-            "or regrid it to square ones (reproject.reproject_adaptive)"
+            f"dirty: the pixels are not square, {width:.4g} x {height:.4g} arcsec; {STEPS}, image it again with one "
+            "cell size, or regrid it to square ones (reproject.reproject_adaptive)"
         )
     _warn_distorted(image.wcs, image.shape, width, height)
     _, minor, _ = to_axes(beam_covariance(beam, image.wcs, image.shape))
     if minor < MINIMUM_BEAM_PIXELS:
         raise DirtyImageError(
-            f"dirty: the beam is under-sampled, {minor:.2f} pixels across its minor axis; "
-            f"image it again with a cell of at most {beam.minor.to_value(u.arcsec) / 3:.3g} arcsec (3 pixels)"
+            f"dirty: the beam is under-sampled, {minor:.2f} pixels of {width:.4g} arcsec across its minor axis; "
+            f"{STEPS}, or BMAJ and BMIN, which are in degrees, too; or image it again with a cell of at most "
+            f"{beam.minor.to_value(u.arcsec) / 3:.3g} arcsec (3 pixels)"
         )
     if beam.major.to_value(u.deg) > max(image.shape) * width / 3600:
         raise DirtyImageError(

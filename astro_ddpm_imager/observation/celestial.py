@@ -96,7 +96,9 @@ def celestial_part(wcs, name):
         raise DirtyImageError(f"{name}: the celestial axes are not the first two of the file; reorder its axes")
     (ra, dec), matrix = celestial.wcs.crval, celestial.pixel_scale_matrix
     if not (abs(ra) <= 360 and abs(dec) <= 90):
-        raise DirtyImageError(f"{name}: CRVAL1={ra:g} and CRVAL2={dec:g} deg are no place on the sky; correct them")
+        raise DirtyImageError(
+            f"{name}: CRVAL1={ra:g} and CRVAL2={dec:g} deg are no place on the sky; correct them, or CUNIT"
+        )
     if not np.isfinite(celestial.wcs.crpix).all():
         raise DirtyImageError(f"{name}: CRPIX={celestial.wcs.crpix.tolist()} is no pixel; correct the WCS")
     if not (np.isfinite(matrix).all() and np.linalg.det(matrix)):

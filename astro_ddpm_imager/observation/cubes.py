@@ -17,7 +17,7 @@ from .fits_files import IMAGE_HDUS, is_packed
 from .reading import called, locate_plane, opened_image, plane_axes, select_plane
 from .slices import with_fits_wcs
 from .spectral import SpectralAxis, spectral_axis
-from .units import in_jy_per_beam, parse_unit
+from .units import check_usable, parse_unit
 
 __all__ = ["Cube", "PlaneOfFile", "checked_channels", "count_channels", "open_companion", "open_cube", "read_plane"]
 
@@ -188,7 +188,7 @@ def open_cube(image, stokes=None):
     FileNotFoundError
         There is no such file.
     DirtyImageError
-        It cannot be read, has no spectral WCS, or is in another unit than Jy/beam or a multiple.
+        It cannot be read, has no spectral WCS, or is in a unit that cannot be converted to Jy/beam.
     TypeError
         It is something else.
     """
@@ -197,7 +197,7 @@ def open_cube(image, stokes=None):
     cube, data, wcs = _opened(image, "dirty", stokes, None)
     locate_plane(data, wcs, cube.header, 0 if cube.n_channels > 1 else None, stokes, cube.name)
     unit = parse_unit(cube.header.get("BUNIT"), cube.name) if cube.unit is None else cube.unit
-    in_jy_per_beam(CCDData([[0.0]], unit=unit), cube.name)  # said once, and not of each channel
+    check_usable(unit, cube.name)  # said once, and not of each channel
     return replace(cube, axis=spectral_axis(wcs, cube.n_channels, cube.name))
 
 

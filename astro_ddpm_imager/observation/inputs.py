@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+from numbers import Real
 from os import PathLike
 from typing import NamedTuple, Protocol
 from urllib.parse import unquote_to_bytes
@@ -156,8 +157,19 @@ def as_companion(image, name, dirty, dtype=float):
     TypeError
         It is no image at all.
     """
+    if name == "noise" and isinstance(image, Real | u.Quantity) and np.ndim(image) == 0:
+        raise TypeError(
+            f"noise: expected a CCDData or the path of a map of the noise, got {type(image).__name__}; HDUs and "
+            f"NDData can be used, too, and a 2D array, but no number, {image}: the level is measured, leave noise out "
+            "if it is the same everywhere"
+        )
     unit = image.unit if isinstance(image, u.Quantity) else u.one
-    meta = {"BUNIT": "Jy/beam"} if name == "noise" else {}  # as which an array without a unit is taken
+    meta = {}
+    if name == "noise" and unit == u.one and isinstance(image, np.ndarray):
+        log.info(
+            "noise: the array has no unit, so that it is taken for Jy/beam; give a weight as CCDData(..., unit='')"
+        )
+        meta["BUNIT"] = "Jy/beam"
     if isinstance(image, NDData) and image.wcs is None:
         unit, meta = image.unit or u.one, image.meta
         image = np.ma.masked_array(image.data, np.ma.nomask if image.mask is None else image.mask)

@@ -9,11 +9,13 @@ from ..errors import DirtyImageError
 from .band import blank_unmeasured
 from .beam import beam_covariance, beam_pixels, beam_text, check_sampling, checked_beam, header_beam
 from .blank import blank_constant
+from .brightness import as_jy_per_beam
 from .dirty import DirtyImage
 from .ellipses import area
 from .holes import interpolate, like_nearest, small_holes
 from .inputs import as_companion, as_plane, check_real, origin
 from .main_lobe import psf_beam
+from .mixed_up import check_mixed_up
 from .mosaic import is_flat_sky, mosaic_psf
 from .noise_map import flatten, noise_of, warn_inverted
 from .offset import share_beside, subtract_pedestal
@@ -42,7 +44,7 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2, noise=N
     Parameters
     ----------
     dirty : `~astropy.nddata.CCDData`, or as of `~astro_ddpm_imager.observation.inputs.as_plane`
-        Dirty image, Jy/beam or a multiple, not corrected for the primary beam;
+        Dirty image, Jy/beam or a multiple, K or Jy/sr, not corrected for the primary beam;
         a path is of a FITS file or of a CASA image.
     psf, pb : likewise, or 2D arrays, optional
         PSF and primary beam on the same pixels.
@@ -72,8 +74,10 @@ def prepare(dirty, psf=None, pb=None, mask=None, beam=None, pblimit=0.2, noise=N
     belongs = beam is None and beam_explained(companions.get("psf"), image)
     beam = beam_of(image, companions.get("psf"), beam)
     check_sampling(beam, image)
-    warn_polarised(image.meta)
     values = {name: companion.data for name, companion in companions.items()}
+    check_mixed_up(image.data, values, area(beam_covariance(beam, image.wcs, image.shape)))
+    image = as_jy_per_beam(image, "dirty", beam)
+    warn_polarised(image.meta)
     check_uncorrected(origin(image)[0], companions)
     if psf is not None:
         warn_restored(image)
@@ -192,7 +196,9 @@ def prepare_plane(image, companions, beam, pblimit, inputs, whole=True, belongs=
     seen = within_limit(pb_values, pblimit)
     beyond, inside = np.isfinite(pb_values) & ~seen, finite & seen
     if not inside.any():
-        raise DirtyImageError(f"pb: nowhere reaches pblimit={pblimit} inside the image; lower pblimit or check pb")
+        raise DirtyImageError(
+            f"pb: nowhere reaches pblimit={pblimit} inside the image; lower pblimit, or is it another image?"
+        )
     outer = np.where(finite & beyond, data, np.nan)
     data, pb_values = np.where(inside, data, np.nan), np.where(inside, pb_values, np.nan)
     covariance = beam_covariance(beam, image.wcs, image.shape)

@@ -10,10 +10,12 @@ from astropy.nddata import CCDData
 from ..errors import DirtyImageError, SettingError
 from ..log_records import collected_records
 from .beam import beam_covariance, beam_pixels, check_sampling
+from .brightness import as_jy_per_beam
 from .ellipses import area
 from .far_sidelobes import PlacedPSF, nearest_place, nearest_psf
 from .grid import tiles
 from .inputs import Origin, are_several, as_companion, joined_digest, origin
+from .mixed_up import check_mixed_up
 from .mosaic import is_flat_sky, mosaic_psf
 from .noise_map import measure_noise, noise_of, warn_inverted
 from .offset import fit_pedestal, share_beside
@@ -82,6 +84,9 @@ class StoredObservation:
         self.beam_given = beam is not None
         self.beam = beam_of(image, psfs[0][2] if psfs else None, beam)
         check_sampling(self.beam, image)
+        for psf in [{"psf": psf.data} for *_, psf in psfs] or [{}]:
+            check_mixed_up(image.data, psf, self._beam_area)
+        image = as_jy_per_beam(image, "dirty", self.beam)
         warn_polarised(self.meta)
         if psfs:
             warn_restored(image)
@@ -253,6 +258,7 @@ class StoredObservation:
         """A companion, on disk."""
         companion = as_companion(given() if callable(given) else given, name, image, np.float32)
         self.inputs[name] = origin(companion)
+        check_mixed_up(image.data, {name: companion.data}, self._beam_area)
         if name == "pb":
             step = self._coarse_step
             check_pb(companion.data[::step, ::step])

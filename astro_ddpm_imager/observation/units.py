@@ -9,11 +9,16 @@ import numpy as np
 from ..errors import DirtyImageError
 from ..ignored_warnings import ignored
 
-__all__ = ["CAPITALS", "JY_PER_BEAM", "axis_unit", "in_jy_per_beam", "is_brightness", "is_variance", "parse_unit"]
+__all__ = [
+    "CAPITALS", "JY_PER_BEAM", "axis_unit", "check_usable", "in_jy_per_beam", "is_brightness", "is_surface_brightness",
+    "is_variance", "parse_unit",
+]  # fmt: skip
 
 log = logging.getLogger(__name__)
 
 JY_PER_BEAM = u.Jy / u.beam
+SURFACE = (u.K, u.Jy / u.sr)  # of which the beam makes Jy/beam
+BRIGHTNESS = (JY_PER_BEAM, u.Jy / u.pix, *SURFACE)
 MULTIPLES = (1e-9, 1e-6, 1e-3, 1.0, 1e3, 1e6)  # of Jy/beam, in which images are
 CAPITALS = {"HZ": u.Hz, "KHZ": u.kHz, "MHZ": u.MHz, "GHZ": u.GHz, "M/S": u.m / u.s, "KM/S": u.km / u.s}  # of axes
 PREFIXES = {"milli": "m", "micro": "u", "nano": "n", "\u00b5": "u", "\u03bc": "u", "?": "u", "??": "u"}
@@ -25,6 +30,8 @@ UNIT = re.compile(  # 'Jy/beam', 'JY/BEAM (S.FLUX)', 'mJy beam-1', 'beam-1 Jy', 
 )
 SQUARE = re.compile(r"\((.+)\)\s*(?:\^|\*\*)?2")
 BITS = (u.bit, u.byte)  # which astropy takes 'b' and 'B' for
+SPELLED = {"JY": "Jy", "SR": "sr", "PIXEL": "pix", "PIX": "pix", "KELVIN": "K"}  # of units in capitals
+TEMPERATURE = re.compile(r"\s*\(T_?M?B\)$", re.IGNORECASE)  # 'K (Tmb)', as GILDAS writes it
 
 
 def parse_unit(text, name):
@@ -75,7 +82,7 @@ def parse_unit(text, name):
 
 
 def is_brightness(text):
-    """Whether a unit is Jy/beam or a multiple of it, in any of its spellings.
+    """Whether a unit is Jy/beam, in any of its spellings, or another one of brightness, such as K, or a multiple.
 
     Parameters
     ----------
@@ -85,11 +92,12 @@ def is_brightness(text):
     -------
     bool
     """
-    return bool(UNIT.fullmatch(text.strip())) or _is_convertible(_unit_of_astropy(text))
+    unit = _unit_of_astropy(text)
+    return bool(UNIT.fullmatch(text.strip())) or any(_is_convertible(unit, one) for one in BRIGHTNESS)
 
 
 def is_variance(text):
-    """Whether a unit is the square of Jy/beam or of a multiple of it.
+    """Whether a unit is the square of one of brightness.
 
     Parameters
     ----------
@@ -100,10 +108,28 @@ def is_variance(text):
     bool
     """
     square = SQUARE.fullmatch(text.strip())  # which astropy does not read
-    return is_brightness(square[1]) if square else _is_convertible(_unit_of_astropy(text), JY_PER_BEAM**2)
+    unit = _unit_of_astropy(text)
+    return is_brightness(square[1]) if square else any(_is_convertible(unit, one**2) for one in BRIGHTNESS)
+
+
+def is_surface_brightness(unit):
+    """Whether a unit is one of brightness temperature, or of brightness per solid angle.
+
+    Parameters
+    ----------
+    unit : `~astropy.units.Unit`
+
+    Returns
+    -------
+    bool
+    """
+    return any(_is_convertible(unit, one) for one in SURFACE)
 
 
 def _unit_of_astropy(text):
+    text = TEMPERATURE.sub("", text)
+    if text.isupper():
+        text = re.sub("|".join(SPELLED), lambda word: SPELLED[word[0]], text)
     with ignored(u.UnitsWarning):  # of two slashes: what it is taken for is said
         return _of_beams(u.Unit(text, parse_strict="silent"))
 
@@ -163,8 +189,39 @@ def in_jy_per_beam(image, name):
         It is in another unit.
     """
     unit = _of_beams(image.unit)
-    if not (isinstance(unit, u.UnitBase) and unit.is_equivalent(JY_PER_BEAM) and _is_multiple(unit)):
-        raise DirtyImageError(
-            f"{name}: the unit is {str(unit)!r}, not Jy/beam or a multiple of it; convert the image first"
-        )
+    if not _is_jy_per_beam(unit):
+        raise _refusal(unit, name)
     return image.data.astype(float) * unit.to(JY_PER_BEAM)
+
+
+def check_usable(unit, name):
+    """Fail if a unit is neither Jy/beam, nor a multiple of it, nor one of surface brightness.
+
+    Parameters
+    ----------
+    unit : `~astropy.units.Unit`
+    name : str or path-like
+        What the image is called in errors.
+
+    Raises
+    ------
+    DirtyImageError
+    """
+    if not (_is_jy_per_beam(_of_beams(unit)) or is_surface_brightness(unit)):
+        raise _refusal(unit, name)
+
+
+def _is_jy_per_beam(unit):
+    return _is_convertible(unit) and _is_multiple(unit)
+
+
+def _refusal(unit, name):
+    if _is_convertible(unit, u.Jy / u.pix):
+        return DirtyImageError(
+            f"{name}: the unit is {str(unit)!r}, that of models of the sky, without a beam; give the dirty image, in "
+            "Jy/beam, or, if this one has the resolution of the beam, multiply it by the area of that in pixels"
+        )
+    return DirtyImageError(
+        f"{name}: the unit is {str(unit)!r}, not Jy/beam or a multiple of it, K or Jy/sr; set BUNIT in the header, or "
+        "unit= of the image in memory, to 'Jy/beam' if that is what it is, or convert the image first"
+    )

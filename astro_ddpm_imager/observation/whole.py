@@ -83,8 +83,9 @@ def check_whole(parts, beam, wcs, shape, psf=False, step=1):
         warn_corrected(*np.concatenate(seen, axis=1), area(covariance) / step**2)
     if -lowest > max(NEGATIVE, highest):
         log.warning(
-            "dirty: reaches %.3g times the noise, and only %.3g above 0; if sources are negative, as in absorption or "
-            "with the wrong sign, the model does not know them", lowest, highest,
+            "dirty: reaches %.3g times the noise, and only %.3g above 0; if sources are negative, as in absorption, "
+            "with the wrong sign, or where too much was subtracted, the model does not know them: their sidelobes "
+            "count as noise, in which faint sources are lost; change the sign, or subtract less", lowest, highest,
         )  # fmt: skip
     if shown is False:
         log.warning("mask: is 0 or blank wherever the image is not, so that no source will be in the catalogue")

@@ -1,5 +1,8 @@
 """Options of the command line: paths below the home folder."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,7 @@ from astro_ddpm_imager.cli import main
 from astro_ddpm_imager.command_line.parser import build_parser, commands_of
 from astro_ddpm_imager.command_line.settings_file import parse
 from astro_ddpm_imager.errors import SettingError
-from astro_ddpm_imager.home import expanded
+from astro_ddpm_imager.home import expanded, settings_folder
 from astro_ddpm_imager.simulate import read_array
 from astro_ddpm_imager.simulate.array import SHIPPED
 
@@ -77,3 +80,49 @@ def test_whose_home_folder_is_not_known(tmp_path):
     assert expanded(tmp_path) == tmp_path
     with pytest.raises(SettingError, match="~nobody-at-all/x: there is no such home folder; give the whole path"):
         expanded("~nobody-at-all/x")
+
+
+HOMELESS = """
+import os, pwd, sys
+def nobody(uid):
+    raise KeyError(uid)
+pwd.getpwuid = nobody
+from astro_ddpm_imager.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.fixture
+def homeless():
+    """Function that runs a command as a user without HOME and entry, as in containers, and returns what it says."""
+    pytest.importorskip("pwd", reason="of Windows, each user has a home folder")
+
+    def run(*call):
+        of_home = ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "ASTROPY_CONFIG_DIR", "MPLCONFIGDIR")
+        environment = {name: value for name, value in os.environ.items() if name not in of_home}
+        done = subprocess.run([sys.executable, "-c", HOMELESS, *call], capture_output=True, text=True, env=environment)
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+def test_who_has_no_home_folder(homeless):
+    """Without one astropy cannot be imported."""
+    code, said, log = homeless("models")
+    assert code == 0 and "default" in said, log
+    assert "this user has no home folder that can be read (HOME)" in log and "Traceback" not in log
+    code, _, log = homeless("plugin", "wsclean")
+    assert code == 1 and log.count("\n") == 1 and "say where to write it with --output FILE" in log
+
+
+def test_the_folder_in_place_of_a_home_goes_with_the_run(monkeypatch, tmp_path):
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path / "none"))
+    with settings_folder():
+        folder = Path(os.environ["XDG_CONFIG_HOME"])
+        assert (folder / "astropy").is_dir() and os.environ["XDG_CACHE_HOME"] == str(tmp_path)
+    assert not folder.exists() and "XDG_CONFIG_HOME" not in os.environ
+    monkeypatch.setenv("HOME", str(tmp_path))  # where there is one, it is left to it
+    with settings_folder():
+        assert "XDG_CONFIG_HOME" not in os.environ

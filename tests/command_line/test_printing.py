@@ -31,7 +31,7 @@ def files(demo, tmp_path):
     data, header = fits.getdata(demo["dirty"], header=True)
     paths = [tmp_path / f"{name}.fits" for name in "abc"]
     for path in paths:
-        header["BUNIT"] = "K" if path.name == "b.fits" else "Jy/beam"
+        header["BUNIT"] = "Jy" if path.name == "b.fits" else "Jy/beam"
         fits.writeto(path, data, header)
     return [str(path) for path in paths]
 
@@ -50,7 +50,7 @@ def test_a_line_of_json_for_each_file(files, tmp_path, capsys):
     assert main(call) == 1
     first, failed, last = lines(capsys)
     assert [each["file"] for each in (first, failed, last)] == files
-    assert failed.keys() == {"file", "error"} and "the unit is 'K', not Jy/beam" in failed["error"]
+    assert failed.keys() == {"file", "error"} and "the unit is 'Jy', not Jy/beam" in failed["error"]
     assert first["prefix"] == str(tmp_path / "out" / "a") and first["seed"] == 1 and first["misfit"] == []
     assert first["noise"] == pytest.approx(4.8e-5, rel=0.1) and first["noise_unit"] == "Jy/beam"
     header = fits.getheader(first["products"][0])

@@ -80,7 +80,9 @@ def test_what_a_source_does_not_have_is_said(img, name, told):
 def test_what_an_image_does_not_have_yet_is_said(field):
     img = bdsf.process_image(field, stop_at="read", quiet=True)
     assert img.completed_Ops == ["readimage", "collapse", "preprocess"] and img.max_value == np.nanmax(img.ch0_arr)
-    with pytest.raises(AttributeError, match=r"no attribute 'gaussians', before process\(\) has gone through"):
+    with pytest.raises(
+        AttributeError, match=r"'gaussians', before process\(\) has gone through, which stop_at='read' ends"
+    ):
         img.gaussians  # noqa: B018
     with pytest.raises(AttributeError, match=r"no attribute 'functions': of PyBDSF there is process_image"):
         bdsf.functions  # noqa: B018

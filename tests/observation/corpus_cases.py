@@ -34,11 +34,12 @@ UNITS = {  # and by how much values in them are larger than in Jy/beam
     "kJy/beam": 1e-3, "MJy/beam": 1e-6, "beam-1 Jy": 1, "Jy / beam": 1, " Jy/beam ": 1, "Jy/bm": 1,
     "1e-3 Jy/beam": 1e3, "10**-3 Jy/beam": 1e3, "Jy beam^-1": 1, "JY/beam": 1, "beam^-1 Jy": 1, "\u00b5Jy/beam": 1e6,
 }  # fmt: skip
+SURFACE_UNITS = ("K", "mK", "KELVIN", "K (Tmb)", "Jy/sr", "JY/SR", "MJy/sr", "MJY/SR", "Jy/arcsec2", "kJy sr-1")
 NO_UNITS = (
-    "W/m2/Hz/beam", "Mjy/beam", "-1 Jy/beam", "K", "Jy", "Jy/pixel", "Jy/sr", "MJy/sr", "0 Jy/beam", "2 Jy/beam",
+    "W/m2/Hz/beam", "Mjy/beam", "-1 Jy/beam", "K.km/s", "Jy", "Jy/pixel", "Jy/sr2", "MJy.sr", "0 Jy/beam", "2 Jy/beam",
     "erg/s/cm2/Hz/beam", "Jy beam", "beam/Jy", "Jy/beam2", "Jy2/beam", "mag",
     "dB(Jy/beam)", "Jy/beam.km/s", "adu", "NaN Jy/beam", "ZJy/beam", "PJy/beam", "m Jy/beam", "mjY/beAm x",
-    "Jy/(2 beam)", "Jy/arcsec2", "%", "count", "dJy/beam", "'", "Jy/beam/Jy",
+    "Jy/(2 beam)", "Jy/arcsec", "%", "count", "dJy/beam", "'", "Jy/beam/Jy",
 )  # fmt: skip
 
 
@@ -89,10 +90,22 @@ def header_cases(rng):
     return Case("header", said, **made, moved=which == "dirty" and is_number(made[which], key))
 
 
+def in_surface_units(unit):
+    """How much 1 Jy/beam is in another unit, with beam and frequency of the header."""
+    seen = observed()
+    equivalencies = u.brightness_temperature(seen.frequency, seen.beam.sr) + u.beam_angular_area(seen.beam.sr)
+    spelled = {"KELVIN": "K", "K (Tmb)": "K", "JY/SR": "Jy/sr", "MJY/SR": "MJy/sr"}
+    return (u.Jy / u.beam).to(u.Unit(spelled.get(unit, unit)), equivalencies=equivalencies)
+
+
 def unit_cases(rng):
-    if rng.random() < 0.4:
+    kind = rng.random()
+    if kind < 0.3:
         unit = str(rng.choice(list(UNITS)))
         factor, wanted = UNITS[unit], "right"
+    elif kind < 0.4:
+        unit, wanted = str(rng.choice(SURFACE_UNITS)), "right"
+        factor = in_surface_units(unit)
     else:
         unit, factor, wanted = str(rng.choice(NO_UNITS)), 1, "error"
     content = with_card(

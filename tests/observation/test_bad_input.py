@@ -43,7 +43,8 @@ def test_few_pixels(noise_image):
 
 def test_under_sampled(noise_image):
     with pytest.raises(
-        DirtyImageError, match=r"under-sampled, 1\.67 pixels across its minor axis.*cell of at most 0\.167"
+        DirtyImageError,
+        match=r"under-sampled, 1\.67 pixels of 0\.3 arcsec across its minor axis.*cell of at most 0\.167",
     ):
         prepare(noise_image(cell=0.3))
 
@@ -81,7 +82,7 @@ def test_other_scale(noise_image, name):
 
 def test_hardly_a_pixel_that_is_not_blank(noise_image, imager):
     pb = np.full((96, 96), 0.1)
-    pb[48, 48:50] = 1
+    pb[48:58, 48:63] = 1  # more than a PSF would have
     image = noise_image()
     with pytest.raises(DirtyImageError, match=r"dirty: hardly a pixel is not blank; lower pblimit=0\.2"):
         imager(image, pb=pb)

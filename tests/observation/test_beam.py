@@ -116,6 +116,14 @@ def test_beam_of_no_size(noise_image):
         prepare(noise_image(BMIN=0.0))
 
 
+def test_a_beam_in_radians(noise_image):
+    """As MIRIAD has it in its own files."""
+    with pytest.raises(
+        DirtyImageError, match=r"under-sampled, 0\.09 pixels .*or BMAJ and BMIN, which are in degrees, too"
+    ):
+        prepare(noise_image(BMAJ=np.deg2rad(0.5 / 3600), BMIN=np.deg2rad(0.5 / 3600)))
+
+
 def test_a_beam_in_arcsec(noise_image):
     with pytest.raises(DirtyImageError, match=r"the beam, 0\.9 deg \(BMAJ\), is longer than the image .* in degrees"):
         prepare(noise_image(BMAJ=0.9, BMIN=0.8))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.wcs import WCS
 
@@ -104,3 +105,21 @@ def test_cdelt_has_the_size_of_a_pixel(noise_image, turn, kind):
     assert WCS(read.to_header()).pixel_scale_matrix == pytest.approx(matrix)
     there = [np.array([0.0, 20.0, 60.0]), np.array([5.0, 50.0, 7.0])]
     assert np.allclose(read.pixel_to_world_values(*there), wcs.pixel_to_world_values(*there), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("without", [["CDELT1", "CDELT2"], ["PC2_2", "CDELT1", "CDELT2"]])
+def test_a_size_of_pixels_that_is_missing_is_called_so(tmp_path, without):
+    """To the WCS it is 1 degree where there is a PC matrix, which astropy leaves out; it is no cell to image with."""
+    path = write_image(tmp_path / "a.fits", np.ones((64, 64)), PC1_1=1.0, PC2_2=1.0)
+    for key in without:
+        fits.delval(path, key)
+    with pytest.raises(
+        DirtyImageError, match=r"pixels of 3600 arcsec .*correct CDELT1 and CDELT2 .*1 where they are mis"
+    ):
+        prepare(path)
+
+
+def test_a_place_in_another_unit_than_it_says(tmp_path):
+    path = write_image(tmp_path / "a.fits", np.ones((64, 64)), CUNIT1="rad")
+    with pytest.raises(DirtyImageError, match=r"a\.fits: CRVAL1=8594.* no place on the sky; correct them, or CUNIT"):
+        prepare(path)

@@ -119,10 +119,10 @@ def test_a_cube_without_a_spectral_wcs(cube_files, tmp_path):
 def test_a_cube_in_another_unit(cube_files, tmp_path):
     """It is said of the cube, and not of each channel."""
     data, header = fits.getdata(cube_files["dirty"], header=True)
-    header["BUNIT"] = "K"
-    fits.writeto(tmp_path / "k.fits", data, header)
-    for given, name in ((tmp_path / "k.fits", "k.fits"), (CCDData.read(tmp_path / "k.fits", unit="K"), "dirty")):
-        with pytest.raises(DirtyImageError, match=rf"{name}: the unit is 'K', not Jy/beam"):
+    header["BUNIT"] = "Jy"
+    fits.writeto(tmp_path / "jy.fits", data, header)
+    for given, name in ((tmp_path / "jy.fits", "jy.fits"), (CCDData.read(tmp_path / "jy.fits", unit="Jy"), "dirty")):
+        with pytest.raises(DirtyImageError, match=rf"{name}: the unit is 'Jy', not Jy/beam"):
             open_cube(given)
 
 

@@ -318,6 +318,26 @@ def test_a_primary_beam_in_percent(noise_image, kind, tmp_path):
     np.testing.assert_allclose(prepare(image, pb=given).pb, percent / 100)
 
 
+@pytest.mark.parametrize("number", [6e-5, np.float64(6e-5), 6e-5 * u.one, 6e-5 * u.Jy / u.beam, 1])
+def test_noise_is_a_map(noise_image, number):
+    """Of which only the shape counts: a level is no noise that varies, whatever it is given as."""
+    with pytest.raises(
+        TypeError, match=r"noise: expected .* no number, (6e-05|1).*: the level is measured, leave noise out"
+    ):
+        prepare(noise_image(), noise=number)
+
+
+def test_noise_without_a_unit(noise_image, caplog):
+    """A dimensionless quantity is what an array is, and what it is taken for is said."""
+    caplog.set_level("INFO")
+    level = np.linspace(1, 2, 96) * np.ones((96, 1))
+    expected = prepare(noise_image(), noise=level * u.mJy / u.beam).noise_ratio
+    assert "has no unit" not in caplog.text
+    for each in (level, level * u.one):
+        np.testing.assert_array_equal(prepare(noise_image(), noise=each).noise_ratio, expected)
+    assert caplog.text.count("noise: the array has no unit, so that it is taken for Jy/beam") == 2
+
+
 def test_a_weight_without_a_wcs_has_its_unit(noise_image):
     weight = np.linspace(1, 4, 96) * np.ones((96, 1))
     expected = prepare(noise_image(), noise=1 / np.sqrt(weight)).noise_ratio

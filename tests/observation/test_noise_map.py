@@ -105,13 +105,15 @@ def test_a_map_in_another_unit_is_a_weight(unit):
     np.testing.assert_allclose(noise_of(image), [[0.5, 1]])
 
 
-@pytest.mark.parametrize("unit", ["Jy/beam", "JY/BEAM", "mJy/beam", "uJy beam-1", "JY/BM", "Jy/bm"])
-def test_a_map_in_jansky_per_beam_is_the_noise(unit):
+@pytest.mark.parametrize(
+    "unit", ["Jy/beam", "JY/BEAM", "mJy/beam", "uJy beam-1", "JY/BM", "Jy/bm", "K", "mK", "MJy/sr", "JY/SR", "Jy/pixel"]
+)
+def test_a_map_of_brightness_is_the_noise(unit):
     image = a_plane(np.array([[4.0, 1.0]]), u.one, BUNIT=unit)
     np.testing.assert_array_equal(noise_of(image), [[4, 1]])
 
 
-@pytest.mark.parametrize("unit", ["Jy2 beam-2", "(Jy/beam)^2", "(MJY/BEAM)**2", "mJy^2/beam^2"])
+@pytest.mark.parametrize("unit", ["Jy2 beam-2", "(Jy/beam)^2", "(MJY/BEAM)**2", "mJy^2/beam^2", "K2", "(Jy/sr)^2"])
 def test_a_map_in_the_square_of_that_is_the_variance(unit):
     """Which was taken for a weight, so that the noise was lowest where it is highest."""
     variance = np.array([[4.0, 1.0], [0.0, np.nan]])

@@ -5,10 +5,13 @@ import warnings
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.constants import c, k_B
 from astropy.io import fits
 
 from astro_ddpm_imager import DirtyImageError, read_image
+from astro_ddpm_imager.observation.cubes import open_cube, read_plane
 from astro_ddpm_imager.observation.preparation import prepare
+from astro_ddpm_imager.observation.stored import StoredObservation
 from astro_ddpm_imager.observation.units import in_jy_per_beam, is_brightness
 
 from ..conftest import write_image
@@ -34,8 +37,8 @@ def test_strange_unit(tmp_path):
 
 
 def test_wrong_unit(noise_image):
-    with pytest.raises(DirtyImageError, match="dirty: the unit is 'K', not Jy/beam"):
-        prepare(noise_image(unit=u.K))
+    with pytest.raises(DirtyImageError, match="dirty: the unit is 'Jy', not Jy/beam"):
+        prepare(noise_image(unit=u.Jy))
 
 
 @pytest.mark.parametrize(
@@ -85,3 +88,54 @@ def test_a_number_is_no_unit(tmp_path):
     path = write_image(tmp_path / "a.fits", np.ones((64, 64)), BUNIT=5)
     with pytest.raises(DirtyImageError, match=r"a\.fits: BUNIT=5 is no unit; set it to 'Jy/beam'"):
         read_image(path)
+
+
+KELVIN = (2 * k_B * u.K * (230e9 * u.Hz / c) ** 2).to(u.Jy)  # of Rayleigh and Jeans, for 1 K, from each sr
+
+
+@pytest.mark.parametrize(
+    ("spelling", "brightness"),
+    [
+        ("K", KELVIN), ("mK", 1e-3 * KELVIN), ("KELVIN", KELVIN), ("K (Tmb)", KELVIN), ("Jy/sr", u.Jy), ("JY/SR", u.Jy),
+        ("MJy/sr", u.MJy), ("MJY/SR", u.MJy), ("mJy/arcsec2", u.mJy * u.sr.to(u.arcsec**2)),
+    ],
+)  # fmt: skip
+def test_temperatures_and_brightness_per_solid_angle_are_converted(tmp_path, noise_image, caplog, spelling, brightness):
+    caplog.set_level("INFO", "astro_ddpm_imager")
+    image = noise_image()
+    beam = (np.pi * (0.5 * u.arcsec) ** 2 / (4 * np.log(2))).to_value(u.sr)
+    jy_per_beam = (1 * brightness).to_value(u.Jy) * beam
+    path = write_image(tmp_path / "a.fits", image.data / jy_per_beam, BUNIT=spelling, FREQ=230e9)
+    np.testing.assert_allclose(prepare(path).data, prepare(image).data, rtol=1e-6)
+    at = " and 230 GHz" if "K" in spelling else ""
+    assert f"to be in Jy/beam, with the beam, 0.5 x 0.5 arcsec at 0 deg{at}" in caplog.text
+    # In tiles, too.
+    given = StoredObservation(read_image(path), {}, None, tmp_path, 0.2, 0)
+    np.testing.assert_allclose(given.planes["dirty"].opened(), prepare(image).data, rtol=1e-5)
+
+
+def test_a_temperature_without_frequency(noise_image):
+    with pytest.raises(DirtyImageError, match=r"dirty: the unit is 'K', and without the frequency .* set FREQ, in Hz"):
+        prepare(noise_image(unit=u.K, RESTFRQ=230e9))
+    image = noise_image(unit=u.K)
+    image.meta["FREQ"] = 230e9  # the way out that it names
+    assert prepare(image).rms > 0
+
+
+def test_a_channel_in_kelvin_has_its_own_frequency(cube_files, tmp_path):
+    with fits.open(cube_files["dirty"]) as hdus:
+        hdus[0].header["BUNIT"] = "K"
+        hdus.writeto(tmp_path / "cube.fits")
+    cube = open_cube(tmp_path / "cube.fits")
+    for channel, frequency in ((0, 230), (3, 239)):
+        expected = prepare(read_image(cube_files["dirty"], channel=channel))
+        found = prepare(read_plane(cube.plane(channel)))
+        per_kelvin = expected.beam.jtok(frequency * u.GHz).value
+        assert found.rms == pytest.approx(expected.rms / per_kelvin, rel=1e-5)
+
+
+@pytest.mark.parametrize("spelling", ["Jy/pixel", "mJy/pix", "JY/PIXEL"])
+def test_a_model_is_no_dirty_image(tmp_path, spelling):
+    path = write_image(tmp_path / "a.fits", np.ones((64, 64)), BUNIT=spelling)
+    with pytest.raises(DirtyImageError, match=r"dirty: the unit is 'm?Jy / pix', that of models of the sky.*multiply"):
+        prepare(path)

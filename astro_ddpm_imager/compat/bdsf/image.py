@@ -161,7 +161,9 @@ class Image(Conversions, Exports):
     def __getattr__(self, name):
         if name in ATTRIBUTES:
             raise AttributeError(f"{name}: {ATTRIBUTES[name]}")
-        way = "" if name.startswith("__") or "analysis" in vars(self) else ", before process() has gone through"
+        stopped = "opts" in vars(self) and self.opts.stop_at == "read"
+        way = ", before process() has gone through" + (", which stop_at='read' ends after reading" if stopped else "")
+        way = "" if name.startswith("__") or "analysis" in vars(self) else way
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{way}")
 
     def _take_field(self, field):

@@ -2,11 +2,14 @@
 
 import logging
 
+import astropy.units as u
 import numpy as np
 from astropy.nddata import CCDData
 from astropy.stats import mad_std
+from radio_beam import Beam
 
 from ...errors import DirtyImageError
+from ...observation.brightness import as_jy_per_beam
 from ...observation.cubes import count_channels
 from ...observation.reading import opened_image, read_image
 from ...observation.units import JY_PER_BEAM, in_jy_per_beam
@@ -18,13 +21,15 @@ log = logging.getLogger(__name__)
 ALL_BLANK = "All pixels in the image are blanked."  # to the letter: scripts go on without sources where PyBDSF says it
 
 
-def read_planes(path, channels):
+def read_planes(path, channels, beam=None):
     """Planes of an image in Jy/beam; without a unit in the header, that is taken for it.
 
     Parameters
     ----------
     path : path-like
     channels : sequence of int
+    beam : tuple of float, optional
+        FWHM of the axes and position angle, degrees, of the restoring beam, instead of the header's.
 
     Returns
     -------
@@ -34,7 +39,7 @@ def read_planes(path, channels):
     Raises
     ------
     DirtyImageError
-        The unit is another one.
+        The unit is one that cannot be converted.
     """
     with opened_image(path, None, str(path), sha256="") as (_, _, header):
         unit = None if str(header.get("BUNIT") or "").strip() else JY_PER_BEAM
@@ -43,7 +48,7 @@ def read_planes(path, channels):
     planes = []
     for channel in channels:
         image = read_image(path, channel=channel, stokes=0, unit=unit)
-        data = in_jy_per_beam(image, path)
+        data = in_jy_per_beam(as_jy_per_beam(image, path, beam if beam is None else Beam(*(beam * u.deg))), path)
         data[~np.isfinite(data)] = np.nan
         planes.append(CCDData(data, unit=JY_PER_BEAM, wcs=image.wcs, meta=image.meta))
     return planes
@@ -81,7 +86,7 @@ def collapse(path, options):
     if wrong:
         name = "collapse_ch0" if options.collapse_mode == "single" else "collapse_av"
         raise RuntimeError(f"{name}: the image has no channel {wrong[0]}; there are 0 to {number - 1}")
-    planes = read_planes(path, channels)
+    planes = read_planes(path, channels, options.beam)
     if len(planes) == 1:
         return planes[0]
     cube = np.array([plane.data for plane in planes])
