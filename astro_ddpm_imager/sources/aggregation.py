@@ -8,12 +8,10 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial import cKDTree
 
 from ..columns import Columns
-from .alternatives import one_hypothesis
+from .alternatives import COMPARABLE, one_hypothesis
 from .islands import only_extended, wholes
 
 __all__ = ["Detections", "MergedSources", "merge", "without_luck"]
-
-COMPARABLE = 3  # times the radius: what is larger is another source in the same place
 
 
 @dataclass(frozen=True)
@@ -212,12 +210,13 @@ def _crowds(points, radii):
 
 
 def _owners(points, radii, positions, reach):
-    """The nearest source of each point, in units of the radius within which it must be, or -1."""
+    """The nearest source of each point of comparable size, in units of the radius within which it must be, or -1."""
     owner = np.full(len(points), -1)
     nearest = np.ones(len(points))
     tree = cKDTree(points)
     for source, near in enumerate(tree.query_ball_point(positions, reach)):
         near = np.array(near, dtype=int)
+        near = near[np.maximum(radii[near], reach[source]) < COMPARABLE * np.minimum(radii[near], reach[source])]
         distance = np.hypot(*(points[near] - positions[source]).T) / np.minimum(radii[near], reach[source])
         closer = near[distance < nearest[near]]
         nearest[closer], owner[closer] = distance[distance < nearest[near]], source

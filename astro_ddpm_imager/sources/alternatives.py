@@ -5,8 +5,9 @@ from math import comb
 import numpy as np
 from scipy.spatial import cKDTree
 
-__all__ = ["one_hypothesis"]
+__all__ = ["COMPARABLE", "one_hypothesis"]
 
+COMPARABLE = 3  # times the radius: what is larger is another source in the same place
 REACH = 2.5  # merging radii: alternatives are no further from each other
 CHANCE = 0.05  # probability that two independent sources meet as rarely in the samples, below which they exclude
 SHARED = 0.5  # of the flux of a source: from there on another one has it where the source is missing
@@ -79,7 +80,7 @@ def _neighbours(positions, radii):
     near = [set() for _ in radii]
     for source, others in enumerate(tree.query_ball_point(positions, REACH * radii)):
         for other in others:
-            if other != source:
+            if other != source and max(radii[source], radii[other]) < COMPARABLE * min(radii[source], radii[other]):
                 near[source].add(other)
                 near[other].add(source)
     return near

@@ -9,7 +9,7 @@ N, RADIUS = 20, 1.32  # samples; 0.6 beams on the model's pixels
 BEAM = RADIUS / 0.6
 
 
-def samples_with(*skies, seed=0, fwhm=0.5):
+def samples_with(*skies, seed=0, fwhm=0.5, scattered=True):
     """Detections of skies, each (number of samples, [(x, flux), (x, flux, FWHM), ...]) in beams, with some scatter."""
     rng = np.random.default_rng(seed)
     rows, sample = [], 0
@@ -17,9 +17,9 @@ def samples_with(*skies, seed=0, fwhm=0.5):
         for _ in range(number):
             for x, flux, *size in sources:
                 size = size[0] if size else fwhm
-                scatter = 0.05 + 0.1 * size
+                scatter = scattered * (0.05 + 0.1 * size)
                 place = BEAM * np.array([20 + x, 20]) + rng.normal(0, scatter * BEAM, 2)
-                rows.append([sample, *place, flux * rng.normal(1, 0.05), (size * BEAM / 2.3548) ** 2])
+                rows.append([sample, *place, flux * rng.normal(1, 0.05 * scattered), (size * BEAM / 2.3548) ** 2])
             sample += 1
     sample, x, y, flux, variance = np.array(rows).T
     covariance = variance[:, None, None] * np.eye(2)
@@ -98,11 +98,26 @@ def test_a_point_on_a_large_source_is_a_source_of_its_own():
     np.testing.assert_allclose(merged.fraction, 1)
 
 
+def test_a_point_is_no_alternative_to_a_piece_of_what_it_lies_on():
+    """A piece that a few samples have, among them by chance those without the point, and not at its place."""
+    merged = listed((16, [(0, 3), (9, 2)]), (2, [(0, 3), (9, 2), (6, 40, 5)]), (2, [(9, 2), (6, 40, 5)]))
+    point = merged.x.argmin()
+    assert (merged.flux[point], merged.fraction[point]) == (pytest.approx(3, rel=0.05), 0.9)
+    assert merged.flux_err[point] < 0.3
+
+
+def seeds_at(*sources):
+    """Sources that are given, each (x, flux, FWHM), in beams."""
+    return samples_with((1, list(sources)), scattered=False)
+
+
+def test_a_point_does_not_own_what_is_far_larger_in_its_place():
+    found = samples_with((N, [(0, 3), (0, 60, 7)]))
+    merged = merge(found, N, RADIUS, seeds_at((0, 3, 0.5), (3, 60, 7)))
+    assert merged.flux[0] == pytest.approx(3, rel=0.05) and merged.flux_err[0] < 0.3
+
+
 def test_given_sources_own_what_lies_within_their_size():
     found = samples_with((N, [(0.0, 400, 6)]))
-    seeds = Detections(
-        np.zeros(1, int), np.array([20.5 * BEAM]), np.array([20.0 * BEAM]), np.array([300.0]),
-        np.eye(2)[None] * (6 * BEAM / 2.3548) ** 2, np.zeros((1, 3)), np.zeros(1, int), np.zeros(1),
-    )  # fmt: skip
-    merged = merge(found, N, RADIUS, seeds)
+    merged = merge(found, N, RADIUS, seeds_at((0.5, 300, 6)))
     assert merged.fraction.item() == 1 and merged.flux.item() == pytest.approx(400, rel=0.03)
