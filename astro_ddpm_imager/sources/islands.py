@@ -17,6 +17,7 @@ BRIDGE = 0.5  # of the lower of two peaks, that the sky between them must have
 NEAR = 2.0  # times the mean of their FWHM, in the direction from one to the other: how far apart they may be
 DOMINANT = 0.85  # of the flux: a component that has more is the source
 OFTEN = 0.4  # of the samples: touching in more, they are one source
+LARGE = 2.0  # times a compact source: even a component that has nearly all of the flux has parts
 UNIFORM = 2.0  # standard deviations: where a uniform ellipse ends
 MOSTLY = 0.5  # of the detections of a source: an extended one of which more are, it is a part of
 
@@ -172,7 +173,9 @@ def only_extended(sources, compact):
         chosen = np.flatnonzero(whole == index)
         parts = sources.select(chosen)
         size = fwhm(_moments(parts, parts.sample_flux.mean(1)))
-        if size < compact or parts.flux.max() > DOMINANT * np.median(parts.whole_flux[0][parts.whole_flux[0] > 0]):
+        largest = parts.flux.argmax()
+        alone = parts.flux[largest] > DOMINANT * np.median(parts.whole_flux[0][parts.whole_flux[0] > 0])
+        if size < compact or (alone and fwhm(parts.covariance[largest]) < LARGE * compact):
             whole[chosen] = whole.max() + 1 + np.arange(len(chosen))
     return whole
 

@@ -73,6 +73,11 @@ def test_a_source_that_is_parted_otherwise_in_each_sample_has_its_flux_in_all_of
     assert found.flux.item() == pytest.approx(200, rel=0.02) and found.flux_err.item() < 10
 
 
+def test_a_large_component_with_nearly_all_of_the_flux_has_what_touches_it():
+    found, _, components = joined(in_samples(10, lambda rng: sky((20, 20, 400, 4.5), (25.5, 20, 20, 2))))
+    assert (len(found), components.item()) == (1, 2) and found.flux.item() == pytest.approx(420, rel=0.02)
+
+
 def test_a_faint_neighbour_that_seldom_touches_an_extended_source_is_none_of_it():
     def beside(rng):
         a = rng.uniform() < 0.3
