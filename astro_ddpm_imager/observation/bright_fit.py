@@ -132,11 +132,11 @@ def fit_bright(dirty, grid):
     if dirty.psf is None or _covers(dirty.psf, dirty.shape):
         return _Fit(dirty, grid, None).result()
     ended, doubt = end_psf(dirty.psf, dirty.shape)
-    found = _Fit(replace(dirty, psf=ended), grid, _of_all(doubt, dirty.shape)).result()
-    if not found.lacks_sidelobes:
-        return replace(found, dirty=dirty)
-    log.info("sidelobes of bright sources matter beyond the PSF image, which is continued")
-    return _fit_continued(dirty, grid)
+    for found in _Fit(replace(dirty, psf=ended), grid, _of_all(doubt, dirty.shape)).rounds():
+        if found.lacks_sidelobes:
+            log.info("sidelobes of bright sources matter beyond the PSF image, which is continued")
+            return _fit_continued(dirty, grid)
+    return replace(found, dirty=dirty)
 
 
 def _of_all(deviation, shape):
@@ -222,7 +222,13 @@ class _Fit:
 
     def result(self, start=NOTHING):
         """All peaks that are certain, besides the Gaussians to start from."""
+        *_, found = self.rounds(start)
+        return found
+
+    def rounds(self, start=NOTHING):
+        """The same as far as it is, after each round; at first what there is to start from."""
         found = self._improved(start) if len(start) else self._nothing()
+        yield found
         for _ in range(ROUNDS):
             without = found
             for added in (_parted, self._with_points):
@@ -232,8 +238,8 @@ class _Fit:
                     if _is_better(found, without):
                         break
             else:
-                return without
-        return found
+                return
+            yield found
 
     def _nothing(self):
         dirty, inside = self.dirty, self.inside
