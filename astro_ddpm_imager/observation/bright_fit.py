@@ -7,15 +7,16 @@ from functools import cached_property
 import numpy as np
 from astropy.stats import mad_std
 from scipy.fft import irfft2, rfft2
-from scipy.ndimage import distance_transform_edt, maximum_filter
+from scipy.ndimage import maximum_filter
 
 from .common_sidelobes import with_common_sidelobes
 from .components import Components
-from .fitting import improve
+from .fitting import Likelihood
 from .outside import likely_outside, unseen_sidelobes
+from .patches import distance_inside
 from .positive_transform import Seen
 from .reach import continue_psf, continue_psf_as_seen, end_psf, sidelobe_doubt
-from .unknown_sidelobes import DEEPEST, UNKNOWN, measured_sidelobes, noise_beside, power_of_doubt, unknown_sidelobes
+from .unknown_sidelobes import DEEPEST, UNKNOWN, measured_sidelobes, noise_beside, unknown_sidelobes
 
 __all__ = ["FITTED", "Doubt", "Fitted", "fit_bright"]
 
@@ -31,6 +32,7 @@ LEAST = 2.0  # twice the logarithm of a likelihood: what explains no more is the
 ROUNDS, SWEEPS = 16, 24
 DAMPINGS = 10.0 ** np.arange(4)  # more than before, of a step that explains less
 TURNS = 3  # of fitting sources and PSF, at most
+NOTHING = Components.points([], [], [])
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,13 @@ class Doubt:
     taken: float = 0.0
 
     @cached_property
-    def power(self):
-        """Transform of its variance."""
-        return power_of_doubt(self.deviation, self.share.shape)
+    def variance(self):
+        """Its square."""
+        return self.deviation**2
 
     def of(self, gaussians):
         """Standard deviation of what is not known of the sidelobes of Gaussians, in each pixel."""
-        return self.share * unknown_sidelobes(gaussians, self.share.shape, self.power)
+        return self.share * unknown_sidelobes(gaussians, self.share.shape, self.variance)
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,9 @@ class Fitted:
         Noise, Jy/beam.
     unknown : 2D array, shape (ny, nx)
         Sidelobes that are not known, a standard deviation, Jy/beam.
+    template : 2D array, shape (ny, nx)
+        What an image is multiplied with to tell how much of it all that was fitted explains: itself, if noise has the
+        PSF for its covariance; of what lies within a beam of what is not known, what is seen, as for least squares.
     """
 
     dirty: object
@@ -87,8 +92,9 @@ class Fitted:
     residual: np.ndarray
     rms: float
     unknown: np.ndarray
+    template: np.ndarray
 
-    @property
+    @cached_property
     def loudness(self):
         """Noise and unknown sidelobes, Jy/beam."""
         return np.hypot(self.rms, self.unknown)
@@ -97,18 +103,6 @@ class Fitted:
     def near_sources(self):
         """Pixels, 2D bool array, in which a fit that is not exact leaves something."""
         return self.gaussians.near(self.residual.shape, BESIDE * self.dirty.beam_pixels)
-
-    @cached_property
-    def template(self):
-        """What an image is multiplied with to tell how much of it the Gaussians explain, 2D array.
-
-        Themselves, if noise has the PSF for its covariance; of those within a beam of
-        what is not known, what is seen of them, as for least squares.
-        """
-        distance = distance_transform_edt(np.pad(np.isfinite(self.dirty.data), 1))[1:-1, 1:-1]
-        at_edge = distance[self.gaussians.nearest(distance.shape)] < self.dirty.beam_pixels
-        seen = self.dirty.see(self.gaussians.select(at_edge)) if at_edge.any() else 0
-        return self.dirty.resolved(self.gaussians.select(~at_edge)) + seen / np.sum(self.dirty.covering_psf**2)
 
     @property
     def taken(self):
@@ -136,13 +130,13 @@ def fit_bright(dirty, grid):
         Where sidelobes beyond the PSF image matter, with a PSF that is continued.
     """
     if dirty.psf is None or _covers(dirty.psf, dirty.shape):
-        return _fit(dirty, grid, None)
+        return _Fit(dirty, grid, None).result()
     ended, doubt = end_psf(dirty.psf, dirty.shape)
-    found = _fit(replace(dirty, psf=ended), grid, _of_all(doubt, dirty.shape))
-    if not found.lacks_sidelobes:
-        return replace(found, dirty=dirty)
-    log.info("sidelobes of bright sources matter beyond the PSF image, which is continued")
-    return _fit_continued(dirty, grid)
+    for found in _Fit(replace(dirty, psf=ended), grid, _of_all(doubt, dirty.shape)).rounds():
+        if found.lacks_sidelobes:
+            log.info("sidelobes of bright sources matter beyond the PSF image, which is continued")
+            return _fit_continued(dirty, grid)
+    return replace(found, dirty=dirty)
 
 
 def _of_all(deviation, shape):
@@ -163,7 +157,7 @@ def _fit_continued(dirty, grid):
     psf, inside = continue_psf(dirty.psf, dirty.shape), np.isfinite(dirty.data)
     doubted = sidelobe_doubt(dirty.psf, dirty.shape)
     doubt = _of_all(doubted, dirty.shape)
-    found = _fit(replace(dirty, psf=psf), grid, doubt)
+    found = _Fit(replace(dirty, psf=psf), grid, doubt).result()
     for _ in range(TURNS):
         if not found.lacks_sidelobes:
             break
@@ -175,7 +169,7 @@ def _fit_continued(dirty, grid):
         share = np.ones(dirty.shape)
         share[inside] = doubt.share[inside] * (np.minimum(now, expected) / np.where(expected, expected, 1))
         doubt = replace(doubt, share=share, taken=taken)
-        better = _fit(seen, grid, doubt, found.gaussians)
+        better = _Fit(seen, grid, doubt).result(found.gaussians)
         if not better.loudness.mean() < found.loudness.mean():
             break
         before, found = found, better
@@ -199,57 +193,110 @@ def _noise_like(dirty):
     return noise / noise.std()
 
 
-def _fit(dirty, grid, doubt, start=None):
-    """Fit Gaussians to all peaks that are certain, besides those to start from.
+@dataclass(frozen=True)
+class _Fit:
+    """Gaussians fitted to an image; ``doubt`` is that of the PSF, or None where it is all known."""
 
-    ``doubt`` is that of the PSF, or None where it is all known.
-    """
-    inside = np.isfinite(dirty.data)
-    nothing = Components.points([], [], [])
-    unknown = np.broadcast_to(np.asarray(dirty.unknown, float), dirty.shape)
-    rms = noise_beside(dirty.data[inside], unknown[inside]) if unknown.any() else dirty.rms
-    residual = np.nan_to_num(dirty.data)
-    found = Fitted(dirty, doubt, nothing, residual, dirty.fine_noise.beneath(rms, residual), unknown)
-    psf, scale = grid.psf_to_model(dirty.covering_psf), grid.ratio
-    known = grid.sample(np.where(inside, 1, np.nan)) * grid.on_image > 0
+    dirty: object
+    grid: object
+    doubt: Doubt | None
 
-    def new_points(found):
-        if dirty.psf is None:
-            return _new_points(found, nothing)
-        on_grid = likely_outside(grid.to_model(found.residual), psf, known, grid.pixels_per_beam)
-        return _new_points(found, on_grid.on_grid([1 / s for s in scale]))
+    @cached_property
+    def inside(self):
+        return np.isfinite(self.dirty.data)
 
-    def with_points(found):
-        return Components.concatenate([found.gaussians, new_points(found)])
+    @cached_property
+    def likelihood(self):
+        """On the pixels of the grid."""
+        known = self.grid.sample(np.where(self.inside, 1, np.nan)) * self.grid.on_image > 0
+        return Likelihood(self.grid.psf_to_model(self.dirty.covering_psf), self.grid.pixels_per_beam, known)
 
-    def step(found, damping):
-        on_grid = found.gaussians.on_grid(scale).scaled(1 / found.rms)
-        residual = grid.to_model(found.residual / found.rms)
-        better = improve(on_grid, residual, psf, grid.pixels_per_beam, known, damping)
-        return _explained(found, better.on_grid([1 / s for s in scale]).scaled(found.rms), inside)
+    @cached_property
+    def distance(self):
+        return distance_inside(self.inside)
 
-    def fitted(found):
-        damping = 1.0
+    @cached_property
+    def alone(self):
+        """Pixels whose noise is one value."""
+        return np.sum(self.dirty.covering_psf**2)
+
+    def result(self, start=NOTHING):
+        """All peaks that are certain, besides the Gaussians to start from."""
+        *_, found = self.rounds(start)
+        return found
+
+    def rounds(self, start=NOTHING):
+        """The same as far as it is, after each round; at first what there is to start from."""
+        found = self._improved(start) if len(start) else self._nothing()
+        yield found
+        for _ in range(ROUNDS):
+            without = found
+            for added in (_parted, self._with_points):
+                more = added(without)
+                if len(more) > len(without.gaussians):
+                    found = self._improved(more)
+                    if _is_better(found, without):
+                        break
+            else:
+                return
+            yield found
+
+    def _nothing(self):
+        dirty, inside = self.dirty, self.inside
+        unknown = np.broadcast_to(np.asarray(dirty.unknown, float), dirty.shape)
+        rms = noise_beside(dirty.data[inside], unknown[inside]) if unknown.any() else dirty.rms
+        residual = np.nan_to_num(dirty.data)
+        rms = dirty.fine_noise.beneath(rms, residual)
+        return Fitted(dirty, self.doubt, NOTHING, residual, rms, unknown, np.zeros(dirty.shape))
+
+    def _with_points(self, found):
+        outside = NOTHING
+        if self.dirty.psf is not None:
+            on_grid = self.grid.to_model(found.residual)
+            one = likely_outside(on_grid, self.likelihood.psf, self.likelihood.known, self.grid.pixels_per_beam)
+            outside = self._on_image(one)
+        return Components.concatenate([found.gaussians, _new_points(found, outside)])
+
+    def _on_image(self, gaussians):
+        return gaussians.on_grid([1 / s for s in self.grid.ratio])
+
+    def _improved(self, gaussians):
+        """What Gaussians explain that are improved as far as they can be."""
+        found, damping = self._explained(gaussians), 1.0
         for _ in range(SWEEPS):
-            before, (found, damping) = found, _stepped(found, step, damping)
+            before, (found, damping) = found, self._stepped(found, damping)
             # Wide sources need many, for they grow from points.
             if found is before or _gain(before, found) < LEAST:
                 break
         return found
 
-    if start is not None:
-        found = fitted(_explained(found, start, inside))
-    for _ in range(ROUNDS):
-        without = found
-        for added in (_parted, with_points):
-            more = added(without)
-            if len(more) > len(without.gaussians):
-                found = fitted(_explained(without, more, inside))
-                if _is_better(found, without):
-                    break
-        else:
-            return without
-    return found
+    def _stepped(self, found, damping):
+        """A step that explains more of the image, if any does, and the damping for the next (Marquardt 1963)."""
+        on_grid = found.gaussians.on_grid(self.grid.ratio).scaled(1 / found.rms)
+        expansion = self.likelihood.expand(on_grid, self.grid.to_model(found.residual / found.rms))
+        for more in DAMPINGS:
+            improved = self._on_image(expansion.improved(damping * more))
+            changed = self._explained(improved.scaled(found.rms))
+            if _gain(found, changed) > 0:
+                return changed, max(1.0, damping * more / DAMPINGS[1])
+        return found, damping
+
+    def _explained(self, gaussians):
+        """What Gaussians explain, and what they leave."""
+        dirty, inside = self.dirty, self.inside
+        at_edge = self.distance[gaussians.nearest(dirty.shape)] < dirty.beam_pixels
+        seen, template = dirty.seen_and_resolved(gaussians.select(~at_edge))
+        if at_edge.any():
+            seen_at_edge = dirty.see(gaussians.select(at_edge))
+            seen, template = seen + seen_at_edge, template + seen_at_edge / self.alone
+        residual = np.where(inside, dirty.data - seen, 0)
+        expected = np.hypot(dirty.unknown, unseen_sidelobes(dirty, gaussians))
+        if self.doubt is not None:
+            expected = np.hypot(expected, self.doubt.of(gaussians))
+        left = residual[inside]
+        rms = noise_beside(left, expected[inside]) if expected.any() else float(mad_std(left))
+        rms = dirty.fine_noise.beneath(rms, residual)
+        return Fitted(dirty, self.doubt, gaussians, residual, rms, expected, template)
 
 
 def _is_better(found, without):
@@ -262,29 +309,8 @@ def _is_better(found, without):
     return left < left_without and _gain(without, found) > added * DEEPEST**2
 
 
-def _explained(found, gaussians, inside):
-    """With other Gaussians."""
-    dirty = found.dirty
-    residual = np.where(inside, dirty.data - dirty.see(gaussians), 0)
-    expected = np.hypot(dirty.unknown, unseen_sidelobes(dirty, gaussians))
-    if found.doubt is not None:
-        expected = np.hypot(expected, found.doubt.of(gaussians))
-    left = residual[inside]
-    rms = noise_beside(left, expected[inside]) if expected.any() else float(mad_std(left))
-    return Fitted(dirty, found.doubt, gaussians, residual, dirty.fine_noise.beneath(rms, residual), expected)
-
-
-def _stepped(found, step, damping):
-    """A step that explains more of the image, if any does, and the damping for the next (Marquardt 1963)."""
-    for more in DAMPINGS:
-        changed = step(found, damping * more)
-        if _gain(found, changed) > 0:
-            return changed, max(1.0, damping * more / DAMPINGS[1])
-    return found, damping
-
-
 def _gain(before, after):
-    """How much more of the image is explained: twice the logarithm of the ratio of the likelihoods (see `improve`)."""
+    """How much more of the image is explained: twice the logarithm of a ratio of likelihoods (see `Likelihood`)."""
     explained = (after.template - before.template) * (after.residual + before.residual)
     return np.sum(explained / before.loudness**2)
 

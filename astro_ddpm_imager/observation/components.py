@@ -12,6 +12,7 @@ __all__ = ["Components", "nearest_pixels"]
 WINDOW = 8  # pixels: half the side of what a point is drawn on
 KAISER = 6.0  # shape of its window
 SUBPIXELS = 4  # on each axis, where a pixel is an area
+AT_ONCE = 2**15  # values of a transform, as many as stay in the cache of a processor
 
 
 def nearest_pixels(x, y, shape):
@@ -129,13 +130,20 @@ class Components(Columns):
         -------
         2D complex array, shape (ny, nx)
         """
-        v = v[:, None]
-        total = np.zeros((len(v), len(u)), dtype=complex)
-        for x, y, flux, ((xx, xy), (_, yy)) in zip(self.x, self.y, self.flux, self.covariance, strict=True):
-            wave = (flux * np.exp(-2j * np.pi * v * y)) * np.exp(-2j * np.pi * u * x)
-            if xx or xy or yy:
-                wave *= np.exp(-2 * np.pi**2 * (xx * u**2 + 2 * xy * u * v + yy * v**2))
-            total += wave
+        along_y = self.flux * np.exp(-2j * np.pi * np.outer(v, self.y))
+        along_x = np.exp(-2j * np.pi * np.outer(self.x, u))
+        if not self.covariance.any():
+            return along_y @ along_x
+        xx, xy, yy = (-2 * np.pi**2 * self.covariance[:, i, j, None] for i, j in ((0, 0), (0, 1), (1, 1)))
+        of_u, of_both = xx * u**2, 2 * xy * u
+        total, step = np.empty((len(v), len(u)), complex), max(1, AT_ONCE // along_x.size)
+        for rows in (slice(start, start + step) for start in range(0, len(v), step)):
+            at = v[rows, None, None]
+            envelope = of_both * at
+            envelope += of_u
+            envelope += yy * at**2
+            np.exp(envelope, out=envelope)
+            total[rows] = (along_y[rows, None] @ (along_x * envelope))[:, 0]
         return total
 
     def pixels(self, shape):

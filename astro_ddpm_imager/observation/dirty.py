@@ -173,9 +173,10 @@ class DirtyImage:
             spectrum += rfft2(sky, s=self.covering_psf.shape)
         return self._from_spectrum(spectrum * self.transfer)
 
-    def resolved(self, gaussians):
-        """Gaussians as sharp as the longest baselines see them, 2D array, shape (ny, nx), Jy/pixel."""
-        return self._from_spectrum(self._spectrum(gaussians))
+    def seen_and_resolved(self, gaussians):
+        """As `see`, Jy/beam, and as sharp as the longest baselines see them, Jy/pixel: 2D arrays, shape (ny, nx)."""
+        spectrum = self._spectrum(gaussians)
+        return self._from_spectrum(spectrum * self.transfer), self._from_spectrum(spectrum)
 
     def _spectrum(self, gaussians):
         """Their transform where the PSF sees anything, which most of the frequencies that pixels can hold are not."""

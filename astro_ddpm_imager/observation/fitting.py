@@ -1,17 +1,19 @@
 """Gaussians fitted to an image through its PSF, by the likelihood of natural weighting."""
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 from astropy.stats import gaussian_fwhm_to_sigma
-from scipy.ndimage import distance_transform_edt
 from scipy.sparse import coo_array, eye_array
 from scipy.sparse.linalg import spsolve
 from scipy.spatial import KDTree
 
 from .components import Components
 from .ellipses import positive
-from .patches import between_pixels, cut_out, patches_around, slopes, transforms
+from .patches import between_pixels, cut_out, distance_inside, patch_reach, slopes, transforms
 
-__all__ = ["improve"]
+__all__ = ["Expansion", "Likelihood"]
 
 TOGETHER = 2.0  # beams: components as near as that to each other explain the same
 # Standard deviations of a change: relative, of the size (at least a beam), and of the square of that.
@@ -20,102 +22,185 @@ SOLUTIONS = 4  # at most, for changes that are all possible
 EXACT = 1e-6  # of a doubt
 
 
-def improve(components, residual, psf, pixels_per_beam, known, damping=1.0):
-    """Components that explain more of an image: one step of Levenberg and Marquardt.
+@dataclass(frozen=True)
+class Likelihood:
+    """Of Gaussians in an image, in units of its noise, that has the PSF P for its covariance.
 
-    In units of the noise, and with the PSF P for its covariance, a sky s has
-    the log-likelihood s.d - s.P s / 2 for a dirty image d (Briggs 1995, PhD
-    thesis, section 3.2); so the gradient by a parameter is the residual seen
-    through the change of the component, and the information P between two
-    such changes, of one component or of two that are close. How steps are
-    damped is in Marquardt 1963, J. SIAM 11, 431.
+    A sky s has the log-likelihood s.d - s.P s / 2 for a dirty image d (Briggs
+    1995, PhD thesis, section 3.2); so the gradient by a parameter is the
+    residual seen through the change of the component, and the information P
+    between two such changes, of one component or of two that are close.
 
     Parameters
     ----------
-    components : `~astro_ddpm_imager.observation.components.Components`
-        On the pixels of the residual, fluxes in units of the noise.
-    residual : 2D array, shape (ny, nx)
-        Dirty image minus what it sees of them, in units of the noise.
     psf : 2D array, shape (2 ny, 2 nx)
         Peak, 1, at pixel ``(ny, nx)``.
     pixels_per_beam : float
     known : 2D array of bool, shape (ny, nx)
-        Where the residual is. Of components within a beam of what is not known, or there, only flux and place change,
+        Where the image is. Of components within a beam of what is not known, or there, only flux and place change,
         and what is known is all that counts.
-    damping : float, optional
-        How much more is doubted that a component changes: steps are shorter, and nearer to the steepest.
-
-    Returns
-    -------
-    `~astro_ddpm_imager.observation.components.Components`
     """
-    if not len(components):
-        return components
-    nearest, reach = patches_around(components, residual.shape, pixels_per_beam)
-    beyond = round(TOGETHER * pixels_per_beam)
-    reach = min(reach, (min(residual.shape) - 1 - beyond) // 2)  # between pixels further apart no PSF is known
-    left, between = cut_out(residual, nearest, reach), between_pixels(psf, reach, beyond)
-    spectra, *_ = transforms(components, nearest, reach)
 
-    at_edge = distance_transform_edt(np.pad(known, 1))[1:-1, 1:-1][tuple(nearest)] < pixels_per_beam
-    variance = (gaussian_fwhm_to_sigma * pixels_per_beam) ** 2
-    size = (np.trace(components.covariance, axis1=1, axis2=2) / (2 * variance)).clip(1)
-    position, moment = POSITION_DOUBT * pixels_per_beam * np.sqrt(size), MOMENT_DOUBT * variance * size * ~at_edge
-    doubt = np.stack([FLUX_DOUBT * components.flux, position, position, *[moment] * 3], axis=1)
-    by = slopes(spectra, components.flux[:, None, None] * spectra, reach) * doubt[:, :, None]
-    seen = (by.reshape(-1, by.shape[2]) @ between).reshape(*by.shape[:2], *[2 * (reach + beyond) + 1] * 2)
+    psf: np.ndarray
+    pixels_per_beam: float
+    known: np.ndarray
 
-    def seen_around(one, other):
-        """What the data see of the changes of one component, around another, 2D array, shape (6, pixels)."""
-        rows, columns = (slice(start, start + 2 * reach + 1) for start in beyond + nearest[:, other] - nearest[:, one])
-        return seen[one, :, rows, columns].reshape(6, -1)
+    @cached_property
+    def _beyond(self):
+        """Pixels by which components may be apart that are fitted together."""
+        return round(TOGETHER * self.pixels_per_beam)
 
-    close = KDTree(nearest.T).query_pairs(beyond, output_type="ndarray")
-    close = close[~at_edge[close].any(1)]
-    alone = np.arange(len(components))[:, None]
-    pairs = np.concatenate([np.hstack([alone, alone]), close, close[:, ::-1]])
-    informed = np.array([seen_around(*pair) @ by[pair[1]].T for pair in pairs])
-    explained = (by @ left)[:, :, 0]
-    for i in np.flatnonzero(at_edge):
-        # Least squares of what is known, each value of which tells as much as its noise is not that of others.
-        inside = seen_around(i, i) * cut_out(known, nearest[:, [i]], reach)[0, :, 0]
-        informed[i], explained[i] = inside @ inside.T / np.sum(psf**2), inside @ left[i, :, 0] / np.sum(psf**2)
+    @cached_property
+    def _reach(self):
+        """Half the side of a patch around a component."""
+        shape = self.known.shape
+        # Between pixels further apart no PSF is known.
+        return min(patch_reach(shape, self.pixels_per_beam), (min(shape) - 1 - self._beyond) // 2)
 
-    def possible(change):
-        """The nearest changes that go no further than the doubts, and leave no component narrower than a point."""
-        change = change.clip(-1, 1)
-        moments = (change * doubt)[:, [3, 4, 4, 5]].reshape(-1, 2, 2)
-        moments = (positive(components.covariance + moments) - components.covariance).reshape(-1, 4)[:, [0, 1, 3]]
-        np.divide(moments, doubt[:, 3:], out=change[:, 3:], where=doubt[:, 3:] > 0)
+    @cached_property
+    def _between(self):
+        return between_pixels(self.psf, self._reach, self._beyond)
+
+    @cached_property
+    def _distance(self):
+        return distance_inside(self.known)
+
+    def expand(self, components, residual):
+        """The same to second order around some components.
+
+        Parameters
+        ----------
+        components : `~astro_ddpm_imager.observation.components.Components`
+            At least one, on the pixels of the image, fluxes in units of the noise.
+        residual : 2D array, shape (ny, nx)
+            Dirty image minus what it sees of them, in units of the noise.
+
+        Returns
+        -------
+        `Expansion`
+        """
+        nearest = np.array(components.nearest(self.known.shape))
+        at_edge = self._distance[tuple(nearest)] < self.pixels_per_beam
+        doubt = self._doubt(components, at_edge)
+        spectra, *_ = transforms(components, nearest, self._reach)
+        by = slopes(spectra, components.flux[:, None, None] * spectra, self._reach) * doubt[:, :, None]
+        seen = self._seen(by)
+
+        pairs, left = self._pairs(nearest, at_edge), cut_out(residual, nearest, self._reach)
+        around = (self._cut(seen[one], nearest[:, other] - nearest[:, one]) for one, other in pairs)
+        informed = np.array([change @ by[other].T for change, (_, other) in zip(around, pairs, strict=True)])
+        explained = (by @ left)[:, :, 0]
+        if at_edge.any():
+            # Least squares of what is known, each value of which tells as much as its noise is not that of others.
+            inside = self._cut(seen[at_edge], (0, 0)) * cut_out(self.known, nearest[:, at_edge], self._reach).transpose(
+                0, 2, 1
+            )
+            alone = np.sum(self.psf**2)
+            informed[: len(components)][at_edge] = inside @ inside.transpose(0, 2, 1) / alone
+            explained[at_edge] = (inside @ left[at_edge])[:, :, 0] / alone
+        return Expansion(components, doubt, pairs, informed, explained)
+
+    def _doubt(self, components, at_edge):
+        """Standard deviations of the changes of components, shape (n, 6)."""
+        variance = (gaussian_fwhm_to_sigma * self.pixels_per_beam) ** 2
+        size = (np.trace(components.covariance, axis1=1, axis2=2) / (2 * variance)).clip(1)
+        position, moment = (
+            POSITION_DOUBT * self.pixels_per_beam * np.sqrt(size),
+            MOMENT_DOUBT * variance * size * ~at_edge,
+        )
+        return np.stack([FLUX_DOUBT * components.flux, position, position, *[moment] * 3], axis=1)
+
+    def _seen(self, by):
+        """What the data see of changes, in larger patches, shape (n, 6, side, side)."""
+        side = 2 * (self._reach + self._beyond) + 1
+        # One product for all of them is twice as fast as one for each.
+        return (by.reshape(-1, by.shape[2]) @ self._between).reshape(*by.shape[:2], side, side)
+
+    def _cut(self, seen, offset):
+        """That in the patch of a component at some offset (y, x), shape (..., 6, pixels)."""
+        rows, columns = (slice(first, first + 2 * self._reach + 1) for first in np.add(self._beyond, offset))
+        return seen[..., rows, columns].reshape(*seen.shape[:-2], -1)
+
+    def _pairs(self, nearest, at_edge):
+        """Each component with itself, and then those that are close to each other, twice, shape (pairs, 2)."""
+        close = KDTree(nearest.T).query_pairs(self._beyond, output_type="ndarray")
+        close = close[~at_edge[close].any(1)]
+        alone = np.arange(len(at_edge))[:, None]
+        return np.concatenate([np.hstack([alone, alone]), close, close[:, ::-1]])
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """A likelihood to second order around components, by changes in units of their doubts.
+
+    Parameters
+    ----------
+    components : `~astro_ddpm_imager.observation.components.Components`
+    doubt : 2D array, shape (n, 6)
+        Of flux, x, y, and the moments xx, xy, yy; 0 of what does not change.
+    pairs : 2D array of int, shape (pairs, 2)
+    informed : 3D array, shape (pairs, 6, 6)
+        What the data know of the changes of one with those of the other.
+    explained : 2D array, shape (n, 6)
+        What each change explains.
+    """
+
+    components: Components
+    doubt: np.ndarray
+    pairs: np.ndarray
+    informed: np.ndarray
+    explained: np.ndarray
+
+    def improved(self, damping=1.0):
+        """Components that explain more: one step of Levenberg and Marquardt (Marquardt 1963, J. SIAM 11, 431).
+
+        Parameters
+        ----------
+        damping : float, optional
+            How much more is doubted that a component changes: steps are shorter, and nearer to the steepest.
+
+        Returns
+        -------
+        `~astro_ddpm_imager.observation.components.Components`
+        """
+        before = self.components
+        flux, x, y, xx, xy, yy = (self._solved(damping) * self.doubt).T
+        covariance = positive(before.covariance + np.stack([xx, xy, xy, yy], axis=1).reshape(-1, 2, 2))
+        return Components(before.x + x, before.y + y, before.flux + flux, covariance)
+
+    def _solved(self, damping):
+        """The changes that explain most; what can change no further is kept, and the rest solved."""
+        explained, matrix = self.explained, self._matrix
+        matrix = matrix + damping * eye_array(explained.size, format="csr")
+        indices = np.arange(explained.size).reshape(explained.shape)
+        kept, change = np.zeros(explained.shape, bool), np.zeros(explained.shape)
+        for _ in range(SOLUTIONS):
+            free, wanted = indices[~kept], change.copy()
+            equations = matrix[free]
+            wanted[~kept] = spsolve(
+                equations[:, free].tocsc(), explained[~kept] - equations @ np.where(kept, change, 0).ravel()
+            )
+            change = self._possible(wanted)
+            too_far = np.abs(change - wanted) > EXACT
+            too_far[:, 3:] = too_far[:, 3:].any(1, keepdims=True)
+            settled = not np.any(too_far & ~kept)
+            kept |= too_far
+            if settled or kept.all():
+                break
         return change
 
-    flux, x, y, xx, xy, yy = (_solved(pairs, informed, explained, possible, damping) * doubt).T
-    covariance = positive(components.covariance + np.stack([xx, xy, xy, yy], axis=1).reshape(-1, 2, 2))
-    return Components(components.x + x, components.y + y, components.flux + flux, covariance)
+    @property
+    def _matrix(self):
+        """What the data know of all changes, sparse."""
+        explained = self.explained
+        indices = np.arange(explained.size).reshape(explained.shape)
+        places = np.broadcast_arrays(indices[self.pairs[:, 0], :, None], indices[self.pairs[:, 1], None])
+        return coo_array((self.informed.ravel(), tuple(p.ravel() for p in places)), shape=[explained.size] * 2).tocsr()
 
-
-def _solved(pairs, informed, explained, possible, damping):
-    """The changes that explain most, in units of their doubts; what can change no further is kept, and the rest solved.
-
-    ``informed`` has for each of the pairs what the data know of the changes of
-    one with those of the other, ``explained`` what each change explains.
-    """
-    indices = np.arange(explained.size).reshape(explained.shape)
-    rows, columns = np.broadcast_arrays(indices[pairs[:, 0], :, None], indices[pairs[:, 1], None])
-    matrix = coo_array((informed.ravel(), (rows.ravel(), columns.ravel())), shape=[explained.size] * 2).tocsr()
-    matrix = matrix + damping * eye_array(explained.size, format="csr")
-    kept, change = np.zeros(explained.shape, bool), np.zeros(explained.shape)
-    for _ in range(SOLUTIONS):
-        free, wanted = indices[~kept], change.copy()
-        equations = matrix[free]
-        wanted[~kept] = spsolve(
-            equations[:, free].tocsc(), explained[~kept] - equations @ np.where(kept, change, 0).ravel()
-        )
-        change = possible(wanted)
-        too_far = np.abs(change - wanted) > EXACT
-        too_far[:, 3:] = too_far[:, 3:].any(1, keepdims=True)
-        settled = not np.any(too_far & ~kept)
-        kept |= too_far
-        if settled or kept.all():
-            break
-    return change
+    def _possible(self, change):
+        """The nearest changes that go no further than the doubts, and leave no component narrower than a point."""
+        change, before = change.clip(-1, 1), self.components.covariance
+        moments = (change * self.doubt)[:, [3, 4, 4, 5]].reshape(-1, 2, 2)
+        moments = (positive(before + moments) - before).reshape(-1, 4)[:, [0, 1, 3]]
+        np.divide(moments, self.doubt[:, 3:], out=change[:, 3:], where=self.doubt[:, 3:] > 0)
+        return change

@@ -2,10 +2,14 @@
 
 import numpy as np
 from scipy.fft import fftfreq, irfft2, rfftfreq
+from scipy.ndimage import distance_transform_edt
 
 from .components import nearest_pixels
 
-__all__ = ["between_pixels", "cut_out", "information", "patches_around", "slopes", "transforms"]
+__all__ = [
+    "between_pixels", "cut_out", "distance_inside", "information", "patch_reach", "patches_around", "slopes",
+    "transforms",
+]  # fmt: skip
 
 REACH_BEAMS = 5.5  # half the side of a patch
 
@@ -28,8 +32,37 @@ def patches_around(gaussians, shape, pixels_per_beam):
     reach : int
         Half of their side.
     """
-    reach = min(round(REACH_BEAMS * pixels_per_beam), (min(shape) - 1) // 2)
-    return np.array(nearest_pixels(gaussians.x, gaussians.y, shape)), reach
+    return np.array(nearest_pixels(gaussians.x, gaussians.y, shape)), patch_reach(shape, pixels_per_beam)
+
+
+def patch_reach(shape, pixels_per_beam):
+    """Half the side of the patches of an image.
+
+    Parameters
+    ----------
+    shape : tuple of int, (ny, nx)
+    pixels_per_beam : float
+
+    Returns
+    -------
+    int
+    """
+    return min(round(REACH_BEAMS * pixels_per_beam), (min(shape) - 1) // 2)
+
+
+def distance_inside(known):
+    """How far pixels of an image are from what is not known of it, which all is beyond its edges.
+
+    Parameters
+    ----------
+    known : 2D array of bool, shape (ny, nx)
+
+    Returns
+    -------
+    2D array, shape (ny, nx)
+        Pixels; 0 where it is not known.
+    """
+    return distance_transform_edt(np.pad(known, 1))[1:-1, 1:-1]
 
 
 def cut_out(image, nearest, reach):

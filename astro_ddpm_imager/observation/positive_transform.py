@@ -233,7 +233,7 @@ class _Shown:
         width = [side / (2 * n) for side, n in zip(sides, image.shape, strict=True)]
         spectrum = gaussian_filter(weights, width, mode="wrap")
         noise = error * np.sqrt(np.count_nonzero(inside) / 2 * spectrum / spectrum.mean())
-        return cls(part, inside, counted, image, more_noise, waves, noise)
+        return cls(part, inside, counted, image, more_noise, waves, noise.astype(np.float32))
 
     def scaled(self, factor):
         """The same image, so many times as large beside the PSF."""

@@ -2,9 +2,8 @@
 
 import numpy as np
 from astropy.stats import mad_std
-from scipy.fft import irfft2, rfft2
 
-__all__ = ["DEEPEST", "UNKNOWN", "measured_sidelobes", "noise_beside", "power_of_doubt", "unknown_sidelobes"]
+__all__ = ["DEEPEST", "UNKNOWN", "measured_sidelobes", "noise_beside", "unknown_sidelobes"]
 
 UNKNOWN = 0.3  # times the noise: sidelobes beyond the PSF image that may be neglected
 BINS, BEAMS = 12, 30  # parts of an image that differ by the sidelobes expected in them, at most, and their least size
@@ -14,24 +13,7 @@ ROUNDS = 16
 SETTLED = 0.99  # of the noise before: falling to no less, it is that of the quiet part
 
 
-def power_of_doubt(doubt, shape):
-    """Transform of the variance of a PSF.
-
-    Parameters
-    ----------
-    doubt : 2D array, shape (2 ny, 2 nx)
-        Its standard deviation, of offset 0 at pixel (ny, nx).
-    shape : tuple of int, (ny, nx)
-
-    Returns
-    -------
-    2D complex array
-        Of offset 0 at pixel (0, 0).
-    """
-    return rfft2(np.roll(doubt**2, shape, (0, 1)))
-
-
-def unknown_sidelobes(gaussians, shape, power):
+def unknown_sidelobes(gaussians, shape, variance):
     """Root mean square of what is not known of the sidelobes of some Gaussians, all together.
 
     Parameters
@@ -39,16 +21,18 @@ def unknown_sidelobes(gaussians, shape, power):
     gaussians : `~astro_ddpm_imager.observation.components.Components`
     shape : tuple of int, (ny, nx)
         Of the image.
-    power : 2D complex array
-        See `power_of_doubt`.
+    variance : 2D array, shape (2 ny, 2 nx)
+        Of the PSF, of offset 0 at pixel (ny, nx).
 
     Returns
     -------
     2D array, shape (ny, nx)
         In the unit of the fluxes.
     """
-    both = [2 * n for n in shape]
-    return np.sqrt(irfft2(rfft2(gaussians.power(shape), s=both) * power, s=both)[: shape[0], : shape[1]].clip(0))
+    (ny, nx), total = shape, np.zeros(shape)
+    for y, x, flux in zip(*gaussians.nearest(shape), gaussians.flux, strict=True):
+        total += flux**2 * variance[ny - y : 2 * ny - y, nx - x : 2 * nx - x]
+    return np.sqrt(total)
 
 
 def noise_beside(residual, expected):

@@ -6,7 +6,7 @@ from astropy.stats import gaussian_fwhm_to_sigma
 from scipy.fft import fftfreq, irfft2, rfft2, rfftfreq
 
 from astro_ddpm_imager.observation.components import Components
-from astro_ddpm_imager.observation.fitting import improve
+from astro_ddpm_imager.observation.fitting import Likelihood
 
 N, PIXELS_PER_BEAM = 64, 2.2
 SIGMA = PIXELS_PER_BEAM * gaussian_fwhm_to_sigma
@@ -39,8 +39,9 @@ def noise(psf, rng):
 
 
 def fit(start, dirty, psf, known=EVERYWHERE, steps=STEPS):
+    likelihood = Likelihood(psf, PIXELS_PER_BEAM, known)
     for _ in range(steps):
-        start = improve(start, np.where(known, dirty - seen(start, psf), 0), psf, PIXELS_PER_BEAM, known)
+        start = likelihood.expand(start, np.where(known, dirty - seen(start, psf), 0)).improved()
     return start
 
 
@@ -112,7 +113,7 @@ def test_beside_what_is_not_known_size_does_not_change_and_place_is_what_the_kno
 
 def test_no_step_goes_further_than_the_doubts(psf):
     start = gaussian(30.0, 30.0, 100.0)
-    found = improve(start, seen(gaussian(32.0, 30.0, 1e6), psf), psf, PIXELS_PER_BEAM, EVERYWHERE)
+    found = Likelihood(psf, PIXELS_PER_BEAM, EVERYWHERE).expand(start, seen(gaussian(32.0, 30.0, 1e6), psf)).improved()
     assert found.flux.item() == pytest.approx(150.0)
     assert found.x.item() == pytest.approx(30.0 + 0.5 * PIXELS_PER_BEAM)
 
@@ -129,9 +130,8 @@ def test_two_closer_than_a_beam_are_told_apart(psf):
 
 def test_damping_makes_steps_shorter(psf):
     start, dirty = gaussian(30.0, 30.0, 100.0), seen(gaussian(30.4, 30.0, 120.0), psf)
-    far, near = (
-        improve(start, dirty - seen(start, psf), psf, PIXELS_PER_BEAM, EVERYWHERE, damping) for damping in (1, 1e5)
-    )
+    expansion = Likelihood(psf, PIXELS_PER_BEAM, EVERYWHERE).expand(start, dirty - seen(start, psf))
+    far, near = (expansion.improved(damping) for damping in (1, 1e5))
     assert 0 < near.x.item() - 30 < 0.5 * (far.x.item() - 30)
     assert 0 < near.flux.item() - 100 < 0.5 * (far.flux.item() - 100)
 
@@ -143,7 +143,8 @@ def test_an_image_may_be_small(psf, side):
     cut = psf[middle, middle]
     truth = Components.points([side / 2 - 0.7, side / 2 + 0.7], [side / 2 - 0.3, side / 2], [500.0, 400.0])
     dirty = seen(truth, psf)[:side, :side]
-    start, known = Components.points(truth.x + 0.2, truth.y, truth.flux), np.ones((side, side), bool)
+    start = Components.points(truth.x + 0.2, truth.y, truth.flux)
+    likelihood = Likelihood(cut, PIXELS_PER_BEAM, np.ones((side, side), bool))
     for _ in range(STEPS):
-        start = improve(start, dirty - seen(start, psf)[:side, :side], cut, PIXELS_PER_BEAM, known)
+        start = likelihood.expand(start, dirty - seen(start, psf)[:side, :side]).improved()
     np.testing.assert_allclose(start.x, truth.x, atol=0.05)
