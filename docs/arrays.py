@@ -3,13 +3,15 @@
 python docs/arrays.py runs/vla runs/meerkat
 
 With --clean a line for CASA's multiscale CLEAN of each folder's images and what PyBDSF finds in them follows (extra
-casa, bdsf).
+casa, bdsf). With --card the scores go into the card of the model, too, from where docs/scores.py takes them.
 """
 
 import argparse
+import json
 import logging
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import astropy.units as u
@@ -19,7 +21,7 @@ from astropy.stats import mad_std
 from astropy.table import QTable
 from tqdm import tqdm
 
-from astro_ddpm_imager import DiffusionImager
+from astro_ddpm_imager import DiffusionImager, load_card
 from astro_ddpm_imager.evaluate import read_folder
 from astro_ddpm_imager.evaluate.fields import true_pixels, true_snr
 from astro_ddpm_imager.evaluate.images import true_brightness, true_sky
@@ -29,6 +31,21 @@ MATCHING = 0.6  # beams, or half of the true major axis where that is more
 DEPTH = 3  # times the noise, where CLEAN ends
 SETTLED = 0.99  # of the noise before: it falls no further
 THRESH_PIX, THRESH_ISL = 5, 3  # PyBDSF's defaults
+KINDS = {
+    "peaks_ellipse": "ALMA, ellipses that peak at 4 to 60 sigma",
+    "peaks_disc": "ALMA, discs, likewise",
+    "peaks_double": "ALMA, double sources, likewise",
+    "peaks_clumps": "ALMA, clumps, likewise",
+    "alma_ellipse": "ALMA, ellipses of 1 to 40 mJy",
+    "alma_disc": "ALMA, discs of 1 to 40 mJy",
+    "alma_double": "ALMA, double sources of 1 to 40 mJy",
+    "alma_clumps": "ALMA, clumps of 1 to 40 mJy",
+    "vla": "VLA B, survey",
+    "vla_gains": "VLA B, gains off by 1%",
+    "meerkat": "MeerKAT, survey",
+    "atca": "ATCA 6A, survey",
+    "sma": "SMA compact",
+}  # folders whose commands are in docs/extended.rst
 
 
 def catalogue_scores(dirty, found, truth, components):
@@ -71,15 +88,29 @@ def image_scores(dirty, sky, residual, components):
     return np.sqrt((error**2).sum() / (truth**2).sum()), image.sum() / total, left.std(), np.abs(left).max()
 
 
-def told(images, catalogues):
+def summary(images, catalogues):
     """Medians of what `image_scores`, and what `catalogue_scores` give of fields."""
     nrmse, flux, rms, peak = np.transpose(images)
     found, parts, false, ratios = zip(*catalogues, strict=True)
-    return (
-        f"image error {np.median(nrmse):.3f}, flux {np.median(flux):.3f}, residual {np.median(rms):.2f}, "
-        f"below 5 sigma in {np.sum(peak < 5)}; found {np.concatenate(found).mean():.2f}, parts {np.mean(parts):.2f}, "
-        f"false {np.mean(false):.2f}, |flux ratio - 1| {np.median(np.abs(np.concatenate(ratios) - 1)):.3f}"
-    )
+    scores = {
+        "image_error": np.median(nrmse),
+        "flux": np.median(flux),
+        "residual": np.median(rms),
+        "below_5_sigma": np.sum(peak < 5),
+        "found": np.concatenate(found).mean(),
+        "parts": np.mean(parts),
+        "false": np.mean(false),
+        "flux_error": np.median(np.abs(np.concatenate(ratios) - 1)),
+    }
+    return {"fields": len(images)} | {name: round(value.item(), 4) for name, value in scores.items()}
+
+
+def into_card(model, name, ours, clean):
+    """Put scores into the card of a model that lies beside it; those of CLEAN stay where they are not measured."""
+    card, path = load_card(model)
+    clean = clean or card.image_scores.get(name, {}).get("clean")
+    scores = card.image_scores | {name: ours | ({"clean": clean} if clean else {})}
+    replace(card, image_scores=scores).write(path.with_suffix(".json"))
 
 
 def cleaned(arguments, dirty, scales):
@@ -146,7 +177,11 @@ def main():
     parser.add_argument(
         "--peaks", type=float, nargs=2, metavar=("LOW", "HIGH"), help="fields with such peaks only, sigma"
     )
+    parser.add_argument("--card", action="store_true", help="put the scores into the card of the model")
     args = parser.parse_args()
+    unknown = [folder.name for folder in args.folders if folder.name not in KINDS]
+    if args.card and unknown:
+        parser.error(f"--card: fields of {unknown} have no name here; there are {list(KINDS)}")
     logging.getLogger("astro_ddpm_imager").setLevel(logging.ERROR)
     imager = DiffusionImager(args.model, seed=1, progress=False)
     for folder in args.folders:
@@ -177,9 +212,13 @@ def main():
                         catalogue_scores(dirty, found, of_truth, of_field),
                     )
                 )
-        print(f"{folder.name}: {len(ours)} fields, {told(*zip(*ours, strict=True))}", flush=True)
-        if by_clean:
-            print(f"    multiscale CLEAN and PyBDSF: {told(*zip(*by_clean, strict=True))}", flush=True)
+        scores = summary(*zip(*ours, strict=True))
+        print(f"{folder.name}: {json.dumps(scores)}", flush=True)
+        clean = summary(*zip(*by_clean, strict=True)) if by_clean else None
+        if clean:
+            print(f"    multiscale CLEAN and PyBDSF: {json.dumps(clean)}", flush=True)
+        if args.card:
+            into_card(args.model, KINDS[folder.name], scores, clean)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ extensions = [
 default_role = "py:obj"
 nitpicky = True
 toc_object_entries_show_parents = "hide"
-exclude_patterns = ["_build", "model_scores.rst", "pybdsf_parameters.rst", "tclean_parameters.rst", "tutorials"]
+exclude_patterns = ["_build", "tutorials"] + [
+    f"{name}.rst" for name in ("image_scores", "model_scores", "pybdsf_parameters", "tclean_parameters")
+]
 
 # Reference
 numpydoc_show_class_members = False  # the templates of automodapi list them

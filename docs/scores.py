@@ -1,4 +1,4 @@
-"""Put the scores of the default model's card into docs/model_scores.rst and the README.
+"""Put the scores of the default model's card into docs/model_scores.rst, docs/image_scores.rst and the README.
 
 python docs/scores.py
 """
@@ -11,8 +11,14 @@ from astro_ddpm_imager import load_card
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 MARKS = ("<!-- made by docs/scores.py -->\n", "<!-- end -->\n")
+IMAGE_MARKS = ("<!-- images, made by docs/scores.py -->\n", "<!-- end of images -->\n")
 JUDGED = "casa_fields"
 ABSENT = "-"
+IMAGE_SCORES = {
+    "image error": ("image_error", ".2f"), "total flux": ("flux", ".2f"), "residual": ("residual", ".2f"),
+    "below 5 sigma in": ("below_5_sigma", "d"), "found": ("found", ".2f"), "parts": ("parts", ".1f"),
+    "false": ("false", ".1f"), "flux error": ("flux_error", ".2f"),
+}  # fmt: skip
 
 
 def number(value, form):
@@ -62,6 +68,31 @@ def by_reliability(card):
     return rows
 
 
+def images(card):
+    """A row for each folder of extended sources or surveys, and one for CLEAN and PyBDSF on the same."""
+    rows = [["fields", "number", *IMAGE_SCORES]]
+    for name, scores in card.image_scores.items():
+        rows.append([name, str(scores["fields"]), *image_columns(scores)])
+        if "clean" in scores:
+            rows.append(["the same, CLEAN and PyBDSF", str(scores["clean"]["fields"]), *image_columns(scores["clean"])])
+    return rows
+
+
+def image_columns(scores):
+    """Those of one finder."""
+    return [format(scores[name], form) for name, form in IMAGE_SCORES.values()]
+
+
+def images_beside(card):
+    """The same for the README, of those fields that CLEAN was measured on, in brackets."""
+    rows = [["fields", "number", *IMAGE_SCORES]]
+    for name, scores in card.image_scores.items():
+        if "clean" in scores:
+            both = zip(image_columns(scores), image_columns(scores["clean"]), strict=True)
+            rows.append([name, str(scores["fields"]), *(f"{ours} ({clean})" for ours, clean in both)])
+    return rows
+
+
 def markdown(rows):
     """A table for the README."""
     head, *body = (f"| {' | '.join(row)} |" for row in rows)
@@ -82,10 +113,13 @@ def main():
     card, _ = load_card("default")
     tables = [overview(card), by_snr(card), by_reliability(card)]
     HERE.joinpath("model_scores.rst").write_text("\n".join(restructured(rows) for rows in tables))
+    HERE.joinpath("image_scores.rst").write_text(restructured(images(card)))
     text = README.read_text()
-    before, rest = text.split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    README.write_text(before + MARKS[0] + "\n" + "\n".join(map(markdown, tables)) + "\n" + MARKS[1] + after)
+    for marks, inside in ((MARKS, tables), (IMAGE_MARKS, [images_beside(card)])):
+        before, rest = text.split(marks[0])
+        after = rest.split(marks[1])[1]
+        text = before + marks[0] + "\n" + "\n".join(map(markdown, inside)) + "\n" + marks[1] + after
+    README.write_text(text)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,10 @@ SCORES = {
     "fields": "%d", "true": "%d", "found": "%d", "purity": "%.2f", "completeness": "%.2f", "f1": "%.3f",
     "flux_within_noise": "%.2f", "flux_bias_uJy": "%+.0f",
 }  # fmt: skip
+IMAGE_SCORES = {
+    "fields": "%d", "image_error": "%.2f", "flux": "%.2f", "residual": "%.2f", "below_5_sigma": "%d", "found": "%.2f",
+    "parts": "%.1f", "false": "%.1f", "flux_error": "%.2f",
+}  # fmt: skip
 
 
 def show_models(args):
@@ -83,8 +87,11 @@ def _at_length(name, card, path):
         **{f"training {key}": f"{value}" for key, value in card.training.items()},
     }
     lines = [name, *_entries(entries)]
-    if card.scores:
-        lines += ["", "  scores, by the fields they were measured on", *_scores(card.scores)]
+    for what, scores, names in (
+        ("scores", card.scores, SCORES), ("scores of images, and CLEAN's", card.image_scores, IMAGE_SCORES)
+    ):  # fmt: skip
+        if scores:
+            lines += ["", f"  {what}, by the fields they were measured on", *_scores(scores, names)]
     return "\n".join(lines)
 
 
@@ -100,12 +107,21 @@ def _entries(entries):
         )  # fmt: skip
 
 
-def _scores(scores):
-    rows = [
-        {"fields of": test, **{name: _number(values.get(name), form) for name, form in SCORES.items()}}
-        for test, values in scores.items()
-    ]
+def _scores(scores, names):
+    rows = [{"fields of": test, **_numbers(values, names)} for test, values in _with_clean(scores)]
     return [f"  {line}" for line in _aligned(Table(rows))]
+
+
+def _with_clean(scores):
+    """Each test set, and below it, where it was measured, CLEAN on the same fields."""
+    for test, values in scores.items():
+        yield test, values
+        if "clean" in values:
+            yield "  CLEAN and PyBDSF", values["clean"]
+
+
+def _numbers(values, names):
+    return {name: _number(values.get(name), form) for name, form in names.items()}
 
 
 def _number(value, form):

@@ -1,5 +1,7 @@
 """The command models: a table, and cards."""
 
+import re
+
 from astro_ddpm_imager import list_models, load_card
 from astro_ddpm_imager.cli import main
 
@@ -17,7 +19,8 @@ def test_a_card_at_length(capsys):
         assert main(["models", *options]) == 0
         printed = capsys.readouterr().out
         card, _ = load_card("default")
-        assert card.sha256 in printed and all(test in printed for test in card.scores)
+        assert card.sha256 in printed and all(test in printed for test in [*card.scores, *card.image_scores])
+        assert re.search(r"VLA B, survey .*\n +CLEAN and PyBDSF  .* 0\.24 ", printed)  # of docs/arrays.py
         assert "independent" in printed
 
 

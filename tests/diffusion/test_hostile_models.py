@@ -50,7 +50,7 @@ BAD = [
     {"steps": 2000}, {"steps": [7]}, {"calibration": 5}, {"calibration__flux_err": "1"},
     {"calibration__reliability__slope": None}, {"calibration__reliability__n_samples": 0},
     {"calibration__purity": [1]}, {"calibration__purity": {"x": 0.5}}, {"calibration__purity": {"0.9": "x"}},
-    {"scores": []}, {"sha256": "short"}, {"sha256": 5}, {"gamma": None}, {"steps": None},
+    {"scores": []}, {"image_scores": 3}, {"sha256": "short"}, {"sha256": 5}, {"gamma": None}, {"steps": None},
 ]  # fmt: skip
 
 

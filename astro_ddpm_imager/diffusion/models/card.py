@@ -71,7 +71,12 @@ class ModelCard:
     calibration : dict
         Of reliabilities and errors, see `~astro_ddpm_imager.evaluate.fit_calibration`; empty if there is none.
     scores : dict
-        Measured quality, by test set.
+        Measured quality of catalogues, by test set.
+    image_scores : dict
+        Measured quality of images and catalogues of extended sources and surveys, by test set: error of the image at
+        the resolution of the beam, total flux over the true, residual over the noise, number of fields where it is
+        below 5 sigma, fraction of the sources above 5 sigma that is found, rows of a field that are parts of extended
+        sources, and that are false, median of ``|flux ratio - 1|``; and ``clean``, the same of CLEAN and PyBDSF.
     sha256 : str
         Checksum of the ONNX file.
     """
@@ -97,12 +102,13 @@ class ModelCard:
     protocol: dict = field(default_factory=dict)
     calibration: dict = field(default_factory=dict)
     scores: dict = field(default_factory=dict)
+    image_scores: dict = field(default_factory=dict)
     sha256: str = ""
 
     @property
     def configuration(self) -> dict:
         """The part that must agree with the metadata of the ONNX file."""
-        beside = {"threshold", "reliability", "steps", "calibration", "scores", "sha256"}
+        beside = {"threshold", "reliability", "steps", "calibration", "scores", "image_scores", "sha256"}
         if not self.protocol:
             beside.add("protocol")
         return {key: value for key, value in asdict(self).items() if key not in beside}

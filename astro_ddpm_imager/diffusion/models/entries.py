@@ -83,6 +83,7 @@ ENTRIES = {
     "reliability": _number(0, 1),
     "steps": _number(1, LARGEST, whole=True),
     "scores": _any_entries,
+    "image_scores": _any_entries,
     "sha256": _checksum,
 }
 CALIBRATION = {
@@ -130,7 +131,7 @@ def _check(content, entries, within):
         raise ValueError(f"{within.rstrip('.') or 'the card'}={content!r:.60}: must be an object with names and values")
     for name, right in entries.items():
         if name not in content:
-            if name in ("scores", "sha256"):
+            if name in ("scores", "image_scores", "sha256"):
                 continue  # of a model that is being made
             raise ValueError(f"{within}{name} is missing")
         if isinstance(right, dict):
