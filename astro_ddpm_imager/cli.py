@@ -7,7 +7,7 @@ import sys
 import traceback
 from contextlib import contextmanager, nullcontext
 from pkgutil import resolve_name
-from threading import current_thread, main_thread
+from threading import Timer, current_thread, main_thread
 
 from .command_line.printing import error_text, flush_streams, logging_to_stderr, open_streams, printable_lines
 from .command_line.settings_file import parse
@@ -15,6 +15,8 @@ from .errors import DirtyImageError, EvaluationError, ModelError, SettingError, 
 from .home import settings_folder
 
 __all__ = ["main"]
+
+LATER = 0.05  # seconds
 
 
 def main(arguments=None):
@@ -54,13 +56,25 @@ def _ended_by(number):
         signal.signal(number, signal.SIG_IGN)  # once is enough, while it is removed
         raise _Terminated
 
+    def raise_later(lost):
+        """While an object is freed, Python lets no exception through: that of a signal comes again, after that."""
+        if not isinstance(lost.exc_value, KeyboardInterrupt):
+            hook(lost)
+            return
+        terminated = isinstance(lost.exc_value, _Terminated)
+        if terminated:
+            signal.signal(number, raise_terminated)
+        Timer(LATER, signal.raise_signal, [number if terminated else signal.SIGINT]).start()
+
     if current_thread() is not main_thread():  # signals are for the main thread
         yield
         return
-    before = signal.signal(number, raise_terminated)
+    before, hook = signal.signal(number, raise_terminated), sys.unraisablehook
+    sys.unraisablehook = raise_later
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         signal.signal(number, before)
 
 

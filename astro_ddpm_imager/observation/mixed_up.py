@@ -81,8 +81,8 @@ def _is_same(one, other):
 def _is_psf_or_pb(image):
     """Whether an image is 1 in its middle, and symmetric about it but for the rounding."""
     middle = tuple(n // 2 for n in image.shape)
-    if not abs(image[middle] - 1) < ONE:
+    if not abs(float(image[middle]) - 1) < ONE:
         return False
     reach = min(middle) // 2
-    inner = np.nan_to_num(image[tuple(slice(m - reach, m + reach + 1) for m in middle)])
+    inner = np.nan_to_num(image[tuple(slice(m - reach, m + reach + 1) for m in middle)]).astype(float)
     return (inner - inner[::-1, ::-1]).std() < EVEN * inner.std()

@@ -181,6 +181,8 @@ def test_resume_takes_nothing_that_is_made_otherwise_for_done(run, capsys, beams
 def test_a_mask_is_not_replaced(run, quick):
     prefix = run()
     mask = shutil.copy(f"{prefix}-dirty.fits", f"{prefix}-model.fits")
+    with fits.open(mask, mode="update") as hdus:
+        hdus[0].data = (hdus[0].data > 0).astype(np.float32)
     with pytest.raises(SettingError, match=r"-model.fits would be replaced by a product, but is read"):
         wsclean.deconvolve(prefix, quick, mask=mask, overwrite=True)
 

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from astro_ddpm_imager.cli import main
 from astro_ddpm_imager.products import writing
 from astro_ddpm_imager.products.folders import START, move_without_replacing, scratch_folder
 from astro_ddpm_imager.whole_files import lock_of
@@ -153,3 +154,20 @@ def test_signals_leave_nothing_behind(tmp_path, demo, number):
     assert process.returncode == 128 + number, "".join(lines) + said
     assert "files written so far are whole, --resume goes on" in said
     assert list(tmp_path.iterdir()) == []
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_comes_while_an_object_is_freed_ends_the_command(monkeypatch, number):
+    """Python lets no exception through there, and says "Exception ignored"."""
+
+    class Freed:
+        def __del__(self):
+            signal.raise_signal(number)
+
+    def command(_):
+        Freed()
+        time.sleep(5)
+
+    monkeypatch.setattr("astro_ddpm_imager.command_line.models.show_models", command)
+    assert main(["models"]) == 128 + number
