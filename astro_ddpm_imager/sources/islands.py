@@ -85,6 +85,8 @@ def wholes(detections, owner, number, n_samples):
     fluxes : 2D array, shape (number, n_samples)
         By the number of the extended source.
     """
+    if not number:
+        return np.zeros(0, int), np.zeros((0, n_samples))
     sample = detections.sample.astype(int)
     island = np.unique(np.stack([sample, detections.island]), axis=1, return_inverse=True)[1].reshape(-1)
     samples, there = _there(owner, sample, number).sum(1), _there(owner, island, number)
@@ -94,15 +96,15 @@ def wholes(detections, owner, number, n_samples):
     often = touched.data > OFTEN * np.maximum(samples[one], samples[other])
     whole = connected(one[often], other[often], number)
 
-    whole = _with_pieces(whole, owner, _islands_of(whole, owner, sample, island)[island])
-    whole = _with_pieces(whole, owner, _counted(detections, owner, whole, sample, island, n_samples))
+    whole = _with_pieces(owner, whole, _islands_of(owner, whole, sample, island)[island])
+    whole = _with_pieces(owner, whole, _counted(detections, owner, whole, sample, island, n_samples))
     of = _counted(detections, owner, whole, sample, island, n_samples)
     fluxes = np.zeros((number, n_samples))
     np.add.at(fluxes, (of[of >= 0], sample[of >= 0]), detections.flux[of >= 0])
     return whole, fluxes
 
 
-def _with_pieces(whole, owner, of):
+def _with_pieces(owner, whole, of):
     """The same, but a source is part of that extended one of which most of its detections are."""
     known = (owner >= 0) & (of >= 0)
     counted = coo_array((np.ones(known.sum()), (whole[owner[known]], of[known])), shape=[len(whole)] * 2)
@@ -112,7 +114,7 @@ def _with_pieces(whole, owner, of):
     return connected(piece[mostly], source[mostly], len(whole))[whole]
 
 
-def _islands_of(whole, owner, sample, island):
+def _islands_of(owner, whole, sample, island):
     """Of each island the source of several components that is there most often, or -1."""
     of = np.where(owner >= 0, whole[owner], -1)
     several = np.bincount(whole, minlength=len(whole)) > 1
@@ -128,7 +130,7 @@ def _counted(detections, owner, whole, sample, island, n_samples):
     of = np.where(owner >= 0, whole[owner], -1)
     certain = _there(of, sample, len(whole)).sum(1) > n_samples / 2
     loose = (of < 0) | ~certain[of]
-    there = _islands_of(whole, owner, sample, island)[island]
+    there = _islands_of(owner, whole, sample, island)[island]
     of = np.where(loose & (there >= 0), there, of)
     for extended in np.flatnonzero(certain & (np.bincount(whole, minlength=len(whole)) > 1)):
         loose = (of < 0) | ~certain[of]

@@ -121,3 +121,7 @@ def test_given_sources_own_what_lies_within_their_size():
     found = samples_with((N, [(0.0, 400, 6)]))
     merged = merge(found, N, RADIUS, seeds_at((0.5, 300, 6)))
     assert merged.fraction.item() == 1 and merged.flux.item() == pytest.approx(400, rel=0.03)
+
+
+def test_what_samples_have_is_nothing_where_no_source_is_given():
+    assert len(merge(samples_with((3, [(0, 3)])), N, RADIUS, Detections.empty())) == 0
