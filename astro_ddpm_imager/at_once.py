@@ -62,8 +62,8 @@ def image_at_once(imager, observation):
     grid = ModelGrid(observation.shape, observation.beam_pixels, per_beam, card.multiple)
     _check_memory(imager.n_samples, grid.shape)
     with set_workers(workers):  # the transforms of a large image with many sources take longer than its samples
-        given = subtract_beyond(observation, grid)
-        observation = measure_artefacts(subtract_bright(given, grid, **card.bright))
+        given = subtract_beyond(observation)
+        observation = measure_artefacts(subtract_bright(given, **card.bright))
     measured = observation
     if card.protocol:
         observation = in_its_units(observation, card.protocol)

@@ -72,7 +72,7 @@ class BrightPart:
         return dirty.see(self.gaussians, self.pixels)
 
 
-def subtract_bright(dirty, grid, brightest, kept):
+def subtract_bright(dirty, brightest, kept):
     """Take the larger part of bright sources out of a dirty image, and measure the noise without them.
 
     A network cannot be exact to one part in a thousand, but a fit can be:
@@ -84,8 +84,6 @@ def subtract_bright(dirty, grid, brightest, kept):
     Parameters
     ----------
     dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
-    grid : `~astro_ddpm_imager.observation.grid.ModelGrid`
-        Pixels for the fit.
     brightest : float
         Sources with a higher peak, in units of the noise, are reduced.
     kept : float
@@ -99,7 +97,7 @@ def subtract_bright(dirty, grid, brightest, kept):
         PSF image matter, the PSF is continued, and what is not known of them
         counts as noise (``noise_ratio``).
     """
-    found = without_outside(fit_bright(dirty, grid))
+    found = without_outside(fit_bright(dirty))
     dirty = found.dirty
     inside = np.isfinite(dirty.data)
     if found.unknown.any():
@@ -128,15 +126,13 @@ def subtract_bright(dirty, grid, brightest, kept):
     return dirty if dirty.bright is None else _checked(dirty, islands, kept)
 
 
-def subtract_beyond(dirty, grid):
+def subtract_beyond(dirty):
     """Take out what sources do to the image that lie where it is blanked for its primary beam.
 
     Parameters
     ----------
     dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
         With ``beyond``, if anything is known there.
-    grid : `~astro_ddpm_imager.observation.grid.ModelGrid`
-        Pixels for the fit.
 
     Returns
     -------
@@ -147,7 +143,7 @@ def subtract_beyond(dirty, grid):
         return replace(dirty, beyond=None)
     inside = np.isfinite(dirty.data)
     whole = replace(dirty, data=np.where(inside, dirty.data, dirty.beyond), beyond=None)
-    found = fit_bright(whole, grid)
+    found = fit_bright(whole)
     outside = found.gaussians.select(~inside[found.gaussians.nearest(dirty.shape)])
     if not len(outside):
         return replace(dirty, beyond=None)

@@ -12,6 +12,7 @@ from scipy.ndimage import maximum_filter
 from .common_sidelobes import with_common_sidelobes
 from .components import Components
 from .fitting import Likelihood
+from .grid import ModelGrid
 from .outside import likely_outside, unseen_sidelobes
 from .patches import distance_inside
 from .positive_transform import Seen
@@ -24,12 +25,15 @@ log = logging.getLogger(__name__)
 
 FITTED = 7.0  # times the noise: peaks that are fitted
 TOGETHER = 0.6  # of the highest peak: those that are fitted with it, and not taken for its sidelobes
+PIXELS_PER_BEAM, MULTIPLE = 3.0, 8  # of the fit: fewer do not hold what the longest baselines see, which parts points
 SEPARATION = 0.7  # beams between components
 WIDE = 0.1  # beams, a standard deviation: Gaussians that can be parted
+POOR = 3.0  # times the noise: Gaussians that leave no more are not parted
 GROUP = 2.0  # beams: of those as near as that to each other one is parted at a time
 BESIDE = 3.0  # beams from a component: what is left there is no sidelobe
 LEAST = 2.0  # twice the logarithm of a likelihood: what explains no more is the last step
 ROUNDS, SWEEPS = 16, 24
+FIRST_DAMPING = 100.0  # halves of one Gaussian lie between several optima, and long steps lead to any of them
 DAMPINGS = 10.0 ** np.arange(4)  # more than before, of a step that explains less
 TURNS = 3  # of fitting sources and PSF, at most
 NOTHING = Components.points([], [], [])
@@ -115,14 +119,12 @@ class Fitted:
         return bool(self.unknown.max() > UNKNOWN * self.rms)
 
 
-def fit_bright(dirty, grid):
+def fit_bright(dirty):
     """Fit Gaussians to all peaks that are certain.
 
     Parameters
     ----------
     dirty : `~astro_ddpm_imager.observation.dirty.DirtyImage`
-    grid : `~astro_ddpm_imager.observation.grid.ModelGrid`
-        Pixels for the fit.
 
     Returns
     -------
@@ -130,12 +132,12 @@ def fit_bright(dirty, grid):
         Where sidelobes beyond the PSF image matter, with a PSF that is continued.
     """
     if dirty.psf is None or _covers(dirty.psf, dirty.shape):
-        return _Fit(dirty, grid, None).result()
+        return _Fit(dirty, None).result()
     ended, doubt = end_psf(dirty.psf, dirty.shape)
-    for found in _Fit(replace(dirty, psf=ended), grid, _of_all(doubt, dirty.shape)).rounds():
+    for found in _Fit(replace(dirty, psf=ended), _of_all(doubt, dirty.shape)).rounds():
         if found.lacks_sidelobes:
             log.info("sidelobes of bright sources matter beyond the PSF image, which is continued")
-            return _fit_continued(dirty, grid)
+            return _fit_continued(dirty)
     return replace(found, dirty=dirty)
 
 
@@ -148,7 +150,7 @@ def _covers(psf, shape):
     return all(n >= 2 * m for n, m in zip(psf.shape, shape, strict=True))
 
 
-def _fit_continued(dirty, grid):
+def _fit_continued(dirty):
     """The same with a PSF that is continued beyond its image, as it and the dirty image tell.
 
     The brighter the sources are, the more the image knows of their sidelobes,
@@ -157,7 +159,7 @@ def _fit_continued(dirty, grid):
     psf, inside = continue_psf(dirty.psf, dirty.shape), np.isfinite(dirty.data)
     doubted = sidelobe_doubt(dirty.psf, dirty.shape)
     doubt = _of_all(doubted, dirty.shape)
-    found = _Fit(replace(dirty, psf=psf), grid, doubt).result()
+    found = _Fit(replace(dirty, psf=psf), doubt).result()
     for _ in range(TURNS):
         if not found.lacks_sidelobes:
             break
@@ -169,7 +171,7 @@ def _fit_continued(dirty, grid):
         share = np.ones(dirty.shape)
         share[inside] = doubt.share[inside] * (np.minimum(now, expected) / np.where(expected, expected, 1))
         doubt = replace(doubt, share=share, taken=taken)
-        better = _Fit(seen, grid, doubt).result(found.gaussians)
+        better = _Fit(seen, doubt).result(found.gaussians)
         if not better.loudness.mean() < found.loudness.mean():
             break
         before, found = found, better
@@ -198,8 +200,11 @@ class _Fit:
     """Gaussians fitted to an image; ``doubt`` is that of the PSF, or None where it is all known."""
 
     dirty: object
-    grid: object
     doubt: Doubt | None
+
+    @cached_property
+    def grid(self):
+        return ModelGrid(self.dirty.shape, self.dirty.beam_pixels, PIXELS_PER_BEAM, MULTIPLE)
 
     @cached_property
     def inside(self):
@@ -262,7 +267,7 @@ class _Fit:
 
     def _improved(self, gaussians):
         """What Gaussians explain that are improved as far as they can be."""
-        found, damping = self._explained(gaussians), 1.0
+        found, damping = self._explained(gaussians), FIRST_DAMPING
         for _ in range(SWEEPS):
             before, (found, damping) = found, self._stepped(found, damping)
             # Wide sources need many, for they grow from points.
@@ -334,7 +339,7 @@ def _parted(found):
     gaussians, beam_pixels = found.gaussians, found.dirty.beam_pixels
     left = maximum_filter(np.abs(found.residual) / found.loudness, 2 * int(beam_pixels) + 1)
     wide = np.linalg.eigvalsh(gaussians.covariance)[:, -1] > (WIDE * beam_pixels) ** 2
-    poor = wide & (left[gaussians.nearest(left.shape)] > DEEPEST)
+    poor = wide & (left[gaussians.nearest(left.shape)] > POOR)
     distance = np.hypot(gaussians.x[:, None] - gaussians.x, gaussians.y[:, None] - gaussians.y)
     brighter = poor & (distance < GROUP * beam_pixels) & (gaussians.flux > gaussians.flux[:, None])
     poor = poor & ~brighter.any(1)

@@ -84,6 +84,7 @@ class Likelihood:
         doubt = self._doubt(components, at_edge)
         spectra, *_ = transforms(components, nearest, self._reach)
         by = slopes(spectra, components.flux[:, None, None] * spectra, self._reach) * doubt[:, :, None]
+        by[:, 3:] = _moments_along(_axes(components)[1]).transpose(0, 2, 1) @ by[:, 3:]
         seen = self._seen(by)
 
         pairs, left = self._pairs(nearest, at_edge), cut_out(residual, nearest, self._reach)
@@ -137,7 +138,8 @@ class Expansion:
     ----------
     components : `~astro_ddpm_imager.observation.components.Components`
     doubt : 2D array, shape (n, 6)
-        Of flux, x, y, and the moments xx, xy, yy; 0 of what does not change.
+        Of flux, x, y, and the moments along the shorter axis, of both axes and along the longer one; 0 of what does not
+        change.
     pairs : 2D array of int, shape (pairs, 2)
     informed : 3D array, shape (pairs, 6, 6)
         What the data know of the changes of one with those of the other.
@@ -163,10 +165,11 @@ class Expansion:
         -------
         `~astro_ddpm_imager.observation.components.Components`
         """
-        before = self.components
-        flux, x, y, xx, xy, yy = (self._solved(damping) * self.doubt).T
-        covariance = positive(before.covariance + np.stack([xx, xy, xy, yy], axis=1).reshape(-1, 2, 2))
-        return Components(before.x + x, before.y + y, before.flux + flux, covariance)
+        before, change = self.components, self._solved(damping) * self.doubt
+        moments = (_moments_along(_axes(before)[1]) @ change[:, 3:, None])[:, [0, 1, 1, 2]].reshape(-1, 2, 2)
+        # Turned, an ellipse that is as narrow as a point is as narrow again.
+        covariance = positive(before.covariance + moments)
+        return Components(before.x + change[:, 1], before.y + change[:, 2], before.flux + change[:, 0], covariance)
 
     def _solved(self, damping):
         """The changes that explain most; what can change no further is kept, and the rest solved."""
@@ -182,7 +185,6 @@ class Expansion:
             )
             change = self._possible(wanted)
             too_far = np.abs(change - wanted) > EXACT
-            too_far[:, 3:] = too_far[:, 3:].any(1, keepdims=True)
             settled = not np.any(too_far & ~kept)
             kept |= too_far
             if settled or kept.all():
@@ -198,9 +200,26 @@ class Expansion:
         return coo_array((self.informed.ravel(), tuple(p.ravel() for p in places)), shape=[explained.size] * 2).tocsr()
 
     def _possible(self, change):
-        """The nearest changes that go no further than the doubts, and leave no component narrower than a point."""
-        change, before = change.clip(-1, 1), self.components.covariance
-        moments = (change * self.doubt)[:, [3, 4, 4, 5]].reshape(-1, 2, 2)
-        moments = (positive(before + moments) - before).reshape(-1, 4)[:, [0, 1, 3]]
+        """The nearest changes that go no further than the doubts, and leave no component narrower than a point.
+
+        Each axis may shrink to nothing; and axes turn, by an eighth of a turn at most, even if one of them is nothing.
+        """
+        change, before = change.clip(-1, 1), _axes(self.components)[0].clip(0)
+        after = (before + (change * self.doubt)[:, [3, 5]]).clip(0)
+        most = np.maximum(np.sqrt(after.prod(1)), np.abs(after[:, 1] - after[:, 0]) / 2)
+        across = (change * self.doubt)[:, 4].clip(-most, most)
+        moments = np.stack([after[:, 0] - before[:, 0], across, after[:, 1] - before[:, 1]], axis=1)
         np.divide(moments, self.doubt[:, 3:], out=change[:, 3:], where=self.doubt[:, 3:] > 0)
         return change
+
+
+def _axes(components):
+    """Variances along the axes of components, the shorter one first, and the axes."""
+    return np.linalg.eigh(components.covariance)
+
+
+def _moments_along(axes):
+    """What moments along axes are along x and y: of xx, xy and yy, by those of the first, of both and of the second."""
+    (x0, x1), (y0, y1) = axes.transpose(1, 2, 0)
+    rows = [[x0**2, 2 * x0 * x1, x1**2], [x0 * y0, x0 * y1 + x1 * y0, x1 * y1], [y0**2, 2 * y0 * y1, y1**2]]
+    return np.array(rows).transpose(2, 0, 1)

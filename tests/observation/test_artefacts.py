@@ -8,7 +8,6 @@ from astropy.nddata import CCDData
 from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.observation.artefacts import measure_artefacts
 from astro_ddpm_imager.observation.bright import subtract_bright
-from astro_ddpm_imager.observation.grid import ModelGrid
 from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.simulate import Observation, Sources, read_array
 
@@ -46,8 +45,7 @@ def field(seen, seed, phases=0.0, amplitudes=0.0, snr=(200, 500), faint=6):
 
 def measured(inputs):
     dirty = prepare(**inputs)
-    grid = ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8)
-    return measure_artefacts(subtract_bright(dirty, grid, 30, 15))
+    return measure_artefacts(subtract_bright(dirty, 30, 15))
 
 
 @pytest.mark.parametrize("phases", [8, 15, 30])

@@ -9,7 +9,6 @@ from scipy.ndimage import gaussian_filter
 
 from astro_ddpm_imager import DirtyImageError, read_image
 from astro_ddpm_imager.observation.bright import subtract_bright
-from astro_ddpm_imager.observation.grid import ModelGrid
 from astro_ddpm_imager.observation.preparation import prepare
 
 from ..conftest import gaussian_psf, make_wcs, write_image
@@ -239,7 +238,7 @@ def test_bright_sources_that_the_psf_image_does_not_join(noise_image, caplog):
     image, psf = noise_image(), seen(48)
     image.data += 200 * prepare(image).rms * (seen(8) + seen(88))
     dirty = prepare(image, psf=psf)
-    after = subtract_bright(dirty, ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8), brightest=30, kept=15)
+    after = subtract_bright(dirty, brightest=30, kept=15)
     assert np.isfinite(after.data).all()
     assert np.min(after.noise_ratio) >= 1 and np.max(after.noise_ratio) > 1.5
     assert "give a PSF image twice as wide" in caplog.text

@@ -12,7 +12,6 @@ from astropy.stats import gaussian_fwhm_to_sigma, mad_std
 from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.observation.bright import subtract_beyond, subtract_bright
 from astro_ddpm_imager.observation.bright_fit import fit_bright
-from astro_ddpm_imager.observation.grid import ModelGrid
 from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.simulate import Observation, Sources, read_array
 
@@ -23,7 +22,7 @@ MIDDLE = np.s_[64:192, 64:192]
 
 def subtracted(dirty):
     """All but 15 of what is above 30 times the noise."""
-    return subtract_bright(dirty, ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8), 30, 15)
+    return subtract_bright(dirty, 30, 15)
 
 
 @dataclass(frozen=True)
@@ -134,12 +133,15 @@ def test_a_psf_image_may_have_another_size(one_bright, shape):
     assert 14 < np.nanmax(after.reduced / after.loudness) < 40
 
 
-@pytest.mark.parametrize("apart, fluxes", [(0.5, [5000, 1500]), (0.65, [300, 300]), (0.7, [700, 1000, 500])])
+@pytest.mark.parametrize("apart, fluxes", [
+    (0.5, [5000, 1500]), (0.65, [300, 300]), (0.7, [700, 1000, 500]), (0.54, [1182, 1885, 1703, 1684]),
+    (0.57, [2107, 4585, 2109, 2733]),
+])  # fmt: skip
 def test_points_within_a_beam_leave_the_noise(apart, fluxes):
     """In a row, ``apart`` beams; one Gaussian for them leaves tens of times the noise, which its sidelobes hide."""
     row = 5 * apart * (np.arange(len(fluxes)) - (len(fluxes) - 1) / 2)
     seen = Seen(128, 5, 128, 64.2 + 0.6 * row, 63.7 + 0.8 * row, np.array(fluxes, float))
-    fit = fit_bright(prepare(**seen.inputs), ModelGrid((128, 128), 5, 2.2, 8))
+    fit = fit_bright(prepare(**seen.inputs))
     assert fit.rms == pytest.approx(seen.noise, rel=0.06)
     assert np.abs(fit.residual[fit.near_sources]).max() < 5.5 * seen.noise
     assert np.sum(fit.gaussians.flux) == pytest.approx(NOISE * sum(fluxes), rel=0.005)
@@ -317,7 +319,7 @@ def beyond_the_limit(request):
 
 def test_sources_below_the_limit_of_the_primary_beam_leave_no_sidelobes(beyond_the_limit):
     before = prepare(**beyond_the_limit, pblimit=0.2)
-    after = subtract_beyond(before, ModelGrid(before.shape, before.beam_pixels, 2.2, 8))
+    after = subtract_beyond(before)
     assert before.rms > 1.1 * NOISE
     inside = np.isfinite(after.data)
     np.testing.assert_array_equal(inside, np.isfinite(before.data))

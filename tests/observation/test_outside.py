@@ -11,7 +11,6 @@ from astropy.stats import mad_std
 from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.observation.bright import subtract_bright
 from astro_ddpm_imager.observation.components import Components
-from astro_ddpm_imager.observation.grid import ModelGrid
 from astro_ddpm_imager.observation.outside import likely_outside, unseen_sidelobes
 from astro_ddpm_imager.observation.preparation import prepare
 from astro_ddpm_imager.simulate import Observation, Sources, read_array
@@ -53,7 +52,7 @@ def beyond(where, pixels, blank=0):
 
 def subtracted(inputs):
     dirty = prepare(**inputs)
-    return subtract_bright(dirty, ModelGrid(dirty.shape, dirty.beam_pixels, 2.2, 8), 30, 15)
+    return subtract_bright(dirty, 30, 15)
 
 
 def noise_of(inputs):
