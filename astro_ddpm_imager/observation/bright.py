@@ -11,7 +11,7 @@ from .bright_fit import FITTED, fit_bright
 from .clean import clean
 from .components import Components
 from .outside import without_outside
-from .unknown_sidelobes import measured_sidelobes, noise_beside
+from .unknown_sidelobes import measured_sidelobes, noise_beside, unknown_sidelobes
 
 __all__ = ["SMOOTHING", "BrightPart", "bright_sky", "subtract_beyond", "subtract_bright"]
 
@@ -25,6 +25,7 @@ COMPONENTS_PER_BEAM = 20
 WORK = 5e10  # components times pixels, at most: a minute
 EDGE = 0.01  # of its peak: where an island of components ends
 EDGE_NOISE = 3.0  # but not below this many times the noise
+LEAST_LEFT = 0.5  # of the noise's variance, by a fit
 LOUD = 1.5  # times the noise: sidelobes and noise that are worth a warning
 MOST_LEFT = 2.5  # times what should be left of a bright source
 SMOOTHING = 0.25  # beams, a standard deviation: what components are smoothed with to be measured
@@ -118,6 +119,7 @@ def subtract_bright(dirty, brightest, kept):
             np.nanmax(dirty.data) / found.rms, ratio.max(), LOUD, 100 * loud.mean(),
         )  # fmt: skip
     cleaned, rms = _clean_deeper(dirty, found.residual, found.rms, found.unknown)
+    rms /= np.sqrt(_left_of_noise(dirty, found.gaussians))
     part = BrightPart(found.gaussians, cleaned)
     seen = dirty.convolve_beam(part.image) / rms
     dirty = replace(dirty, rms=rms, noise_ratio=np.hypot(rms, found.unknown) / rms)
@@ -151,6 +153,17 @@ def subtract_beyond(dirty):
     data = dirty.data - replace(dirty, psf=found.dirty.psf).see(outside)
     unknown = dirty.unknown if found.doubt is None else found.doubt.of(outside)
     return replace(dirty, data=data, unknown=unknown, beyond=None)
+
+
+def _left_of_noise(dirty, gaussians):
+    """Share of the noise's variance in the image that a fit of Gaussians leaves: each flux takes that of one number.
+
+    Where it has taken it, the PSF says, in units of the noise: of noise n that has the PSF for its covariance, a point
+    takes n(0) P (`~astro_ddpm_imager.observation.fitting.Likelihood`).
+    """
+    ones = replace(gaussians, flux=np.ones(len(gaussians)))
+    taken = unknown_sidelobes(ones, dirty.shape, dirty.covering_psf**2) ** 2
+    return max(LEAST_LEFT, 1 - taken[np.isfinite(dirty.data)].mean())
 
 
 def _clean_deeper(dirty, residual, rms, unknown):
