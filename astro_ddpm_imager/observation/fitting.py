@@ -93,9 +93,8 @@ class Likelihood:
         explained = (by @ left)[:, :, 0]
         if at_edge.any():
             # Least squares of what is known, each value of which tells as much as its noise is not that of others.
-            inside = self._cut(seen[at_edge], (0, 0)) * cut_out(self.known, nearest[:, at_edge], self._reach).transpose(
-                0, 2, 1
-            )
+            known = cut_out(self.known, nearest[:, at_edge], self._reach).transpose(0, 2, 1)
+            inside = self._cut(seen[at_edge], (0, 0)) * known
             alone = np.sum(self.psf**2)
             informed[: len(components)][at_edge] = inside @ inside.transpose(0, 2, 1) / alone
             explained[at_edge] = (inside @ left[at_edge])[:, :, 0] / alone
@@ -105,10 +104,8 @@ class Likelihood:
         """Standard deviations of the changes of components, shape (n, 6)."""
         variance = (gaussian_fwhm_to_sigma * self.pixels_per_beam) ** 2
         size = (np.trace(components.covariance, axis1=1, axis2=2) / (2 * variance)).clip(1)
-        position, moment = (
-            POSITION_DOUBT * self.pixels_per_beam * np.sqrt(size),
-            MOMENT_DOUBT * variance * size * ~at_edge,
-        )
+        position = POSITION_DOUBT * self.pixels_per_beam * np.sqrt(size)
+        moment = MOMENT_DOUBT * variance * size * ~at_edge
         return np.stack([FLUX_DOUBT * components.flux, position, position, *[moment] * 3], axis=1)
 
     def _seen(self, by):

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 JY_PER_BEAM = u.Jy / u.beam
 SURFACE = (u.K, u.Jy / u.sr)  # of which the beam makes Jy/beam
-BRIGHTNESS = (JY_PER_BEAM, u.Jy / u.pix, *SURFACE)
+BRIGHTNESS = (JY_PER_BEAM, u.Jy / u.pix, u.Jy, *SURFACE)  # Jy is what some headers say for Jy/beam
 MULTIPLES = (1e-9, 1e-6, 1e-3, 1.0, 1e3, 1e6)  # of Jy/beam, in which images are
 CAPITALS = {"HZ": u.Hz, "KHZ": u.kHz, "MHZ": u.MHz, "GHZ": u.GHz, "M/S": u.m / u.s, "KM/S": u.km / u.s}  # of axes
 PREFIXES = {"milli": "m", "micro": "u", "nano": "n", "\u00b5": "u", "\u03bc": "u", "?": "u", "??": "u"}

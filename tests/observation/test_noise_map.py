@@ -106,14 +106,17 @@ def test_a_map_in_another_unit_is_a_weight(unit):
 
 
 @pytest.mark.parametrize(
-    "unit", ["Jy/beam", "JY/BEAM", "mJy/beam", "uJy beam-1", "JY/BM", "Jy/bm", "K", "mK", "MJy/sr", "JY/SR", "Jy/pixel"]
+    "unit",
+    ["Jy/beam", "JY/BEAM", "mJy/beam", "uJy beam-1", "JY/BM", "Jy/bm", "K", "mK", "MJy/sr", "JY/SR", "Jy/pixel", "Jy"],
 )
 def test_a_map_of_brightness_is_the_noise(unit):
     image = a_plane(np.array([[4.0, 1.0]]), u.one, BUNIT=unit)
     np.testing.assert_array_equal(noise_of(image), [[4, 1]])
 
 
-@pytest.mark.parametrize("unit", ["Jy2 beam-2", "(Jy/beam)^2", "(MJY/BEAM)**2", "mJy^2/beam^2", "K2", "(Jy/sr)^2"])
+@pytest.mark.parametrize(
+    "unit", ["Jy2 beam-2", "(Jy/beam)^2", "(MJY/BEAM)**2", "mJy^2/beam^2", "K2", "(Jy/sr)^2", "Jy2"]
+)
 def test_a_map_in_the_square_of_that_is_the_variance(unit):
     """Which was taken for a weight, so that the noise was lowest where it is highest."""
     variance = np.array([[4.0, 1.0], [0.0, np.nan]])
@@ -124,7 +127,7 @@ def test_a_map_in_the_square_of_that_is_the_variance(unit):
 RIGHT = {"Jy/beam": 1, "": -2}  # powers of the noise, by unit
 
 
-@pytest.mark.parametrize("unit, power", [("Jy/beam", 1), ("", -2), ("Jy/beam", -2), ("", 1), ("Jy", 1), ("", 0)])
+@pytest.mark.parametrize("unit, power", [("Jy/beam", 1), ("", -2), ("Jy/beam", -2), ("", 1), ("odd", 1), ("", 0)])
 @pytest.mark.parametrize("tiles", [False, True])
 def test_a_weight_that_is_called_noise_and_noise_that_is_called_a_weight(tmp_path, caplog, unit, power, tiles):
     caplog.set_level("INFO")
