@@ -3,8 +3,8 @@
 python benchmarks/speed.py ../shared/casa_fields --casa python3
 
 FOLDER has MeasurementSets in ms/, as it is for docs/performance.py; without it nothing starts from visibilities. What
-is not installed is left out, which the page says. It takes some five minutes on two idle cores; --smoke, which only
-shows that all of it runs, one.
+is not installed is left out, which the page says, and so is a GPU where ONNX Runtime finds none. It takes some five
+minutes on two idle cores; --smoke, which only shows that all of it runs, one.
 """
 
 import argparse
@@ -18,14 +18,16 @@ import sys
 import tarfile
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from astropy.table import QTable
 
-from astro_ddpm_imager import __version__, read_image
+from astro_ddpm_imager import DiffusionImager, ModelError, __version__, read_image
 from astro_ddpm_imager.evaluate.finders import DEPTH, DRIVER, ITERATIONS, THRESH_ISL, THRESH_PIX
 from astro_ddpm_imager.simulate.casa import CONFIGURATION
 
@@ -75,9 +77,9 @@ def simulated(work, size, fields):
     return folder
 
 
-def image(folder, fields, *options):
+def image(folder, fields, *options, first=0):
     """The command that images fields of a folder."""
-    files = sorted(folder.glob("*.dirty.fits"))[:fields]
+    files = sorted(folder.glob("*.dirty.fits"))[first : first + fields]
     companions = ["--psf", folder / "psf.fits", "--pb", folder / "pb.fits"]
     return [*OURS, "image", *files, *companions, "--seed", "1", "--quiet", "--output-dir", "out", *options]
 
@@ -203,6 +205,42 @@ def workers(work, numbers, fields):
     return rows
 
 
+def on_gpu(work, numbers, each):
+    """Seconds for fields that processes share, which share a GPU, and on the CPU; how far catalogues differ."""
+    try:
+        DiffusionImager(device="cuda")
+    except ModelError:
+        return []
+    folder, rows = simulated(work, 512, max(numbers) * each), []
+    for number in numbers:
+        row, found = {"processes": number, "fields": number * each}, []
+        for device in ("cuda", "cpu"):
+            options = ["--device", device, "--threads", max(1, cores() // number)]
+            commands = [image(folder, each, *options, first=k * each) for k in range(number)]
+            with tempfile.TemporaryDirectory() as out, ThreadPoolExecutor(number) as executor:
+                places = [Path(out) / str(k) for k in range(number)]
+                for place in places:
+                    place.mkdir()
+                began = time.perf_counter()
+                list(executor.map(timed, [[command] for command in commands], places))
+                row[device] = time.perf_counter() - began
+                found.append([QTable.read(path) for path in sorted(Path(out).glob("*/out/*.catalog.ecsv"))])
+        rows.append(row | differences(*found))
+    return rows
+
+
+def differences(one, other):
+    """Rows of catalogues that are not in both, and the largest difference of a flux, in errors."""
+    lonely, farthest = 0, 0.0
+    for first, second in zip(one, other, strict=True):
+        (x, y), (other_x, other_y) = ([np.array(catalog[axis]) for axis in "xy"] for catalog in (first, second))
+        i, j = np.nonzero(np.hypot(x[:, None] - other_x, y[:, None] - other_y) < 1)
+        lonely += len(first) + len(second) - 2 * len(i)
+        apart = np.abs(first["flux"][i] - second["flux"][j]) / second["flux_err"][j]
+        farthest = max(farthest, float(np.max(apart, initial=0)))
+    return {"lonely": lonely, "farthest": farthest}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER")
@@ -214,6 +252,7 @@ def main():
     many, sizes, channels, numbers = (
         (2, (128, 256), (2,), (1,)) if args.smoke else (10, (256, 512, 1024, 2048), (2, 8, 16), (1, 2))
     )
+    sharing = [number for number in (1, 2, 4, 8, 16) if number <= cores()]
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="speed") as work:
         work = Path(work)
@@ -233,6 +272,7 @@ def main():
                 {"channels": number} | measured([cube(work, number)], args.repeat) for number in channels
             ],
             "workers": workers(work, numbers, many) if find_spec("distributed") else [],
+            "gpu": on_gpu(work, sharing, many),
         }  # fmt: skip
     found["minutes"] = (time.perf_counter() - began) / 60
     args.output.write_text(json.dumps(found, indent=1) + "\n")

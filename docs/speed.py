@@ -66,6 +66,14 @@ Dask workers of one thread each, on this machine (:doc:`clusters`), beside one c
 cluster costs is the difference; on this machine workers and threads share the same cores.
 
 {workers}
+
+On a GPU
+--------
+
+Processes side by side, each with a share of the fields, on one GPU, and likewise on the CPU, start and end included;
+rows of the catalogues that only one of both has, and the largest difference of a flux, in its errors.
+
+{gpu}
 """
 
 
@@ -88,6 +96,7 @@ def page(found):
     workers = [
         row | {"each": row["wall"] / row["fields"], "alone": row["here"] / row["fields"]} for row in found["workers"]
     ]
+    gpu = [row | {f"{name}_each": row["fields"] / row[name] for name in ("cuda", "cpu")} for row in found["gpu"]]
     missing = f"Not installed, and so left out: {', '.join(found['missing'])}.\n\n" if found["missing"] else ""
     resources = {"cpu": ("CPU, s", ".1f"), "megabytes": ("most memory, MB", ".0f")}
     return PAGE.format(
@@ -114,6 +123,12 @@ def page(found):
             {"workers": ("workers", "d"), "each": ("a field, s", ".2f"),
              "alone": ("as many threads, without a cluster, s", ".2f")},
         ),
+        gpu=table(
+            gpu,
+            {"processes": ("processes", "d"), "cuda_each": ("fields a second", ".2f"),
+             "cpu_each": ("on the CPU", ".2f"), "lonely": ("rows of one", "d"),
+             "farthest": ("largest difference", ".3f")},
+        ) if gpu else "Not measured: ONNX Runtime found no GPU.",
     )  # fmt: skip
 
 
