@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from astropy.stats import mad_std
+from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.ndimage import label
 
 from .components import nearest_pixels
@@ -64,7 +65,9 @@ def measure_artefacts(dirty):
     the sky. So the correlation of an image, all but the bright sources, with
     its mirror image is the share of artefacts in its variance, and minus that
     for errors of phases; without errors it is 0 within a standard deviation
-    that follows from the number of beams.
+    that follows from the number of beams, or from how much the image is like
+    its mirror image about all other places, if that is more: a disc and its
+    bowl are.
 
     Fluxes go with the artefacts: phases of antennas with errors of variance v
     lower visibilities by exp(-v), and make artefacts of 2 v times the variance
@@ -87,6 +90,7 @@ def measure_artefacts(dirty):
     usable = np.isfinite(residual) & (islands == 0)
     noise = float(mad_std(residual[np.isfinite(residual)]))
     clipped = np.where(usable, residual.clip(-CLIPPED * noise, CLIPPED * noise), 0)
+    by_chance = None
     variance, made, sidelobes, strongest = np.zeros(dirty.shape), 0.0, 0.0, (0.0, None)
     for height, y, x, own in sources[:MOST_SOURCES]:
         distance = np.hypot(*np.ogrid[-y : dirty.shape[0] - y - 0.5, -x : dirty.shape[1] - x - 0.5]) / dirty.beam_pixels
@@ -96,6 +100,9 @@ def measure_artefacts(dirty):
         power = abs(correlation) * np.mean(clipped[far] ** 2) if far.any() else 0.0
         # The sky may be symmetric as well, but it is positive; and what CLEAN leaves has the shape of the sidelobes.
         symmetric = both_low > SIGNIFICANT and power > CLEAN_LEFT**2 * seen_there > 0
+        if abs(significance) > SIGNIFICANT:
+            by_chance = by_chance or _symmetry_anywhere(clipped, usable, dirty.beam_area)
+            significance /= by_chance
         if significance > -SIGNIFICANT and not (significance > SIGNIFICANT and symmetric):
             continue
         variance += abs(correlation) * _in_rings(residual, usable | (distance < NEAREST_BEAMS), distance)
@@ -163,6 +170,17 @@ def _symmetry(image, chosen, centre, beam_area, low):
     by_chance = pairs * np.mean(one < low) ** 2
     both_low = pairs * np.mean((one < low) & (other < low)) - by_chance
     return correlation, correlation * np.sqrt(pairs), both_low / np.sqrt(max(by_chance, 1))
+
+
+def _symmetry_anywhere(image, chosen, beam_area):
+    """Standard deviation of the significance of `_symmetry` about all places of an image, at least 1."""
+    shape = [next_fast_len(2 * n, real=True) for n in image.shape]
+    about, power, number = (rfft2(values, s=shape) for values in (image, image**2, chosen.astype(float)))
+    products, squares, both = (irfft2(values, s=shape) for values in (about**2, power * number, number**2))
+    pairs = both / beam_area / 2
+    enough = pairs > FEWEST_BEAMS
+    significance = products[enough] / squares[enough] * np.sqrt(pairs[enough])
+    return max(1.0, float(mad_std(significance)))
 
 
 def _in_rings(residual, chosen, distance):

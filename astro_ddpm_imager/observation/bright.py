@@ -124,7 +124,7 @@ def subtract_bright(dirty, brightest, kept):
     seen = dirty.convolve_beam(part.image) / rms
     dirty = replace(dirty, rms=rms, noise_ratio=np.hypot(rms, found.unknown) / rms)
     islands = label(seen > EDGE_NOISE)[0]
-    dirty = replace(dirty, bright=_largest_part(part, seen, islands, brightest, kept))
+    dirty = replace(dirty, bright=_largest_part(part, seen, islands, dirty.noise_ratio, brightest, kept))
     return dirty if dirty.bright is None else _checked(dirty, islands, kept)
 
 
@@ -183,16 +183,18 @@ def _clean_deeper(dirty, residual, rms, unknown):
     return components, rms
 
 
-def _largest_part(part, seen, islands, brightest, kept):
-    """Of each source that is too bright all but ``kept`` times the noise."""
+def _largest_part(part, seen, islands, noise_ratio, brightest, kept):
+    """Of each source that is too bright all but ``kept`` times the noise, and less beneath unknown sidelobes."""
     if not seen.max() > brightest:
         return None
     factors, left, numbers = np.zeros(seen.shape), np.zeros(seen.shape), np.arange(1, islands.max() + 1)
     for island, peak in zip(numbers, np.atleast_1d(maximum(seen, islands, numbers)), strict=True):
         if peak > brightest:
             own = (islands == island) & (seen > max(EDGE * peak, DEPTH))
-            factors[own], left[own] = 1 - kept / peak, kept / (peak - kept)
-            log.info("a source of %.0f times the noise: all but %.0f of it is subtracted", peak, kept)
+            # The model, to which these are noise, would take for them what it is shown of the source.
+            shown = kept / noise_ratio[own].max()
+            factors[own], left[own] = 1 - shown / peak, shown / (peak - shown)
+            log.info("a source of %.0f times the noise: all but %.0f of it is subtracted", peak, shown)
     return replace(part.scaled(factors), left=left) if factors.any() else None
 
 

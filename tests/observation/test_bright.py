@@ -172,6 +172,19 @@ def test_unknown_sidelobes_of_sources_outside_count_as_noise(caplog):
     assert not caplog.text  # the whole image is told of it
 
 
+def test_of_a_source_beneath_unknown_sidelobes_less_is_shown():
+    """Fifteen times the noise were no more than noise there: samples lacked them, and the flux was as much too low."""
+    seen = Seen(160, 4.2, 150, np.array([40.0, 120.0]), np.array([80.0, 80.0]), np.array([80.0, 80.0]))
+    dirty, right = prepare(**seen.inputs), np.arange(160) >= 80
+    sidelobes = seen.observation.image(seen.observation.noise(4 * NOISE, np.random.default_rng(5)))
+    unknown = np.broadcast_to(4 * NOISE * right, dirty.shape)
+    after = subtracted(replace(dirty, data=dirty.data + sidelobes * right, unknown=unknown))
+    shown = 80 * after.bright.left[80, [40, 120]] / (1 + after.bright.left[80, [40, 120]]) * NOISE / after.rms
+    assert shown[0] == pytest.approx(15, rel=0.2)
+    assert shown[1] * after.noise_ratio[80, 120] == pytest.approx(15, rel=0.3)
+    assert after.noise_ratio[80, 120] > 2
+
+
 @pytest.fixture(scope="module")
 def snapshot():
     """A source of 800 times the noise in a corner, seen by the VLA for an hour, and one of 25 far from it."""
