@@ -75,6 +75,8 @@ def read_image(
         The file is neither, is cut off, damaged, too large or holds no image;
         a plane has to be chosen; the unit is missing or unknown; there is no
         celestial WCS, or one that astropy cannot use.
+    TypeError
+        ``path`` is none of these; an image in memory needs no reading.
     """
     name = called(path) if name is None else name
     with opened_image(path, channel, name, max_pixels) as (data, wcs, header):

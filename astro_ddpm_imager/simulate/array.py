@@ -190,7 +190,7 @@ def read_array(name: str | PathLike[str], location: EarthLocation | None = None)
     PermissionError
         It may not be read.
     """
-    path = SHIPPED / f"{name}.cfg" if str(name) in list_arrays() else expanded(name, SimulationError)
+    path = SHIPPED / f"{name}.cfg" if str(name) in list_arrays() else expanded(name, SimulationError, "name")
     if not path.is_file():
         raise SimulationError(
             f"array={str(name)!r}: there is no such file, and no such array in the package; "
