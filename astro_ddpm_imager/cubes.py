@@ -61,7 +61,7 @@ class Channel:
     said: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CubeResult:
     """What comes of a cube; its images are on disk.
 

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 OF_CATALOG = ("source_id", "ra", "dec", "snr", "reliability", "x", "y", "major", "minor", "pa", "flags")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class JointResult:
     """What comes of the channels of a cube together.
 

@@ -53,7 +53,7 @@ FURTHEST = 1.5  # sides of an image from its middle: where its nearest true sour
 COLUMNS = ("ra", "dec", "ra_err", "dec_err", "flux", "flux_err", "snr", "reliability")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """What was found in the fields of a folder, and what is there.
 

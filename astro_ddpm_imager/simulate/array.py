@@ -31,7 +31,7 @@ MIN_ELEVATION = 10 * u.deg
 EARTH = (6.3e6, 6.4e6)  # radii that hold all of its surface, m
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Array:
     """The antennas of an interferometer.
 
