@@ -7,7 +7,7 @@ import numpy as np
 __all__ = ["Columns"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Columns:
     """Base of dataclasses whose fields are arrays of the same length."""
 

@@ -30,7 +30,9 @@ from .products.summary import html_table
 from .products.writing import IMAGES, check_not_read, checked_prefix
 from .progress import hidden
 
-__all__ = ["BLANK", "CubeResult", "image_channel", "image_cube", "open_images", "pieces_of", "prepared"]
+__all__ = [
+    "BLANK", "CubeResult", "check_imager", "image_channel", "image_cube", "open_images", "pieces_of", "prepared",
+]  # fmt: skip
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +61,7 @@ class Channel:
     said: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CubeResult:
     """What comes of a cube; its images are on disk.
 
@@ -104,6 +106,21 @@ class CubeResult:
             "products": ", ".join(path.name for path in self.paths),
         }
         return html_table("CubeResult", rows)
+
+
+def check_imager(imager):
+    """Fail if what should reconstruct the channels is no imager, such as a cube in its place.
+
+    Parameters
+    ----------
+    imager : `~astro_ddpm_imager.DiffusionImager`
+
+    Raises
+    ------
+    TypeError
+    """
+    if not isinstance(imager, DiffusionImager):
+        raise TypeError(f"imager: expected a DiffusionImager, got {type(imager).__name__}; the cube comes after it")
 
 
 def image_cube(
@@ -178,6 +195,7 @@ def image_cube(
     >>> result = image_cube(DiffusionImager(), "cube.fits", "cube", psf="psf.fits")  # doctest: +SKIP
     >>> result.catalog["channel", "frequency", "flux"]  # doctest: +SKIP
     """
+    check_imager(imager)
     prefix = checked_prefix(prefix)
     beam = checked_beam(beam, "beam:")
     images, chosen = open_images(dirty, psf, pb, mask, channels, stokes)

@@ -4,24 +4,44 @@ import logging
 import os
 import tempfile
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 
 from .errors import SettingError
 
-__all__ = ["expanded", "settings_folder"]
+__all__ = ["check_path", "expanded", "settings_folder"]
 
 log = logging.getLogger(__name__)
 
 OF_SETTINGS = ("XDG_CONFIG_HOME", "XDG_CACHE_HOME")  # where astropy and matplotlib look, before the home folder
 
 
-def expanded(path, error=SettingError):
+def check_path(path, name):
+    """Fail if something that should be a path is none.
+
+    Parameters
+    ----------
+    path : str or path-like
+    name : str
+        What the parameter is called.
+
+    Raises
+    ------
+    TypeError
+    """
+    if not isinstance(path, str | PathLike):
+        raise TypeError(f"{name}: expected a path, str or path-like, got {type(path).__name__}")
+
+
+def expanded(path, error=SettingError, name="path"):
     """A path, with the home folder in place of ``~``.
 
     Parameters
     ----------
     path : str or path-like
     error : type of exception, optional
+    name : str, optional
+        What the parameter is called.
 
     Returns
     -------
@@ -31,7 +51,10 @@ def expanded(path, error=SettingError):
     ------
     SettingError
         Or ``error``: the user whose home folder it is, as in ``~user``, is unknown.
+    TypeError
+        It is no path.
     """
+    check_path(path, name)
     try:
         return Path(path).expanduser()
     except RuntimeError as unknown:

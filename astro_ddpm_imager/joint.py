@@ -11,7 +11,7 @@ import numpy as np
 from astropy.table import Column, QTable
 from radio_beam import Beam
 
-from .cubes import BLANK, open_images, pieces_of, prepared
+from .cubes import BLANK, check_imager, open_images, pieces_of, prepared
 from .errors import DirtyImageError
 from .imager import DiffusionImager
 from .observation.beam import checked_beam
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 OF_CATALOG = ("source_id", "ra", "dec", "snr", "reliability", "x", "y", "major", "minor", "pa", "flags")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class JointResult:
     """What comes of the channels of a cube together.
 
@@ -150,6 +150,7 @@ def image_jointly(
         As of `~astro_ddpm_imager.image_cube`; or the beams of the channels
         differ too much, or no pixel has a value in all that are not blank.
     """
+    check_imager(imager)
     beam = checked_beam(beam, "beam:")
     images, chosen = open_images(dirty, psf, pb, mask, channels, stokes)
     cube, mean, notes, weights = images["dirty"], Mean(), {}, {}

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import fields
 
 import astropy.units as u
 import numpy as np
@@ -11,10 +12,12 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.table import QTable, Table
 
-from astro_ddpm_imager import DiffusionImager, SettingError, read_image
+from astro_ddpm_imager import CubeResult, DiffusionImager, DirtyImage, JointResult, SettingError, read_image
 from astro_ddpm_imager.data import FOLDER
 from astro_ddpm_imager.diffusion.reconstruction import reconstruct
+from astro_ddpm_imager.evaluate import Evaluation
 from astro_ddpm_imager.observation.gridded import GriddedObservation
+from astro_ddpm_imager.simulate import Array, DrawnSky, Field, Instrument, Sources
 from astro_ddpm_imager.sources.catalog import COLUMNS
 
 from .conftest import exact_session
@@ -99,6 +102,18 @@ def test_pickled_and_copied_results_are_the_same(result, tmp_path, again):
     np.testing.assert_array_equal(other.image.data, result.image.data)
     assert other.image.meta == result.image.meta
     assert len(other.write(tmp_path / "f")) == 7
+
+
+@pytest.mark.parametrize(
+    "kind", [DirtyImage, CubeResult, JointResult, Array, Sources, DrawnSky, Field, Instrument, Evaluation]
+)
+def test_what_has_arrays_is_equal_to_itself_only(kind):
+    """Arrays are compared pixel by pixel, so that ``==``, and ``in`` of a list, would be no answer but an error."""
+    one, other = object.__new__(kind), object.__new__(kind)
+    for thing in (one, other):
+        for field in fields(kind):
+            object.__setattr__(thing, field.name, np.arange(3.0))
+    assert one != other and one in [other, one] and len({one, other}) == 2
 
 
 def test_without_a_seed_the_one_taken_is_kept(demo):

@@ -69,10 +69,10 @@ def read_folder(
         The truth lacks a column, has impossible values or is of other fields,
         there are no fields, or the noise protocol is unknown or not the truth's.
     """
-    folder = expanded(folder, EvaluationError)
+    folder = expanded(folder, EvaluationError, "folder")
     if not folder.is_dir():
         raise EvaluationError(f"folder={str(folder)!r}: there is no such folder")
-    path = folder / "truth.ecsv" if truth is None else expanded(truth, EvaluationError)
+    path = folder / "truth.ecsv" if truth is None else expanded(truth, EvaluationError, "truth")
     if not path.is_file():
         raise EvaluationError(f"truth={str(path)!r}: there is no such file")
     try:

@@ -4,7 +4,34 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord, search_around_sky
 
-__all__ = ["match_in_order", "match_positions"]
+from ..errors import EvaluationError, shown
+
+__all__ = ["checked_radius", "match_in_order", "match_positions"]
+
+
+def checked_radius(radius):
+    """A matching radius in arcsec.
+
+    Parameters
+    ----------
+    radius : `~astropy.units.Quantity`
+
+    Returns
+    -------
+    `~astropy.units.Quantity`
+
+    Raises
+    ------
+    EvaluationError
+        It is no positive angle.
+    """
+    try:
+        value = u.Quantity(radius).to_value(u.arcsec)
+    except (TypeError, u.UnitConversionError) as error:
+        raise EvaluationError(f"radius={shown(radius)}: must be an angle, such as 0.45 * u.arcsec") from error
+    if not (np.isscalar(value) and 0 < value < np.inf):
+        raise EvaluationError(f"radius={radius}: must be positive and finite")
+    return value * u.arcsec
 
 
 def match_positions(truth: SkyCoord, found: SkyCoord, radius: u.Quantity) -> tuple[np.ndarray, np.ndarray]:
@@ -22,8 +49,13 @@ def match_positions(truth: SkyCoord, found: SkyCoord, radius: u.Quantity) -> tup
         Rows of ``truth``, nearest pair first.
     found_index : 1D array of int
         Their partners in ``found``.
+
+    Raises
+    ------
+    EvaluationError
+        The radius is no positive angle.
     """
-    rows, partners, separation = _pairs(truth, found, radius)
+    rows, partners, separation = _pairs(truth, found, checked_radius(radius))
     return _one_to_one(rows, partners, np.lexsort((partners, rows, separation)))
 
 

@@ -171,7 +171,7 @@ def write_report(evaluation: Evaluation, output: str | PathLike[str], radius: u.
     SettingError
         A table would replace that of the truth; a kind of `ValueError`.
     """
-    output, summary = expanded(output, EvaluationError), Summary(evaluation, radius)
+    output, summary = expanded(output, EvaluationError, "output"), Summary(evaluation, radius)
     made_folder(output)
     with saying_where(output), scratch_folder(output) as scratch:
         _write_parts(summary, evaluation.settings, scratch)

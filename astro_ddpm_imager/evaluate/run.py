@@ -53,7 +53,7 @@ FURTHEST = 1.5  # sides of an image from its middle: where its nearest true sour
 COLUMNS = ("ra", "dec", "ra_err", "dec_err", "flux", "flux_err", "snr", "reliability")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """What was found in the fields of a folder, and what is there.
 
@@ -141,8 +141,8 @@ def run_fields(
     _check(imager)
     if fields is not None and fields < 1:
         raise EvaluationError(f"fields={fields}: give at least 1")
-    folder, output = (expanded(path, EvaluationError) for path in (folder, output))
-    truth = None if truth is None else expanded(truth, EvaluationError)
+    folder, output = expanded(folder, EvaluationError, "folder"), expanded(output, EvaluationError, "output")
+    truth = None if truth is None else expanded(truth, EvaluationError, "truth")
     inputs, sources = read_folder(folder, truth, noise_protocol)
     components = _true_components(folder, sources) if truth is None else sources
     # Of all fields, so that a run of a few can go on with more: the matched filter knows the mean shape of the sources.

@@ -3,10 +3,11 @@
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.table import Table
+from astropy.table import QTable, Table
 
+from ..errors import EvaluationError
 from .bootstrap import FieldBootstrap, ratio
-from .matching import match_in_order, match_positions
+from .matching import checked_radius, match_in_order, match_positions
 
 __all__ = [
     "NOISE", "flux_estimates", "intervals", "match_catalogs", "score_catalog", "scores_with_intervals", "with_ends",
@@ -14,6 +15,8 @@ __all__ = [
 
 NOISE = 50 * u.uJy  # the noise amplitude that the flux fractions of Drozdova et al. 2024 refer to
 FEWEST = 3  # errors, for a scatter
+ALL = ["field", "ra", "dec", "flux"]
+UNITS = {"ra": u.deg, "dec": u.deg, "flux": u.Jy}
 
 
 def match_catalogs(
@@ -23,8 +26,8 @@ def match_catalogs(
 
     Parameters
     ----------
-    truth, catalog : `~astropy.table.QTable`
-        With columns ``field``, ``ra`` and ``dec``.
+    truth, catalog : `~astropy.table.Table`
+        With columns ``field``, ``ra`` and ``dec``, the last two with their units.
     radius : `~astropy.units.Quantity`
         Largest separation of a pair.
     most_reliable_first : bool, optional
@@ -38,7 +41,15 @@ def match_catalogs(
         Rows of the truth that have a partner.
     catalog_row : 1D array of int
         Their partners in the catalogue.
+
+    Raises
+    ------
+    EvaluationError
+        A table lacks a column or its unit, or has positions that are no numbers; or the radius is no positive angle.
     """
+    radius = checked_radius(radius)
+    truth = _with_units(truth, "truth", ["field", "ra", "dec"])
+    catalog = _with_units(catalog, "catalog", ["field", "ra", "dec", *(["reliability"] if most_reliable_first else [])])
     match = match_in_order if most_reliable_first else match_positions
     pairs = [[], []]
     fields = [np.asarray(table["field"]) for table in (truth, catalog)]
@@ -52,6 +63,29 @@ def match_catalogs(
     return tuple(np.concatenate(kept).astype(int) if kept else np.zeros(0, int) for kept in pairs)
 
 
+def _with_units(table, name, columns):
+    """Columns of a table that has them, positions and fluxes as quantities, and what is masked as NaN."""
+    missing = [column for column in columns if column not in table.colnames]
+    if missing:
+        raise EvaluationError(f"{name}: lacks the column(s) {', '.join(missing)}; it has {', '.join(table.colnames)}")
+    known = QTable()
+    for column in columns:
+        values = table[column]
+        known[column] = _quantity(values, UNITS[column], f"{name}: column {column!r}") if column in UNITS else values
+        if column in ("ra", "dec") and not np.isfinite(known[column]).all():
+            raise EvaluationError(f"{name}: some values of column {column!r} are not numbers; remove these rows")
+    return known
+
+
+def _quantity(values, unit, said):
+    if getattr(values, "unit", None) is None:
+        raise EvaluationError(f"{said} has no unit; give it the one that it is in, such as {unit.to_string()!r}")
+    try:
+        return u.Quantity(np.ma.filled(np.ma.asarray(values, float), np.nan), values.unit).to(unit)
+    except u.UnitConversionError as error:
+        raise EvaluationError(f"{said}: {error}") from error
+
+
 def score_catalog(
     truth: Table, catalog: Table, radius: u.Quantity = 0.45 * u.arcsec, noise: u.Quantity = NOISE
 ) -> dict:
@@ -59,8 +93,8 @@ def score_catalog(
 
     Parameters
     ----------
-    truth, catalog : `~astropy.table.QTable`
-        With columns ``field``, ``ra``, ``dec`` and ``flux``.
+    truth, catalog : `~astropy.table.Table`
+        With columns ``field``, and with their units ``ra``, ``dec`` and ``flux``.
     radius : `~astropy.units.Quantity`, optional
         Matching radius.
     noise : `~astropy.units.Quantity`, optional
@@ -75,7 +109,13 @@ def score_catalog(
         root-mean-square of the flux errors (uJy) and the median position error
         (arcsec). What is not defined is None: a purity without sources found,
         a completeness without true ones, errors without matched ones.
+
+    Raises
+    ------
+    EvaluationError
+        As of `match_catalogs`; or ``noise`` is no flux.
     """
+    truth, catalog = (_with_units(table, name, ALL) for table, name in ((truth, "truth"), (catalog, "catalog")))
     fields = np.union1d(truth["field"], catalog["field"])
     bootstrap = FieldBootstrap(fields if len(fields) else [0], draws=0)
     scores = scores_with_intervals(truth, catalog, radius, bootstrap, noise)
@@ -89,8 +129,8 @@ def scores_with_intervals(
 
     Parameters
     ----------
-    truth, catalog : `~astropy.table.QTable`
-        With columns ``field``, ``ra``, ``dec`` and ``flux``.
+    truth, catalog : `~astropy.table.Table`
+        With columns ``field``, and with their units ``ra``, ``dec`` and ``flux``.
     radius : `~astropy.units.Quantity`
         Matching radius.
     bootstrap : `~astro_ddpm_imager.evaluate.bootstrap.FieldBootstrap`
@@ -104,6 +144,8 @@ def scores_with_intervals(
         ``NAME_low`` and ``NAME_high`` (95%). What is not defined is None: a
         purity without sources found, a completeness without true ones.
     """
+    truth, catalog = (_with_units(table, name, ALL) for table, name in ((truth, "truth"), (catalog, "catalog")))
+    noise = _quantity(noise, u.uJy, "noise")
     i, j = match_catalogs(truth, catalog, radius)
     there, seen = np.asarray(truth["field"]), np.asarray(catalog["field"])
     true, found = bootstrap.total(np.ones(len(there)), there), bootstrap.total(np.ones(len(seen)), seen)

@@ -8,9 +8,9 @@ from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable, Table
 
 from ..diffusion.reconstruction import AGGREGATES
-from ..errors import EvaluationError, shown
 from .bootstrap import FieldBootstrap, fraction_with_interval
 from .calibration import reliability_threshold
+from .matching import checked_radius
 from .run import MATCHED_FILTER, OURS, RISING_FILTER
 from .scores import flux_estimates, intervals, match_catalogs, scores_with_intervals, with_ends
 
@@ -50,16 +50,6 @@ def as_table(rows, **meta):
     return table
 
 
-def _checked_radius(radius):
-    try:
-        value = u.Quantity(radius).to_value(u.arcsec)
-    except (TypeError, u.UnitConversionError) as error:
-        raise EvaluationError(f"radius={shown(radius)}: must be an angle, such as 0.45 * u.arcsec") from error
-    if not (np.isscalar(value) and 0 < value < np.inf):
-        raise EvaluationError(f"radius={radius}: must be positive and finite")
-    return value * u.arcsec
-
-
 class Summary:
     """Tables of an evaluation.
 
@@ -79,7 +69,7 @@ class Summary:
         self.evaluation, self.truth, self.settings = evaluation, evaluation.truth, evaluation.settings
         self.fields = list(evaluation.measured)
         self.beam = np.mean([measured["beam"] for measured in evaluation.measured.values()]) * u.arcsec
-        self.radius = self.beam / 2 if radius is None else _checked_radius(radius)
+        self.radius = self.beam / 2 if radius is None else checked_radius(radius)
         self.bootstrap = FieldBootstrap(self.fields)
         self.threshold = self.settings["default_reliability"]
         self.significance = self._best_significance()

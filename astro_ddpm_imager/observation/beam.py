@@ -287,6 +287,11 @@ def _warn_distorted(wcs, shape, width, height):
             f"dirty: the middle of the image is beyond the projection, with CRPIX={wcs.wcs.crpix.tolist()} and "
             f"CRVAL={wcs.wcs.crval.tolist()}; correct the header, or regrid the image around its middle"
         )
+    if np.linalg.det(middle) == 0:  # TPV without its PVi_j
+        raise DirtyImageError(
+            "dirty: the pixels in its middle have no area on the sky; correct its header (CTYPE, and PVi_j, which TPV "
+            "needs), or regrid it"
+        )
     here = 3600 * np.hypot(*middle)
     if _is_of_an_imager(wcs):
         if not np.allclose(here, [width, height], rtol=DISTORTED, atol=0):

@@ -20,7 +20,7 @@ __all__ = ["DirtyImage"]
 NOTHING = 1e-3  # of the highest value of the PSF's transform
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DirtyImage:
     """One plane of an observation, checked; arrays are indexed [y, x].
 

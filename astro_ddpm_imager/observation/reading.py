@@ -53,7 +53,7 @@ def read_image(
     channel, stokes : int, optional
         0-based plane of a spectral or Stokes axis longer than 1.
     unit : `~astropy.units.Unit`, optional
-        Unit of the pixels, instead of the header's BUNIT.
+        Unit of the pixels, instead of the header's BUNIT; a text in any of its spellings.
     name : str, optional
         What the image is called in errors, by default its path.
     max_pixels : int, optional
@@ -75,8 +75,11 @@ def read_image(
         The file is neither, is cut off, damaged, too large or holds no image;
         a plane has to be chosen; the unit is missing or unknown; there is no
         celestial WCS, or one that astropy cannot use.
+    TypeError
+        ``path`` is none of these; an image in memory needs no reading.
     """
     name = called(path) if name is None else name
+    unit = _given_unit(unit, name)
     with opened_image(path, channel, name, max_pixels) as (data, wcs, header):
         if unit is None:
             unit = parse_unit(header.get("BUNIT"), name)
@@ -189,7 +192,9 @@ def opened_image(source, channel, name, max_pixels=MAX_PIXELS, sha256=None):
     FileNotFoundError, DirtyImageError
         As of `~astro_ddpm_imager.read_image`.
     """
-    _check_whole("channel", channel, name)
+    if channel is not None:
+        _check_whole("channel", channel, name)
+    _check_whole("max_pixels", max_pixels, name)
     if isinstance(source, fits.HDUList | IMAGE_HDUS):
         data, header = first_image(source, channel, name, max_pixels)
         file = (source[0] if isinstance(source, fits.HDUList) else source).fileinfo()
@@ -285,7 +290,8 @@ def locate_plane(data, wcs, meta, channel=None, stokes=None, name="dirty"):
     wanted = {"channel": channel, "stokes": stokes}
     index, axes = [], plane_axes(data, wcs)
     for kind, plane in wanted.items():
-        _check_whole(kind, plane, name)
+        if plane is not None:
+            _check_whole(kind, plane, name)
         if plane and kind not in [axis for axis, _ in axes]:
             raise DirtyImageError(f"{name}: {kind}={plane} does not exist; the image has no {kind} axis")
     for number, (kind, length) in enumerate(axes):
@@ -306,9 +312,18 @@ def locate_plane(data, wcs, meta, channel=None, stokes=None, name="dirty"):
     return (*index, slice(None), slice(None)), celestial, meta
 
 
-def _check_whole(kind, plane, name):
-    if plane is not None and (isinstance(plane, bool) or not isinstance(plane, int | np.integer)):
-        raise DirtyImageError(f"{name}: {kind}={shown(plane)}: must be a whole number")
+def _given_unit(unit, name):
+    """The unit that an argument says, in any spelling of headers; dimensionless as ``""``."""
+    if isinstance(unit, str) and unit.strip():
+        return parse_unit(unit, name)
+    if not isinstance(unit, str | u.UnitBase | None):
+        raise DirtyImageError(f"{name}: unit={shown(unit)}: must be a unit, such as 'Jy/beam'")
+    return unit
+
+
+def _check_whole(kind, number, name):
+    if isinstance(number, bool) or not isinstance(number, int | np.integer):
+        raise DirtyImageError(f"{name}: {kind}={shown(number)}: must be a whole number")
 
 
 def _of_plane(meta, wcs, axis, plane):

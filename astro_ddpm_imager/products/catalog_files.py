@@ -6,9 +6,10 @@ from ast import literal_eval
 from os import PathLike
 from pathlib import Path
 
+import astropy.units as u
 import numpy as np
 from astropy.io import fits, votable
-from astropy.table import MaskedColumn, QTable, Table
+from astropy.table import Column, MaskedColumn, QTable, Table
 from astropy.table.meta import YamlParseError, get_header_from_yaml
 
 from ..errors import SettingError
@@ -57,7 +58,8 @@ def write_catalog(
     ------
     SettingError
         The file is the image, PSF or the like that the catalogue was made of, or is FITS, and a column has text
-        beyond ASCII; a kind of `ValueError`.
+        beyond ASCII; or a column is of a kind that only CSV has, such as `~astropy.coordinates.SkyCoord`; a kind of
+        `ValueError`.
     ValueError
         The format is unknown.
     FileExistsError
@@ -71,6 +73,8 @@ def write_catalog(
     format = _format(path, format)
     if not isinstance(catalog, Table):
         raise TypeError(f"catalog: expected a table, such as result.catalog, got {type(catalog).__name__}")
+    if format != "csv":  # of values only: any that is text
+        _check_plain(catalog)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; remove it, or choose another name")
     if os.path.lexists(path) and not overwrite:
@@ -79,6 +83,17 @@ def write_catalog(
     with scratch_folder(made_folder(path.parent)) as scratch:
         WRITERS[format](catalog, scratch / path.name).replace(path)
     return path
+
+
+def _check_plain(catalog):
+    """Fail if a column is of a kind that only astropy knows, and that other readers of the file do not."""
+    for column in catalog.itercols():
+        if not isinstance(column, Column | u.Quantity):
+            kind = type(column).__name__
+            parts = {"SkyCoord": "its ra and dec", "Time": "its isot"}.get(kind, "plain columns")
+            raise SettingError(
+                f"catalog: column {column.info.name!r} is a {kind}, which files have no columns of; write {parts}"
+            )
 
 
 def _check_not_made_of(catalog, path):

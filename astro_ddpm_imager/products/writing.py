@@ -12,7 +12,7 @@ import numpy as np
 from astropy.io import fits
 
 from ..errors import SettingError
-from ..home import expanded
+from ..home import check_path, expanded
 from ..observation.extensions import file_of
 from ..observation.planes import Plane
 from ..sources.catalog import restoring_beams
@@ -236,7 +236,10 @@ def checked_prefix(prefix):
     ------
     SettingError
         It is only a folder, beside which the products would be.
+    TypeError
+        It is no path.
     """
+    check_path(prefix, "prefix")
     if os.fspath(prefix).endswith(("/", os.sep)) or Path(prefix).name in ("", "..", "~"):
         example = str(Path(prefix) / "field")
         raise SettingError(f"prefix={os.fspath(prefix)!r}: is a folder; the names need a start, such as {example!r}")

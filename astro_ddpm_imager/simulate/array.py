@@ -31,7 +31,7 @@ MIN_ELEVATION = 10 * u.deg
 EARTH = (6.3e6, 6.4e6)  # radii that hold all of its surface, m
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Array:
     """The antennas of an interferometer.
 
@@ -190,7 +190,7 @@ def read_array(name: str | PathLike[str], location: EarthLocation | None = None)
     PermissionError
         It may not be read.
     """
-    path = SHIPPED / f"{name}.cfg" if str(name) in list_arrays() else expanded(name, SimulationError)
+    path = SHIPPED / f"{name}.cfg" if str(name) in list_arrays() else expanded(name, SimulationError, "name")
     if not path.is_file():
         raise SimulationError(
             f"array={str(name)!r}: there is no such file, and no such array in the package; "

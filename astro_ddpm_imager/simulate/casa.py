@@ -103,7 +103,7 @@ def simulate_with_casa(
     OSError
         The folder cannot be made or written to, which is seen before CASA runs.
     """
-    folder = expanded(folder, SimulationError).absolute()
+    folder = expanded(folder, SimulationError, "folder").absolute()
     paths = {"dirty": folder / f"{name}.dirty.fits", "psf": folder / "psf.fits", "pb": folder / "pb.fits"}
     existing = [path for path in paths.values() if path.exists()]
     observation.array.check_kept(existing)

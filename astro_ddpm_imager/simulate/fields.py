@@ -11,7 +11,7 @@ from .sky import Sources, sky_pixels, sky_spectrum
 __all__ = ["DrawnSky", "Field", "FieldSimulator"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DrawnSky:
     """What is drawn of one field before it is observed.
 
@@ -37,7 +37,7 @@ class DrawnSky:
     true_flux: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Field:
     """One simulated field, in units of its noise (flat-noise units).
 

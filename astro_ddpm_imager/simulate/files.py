@@ -89,7 +89,7 @@ def simulate_fields(
     """
     _check(number, seed, rms)
     _ = observation.beam  # which can fail
-    folder = made_folder(expanded(folder, SimulationError))
+    folder = made_folder(expanded(folder, SimulationError, "folder"))
     with claimed(folder):
         _check_free(folder, number, overwrite, observation.array)
         return _simulate(observation, recipe, rms, folder, number, seed, shared_noise, gain_errors, pwv)

@@ -68,7 +68,7 @@ OBSERVATORIES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Instrument:
     """A PSF, the covariance of the noise, and what gain errors do.
 

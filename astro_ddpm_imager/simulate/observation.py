@@ -71,6 +71,8 @@ class Observation:
     channels: int = 1
 
     def __post_init__(self):
+        if not isinstance(self.array, Array):
+            raise SimulationError(f"array={shown(self.array)}: must be an Array, such as read_array('alma.cycle5.3')")
         for name, unit in UNITS.items():
             value = getattr(self, name)
             if not (isinstance(value, u.Quantity) and value.isscalar and value.unit.is_equivalent(unit)):
@@ -92,8 +94,8 @@ class Observation:
                 raise SimulationError(f"{name}={getattr(self, name)}: must be finite")
         if not abs(self.declination.to_value(u.deg)) <= 90:
             raise SimulationError(f"declination={self.declination}: must lie between -90 and 90 deg")
-        if any(n % 2 or not 32 <= n <= MAX_PIXELS for n in self.shape):
-            raise SimulationError(f"shape={shown(self.shape)}: must be even numbers from 32 to {MAX_PIXELS}")
+        if not _is_shape(self.shape):
+            raise SimulationError(f"shape={shown(self.shape)}: must be two even whole numbers from 32 to {MAX_PIXELS}")
         check_weighting(self.weighting, self.robust)
         baselines = len(self.array.positions) * (len(self.array.positions) - 1) // 2
         number, at_once = (self.duration / self.integration).to_value(u.one), self.channels * baselines
@@ -254,3 +256,11 @@ class Observation:
     def dirty(self, sources, rms, rng, gains=1.0):
         """Dirty image of sources with noise, Jy/beam; `gains` change what the sources send."""
         return self.image(self.visibilities(sources) * gains + self.noise(rms, rng))
+
+
+def _is_shape(shape):
+    return (
+        isinstance(shape, tuple | list)
+        and len(shape) == 2
+        and all(isinstance(n, int | np.integer) and n % 2 == 0 and 32 <= n <= MAX_PIXELS for n in shape)
+    )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import astropy.units as u
 import numpy as np
 
-from ..errors import SimulationError
+from ..errors import SimulationError, shown
 from .population import place_pairs, power_law
 from .shapes import SHAPES
 from .sky import Sources
@@ -13,6 +13,10 @@ from .sky import Sources
 __all__ = ["SourceRecipe"]
 
 DETAILS = 8.0  # size of an extended source in units of its finest parts
+UNITS = {
+    "flux": u.uJy, "bright": u.uJy, "extended_flux": u.uJy, "size": u.arcsec, "reach": u.arcsec, "grid": u.arcsec,
+    "pair_distance": u.arcsec, "clustering": u.arcsec, "extended_size": u.arcsec,
+}  # fmt: skip
 MAX_REACH = 30 * u.deg  # the projection of the image ends at 57 deg from its centre
 
 
@@ -75,6 +79,12 @@ class SourceRecipe:
     extended_size: u.Quantity = (2, 10) * u.arcsec
 
     def __post_init__(self):
+        for name, unit in UNITS.items():
+            value = getattr(self, name)
+            if value is None and name == "clustering":
+                continue
+            if not (isinstance(value, u.Quantity) and value.unit.is_equivalent(unit)):
+                raise SimulationError(f"{name}={shown(value)}: must be a Quantity in units such as {unit}")
         for name in ("number", "flux", "size"):
             low, high = getattr(self, name)
             if not 0 <= low <= high < np.inf:

@@ -12,7 +12,7 @@ __all__ = ["Sources", "sky_pixels", "sky_spectrum"]
 SUBPIXELS = 3  # points a pixel on each axis
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sources(Columns):
     """Elliptical Gaussians, alone or as parts of extended sources.
 

@@ -72,6 +72,41 @@ def test_scores_by_hand():
     assert scores["flux_bias_uJy"] == pytest.approx(45)
 
 
+def test_a_catalogue_of_ones_own_may_be_any_table():
+    truth = table([0, 0], np.array([150, 150.001]), np.zeros(2), np.array([1e-4, 2e-4]))
+    found = Table(truth)
+    found["flux"] = found["flux"].to(u.mJy)
+    assert score_catalog(Table(truth), found) == score_catalog(truth, truth)
+    assert match_catalogs(Table(truth), found, "0.45 arcsec")[1].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda found: found.remove_column("field"), r"catalog: lacks the column\(s\) field; it has ra, dec, flux"),
+        (lambda found: found.replace_column("flux", [1e-4]), r"catalog: column 'flux' has no unit; give it .* 'Jy'"),
+        (lambda found: found.replace_column("ra", [1] * u.Jy), r"catalog: column 'ra': 'Jy' .* 'deg' .* not conv"),
+        (lambda found: found.replace_column("dec", [np.nan] * u.deg), r"catalog: some values of column 'dec' are not"),
+    ],
+)
+def test_a_catalogue_that_cannot_be_scored_says_why(change, said):
+    truth = table([0], np.array([150.0]), np.zeros(1), np.array([1e-4]))
+    found = truth.copy()
+    change(found)
+    with pytest.raises(EvaluationError, match=said):
+        score_catalog(truth, found)
+
+
+@pytest.mark.parametrize("radius", [0.45, -1 * u.arcsec, np.nan * u.arcsec, 1 * u.Jy])
+def test_a_radius_is_a_positive_angle(radius):
+    truth = table([0], np.array([150.0]), np.zeros(1), np.array([1e-4]))
+    for match in (score_catalog, match_catalogs):
+        with pytest.raises(EvaluationError, match=r"radius=.*: must be "):
+            match(truth, truth, radius)
+    with pytest.raises(EvaluationError, match=r"noise has no unit; give it the one that it is in, such as 'uJy'"):
+        score_catalog(truth, truth, noise=50.0)
+
+
 def test_nothing_found_is_no_number():
     truth = table([0], np.array([150.0]), np.zeros(1), np.array([1e-4]))
     scores = score_catalog(truth, truth[:0])

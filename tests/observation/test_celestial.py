@@ -46,6 +46,12 @@ def test_broken_wcs_in_memory(noise_image):
     assert "CRVAL3" not in prepare(CCDData(image.data[None], unit=image.unit, wcs=whole, meta=image.meta)).meta
 
 
+def test_a_projection_that_puts_all_pixels_in_one_place(tmp_path):
+    path = write_image(tmp_path / "a.fits", np.ones((64, 64)), CTYPE1="RA---TPV", CTYPE2="DEC--TPV")
+    with pytest.raises(DirtyImageError, match=r"dirty: the pixels in its middle have no area .*PVi_j"):
+        prepare(read_image(path))
+
+
 @pytest.mark.parametrize(
     ("cards", "shown"),
     [

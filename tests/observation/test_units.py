@@ -36,6 +36,26 @@ def test_strange_unit(tmp_path):
         read_image(path)
 
 
+def test_a_unit_that_is_given_may_be_spelled_as_in_headers(tmp_path):
+    path = write_image(tmp_path / "a.fits", np.ones((64, 64)))
+    assert read_image(path, unit="mJY/BEAM").unit == u.mJy / u.beam
+    assert read_image(path, unit="").unit == u.one
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"unit": "quux"}, r"the unit 'quux' is unknown"),
+        ({"unit": 3}, r"unit=3: must be a unit"),
+        ({"max_pixels": None}, r"max_pixels=None: must be a whole number"),
+    ],
+)
+def test_a_wrong_argument_is_no_fault_of_the_file(tmp_path, given, said):
+    path = write_image(tmp_path / "a.fits", np.ones((64, 64)))
+    with pytest.raises(DirtyImageError, match=rf"a\.fits: {said}"):
+        read_image(path, **given)
+
+
 def test_wrong_unit(noise_image):
     with pytest.raises(DirtyImageError, match="dirty: the unit is 'Jy', not Jy/beam"):
         prepare(noise_image(unit=u.Jy))

@@ -12,6 +12,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits, votable
 from astropy.table import QTable, Table, vstack
+from astropy.time import Time
 
 from astro_ddpm_imager import DiffusionImager
 from astro_ddpm_imager.data import demo_files
@@ -66,6 +67,18 @@ def test_a_folder_is_not_replaced(catalog, tmp_path, overwrite):
 def test_only_tables_are_written(tmp_path, result):
     with pytest.raises(TypeError, match=r"catalog: expected a table, such as result\.catalog, got ImagingResult"):
         catalog_files.write_catalog(result, tmp_path / "a.ecsv")
+
+
+@pytest.mark.parametrize("name", FILES[:3])
+def test_columns_that_only_astropy_knows_are_named(catalog, tmp_path, name):
+    catalog = catalog.copy()
+    catalog["place"] = SkyCoord(catalog["ra"], catalog["dec"])
+    with pytest.raises(SettingError, match=r"column 'place' is a SkyCoord, .* write its ra and dec"):
+        catalog_files.write_catalog(catalog, tmp_path / name)
+    catalog.replace_column("place", Time(np.full(len(catalog), "2020-01-01")))
+    with pytest.raises(SettingError, match=r"column 'place' is a Time, .* write its isot"):
+        catalog_files.write_catalog(catalog, tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", FILES[:3])

@@ -29,6 +29,10 @@ def test_recipes_draw_what_they_say():
     "settings, message",
     [
         ({"slope": np.nan}, r"slope=nan: must be finite"),
+        ({"flux": (50, 500)}, r"flux=\(50, 500\): must be a Quantity in units such as uJy"),
+        ({"bright": [50]}, r"bright=\[50\]: must be a Quantity in units such as uJy"),
+        ({"reach": 10}, r"reach=10: must be a Quantity in units such as arcsec"),
+        ({"clustering": 1 * u.Jy}, r"clustering=<Quantity 1. Jy>: must be a Quantity in units such as arcsec"),
         ({"flux": [50, np.inf] * u.uJy}, r"flux=50.0 uJy to inf uJy: must be finite and not negative"),
         ({"size": [0, np.inf] * u.arcsec}, r"size=0.0 arcsec to inf arcsec: must be finite"),
         ({"bright": [np.inf] * u.mJy}, r"bright=\[inf\] mJy: must be positive and finite"),

@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from ...errors import ModelError
-from ...home import expanded
+from ...home import check_path, expanded
 from ...observation.grid import ORIENTATIONS
 from ..sampling import LinearSchedule
 from ..stretch import PowerStretch
@@ -164,6 +164,7 @@ def load_card(model: str | PathLike[str]) -> tuple[ModelCard, Path]:
     ModelError
         The model is unknown, has no card, or the card does not fit the file.
     """
+    check_path(model, "model")
     if Path(model).suffix == ".onnx":
         path = expanded(model, ModelError)
     elif model in list_models():
