@@ -32,6 +32,8 @@ def doubt_artefacts(sources, grid, dirty):
 
     Sidelobes that are not known (``noise_ratio``) count as noise to the network
     already, but of a kind that it does not know: their variance counts twice.
+    An extended source is as credible as the filter of its shape makes it, if
+    that is more: its height may be that of noise.
 
     And nowhere is a source more credible than its data allow. The odds for a
     source are those before the image is looked at, times a Bayes factor of at
@@ -61,9 +63,13 @@ def doubt_artefacts(sources, grid, dirty):
     seen = map_coordinates(dirty.reduced, [y, x], order=0, mode="nearest") / dirty.rms
     snr = np.fmax(apparent_peaks(sources, grid, dirty), seen)
     # The noise that was measured holds the artefacts once.
-    lost = 0.5 * snr**2 * (1 - 1 / (1 + (TAIL**2 - 1) * level**2 + SIDELOBES * unknown))
-    before, after = odds_without(sources.reliability, snr, lost)
-    after = np.minimum(after, 0.5 * filtered_snr(sources, grid, dirty) ** 2 / (1 + SIDELOBES * unknown) - CROWDED)
+    artefacts, sidelobes = (TAIL**2 - 1) * level**2, SIDELOBES * unknown
+    before, after = odds_without(sources.reliability, snr, 0.5 * snr**2 * (1 - 1 / (1 + artefacts + sidelobes)))
+    filtered, beams = filtered_snr(sources, grid, dirty)
+    # What is wide, and faint everywhere, owes its odds to all of its flux; artefacts of as many beams all add up.
+    of_all = 0.5 * filtered**2 / (1 + artefacts * beams + sidelobes) - TRIALS
+    after = np.maximum(after, np.minimum(before, of_all))
+    after = np.minimum(after, 0.5 * filtered**2 / (1 + sidelobes) - CROWDED)
     return replace(
         sources,
         reliability=np.where(after < before, expit(after), sources.reliability),

@@ -206,11 +206,14 @@ def filtered_snr(sources, grid, dirty):
 
     Returns
     -------
-    1D array, shape (n,)
+    snr : 1D array, shape (n,)
+    beams : 1D array, shape (n,)
+        The area of the filter: its noise adds up to the square root of that of as many beams.
     """
     beam, size = dirty.beam_covariance, covariance_on_image(sources, grid)
     widened = np.linalg.det(beam + 2 * size) / np.linalg.det(beam)
-    return sources.flux / widened.clip(NARROWEST) ** 0.25
+    beams = np.sqrt(widened.clip(NARROWEST))
+    return sources.flux / np.sqrt(beams), beams
 
 
 def covariance_on_image(sources, grid):
