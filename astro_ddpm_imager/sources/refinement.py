@@ -37,7 +37,8 @@ def refine(detections, sky, gridded, pixels_per_beam):
     alone does not. It is largest for a growth in which flux and area, as the
     beam shows them, go together and the peak stays (Condon 1997, PASP 109, 166,
     has the correlation in Gaussian fits): a network draws a faint point with
-    the size that most of its training sources had.
+    the size that most of its training sources had. Pieces that touch do not
+    grow, for each would make up for what the whole extended source lacks.
 
     Parameters
     ----------
@@ -102,7 +103,8 @@ def _doubt(detections, precision, pixels_per_beam):
     """
     snr = np.sqrt(precision[:, 0, 0])
     flux = np.minimum(FLUX_DOUBT * snr, MOST_DOUBT)
-    growth = np.minimum(GROWTH_DOUBT * snr**2, MOST_GROWTH)
+    _, island, pieces = np.unique(detections.island, return_inverse=True, return_counts=True)
+    growth = np.minimum(GROWTH_DOUBT * snr**2, MOST_GROWTH) * (pieces[island] == 1)
     seen = detections.covariance + np.eye(2) * (gaussian_fwhm_to_sigma * pixels_per_beam) ** 2
     moment = flux * np.trace(seen, axis1=1, axis2=2) / np.sqrt(2)
     doubt = np.zeros((len(flux), 6, 6))

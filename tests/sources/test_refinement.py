@@ -7,6 +7,7 @@ import pytest
 from astropy.stats import gaussian_fwhm_to_sigma
 from scipy.ndimage import gaussian_filter
 
+from astro_ddpm_imager.diffusion.exact import towards_data
 from astro_ddpm_imager.observation.components import Components
 from astro_ddpm_imager.observation.gridded import GriddedObservation
 from astro_ddpm_imager.simulate import Sources, sky_pixels
@@ -223,3 +224,21 @@ def test_what_the_data_leave_open_is_part_of_the_error():
     assert merged.x_err.item() == pytest.approx(np.sqrt(0.02 + 0.09))
     assert merged.y_err.item() == pytest.approx(0.3)
     assert merged.flux_err.item() == pytest.approx(1.0)
+
+
+def test_pieces_of_an_extended_source_do_not_all_make_up_for_what_it_lacks():
+    """Each of them grew by that, and the whole was a sixth too bright."""
+    ratios = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        y, x = np.mgrid[:N, :N]
+        disc = 1.5 * gaussian_filter((np.hypot(x - 31.3, y - 32.2) < 14).astype(float), 1)
+        rough = gaussian_filter(rng.standard_normal((N, N)), 1.6)
+        drawn = disc * np.exp(0.45 * rough / rough.std())
+        observed = observe(disc, rng)
+        drawn = towards_data(0.88 * disc.sum() / drawn.sum() * drawn, observed, PIXELS_PER_BEAM)
+        detected = detect(drawn, 1.0, PIXELS_PER_BEAM)
+        found = refine(detected, drawn, observed, PIXELS_PER_BEAM)
+        assert len(detected) > 3
+        ratios.append(found.flux.sum() / disc.sum())
+    assert np.mean(ratios) == pytest.approx(1, abs=0.04) and np.std(ratios) < 0.04
