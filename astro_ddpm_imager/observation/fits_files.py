@@ -5,6 +5,7 @@ import logging
 import math
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import astropy.units as u
 import numpy as np
@@ -29,6 +30,7 @@ DENSEST = 1040  # of gzip: bytes for one
 BLOCK = 2880  # bytes
 CLOSED = "closed file"  # in what Python says of one
 MASK = "MASK"
+REGIONS = (".reg", ".crtf", ".rgn")  # of DS9 and CASA
 PART = 2**22  # bytes, of 4 each
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 PACKED = (GZIP, b"BZh", b"\xfd7zXZ", b"\x1f\x9d")
@@ -123,6 +125,11 @@ def _readable(name):
         if CLOSED in str(error):
             raise DirtyImageError(
                 f"{name}: its file was closed before all of it was read; give it while the file is open, or its path"
+            ) from error
+        if Path(name).suffix.lower() in REGIONS:
+            raise DirtyImageError(
+                f"{name} is a file of regions, not an image; make a mask of each one with regions.Regions.read(path) "
+                "and region.to_pixel(wcs).to_mask().to_image(shape), or of all of them with CASA's task makemask"
             ) from error
         raise DirtyImageError(
             f"{name} is not a FITS file, or it is cut off or damaged ({str(error) or repr(error):.300}); export or "

@@ -42,6 +42,15 @@ def test_packed_files_are_read_and_verified_to_their_end(tmp_path, kind):
             read_image(write(tmp_path, damaged, "damaged.fits.gz"))
 
 
+@pytest.mark.parametrize("name", ["field.reg", "field.CRTF"])
+def test_regions_are_no_image_and_how_they_become_one_is_said(tmp_path, name):
+    """They were called a damaged file, to be copied again."""
+    regions = write(tmp_path, b'# Region file format: DS9\nicrs\ncircle(150.1,2.2,3")\n', name)
+    dirty = write(tmp_path, good()["dirty"])
+    with pytest.raises(DirtyImageError, match=rf"mask: .*{name} is a file of regions, not an image; .*\.to_mask\(\)"):
+        prepare(dirty, mask=regions)
+
+
 def test_a_packed_image_in_an_extension(tmp_path):
     wide = 1e-4 * np.random.default_rng(0).standard_normal((64, 64))
     header = make_wcs((64, 64)).to_header()
