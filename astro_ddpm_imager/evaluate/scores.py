@@ -47,9 +47,13 @@ def match_catalogs(
     EvaluationError
         A table lacks a column or its unit, or has positions that are no numbers; or the radius is no positive angle.
     """
-    radius = checked_radius(radius)
     truth = _with_units(truth, "truth", ["field", "ra", "dec"])
     catalog = _with_units(catalog, "catalog", ["field", "ra", "dec", *(["reliability"] if most_reliable_first else [])])
+    return _matched(truth, catalog, checked_radius(radius), most_reliable_first)
+
+
+def _matched(truth, catalog, radius, most_reliable_first=False):
+    """The same of tables with units and a radius that are checked."""
     match = match_in_order if most_reliable_first else match_positions
     pairs = [[], []]
     fields = [np.asarray(table["field"]) for table in (truth, catalog)]
@@ -115,10 +119,10 @@ def score_catalog(
     EvaluationError
         As of `match_catalogs`; or ``noise`` is no flux.
     """
-    truth, catalog = (_with_units(table, name, ALL) for table, name in ((truth, "truth"), (catalog, "catalog")))
-    fields = np.union1d(truth["field"], catalog["field"])
+    checked = _checked(truth, catalog, radius, noise)
+    fields = np.union1d(*(table["field"] for table in checked[:2]))
     bootstrap = FieldBootstrap(fields if len(fields) else [0], draws=0)
-    scores = scores_with_intervals(truth, catalog, radius, bootstrap, noise)
+    scores = _scores(*checked, bootstrap)
     return {name: value for name, value in scores.items() if not name.endswith(("_low", "_high"))}
 
 
@@ -144,9 +148,17 @@ def scores_with_intervals(
         ``NAME_low`` and ``NAME_high`` (95%). What is not defined is None: a
         purity without sources found, a completeness without true ones.
     """
-    truth, catalog = (_with_units(table, name, ALL) for table, name in ((truth, "truth"), (catalog, "catalog")))
-    noise = _quantity(noise, u.uJy, "noise")
-    i, j = match_catalogs(truth, catalog, radius)
+    return _scores(*_checked(truth, catalog, radius, noise), bootstrap)
+
+
+def _checked(truth, catalog, radius, noise):
+    """What is scored: tables with units, a radius and a flux."""
+    tables = (_with_units(table, name, ALL) for table, name in ((truth, "truth"), (catalog, "catalog")))
+    return *tables, checked_radius(radius), _quantity(noise, u.uJy, "noise")
+
+
+def _scores(truth, catalog, radius, noise, bootstrap):
+    i, j = _matched(truth, catalog, radius)
     there, seen = np.asarray(truth["field"]), np.asarray(catalog["field"])
     true, found = bootstrap.total(np.ones(len(there)), there), bootstrap.total(np.ones(len(seen)), seen)
     matched = bootstrap.total(np.ones(len(i)), there[i])
